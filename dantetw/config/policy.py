@@ -1,0 +1,297 @@
+"""
+The compiled configuration: an immutable :class:`Policy`.
+
+A session keeps the policy it began with.  Every rule and every condition remembers where it was
+written, so that a decision can be explained with file, line and column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from dantetw.values import (
+    LOG_CONNECT,
+    LOG_DISCONNECT,
+    LOG_ERROR,
+    LOG_IOOP,
+    Command,
+    Endpoint,
+    Family,
+    Method,
+    Protocol,
+    ProxyProtocol,
+    Severity,
+    Verdict,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A place in a configuration file.  Lines and columns count from 1; 0 means "nowhere"."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+#: The place of what nobody wrote: defaults, the built-in block rule.
+BUILT_IN = Where("(built in)", 0, 0)
+
+
+class HostKind(Enum):
+    """The forms of an address in a rule (``sockd.conf(5)``, "ADDRESSES")."""
+
+    ANY = "any"  # 0/0: every address of either family, every name
+    NET = "net"  # 10.0.0.0/8, ::/0
+    NAME = "name"  # example.org
+    DOMAIN = "domain"  # .example.org; "." is every name
+    INTERFACE = "interface"  # eth0: the interface's own addresses
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """
+    Ports from ``low`` to ``high``, both included; with ``outside``, all but those.
+
+    Every operator comes down to this: ``= 80`` is 80-80, ``ne 80`` is outside 80-80, ``gt 1023``
+    is 1024-65535.  ``gt 65535`` matches nothing: then ``low`` is greater than ``high``.
+    """
+
+    low: int = 0
+    high: int = 65535
+    outside: bool = False
+    text: str = ""  # as written, such as "port = http"; empty where no port was named
+
+    def __contains__(self, port: object) -> bool:
+        assert isinstance(port, int)
+        return (self.low <= port <= self.high) is not self.outside
+
+
+ALL_PORTS = Ports()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """
+    An address condition of a rule: ``from`` or ``to``.
+
+    :ivar kind: which of the forms.
+    :ivar text: as written, without the port.
+    :ivar family: of a ``NET``; ``NAME`` for all other kinds.
+    :ivar network: of a ``NET``: the network's number, host bits cleared.
+    :ivar mask: of a ``NET``: the mask as a number.
+    :ivar name: host name, domain without its leading dot, or interface name; lower case for
+        names and domains.
+    :ivar ports: which ports fit.
+    """
+
+    kind: HostKind
+    text: str
+    where: Where
+    family: Family = Family.NAME
+    network: int = 0
+    mask: int = 0
+    name: str = ""
+    ports: Ports = ALL_PORTS
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds; 0 means never (``connect``: the kernel's limit)."""
+
+    connect: int = 30
+    negotiate: int = 30
+    io_tcp: int = 0
+    io_udp: int = 86400
+    tcp_fin_wait: int = 0
+
+
+class Edge(Enum):
+    """The two sides of the server, as ``internal.…`` and ``external.…`` keywords name them."""
+
+    INTERNAL = "internal"
+    EXTERNAL = "external"
+
+
+@dataclass(frozen=True, slots=True)
+class SocketOption:
+    """
+    ``SIDE.LEVEL.NAME: VALUE`` (``sockd.conf(5)``, "SOCKET OPTIONS").
+
+    :ivar level: the kernel's level number (``SOL_SOCKET``, ``IPPROTO_TCP``…).
+    :ivar option: the kernel's option number.
+    :ivar value: the number to set, sub-fields already shifted into place.
+    :ivar text: the keyword as written, such as ``external.tcp.tcp_nodelay``.
+    """
+
+    edge: Edge
+    level: int
+    option: int
+    value: int
+    text: str
+    where: Where
+
+
+class RuleKind(Enum):
+    """Client rules judge who may talk to us, socks rules what they may ask for."""
+
+    CLIENT = "client"
+    SOCKS = "socks"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """
+    One client or socks rule.
+
+    :ivar number: from 1, per kind, in file order; 0 is the built-in block rule.
+    :ivar source: the condition ``from``; ``target``: the condition ``to``.
+    :ivar commands: socks rules: what it covers, after ``command`` and ``protocol`` filled each
+        other in; client rules: only ``ACCEPT``.
+    :ivar proxy_protocols: socks rules: SOCKS versions it covers.
+    :ivar client_methods: methods the client must have passed at accept.
+    :ivar socks_methods: socks rule: methods it admits, in order, after the global ones filled in;
+        client rule: the methods offered to the client in negotiation, in order.
+    :ivar users: exact names, empty if the rule does not ask; ``groups`` likewise.
+    :ivar log: ``LOG_…`` bits of :mod:`dantetw.values`.
+    :ivar timeouts: the global ones, overridden by the rule's own.
+    :ivar udp_portrange: first and last port of the client's side, for UDP.
+    :ivar places: for each keyword the rule's text has, where its last value was written.  A
+        condition that is absent here was filled in, not written.
+    """
+
+    kind: RuleKind
+    number: int
+    verdict: Verdict
+    where: Where
+    source: Address
+    target: Address
+    commands: frozenset[Command] = frozenset()
+    protocols: frozenset[Protocol] = frozenset()
+    proxy_protocols: frozenset[ProxyProtocol] = frozenset()
+    client_methods: tuple[Method, ...] = (Method.NONE,)
+    socks_methods: tuple[Method, ...] = ()
+    users: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    log: int = 0
+    timeouts: Timeouts = Timeouts()
+    socket_options: tuple[SocketOption, ...] = ()
+    udp_portrange: tuple[int, int] | None = None
+    places: Mapping[str, Where] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Internal:
+    """
+    One ``internal`` line.
+
+    :ivar text: address, interface or host name as written; ``listens``: the addresses that came
+        of it when the file was read.
+    """
+
+    text: str
+    listens: tuple[Endpoint, ...]
+    where: Where
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """
+    One ``external`` line.
+
+    :ivar interface: its name if it is an interface, which is looked up at each use; else empty.
+    :ivar addresses: numeric addresses when the file was read, in the order of preference.
+    """
+
+    text: str
+    interface: str
+    addresses: tuple[str, ...]
+    where: Where
+
+
+class Rotation(Enum):
+    """``external.rotation``: how the outgoing address is chosen."""
+
+    NONE = "none"
+    ROUTE = "route"
+    SAME_SAME = "same-same"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """
+    One destination of ``logoutput`` or ``errorlog``.
+
+    :ivar text: ``stdout``, ``stderr``, ``syslog``, ``syslog/FACILITY`` or a file name.
+    """
+
+    text: str
+    where: Where
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorFilter:
+    """
+    ``SIDE.log.LEVEL.error: SYMBOL…``, expanded.
+
+    :ivar symbols: upper-case ``errno`` and ``EAI_`` names.
+    """
+
+    edge: Edge
+    severity: Severity
+    symbols: frozenset[str]
+    where: Where
+
+
+class ResolveProtocol(Enum):
+    """``resolveprotocol``; with ``fake`` rules never look names up."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    FAKE = "fake"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """
+    All that a configuration file says.
+
+    :ivar file: its name, as given.
+    :ivar client_methods: global ``clientmethod``; ``socks_methods``: global ``socksmethod``.
+    :ivar user_privileged: who to be for privileged work, None: as started; likewise
+        ``user_unprivileged`` for all the rest.
+    :ivar username_file: our keyword ``username.file``: users of the method ``username``; None:
+        the system's password file.
+    :ivar debug: the level of the file, -1 if it names none.
+    """
+
+    file: str
+    internal: tuple[Internal, ...] = ()
+    external: tuple[External, ...] = ()
+    external_families: frozenset[Family] = frozenset((Family.IPV4, Family.IPV6))
+    rotation: Rotation = Rotation.NONE
+    client_methods: tuple[Method, ...] = (Method.NONE,)
+    socks_methods: tuple[Method, ...] = ()
+    user_privileged: str | None = None
+    user_unprivileged: str | None = None
+    username_file: str | None = None
+    timeouts: Timeouts = Timeouts()
+    logoutput: tuple[Output, ...] = ()
+    errorlog: tuple[Output, ...] = ()
+    debug: int = -1
+    resolve_protocol: ResolveProtocol = ResolveProtocol.UDP
+    udp_connectdst: bool = True
+    client_rules: tuple[Rule, ...] = ()
+    socks_rules: tuple[Rule, ...] = ()
+    error_filters: tuple[ErrorFilter, ...] = ()
+    socket_options: tuple[SocketOption, ...] = ()
+
+    @property
+    def default_log(self) -> int:
+        """``LOG_…`` bits of the built-in block rule: all but data and tcpinfo if ``debug`` is on."""
+        return LOG_CONNECT | LOG_DISCONNECT | LOG_ERROR | LOG_IOOP if self.debug > 0 else 0

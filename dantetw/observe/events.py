@@ -1,0 +1,200 @@
+"""
+What happened, said once, as frozen values.
+
+Sessions and the server make these; a *format* turns them into text and a *sink* writes the text,
+both behind the one observer (:mod:`dantetw.observe.observer`).  An event refers to the
+:class:`~dantetw.config.policy.Rule` it happened under, so that a format can name the rule's number,
+verdict and place, and decide by ``rule.log`` which lines it makes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dantetw.config.policy import Edge, Rule
+from dantetw.values import (
+    Command,
+    Ending,
+    Endpoint,
+    Protocol,
+    ProxyProtocol,
+    Severity,
+    Side,
+    User,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """
+    Who talks to whom through us: client -> local, then source -> target.
+
+    :ivar client: the client's end of its connection; ``local``: our end of it.
+    :ivar user: who the client has shown to be; None: nobody in particular.
+    :ivar source: our end of the outgoing connection; ``target``: the far end.  None as long as
+        there is none.
+    """
+
+    client: Endpoint
+    local: Endpoint
+    user: User | None = None
+    source: Endpoint | None = None
+    target: Endpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Bytes, by what we read from and wrote to the client and the target."""
+
+    to_client: int = 0
+    from_client: int = 0
+    to_target: int = 0
+    from_target: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """
+    Seconds of the monotonic clock at which a session reached a stage; 0.0 if it never did.
+
+    ``negotiating`` is the client's first byte, ``requested`` the end of its request, ``connected``
+    when the way to the target was open, ``first_io`` the first bytes relayed.
+    """
+
+    accepted: float
+    ended: float
+    negotiating: float = 0.0
+    requested: float = 0.0
+    connected: float = 0.0
+    first_io: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """
+    A client rule passed a client: ``pass(1): tcp/accept [: …``.
+
+    :ivar session: number of the session, from 1.
+    :ivar tcpinfo: the client's socket's ``struct tcp_info`` if the rule wants it, else empty.
+    """
+
+    session: int
+    rule: Rule
+    path: Path
+    tcpinfo: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The way to the target is open: ``pass(1): tcp/connect [: …``."""
+
+    session: int
+    rule: Rule
+    path: Path
+    protocol: Protocol = Protocol.TCP
+    command: Command = Command.CONNECT
+    tcpinfo: tuple[bytes, bytes] = (b"", b"")  # client's, target's
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """
+    One I/O operation was relayed: ``pass(1): tcp/connect -: … (6)``.
+
+    :ivar origin: who sent the bytes, :attr:`Side.CLIENT` or :attr:`Side.TARGET`.
+    :ivar count: how many; 0 is an end of file.
+    :ivar data: the bytes themselves if the rule has ``log: data``, else None.
+    """
+
+    session: int
+    rule: Rule
+    path: Path
+    origin: Side
+    count: int
+    data: bytes | None = None
+    protocol: Protocol = Protocol.TCP
+    command: Command = Command.CONNECT
+    tcpinfo: tuple[bytes, bytes] = (b"", b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """
+    A session is over; each one ends in exactly one of these.
+
+    :ivar client_rule: the client rule that matched (number 0: none did); ``socks_rule``: the socks
+        rule, None if the session ended before one was looked for.
+    :ivar command: what was asked for, None if the session ended before that was known.
+    :ivar asked: the target as the client named it, before any resolution.
+    :ivar read: bytes the client had sent when negotiation failed.
+    """
+
+    session: int
+    client_rule: Rule
+    socks_rule: Rule | None
+    path: Path
+    ending: Ending
+    times: Times
+    counts: Counts = Counts()
+    command: Command | None = None
+    protocol: Protocol = Protocol.TCP
+    proxy_protocol: ProxyProtocol | None = None
+    asked: Endpoint | None = None
+    read: int = 0
+    tcpinfo: tuple[bytes, bytes] = (b"", b"")
+
+    @property
+    def established(self) -> bool:
+        """
+        Whether the session got as far as a connection under way: then it is told with counts and
+        the rule's own verdict, else as a refusal.
+        """
+        return self.path.source is not None and self.ending.text == ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailed:
+    """
+    A connection attempt failed (``external.log.LEVEL.error``).
+
+    :ivar symbol: the error's ``errno`` name.
+    :ivar errno: its number.
+    """
+
+    severity: Severity
+    edge: Edge
+    endpoint: Endpoint
+    symbol: str
+    errno: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveFailed:
+    """
+    A name has no address (``external.log.LEVEL.error``).
+
+    :ivar symbol: the ``EAI_`` name; ``reason``: the resolver's words for it.
+    """
+
+    severity: Severity
+    edge: Edge
+    name: str
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """
+    What the server says of itself: start, stop, warnings.
+
+    :ivar code: a stable identifier such as ``server.running``, listed in the catalogue.
+    :ivar text: one line, Dante's words where Dante has some.
+    """
+
+    severity: Severity
+    code: str
+    text: str
+
+
+Event = Accepted | Connected | Transferred | Ended | ConnectFailed | ResolveFailed | Message

@@ -1,0 +1,231 @@
+"""
+Plain values that everybody speaks of: hosts, endpoints, commands, methods, endings.
+
+Nothing here knows a socket, a clock or a log.  The names are those of :rfc:`1928` and of Dante's
+manual; the ``value`` of an enumeration's member is the word that stands in ``sockd.conf`` and in
+the log.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Any, Final
+
+
+class Family(Enum):
+    """What kind of host an :class:`Endpoint` names."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+    NAME = "name"
+
+
+#: The kernel's number for each address family, and back.
+AF_OF: Final = {Family.IPV4: int(socket.AF_INET), Family.IPV6: int(socket.AF_INET6)}
+FAMILY_OF: Final = {number: family for family, number in AF_OF.items()}
+
+_MAPPED: Final = "::ffff:"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """
+    A host and a port: where a client is, what it asks for, where we go out.
+
+    :ivar host: a numeric address in canonical text form, or a host name as it was received.
+    :ivar port: 0-65535.
+    :ivar family: tells the two apart.
+    """
+
+    host: str
+    port: int
+    family: Family
+
+    @classmethod
+    def of(cls, sockaddr: tuple[Any, ...]) -> Endpoint:
+        """
+        The endpoint of a kernel address: ``(host, port)`` or ``(host, port, flow, scope)``.
+
+        An IPv4 address mapped into IPv6 (:rfc:`4291`, 2.5.5.2) becomes the IPv4 address it is.
+        """
+        host, port = sockaddr[0], sockaddr[1]
+        if ":" not in host:
+            return cls(host, port, Family.IPV4)
+        if host.startswith(_MAPPED) and "." in host:
+            return cls(host[len(_MAPPED) :], port, Family.IPV4)
+        return cls(host, port, Family.IPV6)
+
+    def __str__(self) -> str:
+        """Dante's notation: ``127.0.0.1.1080``, ``::1.1080``, ``example.org.80``."""
+        return f"{self.host}.{self.port}"
+
+
+#: Dante's notation for "no address": ``0.0.0.0.0``.
+NOWHERE: Final = Endpoint("0.0.0.0", 0, Family.IPV4)
+
+
+class Protocol(Enum):
+    """Transport protocol of the traffic that is relayed."""
+
+    TCP = "tcp"
+    UDP = "udp"
+
+
+class Command(Enum):
+    """
+    What is asked for or done.  ``CONNECT``, ``BIND`` and ``UDPASSOCIATE`` are requests (:rfc:`1928`
+    section 4), the replies are Dante's names for traffic that comes back, ``ACCEPT`` is the
+    client's arrival, which client rules judge.
+    """
+
+    ACCEPT = "accept"
+    CONNECT = "connect"
+    BIND = "bind"
+    BINDREPLY = "bindreply"
+    UDPASSOCIATE = "udpassociate"
+    UDPREPLY = "udpreply"
+
+
+class ProxyProtocol(Enum):
+    """The protocol spoken with a client or with an upstream proxy."""
+
+    SOCKS_V4 = "socks_v4"
+    SOCKS_V5 = "socks_v5"
+    HTTP = "http"
+    UPNP = "upnp"
+
+
+class Method(Enum):
+    """Authentication methods, by their names in ``clientmethod`` and ``socksmethod``."""
+
+    NONE = "none"
+    USERNAME = "username"
+    RFC931 = "rfc931"
+    PAM_ADDRESS = "pam.address"
+    PAM_ANY = "pam.any"
+    PAM_USERNAME = "pam.username"
+    GSSAPI = "gssapi"
+    BSDAUTH = "bsdauth"
+    LDAPAUTH = "ldapauth"
+
+
+class Verdict(Enum):
+    """What a rule does with what it matches."""
+
+    PASS = "pass"
+    BLOCK = "block"
+
+
+# What of a rule is logged: bits of ``Rule.log``.  Plain integers, since an ``IntFlag`` costs ten
+# times as much to test, and sessions test them all the time.
+LOG_CONNECT: Final = 1
+LOG_DISCONNECT: Final = 2
+LOG_ERROR: Final = 4
+LOG_IOOP: Final = 8
+LOG_DATA: Final = 16
+LOG_TCPINFO: Final = 32
+
+#: The words of the keyword ``log`` and their bits.
+LOG_WORDS: Final = {
+    "connect": LOG_CONNECT,
+    "disconnect": LOG_DISCONNECT,
+    "error": LOG_ERROR,
+    "iooperation": LOG_IOOP,
+    "ioop": LOG_IOOP,
+    "data": LOG_DATA,
+    "tcpinfo": LOG_TCPINFO,
+}
+
+
+class Severity(IntEnum):
+    """Syslog's levels (:rfc:`5424`, 6.2.1); a lower number is more severe."""
+
+    EMERGENCY = 0
+    ALERT = 1
+    CRITICAL = 2
+    ERROR = 3
+    WARNING = 4
+    NOTICE = 5
+    INFO = 6
+    DEBUG = 7
+
+
+#: Names of the levels in ``SIDE.log.LEVEL.error``; four differ from the words in the log.
+LEVEL_NAMES: Final = {
+    "emerg": Severity.EMERGENCY,
+    "alert": Severity.ALERT,
+    "crit": Severity.CRITICAL,
+    "err": Severity.ERROR,
+    "warning": Severity.WARNING,
+    "notice": Severity.NOTICE,
+    "info": Severity.INFO,
+    "debug": Severity.DEBUG,
+}
+
+
+class Side(Enum):
+    """Whose doing something was."""
+
+    CLIENT = "client"
+    TARGET = "target"
+    RULE = "rule"
+    US = "us"
+
+
+class Phase(Enum):
+    """How far a session had come."""
+
+    ACCEPT = "accept"
+    NEGOTIATE = "negotiate"
+    AUTHENTICATE = "authenticate"
+    RESOLVE = "resolve"
+    AUTHORISE = "authorise"
+    CONNECT = "connect"
+    RELAY = "relay"
+
+
+class Cause(Enum):
+    """Why a session ended."""
+
+    CLOSED = "closed"  # an orderly end of file
+    ERROR = "error"  # the system's error in ``Ending.errno``
+    TIMEOUT = "timeout"
+    FIN_WAIT = "fin-wait"  # timeout.tcp_fin_wait
+    BLOCKED = "blocked"  # by a rule
+    PROTOCOL = "protocol"  # bytes that are not SOCKS, or not acceptable SOCKS
+    CREDENTIALS = "credentials"  # a wrong user name or password
+    UNRESOLVED = "unresolved"  # the target's name has no address
+    UNUSABLE = "unusable"  # the request makes no sense: port 0, our own address…
+    UNSUPPORTED = "unsupported"  # a command that is not built
+    SHUTDOWN = "shutdown"  # the server is stopping
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """
+    How a session ended: whose doing, how far it had come, and why.
+
+    :ivar errno: the system's error number where ``cause`` is :attr:`Cause.ERROR`, else 0.
+    :ivar text: what Dante would say of it where that takes more than the three names.
+    """
+
+    side: Side
+    phase: Phase
+    cause: Cause
+    errno: int = 0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """
+    Somebody who has shown who they are.
+
+    :ivar method: how.
+    :ivar name: as received, hence hostile: escape it in logs.
+    """
+
+    method: Method
+    name: str
