@@ -14,7 +14,13 @@ from enum import Enum, IntEnum
 from typing import Any, Final
 
 
-class Family(Enum):
+class _Word(Enum):
+    """An enumeration whose members hash fast: they are single, so their identity will do."""
+
+    __hash__ = object.__hash__
+
+
+class Family(_Word):
     """What kind of host an :class:`Endpoint` names."""
 
     IPV4 = "ipv4"
@@ -66,14 +72,14 @@ class Endpoint:
 NOWHERE: Final = Endpoint("0.0.0.0", 0, Family.IPV4)
 
 
-class Protocol(Enum):
+class Protocol(_Word):
     """Transport protocol of the traffic that is relayed."""
 
     TCP = "tcp"
     UDP = "udp"
 
 
-class Command(Enum):
+class Command(_Word):
     """
     What is asked for or done.  ``CONNECT``, ``BIND`` and ``UDPASSOCIATE`` are requests (:rfc:`1928`
     section 4), the replies are Dante's names for traffic that comes back, ``ACCEPT`` is the
@@ -88,7 +94,7 @@ class Command(Enum):
     UDPREPLY = "udpreply"
 
 
-class ProxyProtocol(Enum):
+class ProxyProtocol(_Word):
     """The protocol spoken with a client or with an upstream proxy."""
 
     SOCKS_V4 = "socks_v4"
@@ -97,7 +103,7 @@ class ProxyProtocol(Enum):
     UPNP = "upnp"
 
 
-class Method(Enum):
+class Method(_Word):
     """Authentication methods, by their names in ``clientmethod`` and ``socksmethod``."""
 
     NONE = "none"
@@ -111,7 +117,7 @@ class Method(Enum):
     LDAPAUTH = "ldapauth"
 
 
-class Verdict(Enum):
+class Verdict(_Word):
     """What a rule does with what it matches."""
 
     PASS = "pass"
@@ -165,7 +171,7 @@ LEVEL_NAMES: Final = {
 }
 
 
-class Side(Enum):
+class Side(_Word):
     """Whose doing something was."""
 
     CLIENT = "client"
@@ -174,7 +180,7 @@ class Side(Enum):
     US = "us"
 
 
-class Phase(Enum):
+class Phase(_Word):
     """How far a session had come."""
 
     ACCEPT = "accept"
@@ -186,7 +192,7 @@ class Phase(Enum):
     RELAY = "relay"
 
 
-class Cause(Enum):
+class Cause(_Word):
     """Why a session ended."""
 
     CLOSED = "closed"  # an orderly end of file

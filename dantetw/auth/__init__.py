@@ -1,0 +1,19 @@
+"""
+Who is it?  The methods of authentication that check a name and a password.
+
+- :mod:`.interfaces` says what all of them are: an
+  :class:`~dantetw.auth.interfaces.IAuthenticator`.
+- :mod:`.system` asks the system's password file, by way of the C library in :mod:`.crypting`.
+- :mod:`.usersfile` asks a file of our own; :mod:`.useradmin` is the command that edits it.
+- :mod:`.cache` stands before either, so that a browser's hundredth session costs no hash.
+- :mod:`.groups` says which of the system's groups a user is in.
+- :mod:`.verifying` runs hashes in threads; :mod:`.stamps` notices when a file has changed.
+
+Method ``none`` needs nothing here: there is nothing to check.
+
+They are put together like this::
+
+    threads = Threads(reactor, verifying.THREADS, verifying.WAITING, "login")
+    users = UsersFile(policy.username_file, reactor, threads, report, privileged)
+    username = CredentialsCache(users, reactor)
+"""

@@ -88,6 +88,7 @@ class Address:
     :ivar name: host name, domain without its leading dot, or interface name; lower case for
         names and domains.
     :ivar ports: which ports fit.
+    :ivar scope: of a link-local ``NET``: the interface it is about; else empty.
     """
 
     kind: HostKind
@@ -98,6 +99,7 @@ class Address:
     mask: int = 0
     name: str = ""
     ports: Ports = ALL_PORTS
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,5 +295,5 @@ class Policy:
 
     @property
     def default_log(self) -> int:
-        """``LOG_…`` bits of the built-in block rule: all but data and tcpinfo if ``debug`` is on."""
+        """``LOG_…`` bits of the built-in block rule: all but data and tcpinfo with ``debug``."""
         return LOG_CONNECT | LOG_DISCONNECT | LOG_ERROR | LOG_IOOP if self.debug > 0 else 0

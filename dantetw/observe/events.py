@@ -33,6 +33,8 @@ class Path:
     :ivar user: who the client has shown to be; None: nobody in particular.
     :ivar source: our end of the outgoing connection; ``target``: the far end.  None as long as
         there is none.
+    :ivar client_user: who the client's address has shown it to be, by the client rule's method
+        (``rfc931``, ``pam.address``); it stands in ``tcp/accept`` lines, ``user`` in the others.
     """
 
     client: Endpoint
@@ -40,11 +42,12 @@ class Path:
     user: User | None = None
     source: Endpoint | None = None
     target: Endpoint | None = None
+    client_user: User | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Bytes, by what we read from and wrote to the client and the target."""
+    """Bytes, or datagrams, by what we read from and wrote to the client and the target."""
 
     to_client: int = 0
     from_client: int = 0
@@ -127,6 +130,10 @@ class Ended:
     :ivar command: what was asked for, None if the session ended before that was known.
     :ivar asked: the target as the client named it, before any resolution.
     :ivar read: bytes the client had sent when negotiation failed.
+    :ivar traffic: UDP: the path of the datagrams, which is not that of the control connection in
+        ``path``; its ``client`` is the address announced as long as no datagram came, its source
+        and target are None as long as none was forwarded.
+    :ivar packets: UDP: how many datagrams made up ``counts``.
     """
 
     session: int
@@ -142,6 +149,8 @@ class Ended:
     asked: Endpoint | None = None
     read: int = 0
     tcpinfo: tuple[bytes, bytes] = (b"", b"")
+    traffic: Path | None = None
+    packets: Counts = Counts()
 
     @property
     def established(self) -> bool:
@@ -149,7 +158,8 @@ class Ended:
         Whether the session got as far as a connection under way: then it is told with counts and
         the rule's own verdict, else as a refusal.
         """
-        return self.path.source is not None and self.ending.text == ""
+        under_way = self.path.source is not None or self.traffic is not None
+        return under_way and self.ending.text == ""
 
 
 @dataclass(frozen=True, slots=True)

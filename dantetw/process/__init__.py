@@ -1,0 +1,7 @@
+"""
+What concerns the process as a whole.
+
+- :mod:`.privileges`: being ``user.unprivileged``, and ``user.privileged`` where it is needed.
+- :mod:`.signals`: what each signal does.
+- :mod:`.pidfile`: Dante's pid file.
+"""

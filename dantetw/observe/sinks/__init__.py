@@ -1,0 +1,14 @@
+"""
+Sinks: where lines go.
+
+- :mod:`~dantetw.observe.sinks.file`: files, and devices that never make one wait
+- :mod:`~dantetw.observe.sinks.stream`: pipes, FIFOs, terminals, sockets: whatever has a reader who
+  may be slow; :mod:`~dantetw.observe.sinks.threaded` where a descriptor must stay blocking
+- :mod:`~dantetw.observe.sinks.stdio`: the words ``stdout`` and ``stderr``
+- :mod:`~dantetw.observe.sinks.syslog`: the words ``syslog`` and ``syslog/FACILITY``
+- :mod:`~dantetw.observe.sinks.backlog`: the bounded queue they share
+- :mod:`~dantetw.observe.sinks.opening`: from ``logoutput`` and ``errorlog`` to sinks; the list of
+  all kinds stands there
+
+No sink makes the server wait, and none loses a line without counting it.
+"""

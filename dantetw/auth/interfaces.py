@@ -1,0 +1,69 @@
+"""
+What every method that checks a name and a password is.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+from dantetw.escaping import escape
+
+
+class AuthenticationFailed(Exception):  # noqa: N818 - the name of the outcome, as in Dante's log
+    """
+    Somebody is not who they say, or nobody can tell.
+
+    ``str()`` of it is one line for the log, in Dante's words, with the name escaped.
+    """
+
+    @classmethod
+    def wrong_password(cls, name: str) -> AuthenticationFailed:
+        """The password is wrong, or the account is locked or has expired."""
+        return cls(f'system password authentication failed for user "{escape(name)}"')
+
+    @classmethod
+    def no_record(cls, name: str, reason: str = "no system error") -> AuthenticationFailed:
+        """
+        There is no such user, or no way to see.
+
+        :param reason: the system's words, if there was an error.
+        """
+        return cls(
+            f'could not access user "{escape(name)}"\'s records in the system password file: '
+            f"{reason}"
+        )
+
+
+class IAuthenticator(Interface):
+    """Checks a name and a password."""
+
+    def authenticate(name: str, password: bytes) -> Deferred[None]:  # noqa: N805 - zope's way
+        """
+        Whether this is somebody.
+
+        :param name: as received: any text; bytes that are not UTF-8 as surrogate escapes.
+        :param password: as received: any bytes.
+        :returns: fires with None if it is them; fails with :class:`AuthenticationFailed` and
+            nothing else.  May be cancelled.
+        """
+
+    def revision(name: str) -> object:  # noqa: N805 - zope's way
+        """
+        Something that compares equal as long as the answers for this name stay the same.
+
+        Asked once per session: cheap, and never an error.
+        """
+
+
+def key_of(name: str) -> bytes:
+    """
+    The bytes a name was received as, for comparing it with those in a file.
+
+    :returns: empty, which is nobody's name, if no bytes stand for it or no file could hold it.
+    """
+    try:
+        key = name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return b""
+    return b"" if any(byte in key for byte in b"\x00\n:") else key

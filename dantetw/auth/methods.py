@@ -1,0 +1,40 @@
+"""
+What checks logins, for each method that needs a check; the catalogue lists these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dantetw.auth.cache import CredentialsCache
+from dantetw.auth.interfaces import IAuthenticator
+from dantetw.auth.stamps import Privileged
+from dantetw.auth.system import SystemUsers
+from dantetw.auth.usersfile import UsersFile
+from dantetw.config.policy import Policy
+from dantetw.threads import Threads
+
+
+def for_username(
+    policy: Policy,
+    reactor: Any,
+    threads: Threads,
+    privileged: Privileged,
+    report: Callable[[str], None],
+) -> IAuthenticator:
+    """
+    ``username``: the users of ``username.file`` if the policy has one, else the system's.
+
+    :param threads: where hashes are computed.
+    :param privileged: enters and leaves the privileges for reading passwords.
+    :param report: told of mistakes in the users file.
+    :raises UsersFileError: if the file cannot be used; its text says why.
+    :raises LibcryptMissingError: if this system cannot check passwords.
+    """
+    inner: IAuthenticator
+    if policy.username_file is not None:
+        inner = UsersFile(policy.username_file, reactor, threads, report, privileged)
+    else:
+        inner = SystemUsers(reactor, threads, privileged)
+    return CredentialsCache(inner, reactor)

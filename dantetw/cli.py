@@ -1,0 +1,154 @@
+"""
+The command ``sockd``: Dante's own flags, so that it can stand in for ``sockd`` and ``danted``.
+
+``sockd -f FILE -D -p PIDFILE`` becomes ``twistd sockd …`` in the same process.  What Dante has not
+are sub-commands: ``sockd users …``.
+"""
+
+from __future__ import annotations
+
+import getopt
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from dantetw import __version__
+
+#: Read if ``-f`` names no other file, and written if ``-p`` names none.
+CONFIG_FILE: Final = "/etc/sockd.conf"
+PID_FILE: Final = "/var/run/sockd.pid"
+
+USAGE: Final = """\
+usage: sockd [-DLNVdfhnpv]
+   -D             : run in the background, as a daemon
+   -L             : show the licence of this program
+   -N <number>    : number of servers; more than one is not supported yet
+   -V             : verify the configuration, then exit
+   -d <number>    : set the debug level; overrides "debug:"
+   -f <filename>  : use <filename> as configuration (default: /etc/sockd.conf)
+   -h             : print this
+   -n             : disable TCP keep-alive
+   -p <filename>  : write the process id to <filename> (default: /var/run/sockd.pid)
+   -v             : print version; twice: and what of Dante is built
+
+       sockd users {add,remove,list,check} ...
+                  : keep the users file of "username.file:"
+"""
+
+
+class _Flags:
+    """The flags of one command line."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        """
+        :raises getopt.GetoptError: if a flag is unknown or lacks its value.
+        :raises ValueError: if a value is not what it must be; the message says what.
+        """
+        found, rest = getopt.getopt(list(arguments), "DLN:Vd:f:hnp:v")
+        if rest:
+            raise ValueError(f"unknown argument: {rest[0]}")
+        values = dict(found)
+        self.daemon = "-D" in values
+        self.licence = "-L" in values
+        self.verify = "-V" in values
+        self.help = "-h" in values
+        self.keep_alive = "-n" not in values
+        self.version = sum(flag == "-v" for flag, _ in found)
+        self.config = values.get("-f", CONFIG_FILE)
+        self.pidfile = values.get("-p", PID_FILE)
+        self.debug = _number("-d", values["-d"], 0) if "-d" in values else None
+        servers = _number("-N", values.get("-N", "1"), 1)
+        if servers != 1:
+            raise ValueError(f"-N {servers}: more than one server is not supported yet")
+
+
+def _number(flag: str, text: str, least: int) -> int:
+    wanted = "zero" if least == 0 else "one"
+    if not (text.isascii() and text.isdigit()) or int(text) < least:
+        raise ValueError(
+            f"illegal value for {flag} option: {text}.  Must be a number and greater or equal to"
+            f" {wanted}"
+        )
+    return int(text)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """
+    The entry point.
+
+    :param argv: the command line, the program's name first; default: the process's.
+    :raises SystemExit: always; 0: done, 1: wrong arguments or a wrong configuration, or the server
+        could not start.
+    """
+    program, *arguments = sys.argv if argv is None else argv
+    program = os.path.basename(program)
+    if arguments[:1] == ["users"]:
+        from dantetw.auth import useradmin
+
+        raise SystemExit(useradmin.main(arguments[1:], sys.stdin, sys.stdout, sys.stderr))
+    try:
+        flags = _Flags(arguments)
+    except getopt.GetoptError as wrong:
+        sys.stderr.write(f"{program}: {wrong}\n{USAGE}")
+        raise SystemExit(1) from None
+    except ValueError as wrong:
+        sys.stderr.write(f"{program}: error: {wrong}\n")
+        raise SystemExit(1) from None
+    if flags.help:
+        sys.stdout.write(USAGE)
+    elif flags.version:
+        _print_version(flags.version > 1)
+    elif flags.licence:
+        sys.stdout.write(LICENCE)
+    elif flags.verify:
+        raise SystemExit(verify(flags.config))
+    else:
+        _run(program, flags)
+    raise SystemExit(0)
+
+
+def verify(path: str) -> int:
+    """
+    Check a configuration, as ``-V`` does, and say on standard error what is wrong with it.
+
+    :returns: the exit status: 0 if a server could start with it, else 1.
+    """
+    from dantetw.config import load
+    from dantetw.net.host import Host
+
+    parsed = load(path, Host())
+    for problem in parsed.problems:
+        print(problem.render(), file=sys.stderr)
+    return 1 if parsed.policy is None else 0
+
+
+def _print_version(verbose: bool) -> None:
+    print(f"sockd: dantetw v{__version__}")
+    if verbose:
+        from dantetw import catalogue
+
+        print("methods:  " + " ".join(sorted(method.value for method in catalogue.METHODS)))
+        print("commands: " + " ".join(sorted(command.value for command in catalogue.COMMANDS)))
+        print("formats:  " + " ".join(sorted(catalogue.FORMATS)))
+
+
+def _run(program: str, flags: _Flags) -> None:
+    """Become ``twistd sockd``."""
+    from twisted.scripts import twistd
+
+    arguments = ["sockd", "--config", flags.config, "--program", program]
+    if flags.pidfile:
+        arguments += ["--pid", flags.pidfile]
+    if flags.debug is not None:
+        arguments += ["--debug", str(flags.debug)]
+    if not flags.keep_alive:
+        arguments += ["--no-keepalive"]
+    # Dante's pid file is ours to write, not twistd's; the umask stays as it is.
+    before = ["--pidfile=", "--no_save", "--originalname"]
+    if not flags.daemon:
+        before.append("--nodaemon")
+    else:
+        before.append("--umask=022")
+    sys.argv = [program, *before, *arguments]
+    twistd.run()

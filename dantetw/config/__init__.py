@@ -1,0 +1,28 @@
+"""
+The configuration language: text into an immutable :class:`~dantetw.config.policy.Policy`.
+
+Pure: what must be known of the machine is asked of a :class:`System`.  In the order of reading:
+
+- :mod:`~dantetw.config.lexer`: bytes into tokens that know their line and column;
+- :mod:`~dantetw.config.grammar`: tokens into a :mod:`~dantetw.config.tree`, going on after
+  mistakes; it looks keywords up in the table of :mod:`~dantetw.config.keywords`, whose kinds of
+  values are in :mod:`~dantetw.config.arguments` (addresses: :mod:`~dantetw.config.addressing`) and
+  whose words are in :mod:`~dantetw.config.vocabulary` and :mod:`~dantetw.config.sockopts`;
+- :mod:`~dantetw.config.settings` and :mod:`~dantetw.config.rule`: tree into policy, with
+  :mod:`~dantetw.config.common`, :mod:`~dantetw.config.addresses` and
+  :mod:`~dantetw.config.limits`;
+- :mod:`~dantetw.config.unsupported`: what is understood but not done yet;
+- :mod:`~dantetw.config.checks`: Dante's checks of the whole; :mod:`~dantetw.config.lint`: ours;
+- :mod:`~dantetw.config.load`: all of this in a row.
+
+Problems are values (:mod:`~dantetw.config.problems`), gathered in a
+:mod:`~dantetw.config.report`; all those of a file are found in one run.
+"""
+
+from dantetw.config.load import Parsed, load, parse
+from dantetw.config.policy import Policy
+from dantetw.config.problems import Problem
+from dantetw.config.system import System
+from dantetw.config.unsupported import UNSUPPORTED
+
+__all__ = ["UNSUPPORTED", "Parsed", "Policy", "Problem", "System", "load", "parse"]

@@ -1,0 +1,518 @@
+"""
+The table of keywords: a row says where a keyword may stand, what its values are, what it means.
+
+:data:`KEYWORDS` is all of the language but for the heads of rules.  ``docs/configuration.rst``
+shows the same table, and a test compares the two.  What is understood but not done yet is listed in
+:mod:`dantetw.config.unsupported`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from dantetw.config import vocabulary
+from dantetw.config.addressing import AddressArgument
+from dantetw.config.arguments import (
+    Argument,
+    CpuMask,
+    Names,
+    Nothing,
+    Number,
+    OptionValue,
+    Pair,
+    Rest,
+    Schedule,
+    Symbols,
+    Words,
+)
+from dantetw.config.tree import Place
+
+
+class Repeat(Enum):
+    """What a second occurrence does to the first."""
+
+    ADD = "adds"
+    REPLACE = "replaces"
+    ANEW = "starts anew"
+    ONCE = "not allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """
+    A row of the table.
+
+    :ivar name: the keyword; words in capitals (and what is in brackets) are placeholders.
+    :ivar pattern: a regular expression for those, its groups being the placeholders' values.
+    :ivar default: what holds if it is not there, for documentation.
+    """
+
+    name: str
+    places: frozenset[Place]
+    argument: Argument
+    meaning: str
+    default: str = ""
+    repeat: Repeat = Repeat.REPLACE
+    pattern: re.Pattern[str] | None = field(default=None, compare=False)
+
+
+_G, _C, _S = Place.GLOBAL, Place.CLIENT, Place.SOCKS
+_R, _M, _H = Place.ROUTE, Place.MONITOR, Place.HOSTID
+_GLOBAL = frozenset((_G,))
+_RULES = frozenset((_C, _S, _H))
+_ANYWHERE = frozenset((_G, _C, _S, _H))
+_SOCKS = frozenset((_S,))
+_MONITOR = frozenset((_M,))
+
+#: Seconds are kept in what the kernel and the reactor can wait for: 68 years.
+_SECONDS: Final = Number("SECONDS", high=2**31 - 1)
+_YES_NO: Final = Words(vocabulary.YES_NO, "value", many=False, owns_line=False)
+_USER: Final = Names("USER", many=False)
+_FILE: Final = Names("FILE", many=False)
+_OUTPUTS: Final = Names("stdout | stderr | syslog[/FACILITY] | FILE")
+_SIDE: Final = "(internal|external)"
+
+
+def _row(
+    name: str,
+    places: Iterable[Place],
+    argument: Argument,
+    meaning: str,
+    default: str = "",
+    repeat: Repeat = Repeat.REPLACE,
+    pattern: str = "",
+) -> Keyword:
+    return Keyword(
+        name,
+        frozenset(places),
+        argument,
+        meaning,
+        default,
+        repeat,
+        re.compile(pattern) if pattern else None,
+    )
+
+
+KEYWORDS: Final = (
+    # Logging
+    _row("logoutput", _GLOBAL, _OUTPUTS, "where to log", "nowhere", Repeat.ADD),
+    _row("errorlog", _GLOBAL, _OUTPUTS, "where to log warnings and worse, too", "", Repeat.ADD),
+    _row(
+        "debug",
+        _GLOBAL,
+        Number("LEVEL"),
+        "not 0: log connect, disconnect, error and ioop in every rule; -d on the command line wins",
+        "0",
+    ),
+    _row(
+        "SIDE.log.LEVEL.error",
+        _ANYWHERE,
+        Symbols(),
+        "priority at which these errors are logged; in a rule it has no effect",
+        "",
+        Repeat.ADD,
+        rf"{_SIDE}\.log\.([^.\s]*)\.error",
+    ),
+    _row(
+        "SIDE.log.LEVEL.tcp.enabled",
+        _ANYWHERE,
+        Words(vocabulary.TCP_FEATURES, "TCP feature"),
+        "log connections that have the feature",
+        "",
+        Repeat.ADD,
+        rf"{_SIDE}\.log\.([^.\s]*)\.tcp\.enabled",
+    ),
+    _row(
+        "SIDE.log.LEVEL.tcp.disabled",
+        _ANYWHERE,
+        Words(vocabulary.TCP_FEATURES, "TCP feature"),
+        "log connections that lack the feature",
+        "",
+        Repeat.ADD,
+        rf"{_SIDE}\.log\.([^.\s]*)\.tcp\.disabled",
+    ),
+    # Addresses
+    _row(
+        "internal",
+        _GLOBAL,
+        AddressArgument(mask=False),
+        "address, interface or name to listen on; 0.0.0.0 and :: are all addresses",
+        "required; port 1080",
+        Repeat.ADD,
+    ),
+    _row(
+        "internal.protocol",
+        _GLOBAL,
+        Words(vocabulary.FAMILIES, "address family"),
+        "address families to listen on; before any internal",
+        "ipv4 ipv6",
+        Repeat.ADD,
+    ),
+    _row(
+        "external",
+        _GLOBAL,
+        AddressArgument(mask=False, ports=False),
+        "address, interface or name to go out from",
+        "required",
+        Repeat.ADD,
+    ),
+    _row(
+        "external.protocol",
+        _GLOBAL,
+        Words(vocabulary.FAMILIES, "address family"),
+        "address families to go out with; before any external",
+        "ipv4 ipv6",
+        Repeat.ADD,
+    ),
+    _row(
+        "external.rotation",
+        _GLOBAL,
+        Words(vocabulary.ROTATIONS, "rotation", many=False, owns_line=False),
+        "how the outgoing address is chosen",
+        "none",
+    ),
+    _row(
+        "udp.connectdst",
+        _GLOBAL,
+        _YES_NO,
+        "connect the outgoing UDP socket while there is one destination",
+        "yes",
+    ),
+    # Who may use it
+    _row(
+        "clientmethod",
+        (_G, _C, _S, _H),
+        Words(vocabulary.METHODS, "method"),
+        "methods for the client's connection, before the first byte",
+        "none",
+        Repeat.ANEW,
+    ),
+    _row(
+        "socksmethod",
+        (_G, _C, _S, _H),
+        Words(vocabulary.METHODS, "method"),
+        "methods for requests, by preference; in a client rule: what is offered",
+        "none at all",
+        Repeat.ANEW,
+    ),
+    _row(
+        "method",
+        (_G, _C, _S, _R, _H),
+        Words(vocabulary.METHODS, "method"),
+        "old name of socksmethod, in a client rule of clientmethod; in a route its own",
+        "",
+        Repeat.ANEW,
+    ),
+    _row(
+        "username.file",
+        _GLOBAL,
+        _FILE,
+        "users of the method username (dantetw's own)",
+        "system's password file",
+    ),
+    _row("user.privileged", _GLOBAL, _USER, "who to be for privileged work", "as started"),
+    _row("user.unprivileged", _GLOBAL, _USER, "who to be for all the rest", "as started"),
+    _row("user.notprivileged", _GLOBAL, _USER, "another spelling of user.unprivileged"),
+    _row("user.libwrap", _GLOBAL, _USER, "who to be for libwrap; without effect", "unprivileged"),
+    _row(
+        "libwrap.hosts_access",
+        _GLOBAL,
+        _YES_NO,
+        "ask hosts.allow and hosts.deny before any rule",
+        "no",
+    ),
+    _row("libwrap.allow", _GLOBAL, _FILE, "file for hosts.allow; without effect", "system's"),
+    _row("libwrap.deny", _GLOBAL, _FILE, "file for hosts.deny; without effect", "system's"),
+    _row(
+        "srchost",
+        _GLOBAL,
+        Words(("nodnsmismatch", "nodnsunknown", "checkreplyauth"), "option"),
+        "checks of the client's reverse name; authentication of replies",
+        "none",
+        Repeat.ADD,
+    ),
+    # Behaviour
+    _row(
+        "compatibility",
+        _GLOBAL,
+        Words(("sameport", "draft-5.05"), "option", owns_line=False),
+        "concessions to old clients",
+        "none",
+        Repeat.ADD,
+    ),
+    _row("extension", (_G, _R), Words(("bind",), "extension"), "Dante's bind extension", "none"),
+    _row(
+        "resolveprotocol",
+        _GLOBAL,
+        Words(vocabulary.RESOLVE_PROTOCOLS, "protocol", many=False),
+        "how names are looked up; fake: rules never look names up",
+        "udp",
+    ),
+    _row(
+        "timeout.connect",
+        _ANYWHERE,
+        _SECONDS,
+        "for connecting to a target; 0: the kernel's",
+        "30",
+    ),
+    _row("timeout.negotiate", _ANYWHERE, _SECONDS, "from accept to request; 0: for ever", "30"),
+    _row("timeout.io", _ANYWHERE, _SECONDS, "timeout.io.tcp and timeout.io.udp at once"),
+    _row("timeout.io.tcp", _ANYWHERE, _SECONDS, "without traffic, TCP; 0: for ever", "0"),
+    _row("timeout.io.udp", _ANYWHERE, _SECONDS, "without traffic, UDP; 0: for ever", "86400"),
+    _row("timeout.tcp_fin_wait", _ANYWHERE, _SECONDS, "after one side has closed", "0"),
+    _row(
+        "child.maxrequests",
+        _GLOBAL,
+        Number(),
+        "requests a worker serves before it is replaced; 0: no limit",
+        "0",
+    ),
+    _row("route.maxfail", _GLOBAL, Number(), "failures until a route is bad; 0: never", "1"),
+    _row("route.badexpire", _GLOBAL, _SECONDS, "how long it stays bad; 0: for ever", "300"),
+    _row(
+        "cpu.schedule.PROC",
+        _GLOBAL,
+        Schedule(vocabulary.SCHEDULING),
+        "scheduling policy of a kind of process",
+        "none",
+        pattern=rf"cpu\.schedule\.({'|'.join(vocabulary.PROCESSES)})",
+    ),
+    _row(
+        "cpu.mask.PROC",
+        _GLOBAL,
+        CpuMask(),
+        "processors of a kind of process",
+        "any",
+        pattern=rf"cpu\.mask\.({'|'.join(vocabulary.PROCESSES)})",
+    ),
+    _row(
+        "SIDE.LEVEL.OPTION",
+        (_G, _C, _S, _R, _H),
+        OptionValue(),
+        "socket option; LEVEL is socket, ip, tcp or udp",
+        "",
+        Repeat.ADD,
+        rf"{_SIDE}\.(socket|ip|tcp|udp)\.([\w.]+)",
+    ),
+    # Conditions of rules
+    _row(
+        "from",
+        (_C, _S, _R, _M, _H),
+        AddressArgument(mask=True),
+        "the client; for replies the remote side",
+        "required",
+        Repeat.ONCE,
+    ),
+    _row(
+        "to",
+        (_C, _S, _R, _M, _H),
+        AddressArgument(mask=True),
+        "client rule: our address; socks rule: the target",
+        "required",
+        Repeat.ONCE,
+    ),
+    _row(
+        "via",
+        (_R,),
+        AddressArgument(mask=False, gateway=True),
+        "the upstream proxy, or direct",
+        "required",
+        Repeat.ONCE,
+    ),
+    _row(
+        "command",
+        (_S, _R, _M),
+        Words(vocabulary.COMMANDS, "command"),
+        "what the rule is about",
+        "all",
+        Repeat.ADD,
+    ),
+    _row(
+        "protocol",
+        (_S, _R, _M),
+        Words(vocabulary.PROTOCOLS, "protocol"),
+        "what the rule is about",
+        "all",
+        Repeat.ADD,
+    ),
+    _row(
+        "proxyprotocol",
+        (_S, _R),
+        Words(vocabulary.PROXY_PROTOCOLS, "proxy protocol"),
+        "SOCKS version the client speaks; in a route: what is spoken upstream",
+        "socks_v4 socks_v5",
+        Repeat.ADD,
+    ),
+    _row("user", _RULES, Names("USER"), "user names; needs methods that give one", "", Repeat.ADD),
+    _row("group", _RULES, Names("GROUP"), "groups of the user", "", Repeat.ADD),
+    _row("hostid", (_C, _S, _M, _H), Rest("ADDRESS …"), "TCP option hostid", "", Repeat.ADD),
+    _row("hostindex", (_C, _S, _M, _H), Number(), "which of the hostids", "0"),
+    # What a rule does
+    _row(
+        "log",
+        _RULES,
+        Words(
+            ("connect", "disconnect", "data", "error", "iooperation", "ioop", "tcpinfo"), "log word"
+        ),
+        "what of the rule's sessions is logged",
+        "nothing",
+        Repeat.ADD,
+    ),
+    _row(
+        "udp.portrange",
+        _SOCKS,
+        Pair("A - B", ("-",), high=65535),
+        "ports for the client's side of UDP",
+        "any",
+    ),
+    _row("session.max", _RULES, Number(low=1), "sessions at a time", "no limit"),
+    _row("session.throttle", _RULES, Pair("N/SECONDS", ("/",), low=1), "new sessions in a time"),
+    _row(
+        "session.state.key",
+        _RULES,
+        Words(("from", "hostid"), "key", many=False, owns_line=False),
+        "what session.state limits are counted per",
+    ),
+    _row("session.state.max", _RULES, Number(low=1), "sessions at a time, per key", "no limit"),
+    _row("session.state.throttle", _RULES, Pair("N/SECONDS", ("/",), low=1), "the same, new ones"),
+    _row("session.inheritable", (_C, _H), _YES_NO, "whether socks rules inherit limits", "yes"),
+    _row("bandwidth", _RULES, Number("BYTES", low=1), "bytes per second, shared", "no limit"),
+    _row("redirect from", (_C, _S, _R), AddressArgument(mask=True), "replace the source address"),
+    _row("redirect to", (_C, _S), AddressArgument(mask=False), "replace the target"),
+    _row("bounce to", (_C,), AddressArgument(mask=False), "Barefoot's, never allowed here"),
+    _row("libwrap", _RULES, Rest("LINE"), "a line for libwrap"),
+    _row("pam.servicename", _RULES, Names("NAME", many=False), "PAM service", "sockd"),
+    _row(
+        "pamservicename", _RULES, Names("NAME", many=False), "another spelling of pam.servicename"
+    ),
+    _row("bsdauth.stylename", _SOCKS, Names("NAME", many=False), "BSD authentication style"),
+    _row("gssapi.servicename", (_C, _S, _R), Names("NAME", many=False), "GSSAPI service", "rcmd"),
+    _row(
+        "gssapi.keytab",
+        (_C, _S, _R),
+        Names("NAME", many=False),
+        "GSSAPI keytab",
+        "FILE:/etc/sockd.keytab",
+    ),
+    _row(
+        "gssapi.enctype",
+        (_C, _S, _R),
+        Words(("any", "clear", "integrity", "confidentiality"), "protection"),
+        "GSSAPI protection",
+        "integrity confidentiality",
+    ),
+    _row(
+        "clientcompatibility",
+        (_C, _R),
+        Words(("necgssapi",), "option"),
+        "concessions to GSSAPI clients",
+        "none",
+    ),
+    _row("ldap.NAME", _SOCKS, Rest("…"), "LDAP groups", pattern=r"(ldap\.[a-z0-9.]+)"),
+    # Monitors
+    _row(
+        "[SIDE.]alarm.data[.DIRECTION]",
+        _MONITOR,
+        Pair("BYTES in SECONDS", ("in",)),
+        "warn if no more than so many bytes move",
+        "",
+        Repeat.ADD,
+        r"(?:(internal|external)\.)?alarm\.data(?:\.(recv|send))?",
+    ),
+    _row(
+        "[SIDE.]alarm.disconnect",
+        _MONITOR,
+        Pair("COUNT/RATIO in SECONDS", ("/", "in"), optional=1),
+        "warn if so many sessions end",
+        "",
+        Repeat.ADD,
+        r"(?:(internal|external)\.)?alarm\.disconnect",
+    ),
+    _row(
+        "[SIDE.]alarm.mtu-error",
+        _MONITOR,
+        Nothing(),
+        "warn of path MTU problems",
+        "",
+        Repeat.ADD,
+        r"(?:(internal|external)\.)?alarm\.mtu-error",
+    ),
+    # Old, and not for this program
+    _row("connecttimeout", _GLOBAL, _SECONDS, "old name of timeout.connect"),
+    _row("iotimeout", _GLOBAL, _SECONDS, "old name of timeout.io"),
+    _row("child.maxidle", _GLOBAL, Rest("…", limit=4096), "ignored"),
+    _row("localdomain", _GLOBAL, Rest("…", limit=4096), "ignored"),
+    _row("realm", _GLOBAL, Rest("…"), "an error: not for this program"),
+    _row(
+        "socket.BUFFER.PROTOCOL",
+        _GLOBAL,
+        Rest("…"),
+        "an error: use socket options",
+        pattern=r"socket\.(recvbuf|sendbuf)\.(tcp|udp)",
+    ),
+)
+
+_BY_NAME: Final = {row.name: row for row in KEYWORDS if row.pattern is None}
+_BY_PATTERN: Final = tuple(row for row in KEYWORDS if row.pattern is not None)
+
+#: Names that came to be spelt otherwise; with a warning where :data:`DEPRECATED` says so.
+_PRESENT_NAMES: Final = {
+    "connecttimeout": "timeout.connect",
+    "iotimeout": "timeout.io",
+    "user.notprivileged": "user.unprivileged",
+    "pamservicename": "pam.servicename",
+}
+DEPRECATED: Final = frozenset(("connecttimeout", "iotimeout", "method"))
+#: Keywords that are read over, with a warning.
+IGNORED: Final = frozenset(("child.maxidle", "localdomain"))
+
+_METHOD_NAMES: Final = {
+    Place.GLOBAL: "socksmethod",
+    Place.SOCKS: "socksmethod",
+    Place.CLIENT: "clientmethod",
+    Place.HOSTID: "clientmethod",
+}
+
+
+def find(word: str) -> tuple[Keyword, tuple[str, ...]] | None:
+    """The row for a word of the file and the placeholders' values, or None."""
+    row = _BY_NAME.get(word)
+    if row is not None:
+        return row, ()
+    for row in _BY_PATTERN:
+        assert row.pattern is not None
+        match = row.pattern.fullmatch(word)
+        if match is not None:
+            return row, tuple(group or "" for group in match.groups())
+    return None
+
+
+def is_keyword(word: str) -> bool:
+    """Whether a word of the file is a keyword, in whatever place."""
+    return find(word) is not None
+
+
+def present_name(word: str, place: Place) -> str:
+    """What a keyword is called today."""
+    if word == "method":
+        return _METHOD_NAMES.get(place, word)
+    return _PRESENT_NAMES.get(word, word)
+
+
+def names_for(place: Place) -> list[str]:
+    """Names that are worth suggesting in a place; those with placeholders spelt out in part."""
+    names = [row.name for row in _BY_NAME.values() if place in row.places]
+    for row in _BY_PATTERN:
+        if place not in row.places:
+            continue
+        if "SIDE.log" in row.name:
+            names += [row.name.replace("SIDE", side) for side in ("internal", "external")]
+        elif "SIDE.]" in row.name:
+            names.append(re.sub(r"\[.*?\]", "", row.name))
+        elif "PROC" in row.name and "cpu" in row.name:
+            names += [row.name.replace("PROC", process) for process in vocabulary.PROCESSES]
+    return [name for name in names if name not in DEPRECATED and name not in IGNORED]

@@ -1,0 +1,160 @@
+"""
+From a file, or its bytes, to a :class:`~dantetw.config.policy.Policy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dantetw.config import unsupported as unsupported_
+from dantetw.config.checks import check_policy
+from dantetw.config.grammar import parse_tree
+from dantetw.config.lexer import LARGEST_FILE, Lexer, Source
+from dantetw.config.lint import lint
+from dantetw.config.policy import Policy, Where
+from dantetw.config.problems import Problem
+from dantetw.config.report import Report
+from dantetw.config.rule import Rules
+from dantetw.config.settings import Settings
+from dantetw.config.system import System
+from dantetw.config.unsupported import UNSUPPORTED
+from dantetw.values import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """
+    What came of reading a configuration.
+
+    :ivar policy: None if, and only if, there is a problem of severity error.
+    :ivar problems: in the order of their places; those about the whole file are last.
+    """
+
+    policy: Policy | None
+    problems: tuple[Problem, ...]
+
+
+def parse(
+    text: bytes,
+    file: str,
+    system: System,
+    unsupported: Mapping[str, str] = UNSUPPORTED,
+    debug: int | None = None,
+) -> Parsed:
+    """
+    Read a configuration.
+
+    Never raises, whatever the bytes.
+
+    :param file: its name, for messages and :attr:`Policy.file`.
+    :param unsupported: what is understood but refused.
+    :param debug: the command line's debug level, which wins over the file's; None: there is none.
+    """
+    fatal = _unreadable(text, file)
+    if fatal is not None:
+        return Parsed(None, (fatal,))
+    source = Source.of(text, file)
+    report = Report(source)
+    tree = parse_tree(Lexer(source), report)
+    settings = Settings(system, report)
+    settings.read(tree.settings)
+    if debug is not None:
+        settings.debug = debug
+    rules = Rules(settings, system, report)
+    rules.read(tree.blocks)
+    unsupported_.check(tree, unsupported, report)
+    policy = _policy(file, settings, rules)
+    check_policy(policy, settings, system, report)
+    if not report.failed:
+        lint(policy, report)
+    problems = sorted(report.problems, key=_position)
+    return Parsed(None if report.failed else policy, tuple(problems))
+
+
+def load(
+    path: str,
+    system: System,
+    unsupported: Mapping[str, str] = UNSUPPORTED,
+    debug: int | None = None,
+) -> Parsed:
+    """
+    Read a configuration file.
+
+    Never raises: a file that cannot be read is a problem of severity error.
+    """
+    try:
+        with open(path, "rb") as file:
+            text = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return Parsed(
+            None,
+            (
+                Problem(
+                    Severity.ERROR,
+                    Where(path, 0, 0),
+                    f"parseconfig(): could not open config file {path}: {reason}",
+                ),
+            ),
+        )
+    return parse(text, path, system, unsupported, debug)
+
+
+def _unreadable(text: bytes, file: str) -> Problem | None:
+    """Why there is no point in reading it at all."""
+    whole = Where(file, 0, 0)
+    if not text:
+        return Problem(
+            Severity.ERROR, whole, f"parseconfig(): config file {file} is empty.  Not parsing"
+        )
+    if len(text) > LARGEST_FILE:
+        return Problem(
+            Severity.ERROR,
+            whole,
+            f"config file {file} is larger than {LARGEST_FILE} bytes.  Not parsing",
+            expected="a configuration file; this looks like something else",
+        )
+    nul = text.find(b"\0")
+    if nul < 0:
+        return None
+    # A file with NULs is UTF-16 or not a text at all: everything in it would be an error.
+    source = Source.of(text[: nul + 1], file)
+    where = source.where(len(source.text) - 1)
+    return Problem(
+        Severity.ERROR,
+        where,
+        "NUL byte in the configuration file",
+        "\0",
+        "a text file, in ASCII or UTF-8",
+        source_line=source.line(where.line),
+    )
+
+
+def _policy(file: str, settings: Settings, rules: Rules) -> Policy:
+    return Policy(
+        file,
+        tuple(settings.internal),
+        tuple(settings.external),
+        settings.accepted_families("external"),
+        settings.rotation,
+        settings.client_methods,
+        settings.socks_methods,
+        settings.user_privileged,
+        settings.user_unprivileged,
+        settings.username_file,
+        settings.timeouts,
+        tuple(settings.logoutput),
+        tuple(settings.errorlog),
+        settings.debug,
+        settings.resolve_protocol,
+        settings.udp_connectdst,
+        tuple(rules.client),
+        tuple(rules.socks),
+        tuple(settings.error_filters),
+        tuple(settings.socket_options),
+    )
+
+
+def _position(problem: Problem) -> tuple[int, int]:
+    return (problem.where.line or 1 << 30, problem.where.column)

@@ -1,0 +1,114 @@
+"""
+Where problems are gathered while a file is read: all of them, not only the first.
+"""
+
+from __future__ import annotations
+
+from dantetw.config.lexer import Source, Token
+from dantetw.config.policy import Where
+from dantetw.config.problems import Problem
+from dantetw.values import Severity
+
+
+class Mistake(Exception):  # noqa: N818  (the operator's, not ours)
+    """
+    Something that keeps us from understanding the rest of a line.
+
+    Raised by whoever reads a value, caught by the grammar, which notes it and goes on behind it.
+    """
+
+    def __init__(self, token: Token, text: str, expected: str = "", hint: str = "") -> None:
+        super().__init__(text)
+        self.token = token
+        self.text = text
+        self.expected = expected
+        self.hint = hint
+
+
+class Report:
+    """
+    The problems of one file.
+
+    :ivar problems: in the order they were noted.
+    :ivar attempted: names of keywords whose line was not understood.  That ``internal`` is missing
+        is no news to somebody who has been told what is wrong with it.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.problems: list[Problem] = []
+        self.attempted: set[str] = set()
+
+    def error(
+        self,
+        token: Token | None,
+        text: str,
+        expected: str = "",
+        hint: str = "",
+        *,
+        unbuilt: bool = False,
+    ) -> None:
+        """Note what stops the start; ``token`` None: it is about the file as a whole."""
+        self._note(Severity.ERROR, token, text, expected, hint, unbuilt=unbuilt)
+
+    def mistake(self, mistake: Mistake) -> None:
+        """Note an error that was raised."""
+        self.error(mistake.token, mistake.text, mistake.expected, mistake.hint)
+
+    def warning(self, token: Token | None, text: str) -> None:
+        """Note a warning that Dante gives too, in Dante's words."""
+        self._note(Severity.WARNING, token, text)
+
+    def notice(self, token: Token | None, text: str) -> None:
+        """Note what Dante says at priority notice."""
+        self._note(Severity.NOTICE, token, text)
+
+    def advice(self, token: Token | None, text: str) -> None:
+        """Note a warning that Dante does not give."""
+        self._note(Severity.WARNING, token, text, ours=True)
+
+    def advice_at(self, where: Where, text: str) -> None:
+        """The same, for what has become part of the policy and has a place but no token."""
+        line = self.source.line(where.line)
+        word = line[where.column - 1 :].split(maxsplit=1)[:1]
+        self.problems.append(
+            Problem(
+                Severity.WARNING,
+                where,
+                text,
+                word[0] if word else "",
+                source_line=line,
+                ours=True,
+            )
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether an error has been noted."""
+        return any(problem.is_error for problem in self.problems)
+
+    def _note(
+        self,
+        severity: Severity,
+        token: Token | None,
+        text: str,
+        expected: str = "",
+        hint: str = "",
+        *,
+        ours: bool = False,
+        unbuilt: bool = False,
+    ) -> None:
+        where = token.where if token is not None else Where(self.source.file, 0, 0)
+        self.problems.append(
+            Problem(
+                severity,
+                where,
+                text,
+                token.text if token is not None else "",
+                expected,
+                hint,
+                self.source.line(where.line),
+                ours,
+                unbuilt,
+            )
+        )

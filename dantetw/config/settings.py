@@ -1,0 +1,315 @@
+"""
+Global settings: statements into the fields of a :class:`~dantetw.config.policy.Policy`.
+
+Each keyword has one method of :class:`Settings`; the table at the end says which.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from dantetw.config import common, vocabulary
+from dantetw.config.addresses import first_port, packed, single
+from dantetw.config.policy import (
+    ErrorFilter,
+    External,
+    Internal,
+    Output,
+    ResolveProtocol,
+    Rotation,
+    SocketOption,
+    Timeouts,
+)
+from dantetw.config.problems import nearest
+from dantetw.config.report import Mistake, Report
+from dantetw.config.system import System
+from dantetw.config.tree import Statement
+from dantetw.values import AF_OF, Endpoint, Family, Method
+
+#: The port of ``internal`` where neither the file nor the system names one.
+SOCKS_PORT: Final = 1080
+
+#: ``sun_path`` and PATH_MAX: longer names cannot be opened.
+_LATE_FAMILY: Final = (
+    "protocols and address-families on the {} interface must be specified before addresses for "
+    "the same interface are specified, so that we can know which addresses to ignore"
+)
+_SIDES: Final = {"internal": "internal/client-side", "external": "external/target-side"}
+_BOTH: Final = frozenset((Family.IPV4, Family.IPV6))
+_WILDCARDS: Final = frozenset(("0.0.0.0", "::"))
+
+
+class Settings:
+    """
+    The global settings of a file, as they gather.
+
+    :ivar maxfail, badexpire: routes' keywords, for the check of the two.
+    """
+
+    def __init__(self, system: System, report: Report) -> None:
+        self.system = system
+        self.report = report
+        self.internal: list[Internal] = []
+        self.external: list[External] = []
+        self.families: dict[str, frozenset[Family]] = {}
+        self.rotation = Rotation.NONE
+        self.client_methods: tuple[Method, ...] = (Method.NONE,)
+        self.socks_methods: tuple[Method, ...] = ()
+        self.user_privileged: str | None = None
+        self.user_unprivileged: str | None = None
+        self.username_file: str | None = None
+        self.timeouts = Timeouts()
+        self.logoutput: list[Output] = []
+        self.errorlog: list[Output] = []
+        self.debug = -1
+        self.resolve_protocol = ResolveProtocol.UDP
+        self.udp_connectdst = True
+        self.error_filters: list[ErrorFilter] = []
+        self.socket_options: list[SocketOption] = []
+        self.maxfail = 1
+        self.badexpire = 300
+
+    def read(self, statements: Iterable[Statement]) -> None:
+        """Take in all statements; mistakes are noted in the report."""
+        for statement in statements:
+            if statement.name in common.TIMEOUTS:
+                self.timeouts = common.timeouts(statement, self.timeouts)
+                continue
+            effect = _EFFECTS.get(statement.keyword.name)
+            if effect is None:
+                continue
+            try:
+                effect(self, statement)
+            except Mistake as mistake:
+                self.report.attempted.add(statement.name)
+                self.report.mistake(mistake)
+
+    def accepted_families(self, side: str) -> frozenset[Family]:
+        """``SIDE.protocol``: both families if there is no such line."""
+        return self.families.get(side, _BOTH)
+
+    # Logging
+
+    def _logoutput(self, statement: Statement) -> None:
+        self.logoutput += self._outputs(statement)
+
+    def _errorlog(self, statement: Statement) -> None:
+        self.errorlog += self._outputs(statement)
+
+    def _outputs(self, statement: Statement) -> Iterable[Output]:
+        for word in statement.values.words:
+            kind, slash, facility = word.text.partition("/")
+            if kind == "syslog" and slash and facility not in vocabulary.FACILITIES:
+                near = nearest(facility, vocabulary.FACILITIES)
+                self.report.warning(
+                    word,
+                    f'unknown syslog facility "{facility}"'
+                    + (f' - did you mean "{near}"?' if near else ""),
+                )
+                continue
+            yield Output(word.text, word.where)
+
+    def _debug(self, statement: Statement) -> None:
+        self.debug = statement.values.numbers[0]
+
+    def _error_filter(self, statement: Statement) -> None:
+        self.error_filters.append(common.error_filter(statement, self.report))
+
+    def _tcp_filter(self, statement: Statement) -> None:
+        common.log_level(statement)
+
+    # Addresses
+
+    def _internal(self, statement: Statement) -> None:
+        text = statement.values.address
+        assert text is not None
+        port = self._port(statement)
+        listens = []
+        for address, family in self._addresses(statement):
+            if family not in self.accepted_families("internal"):
+                continue
+            endpoint = Endpoint(address, port, family)
+            if not any(endpoint in other.listens for other in self.internal):
+                listens.append(endpoint)
+        if listens:
+            self.internal.append(Internal(text.host.text, tuple(listens), text.host.where))
+
+    def _port(self, statement: Statement) -> int:
+        text = statement.values.address
+        assert text is not None
+        if text.port is None:
+            return self.system.service_port("socks", "tcp") or SOCKS_PORT
+        port = first_port(text.port, self.system)
+        if port == 0:
+            raise Mistake(
+                text.port.first,
+                f"addinternal(): address {text.host.text}.0 does not specify a portnumber to bind",
+                "a port from 1 to 65535",
+            )
+        if text.port.operator not in ("=", "eq", ":"):
+            self.report.advice(
+                text.port.first, f"one port is listened on, {port}, whatever the operator says"
+            )
+        return port
+
+    def _addresses(self, statement: Statement) -> Iterable[tuple[str, Family]]:
+        """Numeric addresses that an ``internal`` or ``external`` names, with their families."""
+        text = statement.values.address
+        assert text is not None
+        found = single(text)
+        host = text.host
+        if found is not None:
+            family, address, scope = found
+            canonical = socket.inet_ntop(AF_OF[family], address)
+            if scope:
+                canonical += f"%{scope}"
+            if (
+                statement.name == "internal"
+                and canonical not in _WILDCARDS
+                and canonical not in self.system.all_addresses()
+                and not any(a.startswith(f"{canonical}%") for a in self.system.all_addresses())
+            ):
+                self.report.warning(
+                    host,
+                    f"addinternal(): could not find address {canonical} on any network interface",
+                )
+            return [(canonical, family)]
+        names = self.system.addresses_of(host.text) or self.system.resolve(host.text)
+        if not names:
+            raise Mistake(
+                host,
+                f'could not resolve hostname "{host.text}"',
+                "an address, an interface that has one, or a host name",
+            )
+        return [(name, Family.IPV4 if packed(name, Family.IPV4) else Family.IPV6) for name in names]
+
+    def _external(self, statement: Statement) -> None:
+        text = statement.values.address
+        assert text is not None
+        host = text.host
+        accepted = self.accepted_families("external")
+        addresses = [a for a, family in self._addresses(statement) if family in accepted]
+        interface = host.text if self.system.addresses_of(host.text) else ""
+        for address in addresses:
+            if address in _WILDCARDS:
+                bits = 32 if address == "0.0.0.0" else 128
+                raise Mistake(
+                    host,
+                    f"external address ({address}/{bits}) to connect out from cannot be a wildcard "
+                    "address",
+                    "an address or an interface of this machine",
+                )
+            if not interface and not self.system.can_bind(address):
+                raise Mistake(
+                    host,
+                    f"checkconfig(): cannot bind external address: {address}",
+                    "an address of this machine",
+                )
+        if addresses:
+            self.external.append(External(host.text, interface, tuple(addresses), host.where))
+
+    def _families(self, statement: Statement) -> None:
+        side = statement.name.partition(".")[0]
+        if self.internal if side == "internal" else self.external:
+            raise Mistake(statement.written, _LATE_FAMILY.format(_SIDES[side]))
+        words = statement.values.words
+        named = {vocabulary.FAMILIES[w.text] for w in words if w.text in vocabulary.FAMILIES}
+        self.families[side] = self.families.get(side, frozenset()) | named
+
+    def _rotation(self, statement: Statement) -> None:
+        self.rotation = vocabulary.ROTATIONS.get(statement.token.text, self.rotation)
+
+    # Who may use it, and as whom we run
+
+    def _client_methods(self, statement: Statement) -> None:
+        self.client_methods = common.methods(statement, self.report)
+
+    def _socks_methods(self, statement: Statement) -> None:
+        self.socks_methods = common.methods(statement, self.report)
+
+    def _user(self, statement: Statement) -> None:
+        word = statement.token
+        if not self.system.user_exists(word.text):
+            raise Mistake(
+                word,
+                f'getpwnam(3) says no such user "{word.text}"',
+                "the login name of a user of this system",
+            )
+        if statement.name == "user.privileged":
+            self.user_privileged = word.text
+        elif statement.name == "user.unprivileged":
+            self.user_unprivileged = word.text
+
+    def _username_file(self, statement: Statement) -> None:
+        self.username_file = statement.token.text
+
+    # Behaviour
+
+    def _resolve_protocol(self, statement: Statement) -> None:
+        self.resolve_protocol = vocabulary.RESOLVE_PROTOCOLS.get(
+            statement.token.text, self.resolve_protocol
+        )
+
+    def _connectdst(self, statement: Statement) -> None:
+        self.udp_connectdst = vocabulary.YES_NO.get(statement.token.text, True)
+
+    def _socket_option(self, statement: Statement) -> None:
+        self.socket_options.append(common.socket_option(statement, self.report))
+
+    def _maxfail(self, statement: Statement) -> None:
+        self.maxfail = statement.values.numbers[0]
+
+    def _badexpire(self, statement: Statement) -> None:
+        self.badexpire = statement.values.numbers[0]
+
+    def _extension(self, statement: Statement) -> None:
+        self.report.warning(
+            statement.token,
+            "we are currently considering deprecating the Dante-specific SOCKS bind extension.  "
+            "If you are using it, please let us know on the public dante-misc@inet.no mailinglist",
+        )
+
+    def _realm(self, statement: Statement) -> None:
+        raise Mistake(statement.written, '"realm" is a keyword of another program')
+
+    def _buffer(self, statement: Statement) -> None:
+        name = statement.written.text
+        which = "so_rcvbuf" if "recvbuf" in name else "so_sndbuf"
+        raise Mistake(
+            statement.written,
+            f'given keyword "{name}" is deprecated.  New keyword is a general socket api',
+            f'"internal.socket.{which}: …" or "external.socket.{which}: …"',
+        )
+
+
+_EFFECTS: Final[dict[str, Callable[[Settings, Statement], None]]] = {
+    "logoutput": Settings._logoutput,
+    "errorlog": Settings._errorlog,
+    "debug": Settings._debug,
+    "SIDE.log.LEVEL.error": Settings._error_filter,
+    "SIDE.log.LEVEL.tcp.enabled": Settings._tcp_filter,
+    "SIDE.log.LEVEL.tcp.disabled": Settings._tcp_filter,
+    "internal": Settings._internal,
+    "internal.protocol": Settings._families,
+    "external": Settings._external,
+    "external.protocol": Settings._families,
+    "external.rotation": Settings._rotation,
+    "clientmethod": Settings._client_methods,
+    "socksmethod": Settings._socks_methods,
+    "method": Settings._socks_methods,
+    "user.privileged": Settings._user,
+    "user.unprivileged": Settings._user,
+    "user.notprivileged": Settings._user,
+    "user.libwrap": Settings._user,
+    "username.file": Settings._username_file,
+    "resolveprotocol": Settings._resolve_protocol,
+    "udp.connectdst": Settings._connectdst,
+    "SIDE.LEVEL.OPTION": Settings._socket_option,
+    "route.maxfail": Settings._maxfail,
+    "route.badexpire": Settings._badexpire,
+    "extension": Settings._extension,
+    "realm": Settings._realm,
+    "socket.BUFFER.PROTOCOL": Settings._buffer,
+}

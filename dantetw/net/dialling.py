@@ -1,0 +1,101 @@
+"""
+Connecting to a target, with the errno kept.
+
+Twisted's own connectors lose the ``errno``, cannot set options between ``socket`` and ``connect``,
+and register the socket in the reactor, where a relay does not want it.  Here the socket is
+watched by the poller from the beginning, and stays registered when the relay takes it over.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+
+from twisted.internet.defer import Deferred
+
+from dantetw.config.policy import Edge, SocketOption
+from dantetw.net.poller import FAILED, WRITABLE, IPoller
+from dantetw.net.sockopts import bind_without_port, prepare, set_options
+from dantetw.values import AF_OF, Endpoint
+
+
+class DialError(Exception):
+    """
+    A connection attempt failed.
+
+    :ivar number: the ``errno``.
+    :ivar immediate: whether ``connect`` itself said so, before anything was on its way.
+    :ivar source: the address we tried from.
+    """
+
+    def __init__(self, number: int, immediate: bool, source: Endpoint) -> None:
+        super().__init__(number)
+        self.number = number
+        self.immediate = immediate
+        self.source = source
+
+
+class Dial:
+    """
+    One connection attempt.
+
+    :ivar source: the address we connect from, port included.
+    :ivar done: fires with the connected socket, which the poller still watches for the caller to
+        :meth:`~dantetw.net.poller.IPoller.hand_over`; or fails with :class:`DialError`.
+
+    :param source: numeric address to go out from.
+    :raises DialError: if the attempt fails at once.
+    """
+
+    __slots__ = ("_poller", "_sock", "done", "source")
+
+    def __init__(
+        self,
+        poller: IPoller,
+        source: str,
+        target: Endpoint,
+        options: Sequence[SocketOption] = (),
+        keep_alive: bool = True,
+    ) -> None:
+        self._poller = poller
+        self.done: Deferred[socket.socket] = Deferred()
+        self.source = Endpoint(source, 0, target.family)
+        sock: socket.socket | None = None
+        try:
+            sock = socket.socket(AF_OF[target.family], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            prepare(sock, keep_alive)
+            if options:
+                set_options(sock, options, Edge.EXTERNAL)
+            bind_without_port(sock, source)
+            number = sock.connect_ex((target.host, target.port))
+            # After ``connect`` the port is known, also after one that failed.
+            self.source = Endpoint.of(sock.getsockname())
+        except OSError as failed:
+            number = failed.errno or errno.EIO
+        except OverflowError:
+            number = errno.EINVAL
+        if number not in (0, errno.EINPROGRESS) or sock is None:
+            if sock is not None:
+                sock.close()
+            raise DialError(number, True, self.source)
+        self._sock: socket.socket | None = sock
+        poller.watch(sock.fileno(), self._ready)
+
+    def _ready(self, mask: int) -> None:
+        if self._sock is None or not mask & (WRITABLE | FAILED):
+            return
+        number = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            self.cancel()
+            self.done.errback(DialError(number, False, self.source))
+        else:
+            sock, self._sock = self._sock, None
+            self.done.callback(sock)
+
+    def cancel(self) -> None:
+        """Give the attempt up.  ``done`` does not fire."""
+        if self._sock is not None:
+            self._poller.forget(self._sock.fileno())
+            self._sock.close()
+            self._sock = None

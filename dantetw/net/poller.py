@@ -1,0 +1,268 @@
+"""
+Waiting for the sockets of relays and of connection attempts.
+
+Twisted's reactor wraps each event of each descriptor and calls ``epoll_ctl`` whenever interest in
+it changes.  A relay needs neither: :class:`EpollPoller` keeps an epoll of its own, which the
+reactor sees as a single reader.  Sockets are registered in it once, edge-triggered, for input,
+output and the peer's end, and are never modified.  Where there is no epoll,
+:class:`ReactorPoller` does the same with the reactor's means, level-triggered.
+
+What a watcher may rely on, with either of them:
+
+- it is called with a mask of :data:`READABLE`, :data:`WRITABLE`, :data:`HANGUP` and
+  :data:`FAILED`; the mask is a hint, the truth is what the next system call says;
+- after a call with :data:`READABLE` it is called again only when *more* comes, so it reads until
+  the socket is drained, or asks for another turn with :meth:`IPoller.again`;
+- a descriptor that was forgotten is not heard of again, even if its number is in use once more.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor, IReadWriteDescriptor
+from twisted.logger import Logger
+from zope.interface import Attribute, Interface, implementer
+
+READABLE: Final = 0x001  # EPOLLIN
+WRITABLE: Final = 0x004  # EPOLLOUT
+FAILED: Final = 0x008  # EPOLLERR
+HANGUP: Final = 0x2010  # EPOLLHUP | EPOLLRDHUP
+
+#: Events taken from the kernel in one turn, so that the reactor's other work gets its turn too.
+_BATCH: Final = 512
+
+Watcher = Callable[[int], None]
+_log = Logger()
+
+
+class IPoller(Interface):
+    """Waits for sockets."""
+
+    now = Attribute("Monotonic seconds when the current turn began.")
+
+    def watch(fd: int, watcher: Watcher) -> None:
+        """Call ``watcher(mask)`` when something happens on ``fd``, which is not watched yet."""
+
+    def hand_over(fd: int, watcher: Watcher) -> None:
+        """Let another watcher hear of ``fd`` from now on.  Costs no system call."""
+
+    def forget(fd: int) -> None:
+        """Stop watching ``fd``, which the caller is about to close."""
+
+    def pause(fd: int) -> None:
+        """The watcher of ``fd`` will not read for now."""
+
+    def resume(fd: int) -> None:
+        """It will again.  What was said of ``fd`` meanwhile is not repeated."""
+
+    def block(source: int, sink: int) -> None:
+        """The watcher of ``source`` will not read until ``sink`` is writable."""
+
+    def unblock(source: int, sink: int) -> None:
+        """The contrary of :meth:`block`."""
+
+    def again(call: Callable[[], None]) -> None:
+        """Call soon, after others have had their turn."""
+
+
+class _Again:
+    """The queue behind :meth:`IPoller.again`."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._calls: deque[Callable[[], None]] = deque()
+
+    def again(self, call: Callable[[], None]) -> None:
+        if not self._calls:
+            self._reactor.callLater(0, self._run)
+        self._calls.append(call)
+
+    def _run(self) -> None:
+        # Only those that are waiting now: what they queue in turn waits for the next round.
+        calls, self._calls = self._calls, deque()
+        for call in calls:
+            try:
+                call()
+            except Exception:
+                _log.failure("Failure in a relay's turn")
+
+
+@implementer(IPoller, IReadDescriptor)
+class EpollPoller(_Again):
+    """
+    One nested epoll for all relays of a process.
+
+    :param reactor: gets this poller as a reader in :meth:`start`.
+    :param monotonic: the clock behind :attr:`now`.
+    """
+
+    def __init__(self, reactor: Any, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(reactor)
+        self._monotonic = monotonic
+        self._epoll = select.epoll()
+        self._watchers: dict[int, Watcher] = {}
+        self._forgotten: set[int] = set()
+        self.now = monotonic()
+
+    _INTEREST = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+
+    def start(self) -> None:
+        """Join the reactor."""
+        self._reactor.addReader(self)
+
+    def stop(self) -> None:
+        """Leave the reactor and free the epoll descriptor."""
+        self._reactor.removeReader(self)
+        self._epoll.close()
+
+    def fileno(self) -> int:
+        return self._epoll.fileno()
+
+    def logPrefix(self) -> str:
+        return "relays"
+
+    def connectionLost(self, reason: Any) -> None:
+        """Asked for by the interface; an epoll descriptor is never lost."""
+
+    def watch(self, fd: int, watcher: Watcher) -> None:
+        self._watchers[fd] = watcher
+        self._epoll.register(fd, self._INTEREST)
+
+    def hand_over(self, fd: int, watcher: Watcher) -> None:
+        self._watchers[fd] = watcher
+
+    def forget(self, fd: int) -> None:
+        # Closing the descriptor, which follows, takes it out of the epoll.
+        if self._watchers.pop(fd, None) is not None:
+            self._forgotten.add(fd)
+
+    def pause(self, fd: int) -> None:
+        """Edges need no pausing."""
+
+    def resume(self, fd: int) -> None:
+        """Edges need no resuming."""
+
+    def block(self, source: int, sink: int) -> None:
+        """Edges need no blocking."""
+
+    def unblock(self, source: int, sink: int) -> None:
+        """Edges need no unblocking."""
+
+    def doRead(self) -> None:
+        """Dispatch what has happened.  The reactor calls this."""
+        events = self._epoll.poll(0, _BATCH)
+        self.now = self._monotonic()
+        watchers, forgotten = self._watchers, self._forgotten
+        forgotten.clear()
+        for fd, mask in events:
+            # A watcher earlier in this batch may have closed ``fd``, and its number may already
+            # belong to another socket: this event is not for that one.
+            if fd in forgotten:
+                continue
+            watcher = watchers.get(fd)
+            if watcher is not None:
+                try:
+                    watcher(mask)
+                except Exception:
+                    _log.failure("Failure in a relay")
+
+
+@implementer(IReadWriteDescriptor)
+class _Descriptor:
+    """One descriptor of a :class:`ReactorPoller`, as the reactor sees it."""
+
+    __slots__ = ("_fd", "watcher")
+
+    def __init__(self, fd: int, watcher: Watcher) -> None:
+        self._fd = fd
+        self.watcher = watcher
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def logPrefix(self) -> str:
+        return "relay"
+
+    def doRead(self) -> None:
+        self.watcher(READABLE)
+
+    def doWrite(self) -> None:
+        self.watcher(WRITABLE)
+
+    def connectionLost(self, reason: Any) -> None:
+        """The reactor has seen an error condition: let the watcher find out which."""
+        self.watcher(READABLE | FAILED | HANGUP)
+
+
+@implementer(IPoller)
+class ReactorPoller(_Again):
+    """
+    The portable poller: every socket is a reader and a writer of the reactor.
+
+    Level-triggered: a socket that nobody may read is taken out of the readers until its sink is
+    writable (:meth:`block`), and a socket is a writer only as long as somebody waits to write.
+    """
+
+    def __init__(self, reactor: Any, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(reactor)
+        self._set: IReactorFDSet = reactor
+        self._monotonic = monotonic
+        self._descriptors: dict[int, _Descriptor] = {}
+
+    @property
+    def now(self) -> float:
+        return self._monotonic()
+
+    def start(self) -> None:
+        """Nothing to do: each socket joins the reactor by itself."""
+
+    def stop(self) -> None:
+        """Nothing to do."""
+
+    def watch(self, fd: int, watcher: Watcher) -> None:
+        def first(mask: int) -> None:
+            # A new socket is writable once, as an edge would tell: that a connection stands.
+            if mask & WRITABLE:
+                self._set.removeWriter(descriptor)
+                if descriptor.watcher is first:
+                    descriptor.watcher = watcher
+            watcher(mask)
+
+        descriptor = self._descriptors[fd] = _Descriptor(fd, first)
+        self._set.addReader(descriptor)
+        self._set.addWriter(descriptor)
+
+    def hand_over(self, fd: int, watcher: Watcher) -> None:
+        descriptor = self._descriptors[fd]
+        self._set.removeWriter(descriptor)
+        descriptor.watcher = watcher
+
+    def forget(self, fd: int) -> None:
+        descriptor = self._descriptors.pop(fd, None)
+        if descriptor is not None:
+            self._set.removeReader(descriptor)
+            self._set.removeWriter(descriptor)
+
+    def pause(self, fd: int) -> None:
+        self._set.removeReader(self._descriptors[fd])
+
+    def resume(self, fd: int) -> None:
+        self._set.addReader(self._descriptors[fd])
+
+    def block(self, source: int, sink: int) -> None:
+        self.pause(source)
+        self._set.addWriter(self._descriptors[sink])
+
+    def unblock(self, source: int, sink: int) -> None:
+        self._set.removeWriter(self._descriptors[sink])
+        self.resume(source)
+
+
+def make_poller(reactor: Any) -> EpollPoller | ReactorPoller:
+    """The best poller this system has."""
+    return EpollPoller(reactor) if hasattr(select, "epoll") else ReactorPoller(reactor)

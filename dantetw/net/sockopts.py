@@ -1,0 +1,58 @@
+"""
+Socket options: those every socket of ours has, and those the configuration asks for.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from typing import Final
+
+from dantetw.config.policy import Edge, SocketOption
+
+#: Let the kernel choose the port at ``connect``, where it knows the target: many more connections
+#: fit, and choosing is cheaper (``ip(7)``, since Linux 4.2; Python has no name for it).
+_IP_BIND_ADDRESS_NO_PORT: Final = 24
+
+
+def set_options(
+    sock: socket.socket, options: Iterable[SocketOption], edge: Edge
+) -> list[tuple[SocketOption, int]]:
+    """
+    Set the options of one side.
+
+    :returns: those the system refused, with the ``errno``; the others are set.
+    """
+    refused = []
+    for option in options:
+        if option.edge is edge:
+            try:
+                sock.setsockopt(option.level, option.option, option.value)
+            except OSError as failed:
+                refused.append((option, failed.errno or 0))
+    return refused
+
+
+def prepare(sock: socket.socket, keep_alive: bool) -> None:
+    """
+    What every TCP socket gets: no delay for small writes, since we write what we have read and
+    nothing is gained by waiting, and keep-alive unless ``-n`` was given.
+
+    Accepted sockets inherit both from the listening one.
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if keep_alive:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def bind_without_port(sock: socket.socket, address: str) -> None:
+    """
+    Bind to an address and leave the port to ``connect``.
+
+    :raises OSError: if the address cannot be bound.
+    """
+    try:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+    except OSError:
+        pass  # not Linux, or an old one: the port is chosen now
+    sock.bind((address, 0))

@@ -1,0 +1,134 @@
+"""
+The address a session goes out from: ``external`` and ``external.rotation``.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from dantetw.config.policy import Policy, Rotation
+from dantetw.values import AF_OF, Endpoint, Family
+from dantetw.wire.replies import ReplyCode
+
+#: Seconds for which an interface's addresses are believed: asking costs more than a session.
+BELIEVED: Final = 2.0
+
+_SAID: Final = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
+
+
+class NoSource(Exception):
+    """
+    No address of ours fits.
+
+    :ivar text: Dante's words; ``reply``: what to tell the client.
+    :ivar misrouted: the kernel would go out by an address that is not ``external``.
+    """
+
+    def __init__(self, text: str, reply: ReplyCode, misrouted: bool = False) -> None:
+        super().__init__(text)
+        self.text = text
+        self.reply = reply
+        self.misrouted = misrouted
+
+
+def kernel_choice(target: Endpoint) -> str:
+    """
+    The address the kernel would go out from: connect a UDP socket, which sends nothing, and look.
+
+    :raises OSError: if there is no route.
+    """
+    with socket.socket(AF_OF[target.family], socket.SOCK_DGRAM) as probe:
+        probe.connect((target.host, target.port or 1))
+        return str(probe.getsockname()[0])
+
+
+class Sources:
+    """
+    Chooses source addresses as one policy says.
+
+    :param addresses_of: the numeric addresses an interface has now.
+    :param monotonic: a clock, for :data:`BELIEVED`.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        addresses_of: Callable[[str], Sequence[str]],
+        monotonic: Callable[[], float],
+        route_to: Callable[[Endpoint], str] = kernel_choice,
+    ) -> None:
+        self._policy = policy
+        self._addresses_of = addresses_of
+        self._monotonic = monotonic
+        self._route_to = route_to
+        self._known: dict[Family, tuple[str, ...]] = {}
+        self._known_until = 0.0
+
+    def addresses(self, family: Family) -> tuple[str, ...]:
+        """Our external addresses of a family, in the order of the configuration."""
+        now = self._monotonic()
+        if now >= self._known_until:
+            self._known = self._look()
+            # Without an interface to look up nothing changes.
+            looked_up = any(external.interface for external in self._policy.external)
+            self._known_until = now + BELIEVED if looked_up else float("inf")
+        return self._known.get(family, ())
+
+    def _look(self) -> dict[Family, tuple[str, ...]]:
+        found: dict[Family, list[str]] = {Family.IPV4: [], Family.IPV6: []}
+        for external in self._policy.external:
+            addresses: Sequence[str] = external.addresses
+            if external.interface:
+                addresses = self._addresses_of(external.interface)
+            for address in addresses:
+                family = Family.IPV6 if ":" in address else Family.IPV4
+                if family in self._policy.external_families and address not in found[family]:
+                    found[family].append(address)
+        return {family: tuple(addresses) for family, addresses in found.items()}
+
+    def families(self) -> frozenset[Family]:
+        """The families we can go out by."""
+        return frozenset(f for f in (Family.IPV4, Family.IPV6) if self.addresses(f))
+
+    def choose(self, target: Endpoint, client: Endpoint, local: Endpoint) -> str:
+        """
+        The address to go out from.
+
+        :param target: where to, numeric.
+        :param client: who asks; ``local``: the address it came in on, for ``same-same``.
+        :raises NoSource: if none fits.
+        """
+        addresses = self.addresses(target.family)
+        rotation = self._policy.rotation
+        if not addresses:
+            raise NoSource(no_address_text(target.family), ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED)
+        if rotation is Rotation.NONE:
+            return addresses[0]
+        if rotation is Rotation.SAME_SAME:
+            chosen = local.host
+        else:
+            try:
+                chosen = self._route_to(target)
+            except OSError:
+                return addresses[0]  # ``connect`` will fail likewise, and has the words for it
+        if chosen in addresses:
+            return chosen
+        raise NoSource(
+            f"using external.rotation = {rotation.value}, local address {chosen} was selected for"
+            f" forwarding from our local client {client} to target {target}, but that local"
+            " address is not set on our external interface(s).  Configuration error in"
+            f" {self._policy.file}?",
+            ReplyCode.NETWORK_UNREACHABLE,
+            misrouted=True,
+        )
+
+
+def no_address_text(family: Family) -> str:
+    """Dante's words for a target of a family that we have no ``external`` address of."""
+    said = _SAID[family]
+    return (
+        f"connect to {said} address requested, but no {said} address configured for our usage on"
+        " the external interface"
+    )

@@ -1,0 +1,66 @@
+"""
+Who talks to whom, in Dante's notation.
+
+A line reads as the way of the data, each side a pair of the two ends of a connection::
+
+    SOURCE:       [USER@]PEER LOCAL
+    DESTINATION:  LOCAL [USER@]PEER
+
+where USER is ``METHOD%NAME``.  Unlike Dante we escape the name.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dantetw.escaping import escape
+from dantetw.observe.events import Path
+from dantetw.values import NOWHERE, Endpoint, Family, User
+
+_NOWHERE: Final = str(NOWHERE)
+
+
+def place(endpoint: Endpoint | None) -> str:
+    """``127.0.0.1.80``, ``::1.80``, ``example.org.80``; ``0.0.0.0.0`` for None."""
+    if endpoint is None:
+        return _NOWHERE
+    if endpoint.family is Family.NAME:
+        return f"{escape(endpoint.host)}.{endpoint.port}"
+    return f"{endpoint.host}.{endpoint.port}"
+
+
+def who(user: User | None) -> str:
+    """``username%alice@``; nothing for nobody and for users without a name."""
+    if user is None or not user.name:
+        return ""
+    return f"{user.method.value}%{escape(user.name)}@"
+
+
+def arrival(path: Path) -> str:
+    """The pair of ``tcp/accept`` lines, with the user the client rule's method found."""
+    return f"{who(path.client_user)}{place(path.client)} {place(path.local)}"
+
+
+def near(path: Path) -> str:
+    """The client's side as a source: ``username%alice@127.0.0.1.5000 127.0.0.1.1080``."""
+    return f"{who(path.user)}{place(path.client)} {place(path.local)}"
+
+
+def far(path: Path) -> str:
+    """The target's side as a destination: ``10.0.0.1.5001 192.0.2.1.80``."""
+    return f"{place(path.source)} {place(path.target)}"
+
+
+def outward(path: Path) -> str:
+    """From the client to the target, as far as there is one."""
+    if path.source is None and path.target is None:
+        return near(path)
+    return f"{near(path)} -> {far(path)}"
+
+
+def inward(path: Path) -> str:
+    """From the target to the client: both sides mirrored."""
+    return (
+        f"{place(path.target)} {place(path.source)} -> "
+        f"{place(path.local)} {who(path.user)}{place(path.client)}"
+    )

@@ -1,0 +1,129 @@
+"""
+Dante's lines, as its version 1.4.2 writes them.
+
+``VERDICT(RULE): PROTOCOL/COMMAND MARK: ADDRESSES[: TEXT]``, where the mark is ``[`` for a begin,
+``]`` for an end and ``-`` for what is between.  Each line is subject to the ``log`` keywords of the
+rule it is told under.  The prefix (date, program, pid, severity) is the sink's business.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+from zope.interface import implementer
+
+from dantetw.escaping import escape
+from dantetw.observe.events import (
+    Accepted,
+    Connected,
+    ConnectFailed,
+    Ended,
+    Event,
+    Message,
+    ResolveFailed,
+    Transferred,
+)
+from dantetw.observe.formats import endings
+from dantetw.observe.formats.addresses import arrival, inward, outward, place
+from dantetw.observe.formats.endings import Line
+from dantetw.observe.formats.oneline import one_line
+from dantetw.observe.formats.tcpinfo import block
+from dantetw.observe.interfaces import IFormat
+from dantetw.values import (
+    LOG_CONNECT,
+    LOG_DATA,
+    LOG_IOOP,
+    LOG_TCPINFO,
+    Command,
+    Severity,
+    Side,
+)
+
+#: Errors that are told as ``no route to``, not as ``connect to host … failed``.  ``ETIMEDOUT``
+#: belongs to the symbol ``no-route`` too, but has the other text.
+NO_ROUTE: Final = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN))
+
+
+@implementer(IFormat)
+class Dante:
+    """
+    The format of Dante.
+
+    :param timing: tell at a session's end how long its stages took (Dante: ``debug`` above 0).
+    """
+
+    def __init__(self, timing: bool = False) -> None:
+        self._timing = timing
+        self._tellers: dict[type[Any], Callable[[Any], tuple[Line, ...]]] = {
+            Accepted: self._accepted,
+            Connected: self._connected,
+            Transferred: self._transferred,
+            Ended: self._ended,
+            ConnectFailed: self._connect_failed,
+            ResolveFailed: self._resolve_failed,
+            Message: self._message,
+        }
+
+    def lines(self, event: Event) -> tuple[Line, ...]:
+        """The messages of one event; none if its rule does not want them."""
+        return self._tellers[type(event)](event)
+
+    def _accepted(self, event: Accepted) -> tuple[Line, ...]:
+        rule = event.rule
+        if not rule.log & LOG_CONNECT:
+            return ()
+        text = f"{rule.verdict.value}({rule.number}): tcp/accept [: {arrival(event.path)}"
+        if rule.log & LOG_TCPINFO and (info := block(event.tcpinfo)):
+            text = f"{text}\n{info}"
+        return ((Severity.INFO, text),)
+
+    def _connected(self, event: Connected) -> tuple[Line, ...]:
+        rule = event.rule
+        if not rule.log & LOG_CONNECT:
+            return ()
+        # The peer that answers a BIND is the source of what follows.
+        way = inward if event.command is Command.BINDREPLY else outward
+        text = (
+            f"{rule.verdict.value}({rule.number}): "
+            f"{event.protocol.value}/{event.command.value} [: {way(event.path)}"
+        )
+        if rule.log & LOG_TCPINFO and (info := block(*event.tcpinfo)):
+            text = f"{text}\n{info}"
+        return ((Severity.INFO, text),)
+
+    def _transferred(self, event: Transferred) -> tuple[Line, ...]:
+        rule = event.rule
+        if not rule.log & (LOG_IOOP | LOG_DATA):
+            return ()
+        from_client = event.origin is Side.CLIENT
+        way = outward(event.path) if from_client else inward(event.path)
+        text = (
+            f"{rule.verdict.value}({rule.number}): "
+            f"{event.protocol.value}/{event.command.value} -: {way} ({event.count})"
+        )
+        if event.data:
+            text = f"{text}: {escape(event.data)}"
+        if rule.log & LOG_TCPINFO:
+            columns = event.tcpinfo if from_client else event.tcpinfo[::-1]
+            if info := block(*columns):
+                text = f"{text}\n{info}"
+        return ((Severity.INFO, text),)
+
+    def _ended(self, event: Ended) -> tuple[Line, ...]:
+        return endings.lines(event, self._timing)
+
+    def _connect_failed(self, event: ConnectFailed) -> tuple[Line, ...]:
+        host, error = place(event.endpoint), os.strerror(event.errno)
+        if event.errno in NO_ROUTE:
+            return ((event.severity, f"no route to {host}: {error}"),)
+        return ((event.severity, f"connect to host {host} failed: {error}"),)
+
+    def _resolve_failed(self, event: ResolveFailed) -> tuple[Line, ...]:
+        text = f'could not DNS-resolve "{escape(event.name)}": {one_line(event.reason)}'
+        return ((event.severity, text),)
+
+    def _message(self, event: Message) -> tuple[Line, ...]:
+        return ((event.severity, one_line(event.text)),)

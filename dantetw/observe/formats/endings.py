@@ -1,0 +1,275 @@
+"""
+The lines at a session's end.
+
+There are four forms, told apart by how far the session had come:
+
+1. refused or failed before a request was understood: one line, ``block(N): tcp/accept ]``, with
+   the client rule's number and log bits;
+2. refused by a socks rule: a line of that rule, and the client rule's ``blocked by higher-level
+   socks-rule #M``;
+3. a request that failed at once (unresolvable, unroutable…): a line of the socks rule, or of the
+   client rule if none had been looked for, and the client rule's ``request was not performed due
+   to error``;
+4. established, or on the way to it: both lines with counters, reason and duration.
+
+``log: error`` wants errors only, ``disconnect`` wants all; blocks are told for any keyword but
+``error`` and ``tcpinfo`` (observed with Dante 1.4.2).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from dantetw.config.policy import Rule
+from dantetw.observe.events import Counts, Ended, Path, Times
+from dantetw.observe.formats.addresses import arrival, far, near, place, who
+from dantetw.observe.formats.oneline import one_line
+from dantetw.observe.formats.tcpinfo import block
+from dantetw.values import (
+    LOG_CONNECT,
+    LOG_DATA,
+    LOG_DISCONNECT,
+    LOG_ERROR,
+    LOG_IOOP,
+    LOG_TCPINFO,
+    NOWHERE,
+    Cause,
+    Command,
+    Ending,
+    Phase,
+    Protocol,
+    Severity,
+    Side,
+)
+
+#: Severity and text.
+Line = tuple[Severity, str]
+
+_BLOCKS: Final = LOG_CONNECT | LOG_DISCONNECT | LOG_IOOP | LOG_DATA
+_ERRORS: Final = LOG_ERROR | LOG_DISCONNECT
+
+_EARLY: Final = frozenset((Phase.ACCEPT, Phase.NEGOTIATE, Phase.AUTHENTICATE))
+# What happens to established sessions without anything being wrong; a time-out counts as that.
+_ORDERLY: Final = frozenset(
+    (Cause.CLOSED, Cause.TIMEOUT, Cause.FIN_WAIT, Cause.SHUTDOWN, Cause.BLOCKED)
+)
+
+_CLOSED: Final = {Side.CLIENT: "local client closed", Side.TARGET: "remote peer closed"}
+_FAILED: Final = {Side.CLIENT: "local client error", Side.TARGET: "remote peer error"}
+_AWAITED: Final = {Side.CLIENT: "client", Side.TARGET: "remote peer"}
+
+_NO_RULE: Final = "no rules matched; using default block rule"
+_STOPPED: Final = "administrative termination"
+_NEVER: Final = "N/A"
+
+
+def lines(event: Ended, timing: bool) -> tuple[Line, ...]:
+    """
+    What a session's end writes: none, one or two lines, the socks rule's first.
+
+    :param timing: append the durations of the stages to the lines of established sessions, as
+        Dante does with ``debug``.
+    """
+    ending = event.ending
+    if event.command is None or ending.phase in _EARLY:
+        return _before_request(event)
+    if ending.cause is Cause.BLOCKED and ending.phase is not Phase.RELAY:
+        return _refused(event)
+    if event.established:
+        return _finished(event, timing)
+    return _failed(event)
+
+
+def reason(ending: Ending) -> str:
+    """Why an established session ended, such as ``remote peer error (Connection refused)``."""
+    match ending.cause:
+        case Cause.CLOSED:
+            return _CLOSED.get(ending.side, "session closed")
+        case Cause.ERROR:
+            side = _FAILED.get(ending.side, "session error")
+            return f"{side} ({os.strerror(ending.errno)})" if ending.errno else side
+        case Cause.TIMEOUT:
+            return "connect timeout" if ending.phase is Phase.CONNECT else "i/o timeout"
+        case Cause.FIN_WAIT:
+            awaited = _AWAITED.get(ending.side, "remote peer")
+            return f"tcp-fin-wait timeout (waiting for {awaited} to close)"
+        case Cause.SHUTDOWN:
+            return _STOPPED
+        case _:
+            return str(ending.cause.value)
+
+
+def _plural(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _seconds(times: Times) -> int:
+    # Dante subtracts truncated clocks, so that 0.6 s may be told as 0 or 1.
+    return int(times.ended) - int(times.accepted)
+
+
+def _said(text: str) -> str:
+    return f": {one_line(text)}" if text else ""
+
+
+def _arrival_line(event: Ended, text: str, wanted: int, tcpinfo: bool = True) -> tuple[Line, ...]:
+    """The client rule's line of a session that was never established."""
+    rule = event.client_rule
+    if not rule.log & wanted:
+        return ()
+    line = f"block({rule.number}): tcp/accept ]: {arrival(event.path)}{_said(text)}"
+    if tcpinfo and rule.log & LOG_TCPINFO:
+        line = _join(line, block(event.tcpinfo[0]))
+    return ((Severity.INFO, line),)
+
+
+def _before_request(event: Ended) -> tuple[Line, ...]:
+    ending = event.ending
+    if ending.cause is Cause.BLOCKED:
+        text = ending.text or ("" if event.client_rule.number else _NO_RULE)
+        return _arrival_line(event, text, _BLOCKS)
+    seconds = _plural(_seconds(event.times), "second")
+    if ending.cause is Cause.TIMEOUT:
+        return _arrival_line(event, f"negotiate timeout after {seconds}", _ERRORS)
+    text = f"error after reading {_plural(event.read, 'byte')} in {seconds}: {_complaint(ending)}"
+    return _arrival_line(event, text, _ERRORS)
+
+
+def _complaint(ending: Ending) -> str:
+    """What went wrong before a session was established."""
+    if ending.text:
+        return ending.text
+    match ending.cause:
+        case Cause.CLOSED:
+            return "eof from local client" if ending.side is Side.CLIENT else "eof from remote peer"
+        case Cause.ERROR if ending.errno:
+            return os.strerror(ending.errno)
+        case Cause.PROTOCOL:
+            return "local client protocol error"
+        case _:
+            return reason(ending)
+
+
+def _refused(event: Ended) -> tuple[Line, ...]:
+    rule = event.socks_rule or event.client_rule
+    text = event.ending.text or ("" if rule.number else _NO_RULE)
+    lines: tuple[Line, ...] = ()
+    if rule.log & _BLOCKS:
+        lines = (_request_line(event, rule, text, asked=True),)
+    higher = f"blocked by higher-level socks-rule #{rule.number}{_said(text)}"
+    # Dante has no tcpinfo for what was refused or failed after the request (observed).
+    return lines + _arrival_line(event, higher, _BLOCKS, tcpinfo=False)
+
+
+def _failed(event: Ended) -> tuple[Line, ...]:
+    rule = event.socks_rule or event.client_rule
+    text = _complaint(event.ending)
+    lines: tuple[Line, ...] = ()
+    if rule.log & _ERRORS:
+        lines = (_request_line(event, rule, text, asked=event.socks_rule is not None),)
+    failed = f"request was not performed due to error: {text}"
+    return lines + _arrival_line(event, failed, _ERRORS, tcpinfo=False)
+
+
+def _request_line(event: Ended, rule: Rule, text: str, asked: bool) -> Line:
+    """
+    The line of a request that was refused or failed.
+
+    :param asked: name the target although no way to it was chosen.
+    """
+    assert event.command is not None
+    path = event.path
+    if event.command is Command.UDPASSOCIATE:
+        traffic = event.traffic or Path(client=NOWHERE, local=NOWHERE, user=path.user)
+        way = near(traffic)
+    elif path.source is not None:
+        way = f"{near(path)} -> {far(path)}"
+    elif asked:
+        way = f"{near(path)} -> {place(None)} {place(path.target or event.asked)}"
+    else:
+        way = near(path)
+    what = f"{event.protocol.value}/{event.command.value}"
+    return (Severity.INFO, f"block({rule.number}): {what} ]: {way}{_said(text)}")
+
+
+def _finished(event: Ended, timing: bool) -> tuple[Line, ...]:
+    wanted = LOG_DISCONNECT if event.ending.cause in _ORDERLY else _ERRORS
+    tail = f": {reason(event.ending)}.  Session duration: {_seconds(event.times)}s"
+    if timing:
+        tail = f"{tail}\n{_stages(event.times)}"
+    lines: tuple[Line, ...] = ()
+    rule = event.socks_rule
+    if rule is not None and rule.log & wanted:
+        line = f"{_head(rule, event)} ]: {_counted(event)}{tail}"
+        lines = ((Severity.INFO, _with_tcpinfo(line, rule, event, timing)),)
+    rule = event.client_rule
+    if rule.log & wanted:
+        counts = event.counts
+        line = (
+            f"{rule.verdict.value}({rule.number}): tcp/accept ]: "
+            f"{counts.to_client} -> {arrival(event.path)} -> {counts.to_target}{tail}"
+        )
+        lines += ((Severity.INFO, _with_tcpinfo(line, rule, event, timing)),)
+    return lines
+
+
+def _head(rule: Rule, event: Ended) -> str:
+    command = event.command or Command.CONNECT
+    return f"{rule.verdict.value}({rule.number}): {event.protocol.value}/{command.value}"
+
+
+def _counted(event: Ended) -> str:
+    """
+    ``A -> CLIENT LOCAL -> B, C -> LOCAL TARGET -> D``: what went in stands left of an address pair,
+    what came out right of it.
+    """
+    to_client, from_client, to_target, from_target = _numbers(event)
+    path = event.traffic or event.path
+    if event.traffic is not None and path.source is None and path.target is None:
+        return f"{to_client} -> {near(path)} -> {from_client}"
+    if event.command is Command.BINDREPLY:
+        # The peer that connected to us is the source here, the client the destination.
+        peer = f"{place(path.target)} {place(path.source)}"
+        client = f"{place(path.local)} {who(path.user)}{place(path.client)}"
+        return f"{to_target} -> {peer} -> {from_target}, {to_client} -> {client} -> {from_client}"
+    return (
+        f"{to_client} -> {near(path)} -> {from_client}, {to_target} -> {far(path)} -> {from_target}"
+    )
+
+
+def _numbers(event: Ended) -> tuple[str, str, str, str]:
+    counts, packets = _four(event.counts), _four(event.packets)
+    if event.protocol is Protocol.UDP:
+        a, b, c, d = (f"{size}/{number}" for size, number in zip(counts, packets, strict=True))
+    else:
+        a, b, c, d = map(str, counts)
+    return a, b, c, d
+
+
+def _four(counts: Counts) -> tuple[int, int, int, int]:
+    return counts.to_client, counts.from_client, counts.to_target, counts.from_target
+
+
+def _stages(times: Times) -> str:
+    def between(start: float, end: float) -> str:
+        return f"{end - start:.6f}s" if start and end else _NEVER
+
+    return (
+        f"accept to negotiate start       : {between(times.accepted, times.negotiating)}\n"
+        f"negotiate duration              : {between(times.negotiating, times.requested)}\n"
+        f"negotiate finish to established : {between(times.requested, times.connected)}\n"
+        f"session establish to first i/o  : {between(times.connected, times.first_io)}\n"
+        f"total session duration          : {between(times.accepted, times.ended)}"
+    )
+
+
+def _with_tcpinfo(line: str, rule: Rule, event: Ended, timing: bool) -> str:
+    if not rule.log & LOG_TCPINFO:
+        return line
+    # The durations are a message that ends in a newline, so an empty line follows them.
+    return _join(f"{line}\n" if timing else line, block(*event.tcpinfo))
+
+
+def _join(line: str, info: str) -> str:
+    return f"{line}\n{info}" if info else line

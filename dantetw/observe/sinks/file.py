@@ -1,0 +1,134 @@
+"""
+Files, and devices that take or refuse at once (``/dev/null``, ``/dev/full``).
+
+One message is one ``write(2)`` to a descriptor opened for appending, so that lines of several
+processes do not mix.  A regular file never makes one wait for a reader.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable
+from typing import Final
+
+from zope.interface import implementer
+
+from dantetw.observe.interfaces import ISink
+from dantetw.observe.prefix import Prefix
+from dantetw.observe.sinks.kind import Surroundings
+from dantetw.observe.sinks.stream import Stream
+from dantetw.values import Severity
+
+#: Permissions of a file we create: the owner writes, the group may read.
+MODE: Final = 0o640
+
+_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def open_appending(path: str) -> int:
+    """
+    Open ``path`` for appending, creating it with :data:`MODE` if there is none.
+
+    Never waits: a FIFO is opened for both directions, which needs no reader, and which spares us
+    ``EPIPE`` when readers come and go.
+
+    :raises OSError: it cannot be opened or created.
+    """
+    for _ in range(2):
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(os.stat(path).st_mode):
+                return os.open(path, _FLAGS & ~os.O_WRONLY | os.O_RDWR)
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(path, _FLAGS)
+        with contextlib.suppress(FileExistsError):
+            descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, MODE)
+            # The umask, which daemons often set to 077, would take the group's right away.
+            os.fchmod(descriptor, MODE)
+            return descriptor
+        # Somebody else created it between the two.
+    # Or it is a link to nowhere, which O_EXCL does not follow.
+    return os.open(path, _FLAGS | os.O_CREAT, MODE)
+
+
+@implementer(ISink)
+class File:
+    """
+    A file.
+
+    :param opener: makes the descriptor, which then belongs to the sink; may raise ``OSError``.
+    """
+
+    rank = 1
+    waiting = 0
+
+    def __init__(self, name: str, prefix: Prefix, opener: Callable[[], int]) -> None:
+        self.name = name
+        self.trouble = 0
+        self.lost = 0
+        self._prefix = prefix
+        self._opener = opener
+        self._descriptor = opener()
+        # The file ends in the middle of a line, which a full disk had cut.
+        self._torn = False
+
+    def write(self, severity: Severity, when: float, text: str) -> None:
+        """See :meth:`ISink.write`."""
+        line = self._prefix.stamped(severity, when, text)
+        if self._torn:
+            line = b"\n" + line
+        try:
+            written = os.write(self._descriptor, line)
+            while written < len(line):
+                # At most one line per call is cut, where the disk is full: the rest says so.
+                self._torn = True
+                line = line[written:]
+                written = os.write(self._descriptor, line)
+        except OSError as error:
+            self.trouble = error.errno or errno.EIO
+            self.lost += 1
+            return
+        if self.trouble or self._torn:
+            self.trouble = 0
+            self._torn = False
+
+    def reopen(self) -> None:
+        """See :meth:`ISink.reopen`."""
+        descriptor = self._opener()
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+        self._torn = False
+
+    def flush(self, seconds: float) -> None:
+        """Nothing ever waits here."""
+
+    def close(self) -> None:
+        """See :meth:`ISink.close`."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def opened(text: str, surroundings: Surroundings) -> ISink:
+    """
+    The kind of everything else: a file name, relative to the working directory.
+
+    A FIFO or a terminal becomes a :class:`~dantetw.observe.sinks.stream.Stream`.
+
+    :raises OSError: it cannot be opened or created.
+    """
+
+    def opener() -> int:
+        with surroundings.privileged():
+            return open_appending(text)
+
+    descriptor = opener()
+    try:
+        slow = stat.S_ISFIFO(os.fstat(descriptor).st_mode) or os.isatty(descriptor)
+    finally:
+        os.close(descriptor)
+    if slow:
+        return Stream(text, surroundings.prefix, surroundings.reactor, opener)
+    return File(text, surroundings.prefix, opener)

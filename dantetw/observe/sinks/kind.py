@@ -1,0 +1,68 @@
+"""What every kind of sink is opened with, and what a kind of sink is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IWriteDescriptor
+
+from dantetw.observe.interfaces import ISink
+from dantetw.observe.prefix import Prefix
+
+
+class Reactor(Protocol):
+    """What sinks need of a reactor: ``IReactorFDSet`` and ``IReactorTime`` in part."""
+
+    def addWriter(self, writer: IWriteDescriptor, /) -> None:  # noqa: N802 - Twisted's name
+        """Call ``writer.doWrite`` whenever its descriptor is writable."""
+
+    def removeWriter(self, writer: IWriteDescriptor, /) -> None:  # noqa: N802 - Twisted's name
+        """No longer do so."""
+
+    def callLater(self, delay: float, call: Any, /) -> IDelayedCall:  # noqa: N802 - Twisted's name
+        """Call ``call`` after ``delay`` seconds."""
+
+
+def _standard() -> Mapping[str, int]:
+    """Duplicates of descriptors 1 and 2, as far as we were started with them."""
+    found = {}
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        try:
+            found[name] = os.dup(number)
+        except OSError:
+            # Started with it closed; whatever is opened next may get that number.
+            continue
+    return found
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """
+    What sinks are opened with.  Made once, before the process turns into a daemon.
+
+    :ivar prefix: puts date, program and severity in front of messages.
+    :ivar standard: descriptors behind the words ``stdout`` and ``stderr``: our own duplicates,
+        since daemons put other things at 1 and 2.
+    :ivar privileged: makes a context in which files are opened.
+    :ivar device: where the log daemon listens.
+    """
+
+    prefix: Prefix
+    reactor: Reactor
+    standard: Mapping[str, int] = field(default_factory=_standard)
+    privileged: Callable[[], AbstractContextManager[object]] = nullcontext
+    device: str = "/dev/log"
+
+
+#: A kind of sink: opens the destination that the operator named so, or returns None if the name is
+#: not one of its own.  Raises ``OSError`` if it cannot be opened, :exc:`MisnamedError` if it makes
+#: no sense.
+Kind = Callable[[str, Surroundings], ISink | None]
+
+
+class MisnamedError(ValueError):
+    """A destination is of our kind but cannot be meant: the message says why."""

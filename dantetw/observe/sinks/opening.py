@@ -1,0 +1,135 @@
+"""
+From the keywords ``logoutput`` and ``errorlog`` to sinks.
+
+A destination that cannot be opened is an alert, never the end.  At a reload it is all or nothing:
+unless every destination can be opened, the old ones stay in use.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dantetw.config.policy import Output, Policy
+from dantetw.observe.events import Message
+from dantetw.observe.interfaces import ISink
+from dantetw.observe.sinks import file, stdio, syslog
+from dantetw.observe.sinks.kind import Kind, MisnamedError, Surroundings
+from dantetw.values import Severity
+
+#: All kinds of sinks.  A file takes every name that is left, so it stands last.
+KINDS: Final[tuple[Kind, ...]] = (stdio.opened, syslog.opened, file.opened)
+
+# Dante names no more of a token.
+_TOKEN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """
+    The sinks of a policy.
+
+    :ivar errorlog: take severities from emergency to warning; ``logoutput``: all severities.
+    :ivar problems: what could not be opened, to be logged.
+    :ivar kept: at a reload, that something could not be opened, hence the old sinks stay and there
+        are none here.
+    """
+
+    errorlog: tuple[ISink, ...] = ()
+    logoutput: tuple[ISink, ...] = ()
+    problems: tuple[Message, ...] = ()
+    kept: bool = False
+
+
+def open_sink(text: str, surroundings: Surroundings, kinds: Sequence[Kind] = KINDS) -> ISink:
+    """
+    Open one destination, named as in ``sockd.conf``.
+
+    :raises OSError: it cannot be opened.
+    :raises MisnamedError: it cannot be meant, such as ``syslog/kern``.
+    """
+    for kind in kinds:
+        sink = kind(text, surroundings)
+        if sink is not None:
+            return sink
+    raise MisnamedError("not a destination for logs")
+
+
+def build_sinks(
+    policy: Policy,
+    surroundings: Surroundings,
+    reload: bool = False,
+    kinds: Sequence[Kind] = KINDS,
+) -> Outputs:
+    """
+    Open all destinations of a policy.  The same one named twice is opened, and logs, twice.
+
+    :param reload: there are old sinks that can stay in use.
+    """
+    problems: list[Message] = []
+    # Dante reads logoutput's and errorlog's files in the order of the configuration.
+    places = [(output, False) for output in policy.logoutput]
+    places += [(output, True) for output in policy.errorlog]
+    places.sort(key=lambda place: (place[0].where.line, place[0].where.column))
+    opened: dict[bool, list[ISink]] = {False: [], True: []}
+    for output, errors in places:
+        if reload and problems:
+            problems.append(_not_tried(output))
+            continue
+        try:
+            opened[errors].append(open_sink(output.text, surroundings, kinds))
+        except OSError as error:
+            problems += _unopenable(output, os.strerror(error.errno or 0), reload)
+        except MisnamedError as problem:
+            problems += _misnamed(output, str(problem), reload)
+    if reload and problems:
+        for sink in (*opened[True], *opened[False]):
+            sink.close()
+        return Outputs(problems=tuple(problems), kept=True)
+    return Outputs(_one_daemon(opened[True]), _one_daemon(opened[False]), tuple(problems))
+
+
+def _one_daemon(sinks: Iterable[ISink]) -> tuple[ISink, ...]:
+    """Each keyword has one facility: the last one named.  So ``syslog syslog/local2`` logs once."""
+    sinks = tuple(sinks)
+    daemons = [sink for sink in sinks if isinstance(sink, syslog.Syslog)]
+    for sink in daemons[:-1]:
+        sink.close()
+    return tuple(sink for sink in sinks if sink not in daemons[:-1])
+
+
+def _alert(output: Output, reason: str, reload: bool) -> Message:
+    # Dante's own blanks: it has a full stop and more to say at a reload only.
+    tail = ".  Will continue using old logfiles" if reload else "  "
+    text = f'configparsing(): could not (re)open logfile "{output.text}": {reason}{tail}'
+    return Message(Severity.ALERT, "log.unopened", text)
+
+
+def _unopenable(output: Output, reason: str, reload: bool) -> list[Message]:
+    alert = _alert(output, reason, reload)
+    if reload:
+        return [alert]
+    text = f'openlogfile(): could not open or create logfile "{output.text}" for writing: {reason}'
+    return [Message(Severity.WARNING, "log.unopenable", text), alert]
+
+
+def _misnamed(output: Output, problem: str, reload: bool) -> list[Message]:
+    text = (
+        f"{output.where.file}: problem on line {output.where.line} near token "
+        f'"{output.text[:_TOKEN]}": {problem}.  '
+        "Please see the Dante manual for more information"
+    )
+    warning = Message(Severity.WARNING, "log.misnamed", text)
+    return [warning, _alert(output, "no system error", reload)]
+
+
+def _not_tried(output: Output) -> Message:
+    text = (
+        f'configparsing(): not trying to add logfile "{output.text}" due to having already failed '
+        "adding logfiles during this SIGHUP.  Only if all logfiles specified in the config can be "
+        "added will we switch to using the new logfiles.  Until then, we will continue using only "
+        "the old logfiles"
+    )
+    return Message(Severity.ALERT, "log.untried", text)

@@ -1,0 +1,180 @@
+"""
+Whatever has a reader who may be slow or gone: pipes, FIFOs, terminals, stream sockets.
+
+What the reader does not take at once waits in a :class:`~dantetw.observe.sinks.backlog.Backlog`
+until the reactor finds the descriptor writable.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import stat
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.interfaces import IWriteDescriptor
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from dantetw.observe.interfaces import ISink
+from dantetw.observe.prefix import Prefix
+from dantetw.observe.sinks.backlog import LIMIT, Backlog
+from dantetw.observe.sinks.kind import Reactor
+from dantetw.values import Severity
+
+# Messages per turn of the reactor, so that a reader who catches up does not hold up clients.
+_PER_TURN: Final = 64
+
+_NO_WAIT: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+
+
+class _Channel:
+    """A descriptor that is written without waiting."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._socket: socket.socket | None = None
+        if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            # Its O_NONBLOCK would be everybody's who shares it, so each call says so instead.
+            self._socket = socket.socket(fileno=descriptor)
+
+    def write(self, data: bytes) -> int:
+        if self._socket is not None:
+            return self._socket.send(data, _NO_WAIT)
+        return os.write(self.descriptor, data)
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        else:
+            os.close(self.descriptor)
+        self.descriptor = -1
+
+
+@implementer(ISink, IWriteDescriptor)
+class Stream:
+    """
+    A pipe, FIFO, terminal or socket.
+
+    :param opener: makes the descriptor, which then belongs to the sink.  Unless it is a socket it
+        must be non-blocking, and hence not share its open file description with other processes.
+    :param limit: bytes that may wait.
+    """
+
+    rank = 1
+
+    def __init__(
+        self,
+        name: str,
+        prefix: Prefix,
+        reactor: Reactor,
+        opener: Callable[[], int],
+        limit: int = LIMIT,
+    ) -> None:
+        self.name = name
+        self.trouble = 0
+        self.lost = 0
+        self._prefix = prefix
+        self._reactor = reactor
+        self._opener = opener
+        self._channel = _Channel(opener())
+        self._backlog = Backlog(limit)
+        # How much of the oldest message is out.
+        self._offset = 0
+
+    @property
+    def waiting(self) -> int:
+        """See :attr:`ISink.waiting`."""
+        return len(self._backlog)
+
+    def write(self, severity: Severity, when: float, text: str) -> None:
+        """See :meth:`ISink.write`."""
+        line = self._prefix.stamped(severity, when, text)
+        if self._backlog:
+            if not self._backlog.put(line):
+                self.lost += 1
+                self.trouble = errno.ENOBUFS
+            return
+        self._backlog.put(line)
+        self._advance(1)
+        if self._backlog:
+            self._reactor.addWriter(self)
+
+    def _advance(self, messages: int) -> None:
+        """Write up to so many waiting messages, as far as that goes without waiting."""
+        for _ in range(messages):
+            if not self._backlog:
+                break
+            message = self._backlog.head
+            try:
+                self._offset += self._channel.write(message[self._offset :])
+            except BlockingIOError:
+                break
+            except OSError as error:
+                self._abandon(error.errno or errno.EIO)
+                return
+            if self._offset == len(message):
+                self._backlog.pop()
+                self._offset = 0
+        if self.trouble and not self._backlog.dropping:
+            self.trouble = 0
+
+    def _abandon(self, trouble: int) -> None:
+        self.trouble = trouble
+        self.lost += self._backlog.clear()
+        self._offset = 0
+
+    def doWrite(self) -> None:
+        """The reactor found the descriptor writable."""
+        self._advance(_PER_TURN)
+        if not self._backlog:
+            self._reactor.removeWriter(self)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor found that the reader is gone."""
+        if self._backlog:
+            self._abandon(errno.EPIPE)
+
+    def fileno(self) -> int:
+        """The descriptor, -1 after :meth:`close`."""
+        return self._channel.descriptor
+
+    def logPrefix(self) -> str:
+        """See ``ILoggingContext``."""
+        return f"log to {self.name}"
+
+    def reopen(self) -> None:
+        """See :meth:`ISink.reopen`; what waits goes to the new one, whole messages only."""
+        channel = _Channel(self._opener())
+        self._reactor.removeWriter(self)
+        self._channel.close()
+        self._channel = channel
+        self._offset = 0
+        if self._backlog:
+            self._reactor.addWriter(self)
+
+    def flush(self, seconds: float) -> None:
+        """See :meth:`ISink.flush`."""
+        deadline = time.monotonic() + seconds
+        poll: Any = select.poll()
+        poll.register(self._channel.descriptor, select.POLLOUT)
+        while self._backlog:
+            self._advance(_PER_TURN)
+            remaining = deadline - time.monotonic()
+            if not self._backlog or remaining <= 0:
+                break
+            poll.poll(remaining * 1000)
+        if not self._backlog:
+            self._reactor.removeWriter(self)
+
+    def close(self) -> None:
+        """See :meth:`ISink.close`."""
+        if self._channel.descriptor < 0:
+            return
+        self._reactor.removeWriter(self)
+        self.lost += self._backlog.clear()
+        self._channel.close()

@@ -1,0 +1,42 @@
+"""
+What each signal does, as Dante's manual says.
+
+The reactor's own handlers make the process die of the signal after a clean stop; a server that was
+asked to stop, and has, exits with status 0.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+#: Signals that stop the server.
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+#: SIGINFO where the system has it, SIGUSR1 everywhere.
+STATUS = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGINFO") if hasattr(signal, name))
+
+
+def install(
+    reactor: Any,
+    stop: Callable[[int], None],
+    reload: Callable[[], None],
+    status: Callable[[], None],
+) -> None:
+    """
+    Let signals call these from the reactor's main loop.
+
+    :param stop: gets the signal's number.
+    """
+
+    def arrange(numbers: tuple[int, ...], call: Callable[[int], None]) -> None:
+        def received(number: int, frame: FrameType | None) -> None:
+            reactor.callFromThread(call, number)
+
+        for number in numbers:
+            signal.signal(number, received)
+
+    arrange(STOPPING, stop)
+    arrange((signal.SIGHUP,), lambda _: reload())
+    arrange(STATUS, lambda _: status())

@@ -1,0 +1,297 @@
+"""
+The relay that copies through memory.
+
+Two :class:`Flow` objects, one a direction.  All work is done when the poller says that a socket is
+ready: read into one buffer shared by all relays, send at once, and only what the sink does not take
+is kept, whereupon the source is not read any more.  So a relay holds at most one buffer of bytes a
+direction, and an idle one none.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import sys
+import termios
+from collections.abc import Callable
+from errno import ECONNRESET
+from typing import Final
+
+from dantetw.net.poller import FAILED, HANGUP, READABLE, WRITABLE, IPoller
+from dantetw.values import Cause, Ending, Phase, Side
+
+#: Bytes read at a time: Dante's figure, so that ``ioop`` lines speak of like amounts.
+CHUNK: Final = 65536
+#: Chunks a flow may move before others get their turn.
+TURN: Final = 16
+
+# One for all relays of the process: what is in it never outlives a call.
+_buffer: Final = bytearray(CHUNK)
+_view: Final = memoryview(_buffer)
+
+#: Told of each chunk: who sent it, and the bytes (none: an end of file).
+Tap = Callable[[Side, bytes], None]
+
+_RESET: Final = struct.pack("ii", 1, 0)
+_INCOMING: Final = READABLE | HANGUP
+_OTHER: Final = {Side.CLIENT: Side.TARGET, Side.TARGET: Side.CLIENT}
+
+
+class Flow:
+    """
+    One direction of a relay.
+
+    :ivar side: whose bytes these are.
+    :ivar read: bytes taken from ``source``; ``written``: bytes that ``sink`` has taken.
+    :ivar pending: what ``sink`` would not take yet; ``waiting``: how many bytes wait elsewhere, in
+        a pipe.  While there is any of either, ``source`` is not read.
+    :ivar closing: the poller has said that the end of file is there, behind what can be read.
+    :ivar ended: ``source`` has sent its end of file, and all before it has been written.
+    :ivar pull: reads ``source`` and writes to ``sink``; ``flush`` writes what had to wait.
+    :ivar moved: bytes since ``pull`` was last changed; ``pipe``: its two ends, if there is one.
+    """
+
+    __slots__ = (
+        "closing",
+        "ended",
+        "flush",
+        "moved",
+        "pending",
+        "pipe",
+        "pull",
+        "read",
+        "side",
+        "sink",
+        "source",
+        "waiting",
+        "written",
+    )
+
+    def __init__(
+        self,
+        side: Side,
+        source: socket.socket,
+        sink: socket.socket,
+        pull: Callable[[Flow], None],
+        flush: Callable[[Flow], None],
+    ) -> None:
+        self.side = side
+        self.source = source
+        self.sink = sink
+        self.pull = pull
+        self.flush = flush
+        self.read = 0
+        self.written = 0
+        self.pending = b""
+        self.waiting = 0
+        self.closing = False
+        self.ended = False
+        self.moved = 0
+        self.pipe: tuple[int, int] | None = None
+
+
+class CopyingRelay:
+    """
+    Carries bytes both ways until both sides have closed, or one fails.
+
+    :param client: a connected socket that ``poller`` watches; ``target`` likewise.
+    :param done: called once with how it ended; the sockets are closed behind it.
+    :param tap: sees every chunk, if given.
+    :ivar up: the flow from client to target; ``down``: from target to client.
+    :ivar stamp: monotonic seconds of the last activity; ``first_io``: of the first bytes, or 0.0.
+    :ivar first_closed: who sent the first end of file, None as long as nobody has.
+    :ivar ended: nothing more will happen.
+    """
+
+    __slots__ = (
+        "_done",
+        "_poller",
+        "_tap",
+        "down",
+        "ended",
+        "first_closed",
+        "first_io",
+        "stamp",
+        "up",
+    )
+
+    def __init__(
+        self,
+        poller: IPoller,
+        client: socket.socket,
+        target: socket.socket,
+        done: Callable[[Ending], None],
+        tap: Tap | None = None,
+    ) -> None:
+        self._poller = poller
+        self._done = done
+        self._tap = tap
+        self.up = Flow(Side.CLIENT, client, target, self._copy, self._send_pending)
+        self.down = Flow(Side.TARGET, target, client, self._copy, self._send_pending)
+        self.stamp = poller.now
+        self.first_io = 0.0
+        self.first_closed: Side | None = None
+        self.ended = False
+
+    def start(self, early: bytes = b"", mask: int = 0) -> None:
+        """
+        Begin.
+
+        :param early: bytes the client sent behind its request; they go to the target first.
+        :param mask: what the poller has already said of the client's socket and nobody acted on.
+        """
+        client = self.up.source.fileno()
+        self._poller.resume(client)
+        self._poller.hand_over(client, self._client_ready)
+        self._poller.hand_over(self.down.source.fileno(), self._target_ready)
+        if early:
+            self.first_io = self.stamp
+            self._relay(self.up, memoryview(early))
+        if mask & ~WRITABLE and not self.ended:
+            self._client_ready(mask)
+
+    # What the poller calls.
+
+    def _client_ready(self, mask: int) -> None:
+        self._ready(mask, self.up, self.down)
+
+    def _target_ready(self, mask: int) -> None:
+        self._ready(mask, self.down, self.up)
+
+    def _ready(self, mask: int, inward: Flow, outward: Flow) -> None:
+        # ``inward`` comes from the socket that is ready, ``outward`` goes to it.
+        self.stamp = self._poller.now
+        if mask & HANGUP:
+            inward.closing = True
+        if (outward.pending or outward.waiting) and mask & WRITABLE:
+            outward.flush(outward)
+        if mask & _INCOMING:
+            self._continue(inward)
+        # An error shows when the socket is read; but a flow that has ended or must wait reads not.
+        if mask & FAILED and not self.ended:
+            number = inward.source.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if number:
+                self._fail(inward.side, number)
+
+    def _continue(self, flow: Flow) -> None:
+        if not (flow.pending or flow.waiting or flow.ended or self.ended):
+            flow.pull(flow)
+
+    # Moving bytes.
+
+    def _copy(self, flow: Flow) -> None:
+        receive_into = flow.source.recv_into
+        for _ in range(TURN):
+            try:
+                count = receive_into(_buffer)
+            except BlockingIOError:
+                return
+            except OSError as failed:
+                self._fail(flow.side, failed.errno or 0)
+                return
+            if not count:
+                self._end_of_file(flow)
+                return
+            if not self.first_io:
+                self.first_io = self.stamp
+            if not self._relay(flow, _view[:count]):
+                return
+            # Less than was asked for: the socket is drained, but for an end of file that the
+            # poller has seen.  One that it has not seen yet is another event.
+            if count < CHUNK:
+                if not flow.closing:
+                    return
+            elif self._bulky(flow):
+                flow.pull(flow)
+                return
+        self._poller.again(lambda: self._continue(flow))
+
+    def _relay(self, flow: Flow, data: memoryview) -> bool:
+        """Write ``data``, which was read; say whether all of it was taken."""
+        count = len(data)
+        flow.read += count
+        if self._tap is not None:
+            self._tap(flow.side, bytes(data))
+        try:
+            sent = flow.sink.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as failed:
+            self._fail(_OTHER[flow.side], failed.errno or 0)
+            return False
+        flow.written += sent
+        if sent == count:
+            return True
+        flow.pending = bytes(data[sent:])
+        self._poller.block(flow.source.fileno(), flow.sink.fileno())
+        return False
+
+    def _send_pending(self, flow: Flow) -> None:
+        try:
+            sent = flow.sink.send(flow.pending)
+        except BlockingIOError:
+            return
+        except OSError as failed:
+            self._fail(_OTHER[flow.side], failed.errno or 0)
+            return
+        flow.written += sent
+        flow.pending = flow.pending[sent:]
+        if not flow.pending:
+            self._poller.unblock(flow.source.fileno(), flow.sink.fileno())
+            flow.pull(flow)
+
+    def _bulky(self, flow: Flow) -> bool:
+        """Whether another way of working was chosen for a flow that has just filled a chunk."""
+        return False
+
+    # Ending.
+
+    def _end_of_file(self, flow: Flow) -> None:
+        flow.ended = True
+        if self.first_closed is None:
+            self.first_closed = flow.side
+            if self._tap is not None:
+                self._tap(flow.side, b"")
+        if self.up.ended and self.down.ended:
+            # Both have said all; closing the sockets passes the second end of file on.
+            self._finish(Ending(self.first_closed, Phase.RELAY, Cause.CLOSED))
+            return
+        try:
+            flow.sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # gone already: the other flow hears of it
+
+    def _fail(self, side: Side, number: int) -> None:
+        if self.ended:
+            return
+        if number == ECONNRESET:
+            # Pass the reset on, where that cannot cost the other side bytes it has not got yet.
+            other = self.down if side is Side.CLIENT else self.up
+            if not (other.pending or other.waiting) and not _unsent(other.source):
+                other.source.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._finish(Ending(side, Phase.RELAY, Cause.ERROR, number))
+
+    def end(self, ending: Ending) -> None:
+        """End now, for a reason of our own: a time limit, the server's stop."""
+        if not self.ended:
+            self._finish(ending)
+
+    def _finish(self, ending: Ending) -> None:
+        self.ended = True
+        client, target = self.up.source, self.down.source
+        self._poller.forget(client.fileno())
+        self._poller.forget(target.fileno())
+        try:
+            self._done(ending)
+        finally:
+            client.close()
+            target.close()
+
+
+def _unsent(sock: socket.socket) -> int:
+    """Bytes that were written to ``sock`` and that its peer has not acknowledged (``tcp(7)``)."""
+    try:
+        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0

@@ -1,0 +1,270 @@
+"""
+Does a host and port fit an address of a rule?
+
+The table (``sockd.conf(5)``, "ADDRESSES"; *name* stands for a host name the client gave us):
+
+=============  =====================================  ==========================================
+rule           against an address                     against a name
+=============  =====================================  ==========================================
+``0/0``        fits                                   fits
+net            masked compare                         one of the name's addresses is in the net
+host name      one of the rule's host's addresses     the names are equal, or share an address
+``.domain``    its reverse name ends so               it ends so
+interface      one of the interface's own addresses   one of the name's addresses is
+=============  =====================================  ==========================================
+
+Where one of the name's addresses decided, the first that fits is the one to use from then on.
+Families never mix.  With ``resolveprotocol: fake`` nothing is looked up, and a name fits no net,
+no interface and no other name.
+
+Three ways around a rule, which are closed here:
+
+- An IPv4 address mapped into IPv6 (``::ffff:127.0.0.1``) is the IPv4 address.
+- A name that the C library reads as a number (``127.1``, ``0x7f.1``, ``2130706433``) is that
+  address, before any rule sees it.
+- A name's last dot does not make it another name: ``example.org.`` is ``example.org``.
+
+That ``.example.org`` fits ``notexample.org`` too is Dante's way, and kept.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Protocol
+
+from dantetw.config.policy import ALL_PORTS, Address, HostKind
+from dantetw.values import AF_OF, Endpoint, Family
+
+# Looking a member of an Enum up in its class takes longer than comparing it.
+_ANY: Final = HostKind.ANY
+_NET: Final = HostKind.NET
+_NAME: Final = HostKind.NAME
+_DOMAIN: Final = HostKind.DOMAIN
+_IPV4: Final = Family.IPV4
+_IPV6: Final = Family.IPV6
+_NO_ADDRESS: Final = Family.NAME
+_AF_IPV4: Final = AF_OF[Family.IPV4]
+_AF_IPV6: Final = AF_OF[Family.IPV6]
+
+_MAPPED_PREFIX: Final = 0xFFFF  # of the upper 96 bits of ::ffff:0:0/96
+
+# What inet_aton(3) might take: digits, hex digits and dots, beginning with a digit.
+_PERHAPS_NUMBER: Final = re.compile(r"[0-9][0-9A-Fa-fxX.]*")
+
+
+class LookupKind(Enum):
+    """What the network must be asked for."""
+
+    FORWARD = "forward"  # the addresses of a host name
+    REVERSE = "reverse"  # the name of an address
+    INTERFACE = "interface"  # the addresses of a network interface
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """
+    Something that must be known before a rule can be judged.
+
+    :ivar name: host name, numeric address or interface name.
+    """
+
+    kind: LookupKind
+    name: str
+
+
+class Known(Protocol):
+    """Answers to look-ups; a ``dict`` will do."""
+
+    def get(self, lookup: Lookup, /) -> tuple[str, ...] | None:
+        """
+        The answer: numeric addresses, or for ``REVERSE`` at most one name.
+
+        :returns: None if it is not known yet; empty if there is no answer to be had.
+        """
+
+
+class LookupNeededError(Exception):
+    """
+    Raised out of :func:`fits` when an answer is missing.
+
+    :ivar lookup: what is asked for.
+    """
+
+    def __init__(self, lookup: Lookup) -> None:
+        super().__init__(lookup)
+        self.lookup = lookup
+
+
+def number_of(address: str) -> tuple[Family, int]:
+    """
+    The family and the number of a numeric address.
+
+    A zone (``%eth0``) is left out, a mapped IPv4 address becomes IPv4.
+
+    :returns: ``(Family.NAME, 0)`` for anything that is not an address.
+    """
+    try:
+        if ":" not in address:
+            return _IPV4, int.from_bytes(socket.inet_pton(_AF_IPV4, address), "big")
+        if "%" in address:
+            address = address.partition("%")[0]
+        number = int.from_bytes(socket.inet_pton(_AF_IPV6, address), "big")
+    except (OSError, ValueError):  # ValueError: NUL bytes, lone surrogates
+        return _NO_ADDRESS, 0
+    if number >> 32 == _MAPPED_PREFIX:
+        return _IPV4, number & 0xFFFFFFFF
+    return _IPV6, number
+
+
+def literal(name: str) -> str | None:
+    """
+    The address that the C library takes a host name for, in canonical form.
+
+    ``getaddrinfo`` reads names with ``inet_aton`` before it asks any server: ``127.1``,
+    ``0x7f.0.0.1``, ``017700000001`` and ``2130706433`` are all 127.0.0.1.
+
+    :returns: None for a real name, and for an address with a zone (``fe80::1%eth0``), which only
+        the kernel can read.
+    """
+    if _PERHAPS_NUMBER.fullmatch(name):
+        try:
+            return socket.inet_ntop(_AF_IPV4, socket.inet_aton(name))
+        except OSError:
+            return None
+    if ":" in name and "%" not in name:
+        family, number = number_of(name)
+        if family is _IPV4:
+            return socket.inet_ntop(_AF_IPV4, number.to_bytes(4, "big"))
+        if family is _IPV6:
+            return socket.inet_ntop(_AF_IPV6, number.to_bytes(16, "big"))
+    return None
+
+
+def literal_endpoint(endpoint: Endpoint) -> Endpoint:
+    """The endpoint, with the address in place of a number in disguise or a mapped address."""
+    host, family = endpoint.host, endpoint.family
+    if family is _IPV4 or (family is _IPV6 and not host.lower().startswith("::ffff:")):
+        return endpoint
+    address = literal(host)
+    if address is None:
+        return endpoint
+    return Endpoint(address, endpoint.port, _IPV6 if ":" in address else _IPV4)
+
+
+class Subject:
+    """
+    An endpoint made ready to be held against many rules.
+
+    :ivar endpoint: what it was made from; ``port``: its port.
+    :ivar family: of the number; ``Family.NAME`` if it is a name.
+    :ivar number: the address as a number.
+    :ivar name: the name in lower case, without its last dot; empty if it is an address.
+    :ivar used: the address that :func:`fits` found instead of the name, if it did; None else.
+
+    :param addresses: of a name: its addresses; None if they are not known yet.
+    """
+
+    __slots__ = ("_addresses", "_numbers", "endpoint", "family", "name", "number", "port", "used")
+
+    def __init__(self, endpoint: Endpoint, addresses: tuple[str, ...] | None = None) -> None:
+        endpoint = literal_endpoint(endpoint)
+        self.endpoint = endpoint
+        self.port = endpoint.port
+        self.used: Endpoint | None = None
+        if endpoint.family is Family.NAME:
+            self.name = endpoint.host.lower().removesuffix(".")
+            self.family, self.number = _NO_ADDRESS, 0
+        else:
+            self.name = ""
+            self.family, self.number = number_of(endpoint.host)
+        self._addresses = addresses
+        self._numbers: tuple[tuple[Family, int, str], ...] | None = None
+
+    def numbers(self, known: Known) -> tuple[tuple[Family, int, str], ...]:
+        """
+        Family, number and text of each address of a name.
+
+        :raises LookupNeededError: if they are not known.
+        """
+        if self._numbers is None:
+            addresses = self._addresses
+            if addresses is None:
+                addresses = _ask(known, LookupKind.FORWARD, self.endpoint.host)
+            self._numbers = tuple((*number_of(address), address) for address in addresses)
+        return self._numbers
+
+    def use(self, family: Family, address: str) -> None:
+        """Remember that this address of the name is the one that fitted."""
+        if family is _IPV4 and ":" in address:
+            address = literal(address) or address
+        self.used = Endpoint(address, self.port, family)
+
+
+def fits(address: Address, subject: Subject, known: Known, fake: bool = False) -> bool:
+    """
+    Whether the subject fits an address of a rule; the table above.
+
+    Sets :attr:`Subject.used` if one of several addresses of a name decided.
+
+    :param fake: ``resolveprotocol: fake``: look nothing up.
+    :raises LookupNeededError: if an answer is missing.
+    """
+    ports = address.ports
+    if ports is not ALL_PORTS and subject.port not in ports:
+        return False
+    kind = address.kind
+    if kind is _ANY:
+        return True
+    if kind is _NET:
+        family = subject.family
+        if family is not _NO_ADDRESS:
+            return family is address.family and subject.number & address.mask == address.network
+        if fake or not subject.name:
+            return False
+        family, mask, network = address.family, address.mask, address.network
+        for its_family, number, text in subject.numbers(known):
+            if its_family is family and number & mask == network:
+                subject.use(its_family, text)
+                return True
+        return False
+    if kind is _DOMAIN:
+        return _fits_domain(address.name, subject, known, fake)
+    if kind is _NAME:
+        if subject.name and subject.name == address.name.removesuffix("."):
+            return True
+        return not fake and _fits_one_of(LookupKind.FORWARD, address.name, subject, known, fake)
+    return _fits_one_of(LookupKind.INTERFACE, address.name, subject, known, fake)
+
+
+def _ask(known: Known, kind: LookupKind, name: str) -> tuple[str, ...]:
+    lookup = Lookup(kind, name)
+    answer = known.get(lookup)
+    if answer is None:
+        raise LookupNeededError(lookup)
+    return answer
+
+
+def _fits_domain(domain: str, subject: Subject, known: Known, fake: bool) -> bool:
+    domain = domain.removesuffix(".")
+    if subject.name:
+        return subject.name.endswith(domain)
+    if fake or subject.family is _NO_ADDRESS:
+        return False
+    names = _ask(known, LookupKind.REVERSE, subject.endpoint.host)
+    return any(name.lower().removesuffix(".").endswith(domain) for name in names)
+
+
+def _fits_one_of(kind: LookupKind, name: str, subject: Subject, known: Known, fake: bool) -> bool:
+    allowed = {number_of(text) for text in _ask(known, kind, name)}
+    if subject.family is not _NO_ADDRESS:
+        return (subject.family, subject.number) in allowed
+    if fake or not subject.name:
+        return False
+    for family, number, text in subject.numbers(known):
+        if family is not _NO_ADDRESS and (family, number) in allowed:
+            subject.use(family, text)
+            return True
+    return False

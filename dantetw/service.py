@@ -1,0 +1,249 @@
+"""
+The server as a Twisted service: it owns the policy, the listeners, the sessions and the observer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver
+from twisted.python.components import Componentized
+
+from dantetw import __version__, catalogue
+from dantetw.auth.interfaces import IAuthenticator
+from dantetw.auth.verifying import THREADS, WAITING
+from dantetw.config.policy import Policy
+from dantetw.config.problems import Problem
+from dantetw.net.host import Host
+from dantetw.net.poller import make_poller
+from dantetw.net.resolving import Resolver
+from dantetw.observe.observer import Journal, Observer
+from dantetw.observe.prefix import Prefix
+from dantetw.observe.sinks.kind import Surroundings
+from dantetw.observe.sinks.opening import build_sinks
+from dantetw.process import pidfile, signals
+from dantetw.process.privileges import Privileges
+from dantetw.session.listener import Listener
+from dantetw.session.protocol import SocksFactory
+from dantetw.threads import Threads
+from dantetw.values import Endpoint, Method, Severity
+
+#: Seconds that destinations which are slow to take lines have at the end.
+LAST_FLUSH = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """
+    What the command line says beside the configuration.
+
+    :ivar program: our name in the log.
+    :ivar debug: ``-d``: overrides ``debug:``; None: it does not.
+    :ivar keep_alive: False with ``-n``.
+    :ivar pidfile: ``-p``: written at the start, emptied at the end; empty: none.
+    :ivar notices: lines to log at the start, as information.
+    """
+
+    program: str = "sockd"
+    debug: int | None = None
+    keep_alive: bool = True
+    pidfile: str = ""
+    notices: Sequence[str] = ()
+
+
+class StartFailedError(Exception):
+    """The server cannot start; the reason has been logged."""
+
+
+class SockdService(MultiService):
+    """
+    The root service.
+
+    :param warnings: what there is to say of the configuration.
+    :param give_up: how to end when the start fails: gets the reason; must raise.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        settings: Settings,
+        warnings: Sequence[Problem] = (),
+        reactor: Any = None,
+        give_up: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.setName("sockd")
+        if reactor is None:
+            from twisted.internet import reactor
+        self._reactor = reactor
+        self._policy = policy
+        self._settings = settings
+        self._warnings = warnings
+        self._give_up = give_up
+        self._privileges = Privileges(policy.user_privileged, policy.user_unprivileged)
+        self._prefix = Prefix(settings.program)
+        self.observer = Observer(catalogue.FORMATS["dante"](), None, reactor.callFromThread)
+        self.journal = Journal(self.observer)
+        self._threads = Threads(reactor, THREADS, WAITING, "passwords")
+        self._listeners: list[Listener] = []
+        self._factory: SocksFactory | None = None
+        self._signal = 0
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Make our observer twistd's, in place of its log file."""
+        super().setServiceParent(parent)
+        if isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self.observer)
+
+    # Starting.
+
+    def privilegedStartService(self) -> None:
+        """Open the logs and bind the addresses, with the rights we were started with."""
+        policy, settings = self._policy, self._settings
+        surroundings = Surroundings(
+            self._prefix, self._reactor, privileged=self._privileges.raised
+        )
+        debug = settings.debug if settings.debug is not None else max(policy.debug, 0)
+        self.observer.configure(
+            build_sinks(policy, surroundings, kinds=catalogue.SINKS),
+            debug,
+            catalogue.FORMATS["dante"](timing=debug > 0),
+        )
+        for notice in settings.notices:
+            self.journal.message(Severity.INFO, "server.notice", notice)
+        for problem in self._warnings:
+            self.journal.message(problem.severity, "config.problem", problem.one_line())
+        host = Host()
+        factory = self._factory = SocksFactory(
+            self._reactor,
+            self.journal,
+            Resolver(self._reactor),
+            make_poller(self._reactor),
+            catalogue.COMMANDS,
+            host.addresses_of,
+            host.all_addresses,
+            settings.keep_alive,
+        )
+        factory.adopt(policy, self._authenticators(policy))
+        self._listen(factory)
+        super().privilegedStartService()
+
+    def _authenticators(self, policy: Policy) -> dict[Method, IAuthenticator]:
+        """What checks logins, for each method of the policy that has something to check."""
+        rules = (*policy.client_rules, *policy.socks_rules)
+        used = {method for rule in rules for method in rule.socks_methods}
+        found = {}
+        for method in used.union(policy.socks_methods):
+            make = catalogue.METHODS[method]
+            if make is not None:
+                found[method] = make(
+                    policy, self._reactor, self._threads, self._privileges.raised, self._report
+                )
+        return found
+
+    def _report(self, text: str) -> None:
+        self.journal.message(Severity.WARNING, "auth.users-file", text)
+
+    def _listen(self, factory: SocksFactory) -> None:
+        policy = self._policy
+        endpoints: dict[Endpoint, None] = {}  # in order, each once
+        for line in policy.internal:
+            endpoints.update(dict.fromkeys(line.listens))
+        for number, endpoint in enumerate(endpoints, 1):
+            try:
+                listener = Listener(endpoint, factory, self._reactor, policy.socket_options)
+            except OSError as failed:
+                text = os.strerror(failed.errno or 0)
+                self.journal.message(
+                    Severity.WARNING,
+                    "internal.unbound",
+                    f"bindinternal(): bind of address {endpoint} (address #{number}/"
+                    f"{len(endpoints)}) for server to listen on failed: {text}",
+                )
+                self._fail(f"serverinit(): failed to bind internal addresses: {text}")
+            self._listeners.append(listener)
+        factory.listening = frozenset(listener.endpoint for listener in self._listeners)
+
+    def startService(self) -> None:
+        """Give the rights up and begin to work."""
+        super().startService()
+        factory = self._factory
+        assert factory is not None
+        if self._settings.pidfile:
+            self._write_pidfile()
+        try:
+            self._privileges.drop()
+        except OSError as failed:
+            name = self._policy.user_unprivileged
+            self._fail(f"could not become user {name}: {os.strerror(failed.errno or 0)}")
+        factory.poller.start()
+        for listener in self._listeners:
+            listener.start()
+        factory.sweep.start()
+        # The reactor sets handlers of its own when it starts; ours come after them.
+        self._reactor.callWhenRunning(
+            signals.install, self._reactor, self._stop, self._reload, self._status
+        )
+        text = f"dantetw/server[1/1] v{__version__} running"
+        self.journal.message(Severity.INFO, "server.running", text)
+
+    def _write_pidfile(self) -> None:
+        try:
+            pidfile.write(self._settings.pidfile)
+        except OSError as failed:
+            text = f"could not open pidfile {self._settings.pidfile} for writing"
+            text = f"{text}: {os.strerror(failed.errno or 0)}"
+            self.journal.message(Severity.WARNING, "server.pidfile", text)
+
+    def _fail(self, text: str) -> None:
+        self.journal.message(Severity.ERROR, "server.failed", text)
+        self._end_log()
+        if self._give_up is not None:
+            self._give_up(text)
+        raise StartFailedError(text)
+
+    # Signals.
+
+    def _stop(self, number: int) -> None:
+        if not self._signal:
+            self._signal = number
+            self._reactor.stop()
+
+    def _reload(self) -> None:
+        text = "SIGHUP: reloading the configuration is not supported yet; nothing has changed"
+        self.journal.message(Severity.WARNING, "server.reload", text)
+
+    def _status(self) -> None:
+        """The status report is not built yet; the signal must not end the server."""
+
+    # Ending.
+
+    def stopService(self) -> Deferred[Any]:
+        """Take no more clients, end the sessions, write the last lines."""
+        if self._signal:
+            text = f"sigterm(): exiting on signal {self._signal}"
+            self.journal.message(Severity.INFO, "server.stopping", text)
+        for listener in self._listeners:
+            listener.stop()
+        factory = self._factory
+        if factory is not None:
+            factory.stop()
+            factory.sweep.stop()
+            factory.resolver.stop()
+            factory.poller.stop()
+        self._threads.stop()
+        if self._settings.pidfile:
+            with self._privileges.raised():
+                pidfile.empty(self._settings.pidfile)
+        stopped = super().stopService()
+        self._end_log()
+        return stopped
+
+    def _end_log(self) -> None:
+        self.journal.message(Severity.ALERT, "server.stopped", "mother[1/1]: shutting down")
+        self.observer.close(LAST_FLUSH)

@@ -1,0 +1,186 @@
+"""
+CONNECT (:rfc:`1928` section 4): a TCP connection to the target, then a relay.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+from twisted.internet.defer import Deferred
+
+from dantetw.config.policy import Edge, Rule
+from dantetw.net.dialling import Dial, DialError
+from dantetw.net.naming import reply_of, symbol_of, words_of
+from dantetw.net.sources import NoSource
+from dantetw.observe.events import Connected, ConnectFailed, Counts, Path, Transferred
+from dantetw.relay.copying import CopyingRelay
+from dantetw.relay.splicing import relay_class
+from dantetw.session.session import Performing, Session
+from dantetw.values import (
+    LOG_CONNECT,
+    LOG_DATA,
+    LOG_IOOP,
+    LOG_TCPINFO,
+    NOWHERE,
+    Cause,
+    Ending,
+    Endpoint,
+    Phase,
+    Severity,
+    Side,
+)
+from dantetw.wire.replies import ReplyCode, reply
+
+_TAPPED: Final = LOG_IOOP | LOG_DATA
+
+
+class Connect(Performing):
+    """
+    A connection to ``target``, being made and then relayed.
+    """
+
+    __slots__ = ("_dial", "_relay", "_rule", "_session")
+
+    def __init__(self, session: Session, rule: Rule) -> None:
+        self._session = session
+        self._rule = rule
+        self._dial: Dial | None = None
+        self._relay: CopyingRelay | None = None
+
+    def dial(self, source: str, target: Endpoint) -> Deferred[socket.socket]:
+        """
+        Begin to connect.
+
+        :raises DialError: if that fails at once.
+        """
+        session = self._session
+        server, rule = session.server, self._rule
+        options = session.policy.socket_options + rule.socket_options
+        self._dial = Dial(server.poller, source, target, options, server.keep_alive)
+        session.source = self._dial.source
+        session.since = server.monotonic()
+        server.sweep.add(session)
+        return self._dial.done
+
+    def relay(self, target: socket.socket) -> None:
+        """The connection stands: tell the client, and relay."""
+        session, rule = self._session, self._rule
+        server, client = session.server, session.sock
+        assert session.request is not None and session.source is not None and client is not None
+        self._dial = None
+        session.phase = Phase.RELAY
+        session.connected_at = server.monotonic()
+        tap = self._saw if rule.log & _TAPPED else None
+        self._relay = relay_class(tap is not None)(
+            server.poller, client, target, self._relayed, tap
+        )
+        answer = reply(session.request.proxy_protocol, ReplyCode.SUCCEEDED, session.source)
+        try:
+            # A few bytes always fit into a buffer nothing was ever written to.
+            client.send(answer)
+        except OSError as failed:
+            ending = Ending(Side.CLIENT, Phase.RELAY, Cause.ERROR, failed.errno or 0)
+            self._relay.end(ending)
+            return
+        if rule.log & LOG_CONNECT:
+            server.journal.record(
+                Connected(session.number, rule, self._path(), tcpinfo=session.tcpinfo())
+            )
+        timeouts = rule.timeouts
+        if not (timeouts.io_tcp or timeouts.tcp_fin_wait):
+            server.sweep.discard(session)
+        early, session.leftover = session.leftover, b""
+        self._relay.start(early, session.hints)
+
+    def _path(self) -> Path:
+        session = self._session
+        return Path(session.client, session.local, session.user, session.source, session.target)
+
+    def _saw(self, origin: Side, data: bytes) -> None:
+        session, rule = self._session, self._rule
+        shown = data if rule.log & LOG_DATA else None
+        tcpinfo = session.tcpinfo() if rule.log & LOG_TCPINFO else (b"", b"")
+        session.server.journal.record(
+            Transferred(
+                session.number, rule, self._path(), origin, len(data), shown, tcpinfo=tcpinfo
+            )
+        )
+
+    def _relayed(self, ending: Ending) -> None:
+        self._session.end(ending)
+
+    def check(self, now: float) -> None:
+        session, timeouts, relay = self._session, self._rule.timeouts, self._relay
+        if relay is None:
+            if timeouts.connect and int(now) - int(session.since) > timeouts.connect:
+                ending = Ending(Side.TARGET, Phase.CONNECT, Cause.TIMEOUT)
+                session.refuse(ending, ReplyCode.TTL_EXPIRED, NOWHERE)
+            return
+        limit, cause, side = timeouts.io_tcp, Cause.TIMEOUT, Side.US
+        if relay.first_closed is not None and timeouts.tcp_fin_wait:
+            # The i/o limit, if it is shorter, still holds.
+            if not limit or timeouts.tcp_fin_wait < limit:
+                limit, cause = timeouts.tcp_fin_wait, Cause.FIN_WAIT
+                side = Side.TARGET if relay.first_closed is Side.CLIENT else Side.CLIENT
+        if limit and int(now) - int(relay.stamp) > limit:
+            relay.end(Ending(side, Phase.RELAY, cause))
+
+    def cancel(self) -> None:
+        if self._dial is not None:
+            self._dial.cancel()
+        if self._relay is not None:
+            # The relay closes both sockets, unless it is what has ended the session.
+            self._session.sock = None
+            self._relay.end(Ending(Side.US, Phase.RELAY, Cause.SHUTDOWN))
+
+    @property
+    def counts(self) -> Counts:
+        relay = self._relay
+        if relay is None:
+            return Counts()
+        up, down = relay.up, relay.down
+        return Counts(down.written, up.read, up.written, down.read)
+
+    @property
+    def first_io(self) -> float:
+        return self._relay.first_io if self._relay is not None else 0.0
+
+    @property
+    def target_socket(self) -> socket.socket | None:
+        return self._relay.down.source if self._relay is not None else None
+
+
+async def connect(session: Session, rule: Rule, target: Endpoint) -> None:
+    """
+    Connect to ``target`` for a session, and relay.
+
+    :param target: a numeric endpoint.
+    """
+    server = session.server
+    session.phase = Phase.CONNECT
+    try:
+        source = server.sources.choose(target, session.client, session.local)
+    except NoSource as none:
+        if none.misrouted:
+            text = f"getoutaddr(): {none.text}"
+            server.journal.message(Severity.WARNING, "external.misrouted", text)
+        text = f"could not bind address to use on external side: {none.text}"
+        session.refuse(Ending(Side.US, Phase.CONNECT, Cause.UNUSABLE, text=text), none.reply)
+        return
+    session.target = target
+    performing = session.performing = Connect(session, rule)
+    try:
+        connection = await session.until(performing.dial(source, target))
+    except DialError as failed:
+        number, symbol = failed.number, symbol_of(failed.number)
+        session.source = failed.source
+        severity = server.filters.severity(Edge.EXTERNAL, symbol)
+        server.journal.record(ConnectFailed(severity, Edge.EXTERNAL, target, symbol, number))
+        text = ""
+        if failed.immediate:
+            text = f"connect(2) to {target} from {failed.source} failed: {words_of(number)}"
+        ending = Ending(Side.TARGET, Phase.CONNECT, Cause.ERROR, number, text)
+        session.refuse(ending, reply_of(number), failed.source)
+        return
+    performing.relay(connection)

@@ -1,0 +1,128 @@
+"""
+The ports clients come in by.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from errno import ECONNABORTED, EINTR, EPERM, EPROTO
+from os import strerror
+from typing import Any, Final
+
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from dantetw.config.policy import Edge, SocketOption
+from dantetw.net.sockopts import prepare, set_options
+from dantetw.net.transports import ClientTransport, address_of
+from dantetw.session.protocol import SocksFactory
+from dantetw.values import AF_OF, Endpoint, Family, Severity
+
+#: Connections the kernel keeps for us until we accept them; it takes the lower of this and
+#: ``net.core.somaxconn``.
+BACKLOG: Final = 4096
+#: Clients accepted in one turn before others get theirs.
+TURN: Final = 64
+#: Seconds to wait when there are no descriptors left; clients wait in the backlog meanwhile.
+PATIENCE: Final = 1.0
+
+# One client's trouble, not ours (``accept(2)``, "Error handling").
+_THEIRS: Final = frozenset((ECONNABORTED, EINTR, EPERM, EPROTO))
+_log: Final = Logger()
+
+
+@implementer(IReadDescriptor)
+class Listener:
+    """
+    Listens on one address, which it binds at once.
+
+    :param options: socket options; accepted sockets inherit the ``internal`` ones among them.
+    :raises OSError: if the address cannot be bound.
+    :ivar endpoint: where clients come in, the port being the real one.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        factory: SocksFactory,
+        reactor: Any,
+        options: Sequence[SocketOption] = (),
+    ) -> None:
+        self._factory = factory
+        self._reactor = reactor
+        self._exhausted = False
+        self._sock = socket.socket(AF_OF[endpoint.family], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if endpoint.family is Family.IPV6:
+                # ``internal: ::`` means IPv6, as with Dante; both take two lines.
+                self._sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            prepare(self._sock, factory.keep_alive)
+            set_options(self._sock, options, Edge.INTERNAL)
+            # Resolves a scope such as ``fe80::1%eth0``.
+            info = socket.getaddrinfo(
+                endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+            )
+            self._sock.bind(info[0][4])
+            self._sock.listen(BACKLOG)
+        except OSError:
+            self._sock.close()
+            raise
+        self.endpoint = Endpoint.of(self._sock.getsockname())
+        # On a wildcard each connection has a local address of its own.
+        self._local = None if endpoint.host in ("0.0.0.0", "::") else self.endpoint
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._reactor.addReader(self)
+
+    def stop(self) -> None:
+        """Accept no more, and close."""
+        self._reactor.removeReader(self)
+        self._sock.close()
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def logPrefix(self) -> str:
+        return "listener"
+
+    def connectionLost(self, reason: Any) -> None:
+        """Asked for by the interface; a listening socket is never lost."""
+
+    def doRead(self) -> None:
+        """Accept who waits.  The reactor calls this."""
+        accept, factory = self._sock.accept, self._factory
+        for _ in range(TURN):
+            try:
+                sock, peer = accept()
+            except BlockingIOError:
+                return
+            except OSError as failed:
+                if failed.errno in _THEIRS:
+                    continue
+                self._wait(failed.errno or 0)
+                return
+            self._exhausted = False
+            try:
+                sock.setblocking(False)
+                protocol = factory.buildProtocol(address_of(peer))
+                transport = ClientTransport(sock, peer, factory.poller, protocol, self._local)
+                protocol.makeConnection(transport)
+            except Exception:
+                _log.failure("Failure in accepting a client")
+
+    def _wait(self, number: int) -> None:
+        """No descriptors or no memory are left: say so once, and let clients wait."""
+        if not self._exhausted:
+            self._exhausted = True
+            text = f"could not accept a client on {self.endpoint}: {strerror(number)}"
+            self._factory.journal.message(Severity.WARNING, "internal.exhausted", text)
+        self._reactor.removeReader(self)
+        self._reactor.callLater(PATIENCE, self._resume)
+
+    def _resume(self) -> None:
+        if self._sock.fileno() >= 0:
+            self._reactor.addReader(self)

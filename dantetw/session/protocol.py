@@ -1,0 +1,180 @@
+"""
+Twisted's side of a session: a thin Protocol, and the Factory that holds what sessions share.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+from twisted.internet import error
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, ITransport
+from twisted.internet.protocol import Factory, Protocol
+from twisted.python.failure import Failure
+
+from dantetw.auth.groups import Groups
+from dantetw.auth.interfaces import IAuthenticator
+from dantetw.config.policy import Edge, Policy, Rule, RuleKind
+from dantetw.net.poller import IPoller
+from dantetw.net.resolving import Answers, ResolveError, Resolver
+from dantetw.net.sources import Sources
+from dantetw.net.transports import ClientTransport, SocketLost
+from dantetw.observe.events import ResolveFailed
+from dantetw.observe.filters import ErrorFilters
+from dantetw.observe.observer import Journal
+from dantetw.relay.sweep import Sweep
+from dantetw.rules.addresses import Known, Lookup
+from dantetw.rules.deciding import Decision, asks_for_groups, block_rule
+from dantetw.session.session import Session
+from dantetw.values import Command, Endpoint, Method, User
+
+#: A command of :mod:`dantetw.session.commands`.
+Perform = Callable[[Session, Rule, Endpoint], Awaitable[None]]
+
+_DONE = Failure(error.ConnectionDone())
+
+
+class SocksProtocol(Protocol):
+    """A client that negotiates: its bytes go to its session, which takes the socket in the end."""
+
+    session: Session | None = None
+
+    def __init__(self, server: SocksFactory) -> None:
+        self._server = server
+
+    def connectionMade(self) -> None:
+        transport = self.transport
+        assert isinstance(transport, ClientTransport)
+        self.session = self._server.arrived(transport)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.session is not None:
+            self.session.received(data)
+
+    def connectionLost(self, reason: Failure = _DONE) -> None:
+        session, self.session = self.session, None
+        if session is not None:
+            lost = reason.value
+            session.lost(lost.number if isinstance(lost, SocketLost) else 0)
+
+
+class SocksFactory(Factory):
+    """
+    What all sessions of a process share.
+
+    :ivar policy: what new sessions begin with; ``sources`` and ``filters`` are made of it.
+    :ivar sessions: all that are alive.
+    :ivar commands: what performs each command; one that is absent is not supported.
+    :ivar keep_alive: whether connections get TCP keep-alive.
+    :ivar nobody: stands for the client rule before there is one.
+    :ivar listening: where clients come in.
+
+    :param addresses_of: the addresses an interface has now; ``all_addresses``: all of this host.
+    """
+
+    noisy = False
+    policy: Policy
+    sources: Sources
+    filters: ErrorFilters
+    nobody: Rule
+    authenticators: Mapping[Method, IAuthenticator]
+
+    def __init__(
+        self,
+        reactor: Any,
+        journal: Journal,
+        resolver: Resolver,
+        poller: IPoller,
+        commands: Mapping[Command, Perform],
+        addresses_of: Callable[[str], Sequence[str]],
+        all_addresses: Callable[[], Sequence[str]],
+        keep_alive: bool = True,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.reactor = reactor
+        self.journal = journal
+        self.resolver = resolver
+        self.poller = poller
+        self.commands = commands
+        self.keep_alive = keep_alive
+        self.monotonic = monotonic
+        self.sweep = Sweep(reactor, monotonic)
+        self.sessions: set[Session] = set()
+        self.listening: frozenset[Endpoint] = frozenset()
+        self.known = Answers(resolver, addresses_of)
+        self._addresses_of = addresses_of
+        self._all_addresses = all_addresses
+        self._count = 0
+        self._punished: set[ClientTransport] = set()
+
+    def adopt(self, policy: Policy, authenticators: Mapping[Method, IAuthenticator]) -> None:
+        """
+        Let sessions from now on begin with this policy.
+
+        :param authenticators: what checks logins, for each method that has something to check.
+        """
+        self.policy = policy
+        self.authenticators = authenticators
+        self.sources = Sources(policy, self._addresses_of, self.monotonic)
+        self.filters = ErrorFilters(policy)
+        self.nobody = block_rule(RuleKind.CLIENT, policy.default_log)
+        self._groups = Groups(asks_for_groups(policy), self.reactor)
+
+    def buildProtocol(self, addr: IAddress) -> SocksProtocol:
+        return SocksProtocol(self)
+
+    def arrived(self, transport: ClientTransport) -> Session:
+        """Begin the session of a client that has just been accepted."""
+        self._count += 1
+        session = Session(self, self._count, Endpoint.of(transport.peer), transport.local)
+        session.begin(transport)
+        return session
+
+    def is_ours(self, target: Endpoint) -> bool:
+        """Whether a connection to ``target`` would come back to us as a client."""
+        for listening in self.listening:
+            if listening.port == target.port:
+                if listening.host == target.host:
+                    return True
+                if listening.host in ("0.0.0.0", "::") and (
+                    target.host.startswith("127.") or target.host in self._all_addresses()
+                ):
+                    return True
+        return False
+
+    def groups_of(self, user: User) -> frozenset[str]:
+        """The groups a user is in, of those that rules name."""
+        return self._groups.of(user.name)
+
+    def decide_waiting(
+        self, decide: Callable[[Known], Decision | Lookup]
+    ) -> Deferred[Decision]:
+        """Decide what needs names looked up."""
+        return Deferred.fromCoroutine(self.known.decide_waiting(decide, self.unresolved))
+
+    def unresolved(self, failed: ResolveError) -> None:
+        """A name could not be resolved: tell whoever asked to be told."""
+        severity = self.filters.severity(Edge.EXTERNAL, failed.symbol)
+        self.journal.record(
+            ResolveFailed(severity, Edge.EXTERNAL, failed.name, failed.symbol, failed.reason)
+        )
+
+    def punish(self, transport: ClientTransport, answer: bytes, seconds: float) -> None:
+        """Answer and close, but not at once: who guesses passwords has to wait."""
+
+        def let_go() -> None:
+            self._punished.discard(transport)
+            transport.write(answer)
+            transport.loseConnection()
+
+        self._punished.add(transport)
+        self.reactor.callLater(seconds, let_go)
+
+    def stop(self) -> None:
+        """End all sessions."""
+        for session in tuple(self.sessions):
+            session.stop()
+        for transport in tuple(self._punished):
+            transport.loseConnection()

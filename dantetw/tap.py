@@ -1,0 +1,108 @@
+"""
+All that twistd sees: the options of ``twistd sockd``, and what makes the service of them.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import Any, NoReturn
+
+from twisted.application.service import Service
+from twisted.python import usage
+
+from dantetw.config import Parsed, load, parse
+from dantetw.config.system import System
+from dantetw.net.host import Host
+from dantetw.service import Settings, SockdService
+
+#: Where the default configuration is said to stand.
+BUILT_IN = "(built-in configuration)"
+
+_DEFAULT = """\
+logoutput: stdout
+internal: 127.0.0.1 port = 1080
+{externals}
+external.rotation: route
+clientmethod: none
+socksmethod: none
+client pass {{
+    from: 127.0.0.0/8 to: 0/0
+    log: connect disconnect error
+}}
+socks pass {{
+    from: 127.0.0.0/8 to: 0/0
+    command: connect
+    log: connect disconnect error
+}}
+"""
+
+_DEFAULT_SAID = (
+    "no configuration was given (--config FILE): using a built-in one",
+    "listening on 127.0.0.1 port 1080, for clients on this host only; going out as this host does;"
+    " logging connect, disconnect and error to standard output",
+)
+
+
+def default_configuration(system: System) -> bytes:
+    """
+    What to do without a configuration: serve this host's own clients, log to standard output.
+
+    ``external`` is every interface that has an address now; the kernel's routes choose.
+    """
+    names = [name for _, name in socket.if_nameindex() if system.addresses_of(name)]
+    return _DEFAULT.format(externals="\n".join(f"external: {name}" for name in names)).encode()
+
+
+class Options(usage.Options):
+    """The options of ``twistd sockd``."""
+
+    longdesc = "A SOCKS server that reads Dante's sockd.conf and writes Dante's log."
+
+    optParameters = [
+        ["config", "f", None, "The configuration, a sockd.conf; without one a built-in is used."],
+        ["debug", "d", None, "Debug level, overrides the configuration's.", int],
+        ["pid", None, "", "File to write the process id to, emptied at the end."],
+        ["program", None, "sockd", "The program's name in the log."],
+    ]
+    optFlags = [["no-keepalive", None, "Do not use TCP keep-alive (Dante's -n)."]]
+
+
+def read(path: str | None, system: System) -> Parsed:
+    """Read a configuration, or the built-in one if ``path`` is None."""
+    if path is None:
+        return parse(default_configuration(system), BUILT_IN, system)
+    return load(path, system)
+
+
+def makeService(options: Any) -> Service:
+    """
+    Make the service; twistd calls this before it goes to the background.
+
+    :raises SystemExit: if the configuration is wrong, when all its errors have been told.
+    """
+    path = options["config"]
+    parsed = read(path, Host())
+    if parsed.policy is None:
+        for problem in parsed.problems:
+            print(problem.render(), file=sys.stderr)
+        raise SystemExit(1)
+    settings = Settings(
+        program=options["program"],
+        debug=options["debug"],
+        keep_alive=not options["no-keepalive"],
+        pidfile=options["pid"],
+        notices=_DEFAULT_SAID if path is None else (),
+    )
+    return SockdService(parsed.policy, settings, parsed.problems, give_up=_give_up(options))
+
+
+def _give_up(options: Any) -> Any:
+    parent = getattr(options, "parent", None)
+    if parent is not None and not parent["nodaemon"]:
+        return None  # twistd tells its parent process of the exception, which tells the terminal
+
+    def exit_(text: str) -> NoReturn:
+        raise SystemExit(1)
+
+    return exit_

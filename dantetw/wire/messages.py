@@ -1,0 +1,100 @@
+"""
+What comes out of the parsers: plain values, and one exception for all that a peer does wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from dantetw.values import Cause, Command, Endpoint, Method, ProxyProtocol
+
+
+class ReplyCode(IntEnum):
+    """What a reply says of a request (:rfc:`1928`, 6, field ``REP``)."""
+
+    SUCCEEDED = 0
+    FAILURE = 1
+    NOT_ALLOWED = 2
+    NETWORK_UNREACHABLE = 3
+    HOST_UNREACHABLE = 4
+    REFUSED = 5
+    TTL_EXPIRED = 6
+    COMMAND_NOT_SUPPORTED = 7
+    ADDRESS_TYPE_NOT_SUPPORTED = 8
+
+
+class ProtocolError(Exception):
+    """
+    The peer sent what is not SOCKS, or not acceptable SOCKS.
+
+    :ivar text: what was wrong, in Dante's words where it has some; never holds bytes of the peer,
+        hence is safe to log.
+    :ivar reply: what to send before closing; empty for nothing.
+    :ivar cause: for the session's :class:`~dantetw.values.Ending`.
+    :ivar at: how many bytes of the message had to be read to know.
+    """
+
+    def __init__(
+        self, text: str, reply: bytes = b"", cause: Cause = Cause.PROTOCOL, at: int = 0
+    ) -> None:
+        super().__init__(text)
+        self.text = text
+        self.reply = reply
+        self.cause = cause
+        self.at = at
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """
+    Bytes to send; the negotiation goes on.
+
+    :ivar data: the bytes.
+    """
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """
+    A user name and a password to check.  Drop the object when that is done.
+
+    :ivar name: 0-255 bytes as received, decoded by :func:`user_text`, hence hostile: escape it in
+        logs.
+    :ivar password: 0-255 bytes as received; not shown by ``repr``.
+    """
+
+    name: str
+    password: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    What a client asks for: the end of its negotiation.
+
+    :ivar command: one of ``CONNECT``, ``BIND``, ``UDPASSOCIATE``.
+    :ivar target: as the client named it; port 0 and unspecified addresses are let through.
+    :ivar proxy_protocol: ``SOCKS_V4`` (4a included) or ``SOCKS_V5``.
+    :ivar method: the authentication method the client got through with.
+    :ivar user_id: SOCKS 4: who the client says it is, unchecked; else empty.
+    """
+
+    command: Command
+    target: Endpoint
+    proxy_protocol: ProxyProtocol = ProxyProtocol.SOCKS_V5
+    method: Method = Method.NONE
+    user_id: str = ""
+
+
+def user_text(raw: bytes) -> str:
+    """
+    A user name as text; never fails.
+
+    :rfc:`1929` names no encoding.  This is the one in which the system's own user data base is
+    read, so that equal names compare equal; ``encode("utf-8", "surrogateescape")`` gives back the
+    bytes, whatever they were.
+    """
+    return raw.decode("utf-8", "surrogateescape")

@@ -1,0 +1,91 @@
+"""The fail2ban filter in the documentation finds what it should, and only that."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from dantetw.auth.interfaces import AuthenticationFailed
+
+PAGE = Path(__file__).parents[2] / "docs" / "authentication.rst"
+
+# What fail2ban puts in the place of its tag: an IPv4 or IPv6 address.
+ADDRESS = r"(?P<address>(?:\d{1,3}\.){3}\d{1,3}|(?:[0-9a-fA-F]{1,4}::?|::){1,7}[0-9a-fA-F]{1,4})"
+
+START = "Nov 23 03:34:28 (1795404868.842554) danted[24608]: info: "
+SYSLOG = "Nov 23 03:34:28 gate danted[24608]: info: "
+BARE = "Nov 23 03:34:28 danted[24608]: info: "
+DATE = re.compile(r"^\w{3} \d\d \d\d:\d\d:\d\d")
+
+
+def line(
+    text: str,
+    start: str = START,
+    client: str = "192.0.2.7.59042",
+    local: str = "198.51.100.1.1080",
+    rule: int = 1,
+) -> str:
+    """A line about a client that failed in negotiation."""
+    return (
+        f"{start}block({rule}): tcp/accept ]: {client} {local}: "
+        f"error after reading 20 bytes in 0 seconds: {text}"
+    )
+
+
+class FilterTests(SynchronousTestCase):
+    """Tests for the filter."""
+
+    def setUp(self) -> None:
+        """Read the page."""
+        if not PAGE.exists():
+            raise SkipTest("the documentation is not here")
+        self.page = PAGE.read_text()
+        found = re.search(r"failregex = (.*)", self.page)
+        assert found is not None
+        self.filter = re.compile(found[1].replace("<ADDR>", ADDRESS))
+
+    def address_in(self, text: str) -> str | None:
+        """The address that fail2ban would block; it cuts the date out first."""
+        found = self.filter.search(DATE.sub("", text))
+        return found["address"] if found else None
+
+    def test_samples_on_the_page(self) -> None:
+        """The sample lines on the page are found."""
+        samples = [text.strip() for text in self.page.splitlines() if "tcp/accept ]: 192" in text]
+        self.assertEqual(len(samples), 2)
+        for sample in samples:
+            self.assertEqual(self.address_in(sample), "192.0.2.7")
+
+    def test_found(self) -> None:
+        """Wrong logins are found, whatever the name, the rule, the family and the output."""
+        for name in ("bob", "al smith", "x.y@z", "\x1b[1m", 'a"b', "é", ""):
+            for failed in (
+                AuthenticationFailed.wrong_password(name),
+                AuthenticationFailed.no_record(name),
+                AuthenticationFailed.no_record(name, "Permission denied"),
+            ):
+                for start in (START, SYSLOG, BARE):
+                    self.assertEqual(self.address_in(line(str(failed), start)), "192.0.2.7")
+        failed = AuthenticationFailed.wrong_password("bob")
+        sample = line(str(failed), client="2001:db8::7.59042", local="2001:db8::1.1080", rule=12)
+        self.assertEqual(self.address_in(sample), "2001:db8::7")
+
+    def test_not_found(self) -> None:
+        """Other failures are not found."""
+        for text in (
+            "client offered no acceptable authentication method",
+            "too many logins are waiting to be checked",
+            "eof from local client",
+        ):
+            self.assertIsNone(self.address_in(line(text)))
+
+    def test_nobody_blocks_others(self) -> None:
+        """A user name that looks like a line blocks the one who sent it."""
+        forged = line('system password authentication failed for user "x', client="203.0.113.9.1")
+        for name in (forged, "\n" + forged, forged.partition("info: ")[2]):
+            failed = AuthenticationFailed.wrong_password(name)
+            self.assertEqual(self.address_in(line(str(failed))), "192.0.2.7")
+            session = f"{START}pass(1): tcp/connect [: username%{name}@192.0.2.7.1 192.0.2.1.1080"
+            self.assertIsNone(self.address_in(session.replace("\n", "\\n")))

@@ -1,0 +1,180 @@
+"""Tests for :mod:`dantetw.auth.system`."""
+
+from __future__ import annotations
+
+import pwd
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from dantetw.auth.crypting import Libcrypt
+from dantetw.auth.interfaces import IAuthenticator
+from dantetw.auth.system import Record, SystemUsers, record_of
+from tests.auth.testing import (
+    MD5,
+    SHA256,
+    SHA512,
+    YESCRYPT,
+    AuthenticatorTestsMixin,
+    Privileges,
+)
+
+TODAY = 20000
+
+SHADOW = b"""\
+root:*:19000:0:99999:7:::
+daemon:!:19000::::::
+bob:%s:19000:0:99999:7:::
+eve:%s:19000:0:99999:7:::
+locked:!%s:19000:0:99999:7:::
+empty::19000:0:99999:7:::
+expired:%s:19000:0:99999:7::20000:
+expiring:%s:19000:0:99999:7::20001:
+stale:%s:19000:0:900:7:99::
+aged:%s:19000:0:900:7:100::
+short:%s
++nis:%s:::::::
+""" % (YESCRYPT, SHA512, SHA512, MD5, MD5, MD5, MD5, MD5, MD5)
+
+# What the password database has of those who are not in the shadow file.
+ELSEWHERE = {"network": SHA256.decode(), "ghost": "x", "star": "*"}
+NAMES = [line.split(b":")[0].decode() for line in SHADOW.splitlines()]
+
+
+def getpwnam(name: str) -> pwd.struct_passwd:
+    """A password database."""
+    if name in ELSEWHERE or name in NAMES:
+        field = ELSEWHERE.get(name, "x")
+        return pwd.struct_passwd((name, field, 1000, 1000, "", "/", "/bin/sh"))
+    if "\x00" in name:
+        raise ValueError("embedded null byte")
+    name.encode("utf-8", "surrogateescape")
+    raise KeyError(name)
+
+
+class SystemUsersTests(AuthenticatorTestsMixin, SynchronousTestCase):
+    """Tests for :class:`SystemUsers`."""
+
+    def make(self) -> IAuthenticator:
+        """Users of a system of which only the C library is real."""
+        self.privileges = Privileges()
+        self.shadow = self.mktemp()
+        with open(self.shadow, "wb") as file:
+            file.write(SHADOW)
+        return SystemUsers(
+            self.clock,
+            self.threads,
+            self.privileges,
+            self.shadow,
+            Libcrypt(),
+            getpwnam,
+            lambda: TODAY,
+        )
+
+    def test_accounts(self) -> None:
+        """Only who has a password, an unlocked one, and an account that lives, gets in."""
+        no_record = 'could not access user "{}"\'s records in the system password file: no system '
+        no_record += "error"
+        wrong = 'system password authentication failed for user "{}"'
+        for name, refusal in (
+            ("locked", wrong),
+            ("empty", wrong),
+            ("root", wrong),
+            ("star", wrong),
+            ("expired", wrong),
+            ("expiring", ""),
+            ("stale", wrong),
+            ("aged", ""),
+            ("short", ""),
+            ("network", ""),
+            ("ghost", no_record),
+        ):
+            for password in (b"secret", b""):
+                expected = refusal if password else refusal or wrong
+                self.assertEqual(
+                    self.text_of(self.users.authenticate(name, password)), expected.format(name)
+                )
+
+    def test_privileges(self) -> None:
+        """Privileges are on while the shadow file is read, and off while hashes are computed."""
+        seen: list[bool] = []
+
+        def thd_matches(crypt: Libcrypt, password: bytes, stored: bytes) -> bool:
+            seen.append(self.privileges.on)
+            return True
+
+        self.patch(Libcrypt, "thd_matches", thd_matches)
+        before = self.privileges.entered
+        waited = self.users.authenticate("bob", b"secret")
+        self.assertEqual(self.privileges.entered, before + 1)
+        self.pool.run_all()
+        self.successResultOf(waited)
+        self.assertEqual(seen, [False])
+
+    def test_unreadable(self) -> None:
+        """If the shadow file cannot be read, the system's error is told, and nobody gets in."""
+        users = SystemUsers(self.clock, self.threads, shadow=self.mktemp() + "/", getpwnam=getpwnam)
+        self.patch(users, "_read", self._denied)
+        self.assertEqual(
+            self.text_of(users.authenticate("bob", b"secret")),
+            'could not access user "bob"\'s records in the system password file: Permission denied',
+        )
+
+    def _denied(self) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    def test_no_shadow(self) -> None:
+        """A system without a shadow file has the hashes in its password database."""
+        users = SystemUsers(self.clock, self.threads, shadow=self.mktemp(), getpwnam=getpwnam)
+        self.assertEqual(self.text_of(users.authenticate("network", b"secret")), "")
+        self.assertIn("could not access", self.text_of(users.authenticate("bob", b"secret")))
+
+    def test_dummy_is_of_the_same_method(self) -> None:
+        """What is computed for an unknown user takes as long as for a known one."""
+        settings: list[bytes] = []
+
+        def thd_matches(crypt: Libcrypt, password: bytes, stored: bytes) -> bool:
+            settings.append(stored)
+            return True
+
+        self.patch(Libcrypt, "thd_matches", thd_matches)
+        self.assertNotEqual(self.text_of(self.users.authenticate("nosuchuser", b"secret")), "")
+        self.assertNotEqual(self.text_of(self.users.authenticate("locked", b"secret")), "")
+        self.assertEqual(settings, [YESCRYPT, YESCRYPT])
+
+    def test_revision_of_changed_file(self) -> None:
+        """A changed shadow file has another revision, seen after a second at most."""
+        before = self.users.revision("bob")
+        with open(self.shadow, "ab") as file:
+            file.write(b"new:*:::::::\n")
+        self.assertEqual(self.users.revision("bob"), before)
+        self.clock.advance(1)
+        self.assertNotEqual(self.users.revision("bob"), before)
+
+    def test_own_mistake(self) -> None:
+        """An error while hashing is logged, and nobody gets in."""
+        self.patch(Libcrypt, "thd_matches", lambda *_: 1 // 0)
+        self.assertIn("failed", self.text_of(self.users.authenticate("bob", b"secret")))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class RecordTests(SynchronousTestCase):
+    """Tests for :class:`Record` and :func:`record_of`."""
+
+    def test_no_secret_in_repr(self) -> None:
+        """A record does not show its hash."""
+        self.assertNotIn("$1$", repr(Record(MD5)))
+
+    def test_not_there(self) -> None:
+        """A name that is not the whole first field has no record."""
+        for key in (b"", b"bo", b"bobb", b"bob:", b"bob\n", b"bob:$y$", b"+ni", b"root:*"):
+            self.assertIsNone(record_of(key, SHADOW), key)
+
+    @given(st.binary(max_size=200))
+    def test_any_file(self, data: bytes) -> None:
+        """Whatever is in the file, it is read without error."""
+        record = record_of(b"bob", b"bob:" + data)
+        assert record is not None
+        record.usable(TODAY)
+        record_of(b"bob", data)

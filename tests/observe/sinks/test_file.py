@@ -1,0 +1,193 @@
+"""Tests of :mod:`dantetw.observe.sinks.file`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from dantetw.observe.prefix import Prefix
+from dantetw.observe.sinks.file import File, open_appending, opened
+from dantetw.observe.sinks.kind import Surroundings
+from dantetw.observe.sinks.stream import Stream
+from dantetw.values import Severity
+from tests.observe.sinks.fakes import FakeReactor
+
+
+class FileTests(SynchronousTestCase):
+    """Files of logs."""
+
+    def setUp(self) -> None:
+        """Have an empty directory."""
+        directory = self.mktemp()
+        os.mkdir(directory)
+        self.path = os.path.join(directory, "log")
+        self.prefix = Prefix("sockd")
+
+    def file(self) -> File:
+        """A sink that writes to the file."""
+        sink = File(self.path, self.prefix, lambda: open_appending(self.path))
+        self.addCleanup(sink.close)
+        return sink
+
+    def texts(self, path: str) -> list[str]:
+        """The messages in a file."""
+        with open(path) as file:
+            return [line.rpartition("info: ")[2].rstrip("\n") for line in file]
+
+    def mode(self) -> int:
+        """The file's permissions."""
+        return stat.S_IMODE(os.stat(self.path).st_mode)
+
+    def test_mode(self) -> None:
+        """A new file may be read by its group, whatever the umask; others may never read it."""
+        for mask in (0, 0o022, 0o077):
+            before = os.umask(mask)
+            try:
+                self.file()
+            finally:
+                os.umask(before)
+            self.assertEqual(self.mode(), 0o640)
+            os.unlink(self.path)
+
+    def test_mode_is_kept(self) -> None:
+        """The permissions of a file that was there are not touched."""
+        with open(self.path, "w"):
+            os.chmod(self.path, 0o604)
+        self.file()
+        self.assertEqual(self.mode(), 0o604)
+
+    def test_append(self) -> None:
+        """What was in the file stays, and what others append too."""
+        first, second = self.file(), self.file()
+        for number, sink in enumerate((first, second, first)):
+            sink.write(Severity.INFO, 0.0, str(number))
+        self.assertEqual(self.texts(self.path), ["0", "1", "2"])
+
+    def test_one_write(self) -> None:
+        """A message is one call of write(2), however long it is."""
+        sizes: list[int] = []
+        sink, write = self.file(), os.write
+
+        def counting(descriptor: int, data: bytes) -> int:
+            sizes.append(len(data))
+            return write(descriptor, data)
+
+        self.patch(os, "write", counting)
+        sink.write(Severity.INFO, 0.0, "x" * 300_000)
+        self.assertEqual(sizes, [os.path.getsize(self.path)])
+
+    def test_rotation(self) -> None:
+        """After a rename lines go to the old file until reopen(), then to a new one."""
+        sink = self.file()
+        sink.write(Severity.INFO, 0.0, "a")
+        os.rename(self.path, self.path + ".1")
+        sink.write(Severity.INFO, 0.0, "b")
+        sink.reopen()
+        sink.write(Severity.INFO, 0.0, "c")
+        self.assertEqual(self.texts(self.path + ".1"), ["a", "b"])
+        self.assertEqual(self.texts(self.path), ["c"])
+
+    def test_reopen_fails(self) -> None:
+        """If the file cannot be opened anew, the old one goes on being used."""
+        sink = self.file()
+        os.rename(self.path, self.path + ".1")
+        os.mkdir(self.path)
+        self.assertRaises(IsADirectoryError, sink.reopen)
+        sink.write(Severity.INFO, 0.0, "a")
+        self.assertEqual(self.texts(self.path + ".1"), ["a"])
+        self.assertEqual(sink.lost, 0)
+
+    def test_full_device(self) -> None:
+        """On a full device each message is counted and the reason is known."""
+        sink = File("/dev/full", self.prefix, lambda: open_appending("/dev/full"))
+        self.addCleanup(sink.close)
+        for number in range(3):
+            self.assertEqual(sink.lost, number)
+            sink.write(Severity.INFO, 0.0, "x")
+        self.assertEqual((sink.lost, sink.trouble), (3, errno.ENOSPC))
+
+    def test_cut_line(self) -> None:
+        """A line that the disk had no room for does not run into the next one."""
+        sink, write = self.file(), os.write
+        answers = [5, errno.ENOSPC]
+
+        def short(descriptor: int, data: bytes) -> int:
+            if not answers:
+                return write(descriptor, data)
+            answer = answers.pop(0)
+            if answer == errno.ENOSPC:
+                raise OSError(answer, "full")
+            return write(descriptor, data[:answer])
+
+        self.patch(os, "write", short)
+        sink.write(Severity.INFO, 0.0, "a")
+        self.assertEqual((sink.lost, sink.trouble), (1, errno.ENOSPC))
+        sink.write(Severity.INFO, 0.0, "b")
+        self.assertEqual((sink.lost, sink.trouble), (1, 0))
+        self.assertEqual(self.texts(self.path)[1:], ["b"])
+
+    def test_short_write(self) -> None:
+        """A write that takes a part is completed."""
+        sink, write = self.file(), os.write
+        self.patch(os, "write", lambda descriptor, data: write(descriptor, data[:7]))
+        sink.write(Severity.INFO, 0.0, "a long message")
+        sink.write(Severity.INFO, 0.0, "and another")
+        self.assertEqual(self.texts(self.path), ["a long message", "and another"])
+        self.assertEqual((sink.lost, sink.trouble), (0, 0))
+
+    def test_dangling_link(self) -> None:
+        """A link to a file that is not there makes the file."""
+        os.symlink("target", self.path)
+        self.file().write(Severity.INFO, 0.0, "a")
+        self.assertEqual(self.texts(os.path.join(os.path.dirname(self.path), "target")), ["a"])
+
+
+class OpenedTests(SynchronousTestCase):
+    """Opening by name."""
+
+    def setUp(self) -> None:
+        """Count how often privileges were taken."""
+        self.directory = self.mktemp()
+        os.mkdir(self.directory)
+        self.privileged = 0
+
+        @contextmanager
+        def privileges() -> Iterator[None]:
+            self.privileged += 1
+            yield
+
+        self.surroundings = Surroundings(
+            Prefix("sockd"), FakeReactor(), standard={}, privileged=privileges
+        )
+
+    def test_file(self) -> None:
+        """A file is opened with privileges, at the first time and later."""
+        sink = opened(os.path.join(self.directory, "log"), self.surroundings)
+        assert sink is not None
+        self.addCleanup(sink.close)
+        self.assertIsInstance(sink, File)
+        before = self.privileged
+        self.assertGreater(before, 0)
+        sink.reopen()
+        self.assertEqual(self.privileged, before + 1)
+
+    def test_fifo(self) -> None:
+        """A FIFO is opened without waiting for a reader, and can be slow."""
+        path = os.path.join(self.directory, "fifo")
+        os.mkfifo(path)
+        sink = opened(path, self.surroundings)
+        assert sink is not None
+        self.addCleanup(sink.close)
+        self.assertIsInstance(sink, Stream)
+
+    def test_unopenable(self) -> None:
+        """What cannot be opened is an error with its reason."""
+        error = self.assertRaises(
+            OSError, opened, os.path.join(self.directory, "no", "log"), self.surroundings
+        )
+        self.assertEqual(error.errno, errno.ENOENT)

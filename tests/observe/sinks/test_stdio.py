@@ -1,0 +1,174 @@
+"""Tests of :mod:`dantetw.observe.sinks.stdio` and of what is special about streams."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pty
+import socket
+
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from dantetw.observe.interfaces import ISink
+from dantetw.observe.prefix import Prefix
+from dantetw.observe.sinks.file import File
+from dantetw.observe.sinks.kind import Surroundings
+from dantetw.observe.sinks.stdio import opened, standard
+from dantetw.observe.sinks.stream import Stream
+from dantetw.observe.sinks.threaded import Threaded
+from dantetw.values import Severity
+from tests.observe.sinks.fakes import FakeReactor
+from tests.observe.sinks.test_sinks import read_all
+
+
+class StandardTests(SynchronousTestCase):
+    """Descriptors that others share."""
+
+    def setUp(self) -> None:
+        """Have a reactor."""
+        self.reactor = FakeReactor()
+        self.surroundings = Surroundings(Prefix("sockd"), self.reactor, standard={})
+
+    def open(self, descriptor: int) -> ISink:
+        """A sink to the descriptor."""
+        sink = standard("stdout", self.surroundings, descriptor)
+        self.addCleanup(sink.close)
+        return sink
+
+    def pipe(self) -> tuple[int, int]:
+        """A pipe's two ends, the reader's without waiting."""
+        ends = os.pipe()
+        for end in ends:
+            self.addCleanup(os.close, end)
+        os.set_blocking(ends[0], False)
+        return ends
+
+    def test_kinds(self) -> None:
+        """Each kind of descriptor gets the sink that cannot make us wait."""
+        _, pipe = self.pipe()
+        near, far = socket.socketpair()
+        self.addCleanup(near.close)
+        self.addCleanup(far.close)
+        null = os.open("/dev/null", os.O_WRONLY)
+        self.addCleanup(os.close, null)
+        file = os.open(self.mktemp(), os.O_WRONLY | os.O_CREAT)
+        self.addCleanup(os.close, file)
+        controller, terminal = pty.openpty()
+        self.addCleanup(os.close, controller)
+        self.addCleanup(os.close, terminal)
+        cases = [
+            (pipe, Stream),
+            (near.fileno(), Stream),
+            (terminal, Stream),
+            (null, File),
+            (file, File),
+        ]
+        for descriptor, kind in cases:
+            self.assertIsInstance(self.open(descriptor), kind)
+
+    def test_full_pipe(self) -> None:
+        """A full pipe does not make us wait, and stays blocking for those who share it."""
+        reader, writer = self.pipe()
+        sink = self.open(writer)
+        os.set_blocking(writer, False)
+        while True:
+            try:
+                os.write(writer, b"x" * 4096)
+            except BlockingIOError:
+                break
+        os.set_blocking(writer, True)
+        sink.write(Severity.INFO, 0.0, "waits")
+        self.assertEqual(sink.waiting, 1)
+        self.assertTrue(os.get_blocking(writer))
+        self.reactor.turn()
+        self.assertEqual(sink.waiting, 1)
+        read_all(reader)
+        self.reactor.turn()
+        self.assertEqual(sink.waiting, 0)
+        self.assertTrue(read_all(reader).endswith(b" info: waits\n"))
+        self.assertEqual(self.reactor.writers, [])
+
+    def test_own_description(self) -> None:
+        """The sink outlives the descriptor it was made of."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        sink = self.open(writer)
+        os.close(writer)
+        sink.write(Severity.INFO, 0.0, "x")
+        self.assertTrue(os.read(reader, 100).endswith(b"x\n"))
+
+    def test_reader_gone(self) -> None:
+        """When the reader is gone, what waited and what comes is lost and counted."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, writer)
+        sink = self.open(writer)
+        for _ in range(500):
+            sink.write(Severity.INFO, 0.0, "x" * 1000)
+        waiting = sink.waiting
+        self.assertGreater(waiting, 0)
+        os.close(reader)
+        self.reactor.turn()
+        self.assertEqual((sink.lost, sink.waiting), (waiting, 0))
+        self.assertEqual(sink.trouble, errno.EPIPE)
+        sink.write(Severity.INFO, 0.0, "x")
+        self.assertEqual((sink.lost, sink.waiting), (waiting + 1, 0))
+        self.assertEqual(self.reactor.writers, [])
+
+    def test_reactor_finds_reader_gone(self) -> None:
+        """What waited is lost when the reactor says that the reader is gone."""
+        _, writer = self.pipe()
+        sink = self.open(writer)
+        assert isinstance(sink, Stream)
+        for _ in range(500):
+            sink.write(Severity.INFO, 0.0, "x" * 1000)
+        waiting = sink.waiting
+        sink.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual((sink.lost, sink.trouble), (waiting, errno.EPIPE))
+
+    def test_no_reader_from_the_start(self) -> None:
+        """A pipe without a reader still makes a sink; messages are lost and counted."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, writer)
+        os.close(reader)
+        sink = self.open(writer)
+        sink.write(Severity.INFO, 0.0, "x")
+        sink.flush(5.0)
+        self.assertEqual((sink.lost, sink.trouble), (1, errno.EPIPE))
+
+    def test_not_ours(self) -> None:
+        """Where the system does not let us open a pipe anew, a thread writes to it."""
+        reader, writer = self.pipe()
+
+        def refused(path: str, flags: int) -> int:
+            raise PermissionError(errno.EACCES, path)
+
+        self.patch(os, "open", refused)
+        sink = self.open(writer)
+        self.assertIsInstance(sink, Threaded)
+        sink.write(Severity.INFO, 0.0, "x")
+        sink.flush(5.0)
+        self.assertTrue(read_all(reader).endswith(b" info: x\n"))
+        self.assertTrue(os.get_blocking(writer))
+
+
+class OpenedTests(SynchronousTestCase):
+    """The words."""
+
+    def test_words(self) -> None:
+        """Only the exact words are standard streams."""
+        null = os.open("/dev/null", os.O_WRONLY)
+        self.addCleanup(os.close, null)
+        surroundings = Surroundings(Prefix("sockd"), FakeReactor(), standard={"stdout": null})
+        sink = opened("stdout", surroundings)
+        assert sink is not None
+        sink.close()
+        for word in ("STDOUT", '"stdout"', "stdout,stderr", "log"):
+            self.assertIsNone(opened(word, surroundings))
+
+    def test_closed(self) -> None:
+        """If we were started without one, that is an error with its reason."""
+        surroundings = Surroundings(Prefix("sockd"), FakeReactor(), standard={})
+        error = self.assertRaises(OSError, opened, "stderr", surroundings)
+        self.assertEqual(error.errno, errno.EBADF)

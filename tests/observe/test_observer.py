@@ -1,0 +1,474 @@
+"""Tests of :mod:`dantetw.observe.observer`."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from twisted.logger import ILogObserver, Logger
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from dantetw.observe import observer as module
+from dantetw.observe.events import Accepted, Event, Message
+from dantetw.observe.formats.dante import Dante
+from dantetw.observe.interfaces import IFormat, ISink
+from dantetw.observe.observer import COMPLAINT_INTERVAL, Journal, Observer
+from dantetw.observe.sinks.opening import Outputs
+from dantetw.values import Severity
+from tests.observe.making import CLIENT, path, rule
+
+S = Severity
+
+
+@implementer(ISink)
+class FakeSink:
+    """A sink that keeps lines and fails on demand."""
+
+    def __init__(self, name: str = "log", rank: int = 1, order: list[str] | None = None) -> None:
+        self.name = name
+        self.rank = rank
+        self.trouble = 0
+        self.lost = 0
+        self.waiting = 0
+        self.lines: list[tuple[Severity, str]] = []
+        self.times: list[float] = []
+        self.order = order
+        self.fails_with = 0
+        self.did: list[str] = []
+
+    def write(self, severity: Severity, when: float, text: str) -> None:
+        """Keep the line, or lose it."""
+        self.trouble = self.fails_with
+        if self.fails_with:
+            self.lost += 1
+            return
+        self.lines.append((severity, text))
+        self.times.append(when)
+        if self.order is not None:
+            self.order.append(self.name)
+
+    def reopen(self) -> None:
+        """Note it."""
+        self.did.append("reopen")
+        if self.fails_with:
+            raise OSError(self.fails_with, "x")
+
+    def flush(self, seconds: float) -> None:
+        """Note it."""
+        self.did.append("flush")
+
+    def close(self) -> None:
+        """Note it."""
+        self.did.append("close")
+
+    @property
+    def texts(self) -> list[str]:
+        """The lines without their severities."""
+        return [text for _, text in self.lines]
+
+
+@implementer(IFormat)
+class BrokenFormat:
+    """A format that raises."""
+
+    def lines(self, event: Event) -> tuple[tuple[Severity, str], ...]:
+        """Raise an error with a hostile text."""
+        raise ValueError("a\nb")
+
+
+class ObserverMixin:
+    """An observer with a sink for each keyword."""
+
+    def setUp(self) -> None:
+        """Make it."""
+        self.stderr = FakeSink("stderr")
+        self.errors, self.all = FakeSink("errors"), FakeSink("all")
+        self.handed: list[tuple[Any, ...]] = []
+        self.observer = Observer(Dante(), self.stderr, lambda *call: self.handed.append(call))
+        self.journal = Journal(self.observer)
+
+    def configure(self, debug: int = 0) -> None:
+        """Use the two sinks."""
+        self.observer.configure(Outputs((self.errors,), (self.all,)), debug)
+
+    def say(self, text: str, severity: Severity = S.INFO) -> None:
+        """Log a message."""
+        self.journal.message(severity, "test", text)
+
+
+class RoutingTests(ObserverMixin, SynchronousTestCase):
+    """Which line goes where."""
+
+    def test_provides(self) -> None:
+        """It is a log observer."""
+        verifyObject(ILogObserver, self.observer)
+        verifyObject(ISink, self.all)
+
+    def test_severities(self) -> None:
+        """``errorlog`` takes warnings and worse, ``logoutput`` all, debug lines only if wanted."""
+        for debug, plain in ((0, 7), (1, 8)):
+            self.errors.lines.clear()
+            self.all.lines.clear()
+            self.configure(debug)
+            for severity in S:
+                self.say("x", severity)
+            self.assertEqual(self.errors.lines, [(severity, "x") for severity in list(S)[:5]])
+            self.assertEqual(self.all.lines, [(severity, "x") for severity in list(S)[:plain]])
+        self.assertEqual(self.stderr.lines, [])
+
+    def test_startup(self) -> None:
+        """Until it is configured warnings and worse go to standard error."""
+        for severity in S:
+            self.say("x", severity)
+        self.assertEqual(self.stderr.lines, [(severity, "x") for severity in list(S)[:5]])
+
+    def test_no_destination(self) -> None:
+        """With a configuration that names no destination nothing is logged."""
+        self.observer.configure(Outputs())
+        self.say("x", S.ALERT)
+        self.assertEqual(self.stderr.lines, [])
+
+    def test_no_destination_opened(self) -> None:
+        """If none of the destinations could be opened, standard error tells that and goes on."""
+        problem = Message(S.ALERT, "log.unopened", "could not")
+        self.observer.configure(Outputs(problems=(problem,)))
+        self.say("x", S.WARNING)
+        self.say("x", S.INFO)
+        self.assertEqual(self.stderr.lines, [(S.ALERT, "could not"), (S.WARNING, "x")])
+
+    def test_problems(self) -> None:
+        """Problems of some destinations are told to the others."""
+        problem = Message(S.ALERT, "log.unopened", "could not")
+        self.observer.configure(Outputs((self.errors,), (self.all,), (problem,)))
+        self.assertEqual(self.errors.lines, [(S.ALERT, "could not")])
+        self.assertEqual(self.all.lines, [(S.ALERT, "could not")])
+
+    def test_order(self) -> None:
+        """Syslog comes before files, and errorlog before logoutput."""
+        order: list[str] = []
+        sinks = {
+            name: FakeSink(name, rank, order)
+            for name, rank in (("ef", 1), ("es", 0), ("lf", 1), ("ls", 0))
+        }
+        self.observer.configure(Outputs((sinks["ef"], sinks["es"]), (sinks["lf"], sinks["ls"])))
+        self.say("x", S.WARNING)
+        self.assertEqual(order, ["es", "ls", "ef", "lf"])
+
+    def test_twice(self) -> None:
+        """A sink that is named twice gets each line twice."""
+        self.observer.configure(Outputs((), (self.all, self.all)))
+        self.say("x")
+        self.assertEqual(self.all.texts, ["x", "x"])
+
+    def test_event(self) -> None:
+        """An event goes through the format, with its time."""
+        self.configure()
+        self.observer({"event": Accepted(1, rule(), path(CLIENT)), "log_time": 17.5})
+        self.assertEqual(
+            self.all.lines, [(S.INFO, "pass(1): tcp/accept [: 127.0.0.1.37098 127.0.0.1.12001")]
+        )
+        self.assertEqual(self.all.times, [17.5])
+
+    def test_reload(self) -> None:
+        """New sinks replace the old ones, which are flushed and closed."""
+        self.configure()
+        other = FakeSink()
+        self.observer.configure(Outputs((), (other,)))
+        self.say("x")
+        self.assertEqual((self.all.texts, other.texts), ([], ["x"]))
+        self.assertEqual(self.all.did, ["flush", "close"])
+
+    def test_failed_reload(self) -> None:
+        """If new sinks could not be opened the old ones stay and tell so."""
+        self.configure()
+        problem = Message(S.ALERT, "log.unopened", "could not")
+        self.observer.configure(Outputs(problems=(problem,), kept=True))
+        self.say("x")
+        self.assertEqual(self.all.texts, ["could not", "x"])
+        self.assertEqual(self.all.did, [])
+
+    def test_new_format(self) -> None:
+        """A reload may change the format."""
+        self.observer.configure(Outputs((), (self.all,)), 1, BrokenFormat())
+        self.say("x")
+        self.assertEqual(
+            self.all.lines, [(S.ERROR, r"could not log an event (Message): ValueError: a\nb")]
+        )
+
+    def test_reopen(self) -> None:
+        """All sinks are opened anew; one that fails is told of and stays."""
+        self.configure()
+        self.errors.fails_with = errno.ENOENT
+        self.observer.reopen()
+        self.assertEqual((self.all.did, self.errors.did), (["reopen"], ["reopen"]))
+        self.assertIn(
+            'could not (re)open logfile "errors": No such file or directory.  '
+            "Will continue using old logfiles",
+            self.all.texts,
+        )
+
+    def test_close(self) -> None:
+        """At the end all sinks are flushed and closed, and what still waits is told as lost."""
+        self.configure()
+        self.errors.waiting = 3
+        self.observer.close(1.0)
+        self.assertEqual(
+            self.all.lines, [(S.WARNING, 'could not write to logfile "errors": 3 lines were lost')]
+        )
+        for sink in (self.all, self.errors):
+            self.assertIn("flush", sink.did)
+            self.assertEqual(sink.did[-1], "close")
+        self.say("late", S.ERROR)
+        self.assertEqual(self.stderr.texts, ["late"])
+
+    def test_close_after_recovery(self) -> None:
+        """A sink that recovered without a line to show it is told of its losses at the end."""
+        self.configure()
+        self.errors.lost = 1
+        self.observer.close(1.0)
+        told = (S.WARNING, 'could not write to logfile "errors": 1 line was lost')
+        self.assertEqual((self.errors.lines, self.all.lines), ([told], [told]))
+
+
+class TroubleTests(ObserverMixin, SynchronousTestCase):
+    """Sinks that fail."""
+
+    full = 'could not write to logfile "errors": No space left on device'
+
+    def setUp(self) -> None:
+        """Have the sink of ``errorlog`` fail later, at times we say."""
+        super().setUp()
+        self.now = 1000.0
+        self.configure()
+
+    def warn(self, text: str) -> None:
+        """Log a warning, at the time that it is."""
+        message = Message(S.WARNING, "test", text)
+        self.observer({"event": message, "log_time": self.now})
+
+    def test_told_once(self) -> None:
+        """A sink's failure is told to the others once, and they miss nothing."""
+        self.errors.fails_with = errno.ENOSPC
+        for text in "abc":
+            self.warn(text)
+        self.assertEqual(sorted(self.all.texts), sorted(["a", "b", "c", self.full]))
+        self.assertEqual([line for line in self.all.lines if line[0] == S.ALERT], [(1, self.full)])
+
+    def test_recovery(self) -> None:
+        """On recovery all are told exactly how many lines were lost."""
+        self.errors.fails_with = errno.ENOSPC
+        for text in "abc":
+            self.warn(text)
+        self.errors.fails_with = 0
+        self.warn("d")
+        again = 'can write again to logfile "errors": 3 lines were lost'
+        self.assertEqual(self.errors.lines, [(S.WARNING, "d"), (S.WARNING, again)])
+        self.assertIn((S.WARNING, again), self.all.lines)
+        self.now += COMPLAINT_INTERVAL
+        self.errors.fails_with = errno.ENOSPC
+        self.warn("e")
+        self.errors.fails_with = 0
+        self.warn("f")
+        self.assertEqual(
+            self.errors.texts[-1], 'can write again to logfile "errors": 1 line was lost'
+        )
+
+    def test_flapping(self) -> None:
+        """A sink that fails again and again is told of once per interval, its losses exactly."""
+        for _ in range(50):
+            self.errors.fails_with = errno.ENOSPC
+            self.warn("lost")
+            self.errors.fails_with = 0
+            self.warn("kept")
+        self.assertEqual(self.all.texts.count(self.full), 1)
+        self.now += COMPLAINT_INTERVAL
+        self.errors.fails_with = errno.ENOSPC
+        self.warn("lost")
+        self.errors.fails_with = 0
+        self.warn("kept")
+        self.assertEqual(self.all.texts.count(self.full), 2)
+        self.assertEqual(
+            self.errors.texts[-1], 'can write again to logfile "errors": 50 lines were lost'
+        )
+
+    def test_relapse(self) -> None:
+        """If even the line about the recovery is lost, the count of the next one is still exact."""
+        self.errors.fails_with = errno.ENOSPC
+        self.warn("a")
+        write, errors = self.errors.write, self.errors
+
+        def relapsing(severity: Severity, when: float, text: str) -> None:
+            errors.fails_with = errno.ENOSPC if text.startswith("can write again") else 0
+            write(severity, when, text)
+
+        self.observer._outlets[0].write = relapsing
+        self.warn("b")
+        self.observer._outlets[0].write = write
+        self.warn("c")
+        self.errors.fails_with = 0
+        self.warn("d")
+        again = 'can write again to logfile "errors": 2 lines were lost'
+        self.assertEqual(self.errors.texts, ["b", "d", again])
+        self.assertEqual(self.all.texts.count(again), 1)
+
+    def test_no_other(self) -> None:
+        """If there is no other sink, standard error is told."""
+        self.observer.configure(Outputs((), (self.errors,)))
+        self.errors.fails_with = errno.ENOSPC
+        self.say("x")
+        self.assertEqual(self.stderr.lines, [(S.ALERT, self.full)])
+
+    def test_raising(self) -> None:
+        """A sink that raises, against its promise, does not silence the others."""
+
+        def broken(severity: Severity, when: float, text: str) -> None:
+            raise ValueError("x")
+
+        self.observer._outlets[0].write = broken
+        self.warn("a")
+        self.warn("b")
+        self.assertEqual(
+            self.all.texts,
+            ['could not write to logfile "errors": ValueError: x', "a", "b"],
+        )
+
+
+class DiagnosisTests(ObserverMixin, SynchronousTestCase):
+    """What Twisted and libraries say."""
+
+    def test_levels(self) -> None:
+        """Information is for debugging; warnings and worse always show."""
+        for debug, expected in (
+            (0, [S.WARNING, S.ERROR, S.CRITICAL]),
+            (1, [S.DEBUG, S.WARNING, S.ERROR, S.CRITICAL]),
+            (2, [S.DEBUG, S.DEBUG, S.WARNING, S.ERROR, S.CRITICAL]),
+        ):
+            self.all.lines.clear()
+            self.configure(debug)
+            log = Logger("lib", observer=self.observer)
+            for say in (log.debug, log.info, log.warn, log.error, log.critical):
+                say("{what}", what="x\ny")
+            self.assertEqual(self.all.lines, [(severity, r"x\ny") for severity in expected])
+
+    def failing(self) -> Failure:
+        """A failure with a hostile text."""
+        try:
+            raise ValueError("a\nb")
+        except ValueError:
+            return Failure()
+
+    def test_failure(self) -> None:
+        """A failure is one line."""
+        self.configure()
+        Logger("lib", observer=self.observer).failure("Unhandled {x}", self.failing(), x="error")
+        self.assertEqual(self.all.lines, [(S.CRITICAL, r"Unhandled error: ValueError: a\nb")])
+
+    def test_traceback(self) -> None:
+        """At debug each line of the traceback is a line of the log."""
+        self.configure(1)
+        Logger("lib", observer=self.observer).failure("Oops", self.failing())
+        self.assertEqual(self.all.lines[0], (S.CRITICAL, r"Oops: ValueError: a\nb"))
+        self.assertGreater(len(self.all.lines), 3)
+        for severity, text in self.all.lines[1:]:
+            self.assertEqual(severity, S.DEBUG)
+            self.assertNotIn("\n", text)
+
+    def test_nothing_said(self) -> None:
+        """An event without text makes no line."""
+        self.configure(2)
+        self.observer({"log_time": 1.0})
+        self.assertEqual(self.all.lines, [])
+
+    def test_foreign_event(self) -> None:
+        """A library that uses our key is not mistaken for us."""
+        self.configure()
+        Logger("lib", observer=self.observer).warn("{event}", event="theirs")
+        self.assertEqual(self.all.lines, [(S.WARNING, "theirs")])
+
+    def test_never_raises(self) -> None:
+        """Whatever is logged, nothing is raised."""
+
+        class Hostile:
+            def __str__(self) -> str:
+                raise RuntimeError("no")
+
+            __repr__ = __str__
+
+        self.configure(2)
+        for event in (
+            {"log_format": "{x}", "x": Hostile(), "log_time": 1.0},
+            {"log_format": 17, "log_time": 1.0},
+            {"log_failure": "no failure", "log_time": 1.0},
+            {"log_failure": Failure(ValueError(Hostile())), "log_time": 1.0},
+            {"event": Message(S.INFO, "x", None), "log_time": 1.0},  # type: ignore[arg-type]
+            {"log_level": None, "log_format": "x"},
+        ):
+            self.observer(event)
+        for text in self.all.texts:
+            self.assertTrue(text.isprintable())
+
+
+class ReentranceTests(ObserverMixin, SynchronousTestCase):
+    """Events that come at odd moments."""
+
+    def test_while_writing(self) -> None:
+        """What is logged while a line is written comes after it, once."""
+        self.configure()
+        write = self.all.write
+
+        def chatty(severity: Severity, when: float, text: str) -> None:
+            if text == "a":
+                self.say("about a")
+            write(severity, when, text)
+
+        self.observer._outlets[1].write = chatty
+        self.say("a")
+        self.assertEqual(self.all.texts, ["a", "about a"])
+
+    def test_endless(self) -> None:
+        """A sink that logs whenever it writes does not keep us busy for ever."""
+        self.configure()
+
+        def chatty(severity: Severity, when: float, text: str) -> None:
+            self.all.lines.append((severity, text))
+            self.say("again")
+
+        self.observer._outlets[1].write = chatty
+        self.say("a")
+        self.assertEqual(self.all.texts, ["a", "again"])
+
+    def test_other_thread(self) -> None:
+        """An event of another thread is handed to the reactor's, with its own time."""
+        self.configure()
+        mine = module.get_ident()
+        self.patch(module, "get_ident", lambda: mine + 1)
+        event = {"event": Message(S.INFO, "x", "from afar"), "log_time": 17.5}
+        self.observer(event)
+        self.assertEqual(self.all.lines, [])
+        ((function, *arguments),) = self.handed
+        function(*arguments)
+        self.assertEqual((self.all.texts, self.all.times), (["from afar"], [17.5]))
+
+
+class JournalTests(SynchronousTestCase):
+    """What emitters write to."""
+
+    def test_record(self) -> None:
+        """Any observer gets the event under its key, with a time and a level."""
+        seen: list[dict[str, Any]] = []
+
+        @implementer(ILogObserver)
+        def observer(event: dict[str, Any]) -> None:
+            seen.append(event)
+
+        journal = Journal(observer)
+        event = Message(S.INFO, "x", "y")
+        journal.record(event)
+        journal.message(S.INFO, "x", "y")
+        self.assertEqual([entry["event"] for entry in seen], [event, event])
+        for entry in seen:
+            self.assertIn("log_time", entry)
+            self.assertIn("log_level", entry)

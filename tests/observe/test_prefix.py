@@ -1,0 +1,102 @@
+"""Tests of :mod:`dantetw.observe.prefix`."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from dantetw.observe.prefix import WORDS, Prefix
+from dantetw.values import Severity
+
+WHEN = 1795405831.154986
+
+
+class PrefixTests(SynchronousTestCase):
+    """What stands in front of a message."""
+
+    def setUp(self) -> None:
+        """Live in Greenwich."""
+        self.live_in("UTC")
+        self.prefix = Prefix("sockd")
+        self.pid = os.getpid()
+
+    def live_in(self, zone: str) -> None:
+        """Set the time zone, until the end of the test."""
+        before = os.environ.get("TZ")
+        os.environ["TZ"] = zone
+        time.tzset()
+
+        def restore() -> None:
+            if before is None:
+                del os.environ["TZ"]
+            else:
+                os.environ["TZ"] = before
+            time.tzset()
+
+        self.addCleanup(restore)
+
+    def stamped(self, when: float, severity: Severity = Severity.INFO) -> str:
+        """A message ``x``."""
+        return self.prefix.stamped(severity, when, "x").decode()
+
+    def test_golden(self) -> None:
+        """The prefix is Dante's, with its six decimals."""
+        self.assertEqual(
+            self.stamped(WHEN),
+            f"Nov 23 03:50:31 (1795405831.154986) sockd[{self.pid}]: info: x\n",
+        )
+
+    def test_padding(self) -> None:
+        """Days are padded with a blank, all else with zeros."""
+        self.assertEqual(
+            self.stamped(1.000002), f"Jan  1 00:00:01 (1.000002) sockd[{self.pid}]: info: x\n"
+        )
+
+    def test_local_time(self) -> None:
+        """Date and time are local, the number is not."""
+        self.live_in("XYZ-02")
+        self.assertTrue(self.stamped(WHEN).startswith("Nov 23 05:50:31 (1795405831.154986) "))
+
+    def test_one_second(self) -> None:
+        """Just before a new second, date and number still tell the same one."""
+        self.assertTrue(
+            self.stamped(1795405831.9999998).startswith("Nov 23 03:50:31 (1795405831.99999")
+        )
+
+    def test_time_goes_on(self) -> None:
+        """The date follows from line to line, backwards too."""
+        for when, date in ((WHEN, "03:50:31"), (WHEN + 1, "03:50:32"), (WHEN - 60, "03:49:31")):
+            self.assertEqual(self.stamped(when)[7:15], date)
+
+    def test_severities(self) -> None:
+        """The words are those of the log, not those of the configuration."""
+        self.assertEqual(len(WORDS), len(Severity))
+        for severity, word in ((0, "emergency"), (2, "critical"), (3, "error"), (7, "debug")):
+            self.assertIn(f"]: {word}: x", self.stamped(WHEN, Severity(severity)))
+
+    def test_syslog(self) -> None:
+        """A datagram is what :manpage:`syslog(3)` sends, with word and newline."""
+        cases = [
+            (3, Severity.INFO, "<30>"),
+            (19, Severity.WARNING, "<156>"),
+            (3, Severity.WARNING, "<28>"),
+            (19, Severity.ALERT, "<153>"),
+        ]
+        for facility, severity, priority in cases:
+            self.assertEqual(
+                self.prefix.datagram(facility, severity, WHEN, "x").decode(),
+                f"{priority}Nov 23 03:50:31 sockd[{self.pid}]: {WORDS[severity]}: x\n",
+            )
+
+    def test_fork(self) -> None:
+        """After a fork the lines tell the child's pid."""
+        self.stamped(WHEN)
+        self.patch(os, "getpid", lambda: 4711)
+        self.assertIn(" sockd[4711]: ", self.stamped(WHEN))
+        self.assertIn(b" sockd[4711]: ", self.prefix.datagram(3, Severity.INFO, WHEN, "x"))
+
+    def test_surrogates(self) -> None:
+        """Text that has no UTF-8 form is written somehow, not refused."""
+        self.assertIn(b"\\udcff", self.prefix.stamped(Severity.INFO, WHEN, "\udcff"))
