@@ -36,6 +36,14 @@ usage: sockd [-DLNVdfhnpv]
                   : keep the users file of "username.file:"
 """
 
+#: ``-L``; the whole text is the file LICENSE of the source.
+LICENCE: Final = """\
+dantetw: a SOCKS server on Twisted.  Copyright (c) 2026 the dantetw developers.
+
+Free software under the MIT License: use, copy, change and pass it on, with this notice.  It comes
+without warranty of any kind.  No code of Inferno Nettverk's Dante is part of it.
+"""
+
 
 class _Flags:
     """The flags of one command line."""

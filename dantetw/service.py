@@ -25,7 +25,7 @@ from dantetw.net.resolving import Resolver
 from dantetw.observe.observer import Journal, Observer
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.kind import Surroundings
-from dantetw.observe.sinks.opening import build_sinks
+from dantetw.observe.sinks.opening import build_sinks, open_sink
 from dantetw.process import pidfile, signals
 from dantetw.process.privileges import Privileges
 from dantetw.session.listener import Listener
@@ -105,9 +105,11 @@ class SockdService(MultiService):
     def privilegedStartService(self) -> None:
         """Open the logs and bind the addresses, with the rights we were started with."""
         policy, settings = self._policy, self._settings
+        # Not earlier: in the background, standard output and error are others than before.
         surroundings = Surroundings(
             self._prefix, self._reactor, privileged=self._privileges.raised
         )
+        self.observer.stand_by(open_sink("stderr", surroundings))
         debug = settings.debug if settings.debug is not None else max(policy.debug, 0)
         self.observer.configure(
             build_sinks(policy, surroundings, kinds=catalogue.SINKS),

@@ -362,13 +362,13 @@ class _Grammar:
         if not isinstance(keyword.argument, Nothing) and lexer.take(_COLON) is None:
             self.report.attempted.add(word.text)
             raise Mistake(word, f'no colon after "{word.text}"', f'"{word.text}: …"')
-        errors = len(self.report.problems)
+        errors = self.report.errors
         try:
             values = keyword.argument.read(reader)
         except Mistake:
             self.report.attempted.add(word.text)
             raise
-        if any(problem.is_error for problem in self.report.problems[errors:]):
+        if self.report.errors > errors:
             self.report.attempted.add(word.text)
         if reader.swallowed:
             self.report.advice(lexer.token(lexer.position, lexer.position + 1), _SWALLOWED)

@@ -58,6 +58,7 @@ class Source:
     def __init__(self, text: str, file: str) -> None:
         self.text = text
         self.file = file
+        self._shown = (0, "")  # the line asked for last, since problems come in swarms
         self._starts = [0] + [match.end() for match in re.finditer("\n", text)]
 
     @classmethod
@@ -79,11 +80,14 @@ class Source:
 
     def line(self, number: int) -> str:
         """The text of a line, without its newline; empty if there is no such line."""
+        if number == self._shown[0]:
+            return self._shown[1]
         if not 1 <= number <= len(self._starts):
             return ""
         start = self._starts[number - 1]
         end = self._starts[number] - 1 if number < len(self._starts) else len(self.text)
-        return self.text[start:end]
+        self._shown = (number, self.text[start:end])
+        return self._shown[1]
 
 
 class Lexer:

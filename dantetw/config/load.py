@@ -14,7 +14,7 @@ from dantetw.config.lexer import LARGEST_FILE, Lexer, Source
 from dantetw.config.lint import lint
 from dantetw.config.policy import Policy, Where
 from dantetw.config.problems import Problem
-from dantetw.config.report import Report
+from dantetw.config.report import Report, TooManyError
 from dantetw.config.rule import Rules
 from dantetw.config.settings import Settings
 from dantetw.config.system import System
@@ -56,6 +56,29 @@ def parse(
         return Parsed(None, (fatal,))
     source = Source.of(text, file)
     report = Report(source)
+    try:
+        policy = _compile(source, system, unsupported, debug, report)
+    except TooManyError:
+        policy = None
+        report.problems.append(
+            Problem(
+                Severity.ERROR,
+                Where(file, 0, 0),
+                f"config file {file} has too many errors.  Parsing no further",
+            )
+        )
+    problems = sorted(report.problems, key=_position)
+    return Parsed(None if report.failed else policy, tuple(problems))
+
+
+def _compile(
+    source: Source,
+    system: System,
+    unsupported: Mapping[str, str],
+    debug: int | None,
+    report: Report,
+) -> Policy:
+    """The policy of a file; if the report has errors it is not to be used."""
     tree = parse_tree(Lexer(source), report)
     settings = Settings(system, report)
     settings.read(tree.settings)
@@ -64,12 +87,11 @@ def parse(
     rules = Rules(settings, system, report)
     rules.read(tree.blocks)
     unsupported_.check(tree, unsupported, report)
-    policy = _policy(file, settings, rules)
+    policy = _policy(source.file, settings, rules)
     check_policy(policy, settings, system, report)
     if not report.failed:
         lint(policy, report)
-    problems = sorted(report.problems, key=_position)
-    return Parsed(None if report.failed else policy, tuple(problems))
+    return policy
 
 
 def load(

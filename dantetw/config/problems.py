@@ -20,6 +20,9 @@ from dantetw.values import Severity
 #: Columns of an offending line that are shown; longer lines are cut around the caret.
 SHOWN_COLUMNS: Final = 76
 
+#: Characters of a text or a word that are shown.
+LONGEST_TEXT: Final = 600
+
 #: Words nearer than this (:meth:`difflib.SequenceMatcher.ratio`) are worth suggesting.
 _NEAR: Final = 0.6
 
@@ -41,7 +44,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def visible(text: str) -> str:
-    """``text`` with everything that is not plainly printable written as an escape."""
+    """
+    ``text`` with everything that is not plainly printable written as an escape, and cut if it is
+    longer than any message of ours.
+    """
+    if len(text) > LONGEST_TEXT:
+        text = text[:LONGEST_TEXT] + "…"
     if text.isprintable():
         return text
     return "".join(_visible_character(character) for character in text)

@@ -4,6 +4,8 @@ Where problems are gathered while a file is read: all of them, not only the firs
 
 from __future__ import annotations
 
+from typing import Final
+
 from dantetw.config.lexer import Source, Token
 from dantetw.config.policy import Where
 from dantetw.config.problems import Problem
@@ -25,11 +27,22 @@ class Mistake(Exception):  # noqa: N818  (the operator's, not ours)
         self.hint = hint
 
 
+class TooManyError(Exception):
+    """There are so many errors that more would help nobody."""
+
+
+#: Errors after which reading ends: a file with more is not a configuration file.
+MOST_ERRORS: Final = 100
+#: Warnings of one file that are kept.
+MOST_WARNINGS: Final = 200
+
+
 class Report:
     """
     The problems of one file.
 
     :ivar problems: in the order they were noted.
+    :ivar errors: how many of them are errors.
     :ivar attempted: names of keywords whose line was not understood.  That ``internal`` is missing
         is no news to somebody who has been told what is wrong with it.
     """
@@ -38,6 +51,8 @@ class Report:
         self.source = source
         self.problems: list[Problem] = []
         self.attempted: set[str] = set()
+        self.errors = 0
+        self._warnings = 0
 
     def error(
         self,
@@ -71,21 +86,24 @@ class Report:
         """The same, for what has become part of the policy and has a place but no token."""
         line = self.source.line(where.line)
         word = line[where.column - 1 :].split(maxsplit=1)[:1]
-        self.problems.append(
-            Problem(
-                Severity.WARNING,
-                where,
-                text,
-                word[0] if word else "",
-                source_line=line,
-                ours=True,
-            )
-        )
+        token = word[0] if word else ""
+        self._add(Problem(Severity.WARNING, where, text, token, source_line=line, ours=True))
 
     @property
     def failed(self) -> bool:
         """Whether an error has been noted."""
-        return any(problem.is_error for problem in self.problems)
+        return self.errors > 0
+
+    def _add(self, problem: Problem) -> None:
+        if not problem.is_error:
+            self._warnings += 1
+            if self._warnings <= MOST_WARNINGS:
+                self.problems.append(problem)
+            return
+        self.problems.append(problem)
+        self.errors += 1
+        if self.errors == MOST_ERRORS:
+            raise TooManyError
 
     def _note(
         self,
@@ -99,7 +117,7 @@ class Report:
         unbuilt: bool = False,
     ) -> None:
         where = token.where if token is not None else Where(self.source.file, 0, 0)
-        self.problems.append(
+        self._add(
             Problem(
                 severity,
                 where,

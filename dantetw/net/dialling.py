@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 
 from dantetw.config.policy import Edge, SocketOption
 from dantetw.net.poller import FAILED, WRITABLE, IPoller
-from dantetw.net.sockopts import bind_without_port, prepare, set_options
+from dantetw.net.sockopts import bind_source, prepare, set_options
 from dantetw.values import AF_OF, Endpoint
 
 
@@ -44,7 +44,7 @@ class Dial:
     :ivar done: fires with the connected socket, which the poller still watches for the caller to
         :meth:`~dantetw.net.poller.IPoller.hand_over`; or fails with :class:`DialError`.
 
-    :param source: numeric address to go out from.
+    :param source: numeric address to go out from, and the port we would like.
     :raises DialError: if the attempt fails at once.
     """
 
@@ -53,21 +53,21 @@ class Dial:
     def __init__(
         self,
         poller: IPoller,
-        source: str,
+        source: Endpoint,
         target: Endpoint,
         options: Sequence[SocketOption] = (),
         keep_alive: bool = True,
     ) -> None:
         self._poller = poller
         self.done: Deferred[socket.socket] = Deferred()
-        self.source = Endpoint(source, 0, target.family)
+        self.source = Endpoint(source.host, 0, target.family)
         sock: socket.socket | None = None
         try:
             sock = socket.socket(AF_OF[target.family], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             prepare(sock, keep_alive)
             if options:
                 set_options(sock, options, Edge.EXTERNAL)
-            bind_without_port(sock, source)
+            bind_source(sock, source.host, source.port)
             number = sock.connect_ex((target.host, target.port))
             # After ``connect`` the port is known, also after one that failed.
             self.source = Endpoint.of(sock.getsockname())

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
+from errno import EACCES, EADDRINUSE
 from typing import Final
 
 from dantetw.config.policy import Edge, SocketOption
@@ -45,12 +46,23 @@ def prepare(sock: socket.socket, keep_alive: bool) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
-def bind_without_port(sock: socket.socket, address: str) -> None:
+def bind_source(sock: socket.socket, address: str, port: int) -> None:
     """
-    Bind to an address and leave the port to ``connect``.
+    Bind to an address, and to ``port`` if that can be had.
 
+    As Dante does, we go out from the port the client came from: some protocols want that, and it
+    makes the two halves of a session easy to find in a capture.
+
+    :param port: the wish; below 1024 it is not granted (Dante: ``compatibility: sameport``).
     :raises OSError: if the address cannot be bound.
     """
+    if port >= 1024:
+        try:
+            sock.bind((address, port))
+            return
+        except OSError as failed:
+            if failed.errno not in (EADDRINUSE, EACCES):
+                raise
     try:
         sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
     except OSError:

@@ -99,15 +99,24 @@ class Observer:
         self._outlets: tuple[_Outlet, ...] = ()
         self._severe: tuple[_Outlet, ...] = self._only_last_resort()
         self._plain: tuple[_Outlet, ...] = ()
+        # No longer used, but still getting out what waits.
+        self._retired: tuple[_Outlet, ...] = ()
 
     def _only_last_resort(self) -> tuple[_Outlet, ...]:
         return () if self._last_resort is None else (self._last_resort,)
 
     # What the server does with it
 
+    def stand_by(self, sink: ISink) -> None:
+        """Give warnings and worse to this sink for as long as there is no other."""
+        self._last_resort = _Outlet(sink)
+        if not self._outlets:
+            self._severe = self._only_last_resort()
+
     def configure(self, outputs: Outputs, debug: int = 0, format: IFormat | None = None) -> None:
         """
-        Use these sinks from now on, close the old ones, and log what problems there were.
+        Use these sinks from now on, close the old ones when nothing waits there any more, and log
+        what problems there were.
 
         If destinations were named but none could be opened, standard error goes on taking warnings
         and worse: Dante falls silent there.
@@ -126,7 +135,7 @@ class Observer:
             self._severe = self._outlets
             if not self._outlets and outputs.problems:
                 self._severe = self._only_last_resort()
-            self._close(old, 0.0)
+            self._retire(old + self._retired)
         for problem in outputs.problems:
             self._say(problem.severity, time.time(), one_line(problem.text))
 
@@ -150,7 +159,7 @@ class Observer:
 
         Losses nobody was told of yet are told to the sinks that work.
         """
-        outlets, deadline = self._outlets, time.monotonic() + seconds
+        outlets, deadline = self._outlets + self._retired, time.monotonic() + seconds
         for outlet in outlets:
             outlet.sink.flush(max(0.0, deadline - time.monotonic()))
         for outlet in outlets:
@@ -160,15 +169,24 @@ class Observer:
                 if not (outlet.sink.trouble or outlet.sink.waiting):
                     outlet.write(Severity.WARNING, time.time(), text)
                 self._tell_others(outlet, Severity.WARNING, time.time(), text)
-        self._outlets = self._plain = ()
+        self._outlets = self._plain = self._retired = ()
         self._severe = self._only_last_resort()
-        self._close(outlets, max(0.0, deadline - time.monotonic()))
-
-    def _close(self, outlets: Iterable[_Outlet], seconds: float) -> None:
-        deadline = time.monotonic() + seconds
         for outlet in outlets:
             outlet.sink.flush(max(0.0, deadline - time.monotonic()))
             outlet.sink.close()
+
+    def _retire(self, outlets: tuple[_Outlet, ...]) -> None:
+        """Close sinks that are no longer used; one with a queue goes on until the next occasion."""
+        for outlet in outlets:
+            outlet.sink.flush(0.0)
+        self._retired = tuple(outlet for outlet in outlets if outlet.sink.waiting)
+        for outlet in outlets:
+            if outlet.sink.waiting:
+                continue
+            outlet.sink.close()
+            if outlet.sink.lost > outlet.accounted:
+                text = self._losses(outlet, outlet.sink.lost, "could not write to")
+                self._say(Severity.WARNING, time.time(), text)
 
     # What emitters do with it
 

@@ -268,7 +268,7 @@ class Session:
         assert negotiation is not None and transport is not None
         text = "internal error"
         if isinstance(failure.value, AuthenticationFailed):
-            text = failure.value.text
+            text = str(failure.value)
         else:
             _log.failure("Could not check a password", failure)
         self.transport = None
@@ -277,12 +277,13 @@ class Session:
 
     def _close(self, ending: Ending, answer: bytes = b"") -> None:
         """End while the client is still on Twisted's transport."""
-        transport, self.transport = self.transport, None
-        if transport is not None:
-            if answer:
-                transport.write(answer)
-            transport.loseConnection()
+        transport = self.transport
+        if transport is not None and answer:
+            transport.write(answer)
         self.end(ending)
+        self.transport = None
+        if transport is not None:
+            transport.loseConnection()
 
     def lost(self, number: int) -> None:
         """The client's connection is gone while it negotiates; ``number`` is the errno, or 0."""

@@ -181,6 +181,28 @@ class RoutingTests(ObserverMixin, SynchronousTestCase):
         self.assertEqual((self.all.texts, other.texts), ([], ["x"]))
         self.assertEqual(self.all.did, ["flush", "close"])
 
+    def test_reload_loses_nothing(self) -> None:
+        """An old sink that still has messages to get out is closed at the next occasion."""
+        self.configure()
+        self.all.waiting = 1
+        self.observer.configure(Outputs((), (FakeSink(),)))
+        self.assertNotIn("close", self.all.did)
+        self.all.waiting = 0
+        self.observer.configure(Outputs((), (FakeSink(),)))
+        self.assertEqual(self.all.did.count("close"), 1)
+        self.observer.configure(Outputs((), (FakeSink(),)))
+        self.assertEqual(self.all.did.count("close"), 1)
+
+    def test_reload_after_losses(self) -> None:
+        """What an old sink lost is told to the new ones."""
+        self.configure()
+        self.all.lost = 2
+        other = FakeSink()
+        self.observer.configure(Outputs((), (other,)))
+        self.assertEqual(
+            other.lines, [(S.WARNING, 'could not write to logfile "all": 2 lines were lost')]
+        )
+
     def test_failed_reload(self) -> None:
         """If new sinks could not be opened the old ones stay and tell so."""
         self.configure()

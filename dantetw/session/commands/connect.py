@@ -48,7 +48,7 @@ class Connect(Performing):
         self._dial: Dial | None = None
         self._relay: CopyingRelay | None = None
 
-    def dial(self, source: str, target: Endpoint) -> Deferred[socket.socket]:
+    def dial(self, source: Endpoint, target: Endpoint) -> Deferred[socket.socket]:
         """
         Begin to connect.
 
@@ -169,9 +169,10 @@ async def connect(session: Session, rule: Rule, target: Endpoint) -> None:
         session.refuse(Ending(Side.US, Phase.CONNECT, Cause.UNUSABLE, text=text), none.reply)
         return
     session.target = target
+    wish = Endpoint(source, session.client.port, target.family)
     performing = session.performing = Connect(session, rule)
     try:
-        connection = await session.until(performing.dial(source, target))
+        connection = await session.until(performing.dial(wish, target))
     except DialError as failed:
         number, symbol = failed.number, symbol_of(failed.number)
         session.source = failed.source
