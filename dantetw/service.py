@@ -4,10 +4,11 @@ The server as a Twisted service: it owns the policy, the listeners, the sessions
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
@@ -15,7 +16,9 @@ from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
 
 from dantetw import __version__, catalogue
+from dantetw.auth.crypting import LibcryptMissingError
 from dantetw.auth.interfaces import IAuthenticator
+from dantetw.auth.usersfile import UsersFileError
 from dantetw.auth.verifying import THREADS, WAITING
 from dantetw.config.policy import Policy
 from dantetw.config.problems import Problem
@@ -35,6 +38,9 @@ from dantetw.values import Endpoint, Method, Severity
 
 #: Seconds that destinations which are slow to take lines have at the end.
 LAST_FLUSH = 2.0
+#: Objects that may come to be before the garbage collector looks for cycles; Python's own figure,
+#: 700, is a handful of sessions.
+GARBAGE_THRESHOLD = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +148,14 @@ class SockdService(MultiService):
         found = {}
         for method in used.union(policy.socks_methods):
             make = catalogue.METHODS[method]
-            if make is not None:
+            if make is None:
+                continue
+            try:
                 found[method] = make(
                     policy, self._reactor, self._threads, self._privileges.raised, self._report
                 )
+            except (UsersFileError, LibcryptMissingError) as failed:
+                self._fail(f"method {method.value}: {failed}")
         return found
 
     def _report(self, text: str) -> None:
@@ -183,14 +193,24 @@ class SockdService(MultiService):
         except OSError as failed:
             name = self._policy.user_unprivileged
             self._fail(f"could not become user {name}: {os.strerror(failed.errno or 0)}")
+        if self._privileges.lacking:
+            text = f"checkugid(): not started as user {self._policy.user_privileged}: work that needs"
+            self.journal.message(
+                Severity.WARNING, "server.privileges", f"{text} its privileges will fail"
+            )
         factory.poller.start()
         for listener in self._listeners:
             listener.start()
         factory.sweep.start()
-        # The reactor sets handlers of its own when it starts; ours come after them.
-        self._reactor.callWhenRunning(
-            signals.install, self._reactor, self._stop, self._reload, self._status
-        )
+        # Who is told that we run may send a signal at once.  The reactor sets handlers of its own
+        # when it starts, so ours come once more after them.
+        self._catch_signals()
+        self._reactor.callWhenRunning(self._catch_signals)
+        # What is there now stays: let the garbage collector look at what sessions make only, and at
+        # that rarely, since they make no cycles.  A tenth of a short session's cost.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GARBAGE_THRESHOLD)
         text = f"dantetw/server[1/1] v{__version__} running"
         self.journal.message(Severity.INFO, "server.running", text)
 
@@ -202,7 +222,7 @@ class SockdService(MultiService):
             text = f"{text}: {os.strerror(failed.errno or 0)}"
             self.journal.message(Severity.WARNING, "server.pidfile", text)
 
-    def _fail(self, text: str) -> None:
+    def _fail(self, text: str) -> NoReturn:
         self.journal.message(Severity.ERROR, "server.failed", text)
         self._end_log()
         if self._give_up is not None:
@@ -210,6 +230,9 @@ class SockdService(MultiService):
         raise StartFailedError(text)
 
     # Signals.
+
+    def _catch_signals(self) -> None:
+        signals.install(self._reactor, self._stop, self._reload, self._status)
 
     def _stop(self, number: int) -> None:
         if not self._signal:

@@ -5,9 +5,12 @@ Pure: what must be known of the machine is asked of a :class:`System`.  In the o
 
 - :mod:`~dantetw.config.lexer`: bytes into tokens that know their line and column;
 - :mod:`~dantetw.config.grammar`: tokens into a :mod:`~dantetw.config.tree`, going on after
-  mistakes; it looks keywords up in the table of :mod:`~dantetw.config.keywords`, whose kinds of
-  values are in :mod:`~dantetw.config.arguments` (addresses: :mod:`~dantetw.config.addressing`) and
-  whose words are in :mod:`~dantetw.config.vocabulary` and :mod:`~dantetw.config.sockopts`;
+  mistakes;
+- :mod:`~dantetw.config.keywords`: the table of keywords, searched by
+  :mod:`~dantetw.config.lookup`; their kinds of values are in
+  :mod:`~dantetw.config.arguments` (addresses: :mod:`~dantetw.config.addressing`; both read from a
+  :mod:`~dantetw.config.reader`), their words in :mod:`~dantetw.config.vocabulary` and
+  :mod:`~dantetw.config.sockopts`;
 - :mod:`~dantetw.config.settings` and :mod:`~dantetw.config.rule`: tree into policy, with
   :mod:`~dantetw.config.common`, :mod:`~dantetw.config.addresses` and
   :mod:`~dantetw.config.limits`;

@@ -8,9 +8,9 @@ import re
 import socket
 from typing import Final
 
-from dantetw.config.arguments import number_of
 from dantetw.config.lexer import Token
 from dantetw.config.policy import ALL_PORTS, Address, HostKind, Ports
+from dantetw.config.reader import number_of
 from dantetw.config.report import Mistake
 from dantetw.config.system import System, Transport
 from dantetw.config.tree import AddressText, PortText

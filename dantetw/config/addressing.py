@@ -9,15 +9,19 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from dantetw.config.arguments import HOST, Reader
+from dantetw.config.arguments import HOST
 from dantetw.config.lexer import Token
+from dantetw.config.reader import Reader
 from dantetw.config.report import Mistake
 from dantetw.config.tree import AddressText, PortText, Values
 
 _URL: Final = re.compile(r"(?a)(?:http|ftp)://[^\s{}]+")
 _PORT: Final = re.compile(r"(?a)port(?:(?![A-Za-z_.-])|(?=eq|ne|ge|gt|le|lt))")
 _OPERATOR: Final = re.compile(r"(?a)!=|>=|<=|=|<|>|eq|ne|ge|gt|le|lt")
+#: What other languages have; "neq" is in the manual.
+_NOT_OPERATOR: Final = re.compile(r"(?a)==|=>|=<|<>|neq\b")
 _SERVICE: Final = re.compile(r"(?a)[A-Za-z][\w.+-]*")
+_REST_OF_WORD: Final = re.compile(r"(?a)[^\s#{}]+")
 _SLASH: Final = re.compile("/")
 _COLON: Final = re.compile(":")
 _DASH: Final = re.compile("-")
@@ -67,7 +71,7 @@ class AddressArgument:
             raise Mistake(
                 host, f"host name has {len(host.text)} characters", "at most 255 characters"
             )
-        mask = self._mask(reader)
+        mask = self._mask(reader, host)
         reader.swallowed = glued and mask is None and ":" not in host.text
         reader.lexer.blanks()
         port = None
@@ -79,7 +83,7 @@ class AddressArgument:
             port = self._port(reader, at)
         return Values((host,), address=AddressText(host, mask, port))
 
-    def _mask(self, reader: Reader) -> Token | None:
+    def _mask(self, reader: Reader, host: Token) -> Token | None:
         lexer = reader.lexer
         at = lexer.position
         lexer.blanks()
@@ -87,6 +91,14 @@ class AddressArgument:
             lexer.position = at
             return None
         lexer.blanks()
+        if not lexer.peek().isdigit():
+            written = lexer.take(_REST_OF_WORD)
+            text = host.text + "/" + (written.text if written is not None else "")
+            raise Mistake(
+                lexer.token(host.offset, lexer.position),
+                f'"{text}" is not an address',
+                "a netmask after /, such as /24 or /255.255.255.0",
+            )
         dotted = lexer.take(_DOTTED)
         if dotted is not None:
             return dotted
@@ -101,12 +113,17 @@ class AddressArgument:
             first, value = reader.number("a port number")
             _check_port(first, value)
         else:
+            unknown = lexer.take(_NOT_OPERATOR)
+            if unknown is not None:
+                raise Mistake(
+                    unknown,
+                    f'unknown operator "{unknown.text}"',
+                    "one of: eq = ne != ge >= gt > le <= lt <",
+                )
             operator_token = lexer.take(_OPERATOR)
             if operator_token is not None:
                 operator = operator_token.text
                 lexer.blanks()
-                if lexer.peek() in "=":
-                    raise Mistake(lexer.unexpected(), 'unknown operator "=="', '"port = NUMBER"')
                 service = lexer.take(_SERVICE)
                 if service is None:
                     first, value = reader.number("a port number or a service name")

@@ -16,18 +16,19 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from dantetw.config.arguments import Nothing, Reader
-from dantetw.config.keywords import (
+from dantetw.config.arguments import Nothing
+from dantetw.config.keywords import Keyword
+from dantetw.config.lexer import Lexer, Token
+from dantetw.config.lookup import (
     DEPRECATED,
     IGNORED,
-    Keyword,
     find,
     is_keyword,
     names_for,
     present_name,
 )
-from dantetw.config.lexer import Lexer, Token
 from dantetw.config.problems import nearest
+from dantetw.config.reader import Reader
 from dantetw.config.report import Mistake, Report
 from dantetw.config.tree import Block, Place, Statement, Tree, Values
 from dantetw.values import Verdict
@@ -39,6 +40,7 @@ _HEAD: Final = re.compile(
 _VERDICT: Final = re.compile(r"(?a)[^\s:#{}]+")
 _OPEN: Final = re.compile(r"(?a)\{")
 _CLOSE: Final = re.compile(r"(?a)\}")
+_BLANKS: Final = re.compile(r"[ \t]+")
 _COLON: Final = re.compile(r"(?a):")
 
 _PLACE_OF_HEAD: Final = {
@@ -125,6 +127,22 @@ class _Grammar:
         if lexer.position == mistake.token.offset:
             lexer.position = max(mistake.token.end, lexer.position)
         lexer.skip_line(in_rule=False)
+        if not mistake.token.text:
+            self._skip_stray_value()
+
+    def _skip_stray_value(self) -> None:
+        """Pass over a value that stands on the line below its keyword: that is the same mistake."""
+        lexer = self.lexer
+        position = lexer.position
+        lexer.lines()
+        word = lexer.take(_KEYWORD)
+        if word is None or find(word.text) is not None or lexer.peek() not in "\n \t":
+            lexer.position = position
+            return
+        lexer.blanks()
+        if lexer.peek() == "\n":
+            return
+        lexer.position = position
 
     def _unknown_object(self, word: Token) -> bool:
         """
@@ -234,10 +252,11 @@ class _Grammar:
                     )
                 intact = False
                 break
-            start = lexer.position
+            start, errors = lexer.position, self.report.errors
             try:
                 statement = self._statement(place)
                 if statement is None:
+                    intact = intact and self.report.errors == errors
                     continue
                 self._check_order(statements, statement, place)
                 statements.append(statement)
@@ -299,7 +318,7 @@ class _Grammar:
 
     def _statement(self, place: Place) -> Statement | None:
         """
-        A keyword and its values; None: it was read over.
+        A keyword and its values; None: it was read over, or its mistakes have been noted.
 
         :raises Mistake: it cannot be understood.
         """
@@ -308,7 +327,7 @@ class _Grammar:
         if word is None:
             found = lexer.unexpected()
             raise Mistake(found, f'unexpected "{found.text}"', "a keyword")
-        name = " ".join(word.text.split())
+        name = _BLANKS.sub(" ", word.text)
         row = find(name)
         if row is None:
             if place is Place.GLOBAL and self._unknown_object(word):
@@ -316,7 +335,11 @@ class _Grammar:
             raise self._unknown(word, place)
         keyword, parts = row
         self._check_place(keyword, word, place)
+        errors = self.report.errors
         values = self._values(keyword, word, place)
+        if self.report.errors > errors:
+            self.report.attempted.add(present_name(name, place))
+            return None
         if name in IGNORED:
             self.report.warning(word, _IGNORED.format(name, word.where.file))
             return None
@@ -341,14 +364,14 @@ class _Grammar:
         if place in keyword.places:
             if place is not Place.GLOBAL or not self.objects:
                 return
-            self.report.attempted.add(keyword.name)
+            self.report.attempted.add(present_name(word.text, Place.GLOBAL))
             raise Mistake(
                 word,
                 f'"{word.text}" after the first rule: global settings must come before the '
                 "first rule",
             )
         if Place.GLOBAL in keyword.places:
-            self.report.attempted.add(keyword.name)
+            self.report.attempted.add(present_name(word.text, Place.GLOBAL))
         where = " or ".join(p.value for p in Place if p in keyword.places)
         here = "among the global settings" if place is Place.GLOBAL else f"in a {place.value}"
         raise Mistake(
@@ -362,14 +385,11 @@ class _Grammar:
         if not isinstance(keyword.argument, Nothing) and lexer.take(_COLON) is None:
             self.report.attempted.add(word.text)
             raise Mistake(word, f'no colon after "{word.text}"', f'"{word.text}: …"')
-        errors = self.report.errors
         try:
             values = keyword.argument.read(reader)
         except Mistake:
-            self.report.attempted.add(word.text)
+            self.report.attempted.add(present_name(word.text, place))
             raise
-        if self.report.errors > errors:
-            self.report.attempted.add(word.text)
         if reader.swallowed:
             self.report.advice(lexer.token(lexer.position, lexer.position + 1), _SWALLOWED)
             self.swallowed_at = lexer.position

@@ -146,7 +146,8 @@ class _Reading:
                 self.report.mistake(mistake)
             else:
                 self.places[statement.name] = statement.token.where
-        check_limits(self.block, self.report)
+        if self.block.intact:
+            check_limits(self.block, self.report)
 
     def _statement(self, statement: Statement) -> None:
         words = [word.text for word in statement.values.words]
@@ -159,7 +160,8 @@ class _Reading:
                 self._condition(statement)
             case "redirect to" | "via":
                 assert statement.values.address is not None
-                single(statement.values.address)
+                if "://" not in words[0]:
+                    single(statement.values.address)
             case "bounce to":
                 raise Mistake(statement.written, "unsupported option")
             case "command":
@@ -356,7 +358,7 @@ class _Reading:
 
     def _check_names(self, kind: RuleKind, client_methods: tuple[Method, ...]) -> None:
         """``user`` and ``group`` need methods that give a name."""
-        if not (self.users or self.groups):
+        if not (self.users or self.groups) or not self.block.intact:
             return
         if kind is RuleKind.CLIENT:
             methods, keyword = client_methods, "clientmethod"

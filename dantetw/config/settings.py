@@ -31,7 +31,6 @@ from dantetw.values import AF_OF, Endpoint, Family, Method
 #: The port of ``internal`` where neither the file nor the system names one.
 SOCKS_PORT: Final = 1080
 
-#: ``sun_path`` and PATH_MAX: longer names cannot be opened.
 _LATE_FAMILY: Final = (
     "protocols and address-families on the {} interface must be specified before addresses for "
     "the same interface are specified, so that we can know which addresses to ignore"
@@ -191,6 +190,8 @@ class Settings:
         host = text.host
         accepted = self.accepted_families("external")
         addresses = [a for a, family in self._addresses(statement) if family in accepted]
+        # Nothing but the link itself can be reached from a link-local address.
+        addresses.sort(key=lambda address: "%" in address)
         interface = host.text if self.system.addresses_of(host.text) else ""
         for address in addresses:
             if address in _WILDCARDS:

@@ -15,6 +15,7 @@ from typing import Final
 from dantetw.config.lexer import Token
 from dantetw.config.report import Report
 from dantetw.config.tree import Place, Statement, Tree
+from dantetw.config.vocabulary import CLIENT_METHODS, METHODS
 
 #: Keyword, ``KEYWORD: VALUE``, ``method: NAME`` (of either kind) or ``OBJECT {}``, and what it is.
 UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
@@ -96,6 +97,8 @@ def _keys(statement: Statement) -> Iterator[tuple[Token, str, str]]:
     if statement.name in _METHOD_KEYWORDS:
         for word in values.words:
             name = "pam.username" if word.text == "pam" else word.text
+            if statement.name == "clientmethod" and METHODS.get(name) not in CLIENT_METHODS:
+                continue  # an error of its own
             yield word, f"method: {name}", f"{statement.name}: {name}"
         return
     if row == "child.maxrequests" and values.numbers == (0,):

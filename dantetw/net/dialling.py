@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from twisted.internet.defer import Deferred
 
 from dantetw.config.policy import Edge, SocketOption
-from dantetw.net.poller import FAILED, WRITABLE, IPoller
+from dantetw.net.poller import FAILED, HANGUP, READABLE, URGENT, WRITABLE, IPoller
 from dantetw.net.sockopts import bind_source, prepare, set_options
 from dantetw.values import AF_OF, Endpoint
 
@@ -91,6 +91,9 @@ class Dial:
             self.done.errback(DialError(number, False, self.source))
         else:
             sock, self._sock = self._sock, None
+            if mask & (READABLE | HANGUP | URGENT):
+                # Targets that speak first may already have spoken: their reader has to hear of it.
+                self._poller.remind(sock.fileno())
             self.done.callback(sock)
 
     def cancel(self) -> None:

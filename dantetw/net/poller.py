@@ -9,13 +9,15 @@ output and the peer's end, and are never modified.  Where there is no epoll,
 
 What a watcher may rely on, with either of them:
 
-- it is called with a mask of :data:`READABLE`, :data:`WRITABLE`, :data:`HANGUP` and
-  :data:`FAILED`; the mask is a hint, the truth is what the next system call says;
+- it is called with a mask of :data:`READABLE`, :data:`WRITABLE`, :data:`URGENT`, :data:`HANGUP`
+  and :data:`FAILED`; the mask is a hint, the truth is what the next system call says;
 - after a call with :data:`READABLE` it is called again only when *more* comes, so it reads until
-  the socket is drained, or asks for another turn with :meth:`IPoller.again`;
+  the socket is drained, or asks for another turn with :meth:`IPoller.again`; a read that brings
+  less than was asked for has drained it, unless :data:`HANGUP` or :data:`URGENT` has been told;
 - a descriptor that was forgotten is not heard of again, even if its number is in use once more.
 """
 
+# ruff: noqa: N805 - the methods of a zope interface have no ``self``
 from __future__ import annotations
 
 import select
@@ -30,6 +32,7 @@ from zope.interface import Attribute, Interface, implementer
 
 READABLE: Final = 0x001  # EPOLLIN
 WRITABLE: Final = 0x004  # EPOLLOUT
+URGENT: Final = 0x002  # EPOLLPRI
 FAILED: Final = 0x008  # EPOLLERR
 HANGUP: Final = 0x2010  # EPOLLHUP | EPOLLRDHUP
 
@@ -50,6 +53,9 @@ class IPoller(Interface):
 
     def hand_over(fd: int, watcher: Watcher) -> None:
         """Let another watcher hear of ``fd`` from now on.  Costs no system call."""
+
+    def remind(fd: int) -> None:
+        """Tell soon, once more, what has been told of ``fd``: somebody else must hear of it."""
 
     def forget(fd: int) -> None:
         """Stop watching ``fd``, which the caller is about to close."""
@@ -109,7 +115,9 @@ class EpollPoller(_Again):
         self._forgotten: set[int] = set()
         self.now = monotonic()
 
-    _INTEREST = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+    _INTEREST = (
+        select.EPOLLIN | select.EPOLLOUT | select.EPOLLPRI | select.EPOLLRDHUP | select.EPOLLET
+    )
 
     def start(self) -> None:
         """Join the reactor."""
@@ -135,6 +143,10 @@ class EpollPoller(_Again):
 
     def hand_over(self, fd: int, watcher: Watcher) -> None:
         self._watchers[fd] = watcher
+
+    def remind(self, fd: int) -> None:
+        # Modifying, even without a change, makes the kernel look afresh.
+        self._epoll.modify(fd, self._INTEREST)
 
     def forget(self, fd: int) -> None:
         # Closing the descriptor, which follows, takes it out of the epoll.
@@ -198,6 +210,13 @@ class _Descriptor:
         """The reactor has seen an error condition: let the watcher find out which."""
         self.watcher(READABLE | FAILED | HANGUP)
 
+    def forget(self) -> None:
+        """
+        Be nobody: some reactors call ``doWrite`` behind a ``doRead`` in which we were forgotten,
+        but not for a descriptor of -1.
+        """
+        self._fd = -1
+
 
 @implementer(IPoller)
 class ReactorPoller(_Again):
@@ -247,6 +266,10 @@ class ReactorPoller(_Again):
         if descriptor is not None:
             self._set.removeReader(descriptor)
             self._set.removeWriter(descriptor)
+            descriptor.forget()
+
+    def remind(self, fd: int) -> None:
+        """Levels need no reminding."""
 
     def pause(self, fd: int) -> None:
         self._set.removeReader(self._descriptors[fd])

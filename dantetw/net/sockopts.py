@@ -4,7 +4,9 @@ Socket options: those every socket of ours has, and those the configuration asks
 
 from __future__ import annotations
 
+import errno
 import socket
+import sys
 from collections.abc import Iterable
 from errno import EACCES, EADDRINUSE
 from typing import Final
@@ -31,17 +33,21 @@ def set_options(
                 sock.setsockopt(option.level, option.option, option.value)
             except OSError as failed:
                 refused.append((option, failed.errno or 0))
+            except OverflowError:
+                refused.append((option, errno.EINVAL))  # more than the kernel's ``int`` holds
     return refused
 
 
 def prepare(sock: socket.socket, keep_alive: bool) -> None:
     """
     What every TCP socket gets: no delay for small writes, since we write what we have read and
-    nothing is gained by waiting, and keep-alive unless ``-n`` was given.
+    nothing is gained by waiting; urgent data inline, as with Dante, since what is read out of turn
+    is lost to a relay; and keep-alive unless ``-n`` was given.
 
-    Accepted sockets inherit both from the listening one.
+    Accepted sockets inherit all of these from the listening one.
     """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
     if keep_alive:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
@@ -63,8 +69,10 @@ def bind_source(sock: socket.socket, address: str, port: int) -> None:
         except OSError as failed:
             if failed.errno not in (EADDRINUSE, EACCES):
                 raise
-    try:
-        sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-    except OSError:
-        pass  # not Linux, or an old one: the port is chosen now
+    # The number means other things to other systems.
+    if sys.platform == "linux":
+        try:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+        except OSError:
+            pass  # an old one: the port is chosen now
     sock.bind((address, 0))

@@ -18,7 +18,7 @@ BELIEVED: Final = 2.0
 _SAID: Final = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
 
 
-class NoSource(Exception):
+class NoSource(Exception):  # noqa: N818 - says what is missing
     """
     No address of ours fits.
 

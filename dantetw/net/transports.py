@@ -9,8 +9,8 @@ Against Twisted's own transport this saves a sixth of a short session's cost.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable
+from socket import socket as Socket  # noqa: N812 - a property has the name
 from typing import Any, Final
 
 from twisted.internet import error
@@ -20,14 +20,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from dantetw.net.poller import HANGUP, READABLE, WRITABLE, IPoller
-from dantetw.values import Endpoint
+from dantetw.net.poller import HANGUP, READABLE, URGENT, WRITABLE, IPoller
+from dantetw.values import Endpoint, Family
 
 #: Bytes read at a time.  A negotiation has a few hundred at most; what the client sends behind it
 #: stays in the kernel until the relay reads it.
 CHUNK: Final = 2048
 
-_DONE: Final = Failure(error.ConnectionDone())
+# Bytes of a client's that are taken from the kernel and dropped when its connection is closed.
+_UNREAD: Final = 65536
+
+_DONE: Final = Failure(error.ConnectionDone())  # type: ignore[no-untyped-call]
 _log: Final = Logger()
 
 
@@ -41,6 +44,10 @@ class SocketLost(error.ConnectionLost):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
+
+
+def _lost(failed: OSError) -> Failure:
+    return Failure(SocketLost(failed.errno or 0))  # type: ignore[no-untyped-call]
 
 
 def address_of(sockaddr: tuple[Any, ...]) -> IPv4Address | IPv6Address:
@@ -66,13 +73,13 @@ class ClientTransport:
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: Socket,
         peer: tuple[Any, ...],
         poller: IPoller,
         protocol: IProtocol,
         local: Endpoint | None = None,
     ) -> None:
-        self._sock: socket.socket | None = sock
+        self._sock: Socket | None = sock
         self._poller = poller
         self._protocol: IProtocol | None = protocol
         self._queue = b""
@@ -87,8 +94,7 @@ class ClientTransport:
     def _ready(self, mask: int) -> None:
         self.hints |= mask
         if mask & WRITABLE and self._queue:
-            queue, self._queue = self._queue, b""
-            self.write(queue)
+            self._flush()
         if mask & ~WRITABLE and not self._paused:
             self._read()
 
@@ -101,7 +107,7 @@ class ClientTransport:
                 self.hints &= ~READABLE
                 return
             except OSError as failed:
-                self._lose(Failure(SocketLost(failed.errno or 0)))
+                self._lose(_lost(failed))
                 return
             if not data:
                 self._lose(_DONE)
@@ -110,8 +116,12 @@ class ClientTransport:
             if drained:
                 self.hints &= ~READABLE
             if self._protocol is not None:
-                self._protocol.dataReceived(data)
-            if drained and not self.hints & HANGUP:
+                try:
+                    self._protocol.dataReceived(data)
+                except Exception:
+                    _log.failure("Failure in a negotiation")
+                    self._lose(Failure())  # type: ignore[no-untyped-call]
+            if drained and not self.hints & (HANGUP | URGENT):
                 return
 
     def _lose(self, reason: Failure) -> None:
@@ -132,12 +142,31 @@ class ClientTransport:
         if self._queue:
             self._queue += data
             return
-        try:
-            sent = self._sock.send(data)
-        except OSError:
-            sent = 0  # full, or broken, which the next read will tell
+        sent = self._send(data)
         if sent < len(data):
             self._queue = data[sent:]
+            # Who does not take our answers need not ask on.
+            self._poller.block(self._sock.fileno(), self._sock.fileno())
+
+    def _send(self, data: bytes) -> int:
+        assert self._sock is not None
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as failed:
+            # Not at once: whoever writes is in the midst of something.
+            lost = _lost(failed)
+            self._poller.again(lambda: self._lose(lost))
+            return len(data)
+
+    def _flush(self) -> None:
+        assert self._sock is not None
+        self._queue = self._queue[self._send(self._queue) :]
+        if not self._queue:
+            self._poller.unblock(self._sock.fileno(), self._sock.fileno())
+            if self._paused:
+                self._poller.pause(self._sock.fileno())
 
     def writeSequence(self, data: Iterable[bytes]) -> None:  # noqa: N802
         """See :meth:`write`."""
@@ -148,6 +177,12 @@ class ClientTransport:
         Close.  What the kernel has not taken by now is dropped: a client that does not read the
         few bytes of a negotiation is not waited for.
         """
+        if self._sock is not None and self.hints & READABLE:
+            try:
+                # Bytes left unread would make ``close`` send a reset that overtakes our answer.
+                self._sock.recv(_UNREAD)
+            except OSError:
+                pass
         self._lose(_DONE)
 
     def getPeer(self) -> IPv4Address | IPv6Address:  # noqa: N802
@@ -156,7 +191,8 @@ class ClientTransport:
 
     def getHost(self) -> IPv4Address | IPv6Address:  # noqa: N802
         """Our address."""
-        return address_of(self.socket.getsockname())
+        kind = IPv4Address if self.local.family is Family.IPV4 else IPv6Address
+        return kind("TCP", self.local.host, self.local.port)
 
     def pauseProducing(self) -> None:  # noqa: N802
         """Deliver nothing for now."""
@@ -177,12 +213,12 @@ class ClientTransport:
         self.loseConnection()
 
     @property
-    def socket(self) -> socket.socket:
+    def socket(self) -> Socket:
         """The socket, to ask it things."""
         assert self._sock is not None
         return self._sock
 
-    def detach(self) -> socket.socket:
+    def detach(self) -> Socket:
         """
         Give the socket away; this transport is of no use any more.
 

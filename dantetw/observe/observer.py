@@ -205,9 +205,10 @@ class Observer:
         self._busy = True
         try:
             self._log(event)
-            # Only what waits now: an event that causes another must not keep us here.
-            for _ in range(len(self._pending)):
-                self._log(self._pending.popleft())
+            if self._pending:
+                # Only what waits now: an event that causes another must not keep us here.
+                for _ in range(len(self._pending)):
+                    self._log(self._pending.popleft())
         finally:
             self._busy = False
 

@@ -35,7 +35,9 @@ class Prefix:
         self._second = -1
         self._pid = -1
         self._date = ""
-        self._identity = ""
+        self._before = ""
+        # What stands behind the microseconds, by severity.
+        self._after: tuple[str, ...] = ()
 
     def _refresh(self, second: int, pid: int) -> None:
         now = time.localtime(second)
@@ -43,7 +45,8 @@ class Prefix:
             f"{_MONTHS[now.tm_mon - 1]} {now.tm_mday:2} "
             f"{now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02}"
         )
-        self._identity = f"{self._program}[{pid}]"
+        self._before = f"{self._date} ({second}."
+        self._after = tuple(f") {self._program}[{pid}]: {word}: " for word in WORDS)
         self._second, self._pid = second, pid
 
     def stamped(self, severity: Severity, when: float, text: str) -> bytes:
@@ -59,9 +62,8 @@ class Prefix:
         pid = os.getpid()
         if second != self._second or pid != self._pid:
             self._refresh(second, pid)
-        return (
-            f"{self._date} ({second}.{micro:06}) {self._identity}: {WORDS[severity]}: {text}\n"
-        ).encode("utf-8", "backslashreplace")
+        line = f"{self._before}{micro:06}{self._after[severity]}{text}\n"
+        return line.encode("utf-8", "backslashreplace")
 
     def datagram(self, facility: int, severity: Severity, when: float, text: str) -> bytes:
         """
@@ -74,6 +76,5 @@ class Prefix:
         if second != self._second or pid != self._pid:
             self._refresh(second, pid)
         return (
-            f"<{facility << 3 | severity}>{self._date} {self._identity}: "
-            f"{WORDS[severity]}: {text}\n"
+            f"<{facility << 3 | severity}>{self._date}{self._after[severity][1:]}{text}\n"
         ).encode("utf-8", "backslashreplace")

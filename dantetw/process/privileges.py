@@ -54,17 +54,19 @@ class Privileges:
     Changes between the two users of a configuration.
 
     Does nothing at all if both are who we already are, so a server that was not started by root
-    runs as it is.
+    runs as it is; also, as with Dante, if ``user.privileged`` names somebody else.
 
     :param privileged: name in ``user.privileged``, None: whoever started us; ``unprivileged``
         likewise.
+    :ivar lacking: who started us cannot become ``user.privileged``.
     """
 
     def __init__(self, privileged: str | None = None, unprivileged: str | None = None) -> None:
         current = Identity.current()
         self._high = Identity.of(privileged) if privileged else current
         self._low = Identity.of(unprivileged) if unprivileged else current
-        self._same = self._high.uid == self._low.uid == current.uid
+        self.lacking = self._high.uid != current.uid != 0
+        self._same = self._low.uid == current.uid and (self._high.uid == current.uid or self.lacking)
         self._dropped = False
 
     def drop(self) -> None:

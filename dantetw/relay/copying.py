@@ -18,7 +18,7 @@ from collections.abc import Callable
 from errno import ECONNRESET
 from typing import Final
 
-from dantetw.net.poller import FAILED, HANGUP, READABLE, WRITABLE, IPoller
+from dantetw.net.poller import FAILED, HANGUP, READABLE, URGENT, WRITABLE, IPoller
 from dantetw.values import Cause, Ending, Phase, Side
 
 #: Bytes read at a time: Dante's figure, so that ``ioop`` lines speak of like amounts.
@@ -34,7 +34,8 @@ _view: Final = memoryview(_buffer)
 Tap = Callable[[Side, bytes], None]
 
 _RESET: Final = struct.pack("ii", 1, 0)
-_INCOMING: Final = READABLE | HANGUP
+_INCOMING: Final = READABLE | HANGUP | URGENT
+_BEHIND: Final = HANGUP | URGENT
 _OTHER: Final = {Side.CLIENT: Side.TARGET, Side.TARGET: Side.CLIENT}
 
 
@@ -46,8 +47,11 @@ class Flow:
     :ivar read: bytes taken from ``source``; ``written``: bytes that ``sink`` has taken.
     :ivar pending: what ``sink`` would not take yet; ``waiting``: how many bytes wait elsewhere, in
         a pipe.  While there is any of either, ``source`` is not read.
-    :ivar closing: the poller has said that the end of file is there, behind what can be read.
-    :ivar ended: ``source`` has sent its end of file, and all before it has been written.
+    :ivar closing: the poller has said that something is there behind what one read brings: the end
+        of file, or urgent data, at which every read stops (``tcp(7)``); ``urgent``: the latter.
+    :ivar queued: it has had its turn and waits for the next.
+    :ivar ended: ``source`` has sent its end of file, and all before it has been written; or
+        ``sink`` has failed.
     :ivar pull: reads ``source`` and writes to ``sink``; ``flush`` writes what had to wait.
     :ivar moved: bytes since ``pull`` was last changed; ``pipe``: its two ends, if there is one.
     """
@@ -60,10 +64,12 @@ class Flow:
         "pending",
         "pipe",
         "pull",
+        "queued",
         "read",
         "side",
         "sink",
         "source",
+        "urgent",
         "waiting",
         "written",
     )
@@ -86,6 +92,8 @@ class Flow:
         self.pending = b""
         self.waiting = 0
         self.closing = False
+        self.urgent = False
+        self.queued = False
         self.ended = False
         self.moved = 0
         self.pipe: tuple[int, int] | None = None
@@ -106,6 +114,7 @@ class CopyingRelay:
 
     __slots__ = (
         "_done",
+        "_failure",
         "_poller",
         "_tap",
         "down",
@@ -133,6 +142,7 @@ class CopyingRelay:
         self.first_io = 0.0
         self.first_closed: Side | None = None
         self.ended = False
+        self._failure: Ending | None = None
 
     def start(self, early: bytes = b"", mask: int = 0) -> None:
         """
@@ -162,8 +172,10 @@ class CopyingRelay:
     def _ready(self, mask: int, inward: Flow, outward: Flow) -> None:
         # ``inward`` comes from the socket that is ready, ``outward`` goes to it.
         self.stamp = self._poller.now
-        if mask & HANGUP:
+        if mask & _BEHIND:
             inward.closing = True
+            if mask & URGENT:
+                inward.urgent = True
         if (outward.pending or outward.waiting) and mask & WRITABLE:
             outward.flush(outward)
         if mask & _INCOMING:
@@ -175,8 +187,18 @@ class CopyingRelay:
                 self._fail(inward.side, number)
 
     def _continue(self, flow: Flow) -> None:
-        if not (flow.pending or flow.waiting or flow.ended or self.ended):
+        if not (flow.pending or flow.waiting or flow.queued or flow.ended or self.ended):
             flow.pull(flow)
+
+    def _queue(self, flow: Flow) -> None:
+        """Let others have their turn before ``flow`` continues."""
+
+        def turn() -> None:
+            flow.queued = False
+            self._continue(flow)
+
+        flow.queued = True
+        self._poller.again(turn)
 
     # Moving bytes.
 
@@ -198,14 +220,14 @@ class CopyingRelay:
             if not self._relay(flow, _view[:count]):
                 return
             # Less than was asked for: the socket is drained, but for an end of file that the
-            # poller has seen.  One that it has not seen yet is another event.
+            # poller has seen, or urgent data.  What it has not seen yet is another event.
             if count < CHUNK:
                 if not flow.closing:
                     return
             elif self._bulky(flow):
                 flow.pull(flow)
                 return
-        self._poller.again(lambda: self._continue(flow))
+        self._queue(flow)
 
     def _relay(self, flow: Flow, data: memoryview) -> bool:
         """Write ``data``, which was read; say whether all of it was taken."""
@@ -239,7 +261,7 @@ class CopyingRelay:
         flow.pending = flow.pending[sent:]
         if not flow.pending:
             self._poller.unblock(flow.source.fileno(), flow.sink.fileno())
-            flow.pull(flow)
+            self._continue(flow)
 
     def _bulky(self, flow: Flow) -> bool:
         """Whether another way of working was chosen for a flow that has just filled a chunk."""
@@ -248,6 +270,9 @@ class CopyingRelay:
     # Ending.
 
     def _end_of_file(self, flow: Flow) -> None:
+        if self._failure is not None:
+            self._finish_failed(self._failure, flow)
+            return
         flow.ended = True
         if self.first_closed is None:
             self.first_closed = flow.side
@@ -257,25 +282,55 @@ class CopyingRelay:
             # Both have said all; closing the sockets passes the second end of file on.
             self._finish(Ending(self.first_closed, Phase.RELAY, Cause.CLOSED))
             return
+        # Where readiness is a level and not an edge, an end of file would be told for ever.
+        self._poller.pause(flow.source.fileno())
         try:
             flow.sink.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # gone already: the other flow hears of it
 
     def _fail(self, side: Side, number: int) -> None:
+        """
+        The socket of ``side`` is dead.
+
+        Nothing can be written to it any more, but what had come from it before is still there: in
+        ``pending``, in a pipe, in the kernel.  The other side gets all of that first.
+        """
         if self.ended:
             return
-        if number == ECONNRESET:
-            # Pass the reset on, where that cannot cost the other side bytes it has not got yet.
-            other = self.down if side is Side.CLIENT else self.up
-            if not (other.pending or other.waiting) and not _unsent(other.source):
-                other.source.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._finish(Ending(side, Phase.RELAY, Cause.ERROR, number))
+        flow, into = (self.up, self.down) if side is Side.CLIENT else (self.down, self.up)
+        if self._failure is not None:
+            self._finish_failed(self._failure, flow)
+            return
+        self._failure = Ending(side, Phase.RELAY, Cause.ERROR, number)
+        if into.pending or into.waiting:
+            self._poller.unblock(into.source.fileno(), into.sink.fileno())
+            self._drop(into)
+        if not into.ended:
+            into.ended = True
+            self._poller.pause(into.source.fileno())
+        self._continue(flow)
+        if not (self.ended or flow.pending or flow.waiting or flow.queued):
+            self._finish_failed(self._failure, flow)
+
+    def _drop(self, flow: Flow) -> None:
+        """Give up what waits for a sink that has failed."""
+        flow.pending = b""
+
+    def _finish_failed(self, failure: Ending, flow: Flow) -> None:
+        # Pass a reset on, where that cannot cost the other side bytes it has not got yet.
+        if failure.errno == ECONNRESET and not _unsent(flow.sink):
+            flow.sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._finish(failure)
 
     def end(self, ending: Ending) -> None:
-        """End now, for a reason of our own: a time limit, the server's stop."""
+        """
+        End now, for a reason of our own: a time limit, the server's stop.
+
+        If one side has failed and the other is still being given the rest, that is the reason.
+        """
         if not self.ended:
-            self._finish(ending)
+            self._finish(self._failure or ending)
 
     def _finish(self, ending: Ending) -> None:
         self.ended = True

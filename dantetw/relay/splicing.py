@@ -38,7 +38,8 @@ class SplicingRelay(CopyingRelay):
 
     def _bulky(self, flow: Flow) -> bool:
         flow.moved += CHUNK
-        if flow.moved < BULKY:
+        # Splicing stops at urgent data and does not get past it.
+        if flow.moved < BULKY or flow.urgent:
             return False
         try:
             flow.pipe = pipes.take()
@@ -50,6 +51,10 @@ class SplicingRelay(CopyingRelay):
 
     def _splice(self, flow: Flow) -> None:
         assert flow.pipe is not None
+        if flow.urgent:
+            self._copy_again(flow)
+            self._copy(flow)
+            return
         reading, writing = flow.pipe
         source, sink = flow.source.fileno(), flow.sink.fileno()
         splice = os.splice
@@ -65,7 +70,9 @@ class SplicingRelay(CopyingRelay):
                 self._fail(flow.side, failed.errno or 0)
                 return
             if not count:
-                self._end_of_file(flow)
+                # The end of file, or urgent data with one behind it: reading tells.
+                self._copy_again(flow)
+                self._copy(flow)
                 return
             flow.read += count
             moved += count
@@ -85,7 +92,7 @@ class SplicingRelay(CopyingRelay):
                 if sent:
                     self._flush_pipe(flow)
                 return
-        self._poller.again(lambda: self._continue(flow))
+        self._queue(flow)
 
     def _flush_pipe(self, flow: Flow) -> None:
         assert flow.pipe is not None
@@ -101,7 +108,7 @@ class SplicingRelay(CopyingRelay):
             flow.waiting -= sent
         self._poller.unblock(flow.source.fileno(), flow.sink.fileno())
         # Not at once: the source may be fast enough to keep us here for ever.
-        self._poller.again(lambda: self._continue(flow))
+        self._queue(flow)
 
     def _copy_again(self, flow: Flow) -> None:
         self._free_pipe(flow)
@@ -113,9 +120,10 @@ class SplicingRelay(CopyingRelay):
             pipes.give_back(flow.pipe, empty=not flow.waiting)
             flow.pipe = None
 
-    def _end_of_file(self, flow: Flow) -> None:
+    def _drop(self, flow: Flow) -> None:
         self._free_pipe(flow)
-        super()._end_of_file(flow)
+        flow.waiting = 0
+        super()._drop(flow)
 
     def _finish(self, ending: Ending) -> None:
         self._free_pipe(self.up)

@@ -1,9 +1,13 @@
 """
 The story of a session.
 
-- :mod:`.protocol`: Twisted's side of it: the Factory that holds what all sessions share, and the
-  Protocol a client negotiates with.
-- :mod:`.session`: the story itself: accepted, admitted, negotiated, authenticated, resolved,
-  authorised, connected, relayed, accounted for.  It has one end, :meth:`~.session.Session.end`.
 - :mod:`.listener`: the ports clients come in by.
+- :mod:`.protocol`: Twisted's side: the Factory that holds what all sessions share, and the Protocol
+  a client negotiates with.
+- :mod:`.session`: the story itself: accepted, admitted, negotiated, authenticated, and at the other
+  end its one end.
+- :mod:`.requesting`: the middle of it: resolved, authorised, given to a command.
+- :mod:`.commands`: what a client can ask for, one file each; :mod:`.performing` is what a session
+  knows of a command at work.
+- :mod:`.accounting`: what is recorded at the end.
 """

@@ -28,9 +28,21 @@ TURN: Final = 64
 #: Seconds to wait when there are no descriptors left; clients wait in the backlog meanwhile.
 PATIENCE: Final = 1.0
 
+# Address families by the length of their kernel addresses.
+_NUMBER: Final = {2: socket.AF_INET, 4: socket.AF_INET6}
 # One client's trouble, not ours (``accept(2)``, "Error handling").
 _THEIRS: Final = frozenset((ECONNABORTED, EINTR, EPERM, EPROTO))
 _log: Final = Logger()
+
+
+class _ListeningSocket(socket.socket):
+    """Accepts without asking each time what family and type it is of, as the base class does."""
+
+    def accept(self) -> tuple[socket.socket, tuple[Any, ...]]:
+        descriptor, peer = self._accept()  # type: ignore[attr-defined]
+        sock = socket.socket(_NUMBER[len(peer)], socket.SOCK_STREAM, 0, descriptor)
+        sock.setblocking(False)
+        return sock, peer
 
 
 @implementer(IReadDescriptor)
@@ -53,7 +65,9 @@ class Listener:
         self._factory = factory
         self._reactor = reactor
         self._exhausted = False
-        self._sock = socket.socket(AF_OF[endpoint.family], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self._sock = _ListeningSocket(
+            AF_OF[endpoint.family], socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+        )
         try:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if endpoint.family is Family.IPV6:
@@ -107,7 +121,6 @@ class Listener:
                 return
             self._exhausted = False
             try:
-                sock.setblocking(False)
                 protocol = factory.buildProtocol(address_of(peer))
                 transport = ClientTransport(sock, peer, factory.poller, protocol, self._local)
                 protocol.makeConnection(transport)

@@ -5,7 +5,7 @@ Twisted's side of a session: a thin Protocol, and the Factory that holds what se
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet import error
@@ -31,7 +31,7 @@ from dantetw.session.session import Session
 from dantetw.values import Command, Endpoint, Method, User
 
 #: A command of :mod:`dantetw.session.commands`.
-Perform = Callable[[Session, Rule, Endpoint], Awaitable[None]]
+Perform = Callable[[Session, Rule, Endpoint], None]
 
 _DONE = Failure(error.ConnectionDone())
 
@@ -148,9 +148,7 @@ class SocksFactory(Factory):
         """The groups a user is in, of those that rules name."""
         return self._groups.of(user.name)
 
-    def decide_waiting(
-        self, decide: Callable[[Known], Decision | Lookup]
-    ) -> Deferred[Decision]:
+    def decide_waiting(self, decide: Callable[[Known], Decision | Lookup]) -> Deferred[Decision]:
         """Decide what needs names looked up."""
         return Deferred.fromCoroutine(self.known.decide_waiting(decide, self.unresolved))
 

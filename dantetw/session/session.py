@@ -3,8 +3,8 @@ The story of one client, from its arrival to its one end.
 
 A session is accepted and admitted by the client rules (:meth:`Session.begin`), negotiates
 (:meth:`Session.received`), perhaps logs in; then its request is resolved, authorised by the socks
-rules and performed by its command (:meth:`Session._perform`, a coroutine).  Whatever ends it, in
-whichever stage, ends it in :meth:`Session.end`, which gives back what it holds and records it.
+rules and given to its command (:mod:`.requesting`).  Whatever ends it, in whichever stage, ends it
+in :meth:`Session.end`, which gives back what it holds and records it (:mod:`.accounting`).
 """
 
 from __future__ import annotations
@@ -19,28 +19,22 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dantetw.auth.interfaces import AuthenticationFailed
-from dantetw.config.policy import Rule, RuleKind
-from dantetw.escaping import escape
+from dantetw.config.policy import Rule
 from dantetw.net.naming import words_of
 from dantetw.net.poller import FAILED
-from dantetw.net.resolving import ResolveError
-from dantetw.net.sources import no_address_text
-from dantetw.net.tcpinfo import read as read_tcpinfo
-from dantetw.observe.events import Accepted, Counts, Ended, Path, Times
+from dantetw.observe.events import Accepted, Path
 from dantetw.rules.addresses import Lookup, literal_endpoint
-from dantetw.rules.deciding import Decision, Question, block_rule, decide_client, decide_socks
+from dantetw.rules.deciding import Decision, decide_client
+from dantetw.session.accounting import account, tcpinfo_of
+from dantetw.session.performing import Performing
+from dantetw.session.requesting import perform, refuse_name
 from dantetw.values import (
     LOG_CONNECT,
-    LOG_TCPINFO,
     Cause,
-    Command,
     Ending,
     Endpoint,
-    Family,
     Method,
     Phase,
-    Protocol,
-    ProxyProtocol,
     Side,
     User,
     Verdict,
@@ -56,51 +50,10 @@ if TYPE_CHECKING:
 #: Seconds between a wrong password and its answer, so that guessing takes time.
 LOGIN_PENALTY: Final = 2.0
 
-_PROTOCOL_OF: Final = {
-    Command.CONNECT: Protocol.TCP,
-    Command.BIND: Protocol.TCP,
-    Command.UDPASSOCIATE: Protocol.UDP,
-}
-_UNSPECIFIED: Final = frozenset(("0.0.0.0", "::"))
-_OWN_ADDRESS: Final = (
-    "client is requesting a connection to the same address we listen to new clients on: {}."
-    "  Very suspicious.   For security reasons that is not allowed, as otherwise one client could"
-    " trivially use up all our resources by going into a loop sending a stream of requests that all"
-    " asked us to connect to ourselves"
-)
+#: Bytes of a client's that are taken from the kernel and dropped at a refusal.
+_UNREAD: Final = 65536
 _TALKING: Final = (Phase.ACCEPT, Phase.NEGOTIATE, Phase.AUTHENTICATE)
 _log = Logger()
-
-
-class Performing:
-    """
-    A command being performed for a session, as the session sees it.
-
-    What is here suits a command that is not built, or has not begun.
-    """
-
-    __slots__ = ()
-
-    def check(self, now: float) -> None:
-        """Act if a time limit of the command has passed; ``now`` is monotonic seconds."""
-
-    def cancel(self) -> None:
-        """Release all that the command holds."""
-
-    @property
-    def counts(self) -> Counts:
-        """Bytes moved so far."""
-        return Counts()
-
-    @property
-    def first_io(self) -> float:
-        """Monotonic seconds of the first bytes moved, or 0.0."""
-        return 0.0
-
-    @property
-    def target_socket(self) -> socket.socket | None:
-        """The connection to the target, if there is one."""
-        return None
 
 
 class Session:
@@ -195,7 +148,7 @@ class Session:
         else:
             transport.pauseProducing()
             self.server.sweep.add(self)
-            self._when(self.server.decide_waiting(decide), self._admit_late)
+            self.when(self.server.decide_waiting(decide), self._admit_late)
 
     def _admit_late(self, decision: Decision) -> None:
         transport = self.transport
@@ -209,10 +162,7 @@ class Session:
             self._close(Ending(Side.RULE, Phase.ACCEPT, Cause.BLOCKED))
             return
         if rule.log & LOG_CONNECT:
-            tcpinfo = b""
-            if rule.log & LOG_TCPINFO and self.transport is not None:
-                tcpinfo = read_tcpinfo(self.transport.socket)
-            path = Path(self.client, self.local)
+            path, tcpinfo = Path(self.client, self.local), tcpinfo_of(self)[0]
             self.server.journal.record(Accepted(self.number, rule, path, tcpinfo))
         self.phase = Phase.NEGOTIATE
         self.negotiation = Negotiation(rule.socks_methods)
@@ -252,7 +202,7 @@ class Session:
         user = User(Method.USERNAME, credentials.name)
         authenticator = self.server.authenticators[Method.USERNAME]
         check = authenticator.authenticate(credentials.name, credentials.password)
-        self._when(check, lambda _: self._logged_in(user), self._login_failed)
+        self.when(check, lambda _: self._logged_in(user), self._login_failed)
 
     def _logged_in(self, user: User) -> None:
         negotiation, transport = self.negotiation, self.transport
@@ -311,7 +261,10 @@ class Session:
         self.hints = transport.hints
         server.poller.pause(self.sock.fileno())
         server.poller.hand_over(self.sock.fileno(), self._stirs)
-        Deferred.fromCoroutine(self._perform(request, self.asked)).addErrback(self._broken)
+        try:
+            perform(self, request, self.asked)
+        except Exception:
+            self._broken(Failure())  # type: ignore[no-untyped-call]
 
     def _stirs(self, mask: int) -> None:
         # Input and its end can wait until there is a relay; a broken connection cannot.
@@ -320,98 +273,6 @@ class Session:
             number = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.EPIPE
             text = "" if self.source is not None else words_of(number)
             self.end(Ending(Side.CLIENT, self.phase, Cause.ERROR, number, text))
-
-    async def _perform(self, request: Request, asked: Endpoint) -> None:
-        if not await self._resolve(request, asked):
-            return
-        self.phase = Phase.AUTHORISE
-        decision = await self._authorise(request, asked)
-        self.socks_rule, self.target = decision.rule, decision.target
-        if decision.rule.verdict is Verdict.BLOCK:
-            self.refuse(Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED), ReplyCode.NOT_ALLOWED)
-            return
-        target = self._numeric(decision.target)
-        if target.host != self._numeric(asked).host and not self._usable(target):
-            return  # the rule chose another of the name's addresses
-        command = self.server.commands.get(request.command)
-        if command is None:
-            text = f"command {request.command.value} is not supported yet"
-            ending = Ending(Side.US, Phase.AUTHORISE, Cause.UNSUPPORTED, text=text)
-            self.refuse(ending, ReplyCode.COMMAND_NOT_SUPPORTED)
-            return
-        await command(self, decision.rule, target)
-
-    async def _resolve(self, request: Request, target: Endpoint) -> bool:
-        """Find the target's addresses, and refuse what nobody can serve; False if it ended so."""
-        server = self.server
-        if request.command is not Command.CONNECT:
-            return True  # what these name need not be an address to go to
-        if target.family is Family.NAME:
-            families = server.sources.families()
-            found = server.resolver.cached(target.host, families)
-            if found is None:
-                server.sweep.add(self)
-                try:
-                    found = await self.until(server.resolver.resolve(target.host, families))
-                except ResolveError as failed:
-                    self._unresolved(failed)
-                    return False
-            self.addresses = found
-        return self._usable(self._numeric(target))
-
-    def _unresolved(self, failed: ResolveError) -> None:
-        self.server.unresolved(failed)
-        text = f'could not resolve hostname "{escape(failed.name)}": {failed.reason}'
-        ending = Ending(Side.TARGET, Phase.RESOLVE, Cause.UNRESOLVED, text=text)
-        self.refuse(ending, ReplyCode.HOST_UNREACHABLE)
-
-    def _usable(self, target: Endpoint) -> bool:
-        """Refuse what nobody can connect to; False if it ended so.  ``target`` is numeric."""
-        code = ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED
-        if target.host in _UNSPECIFIED:
-            text = f"unbound ipaddress ({target}) in request"
-        elif not target.port:
-            text = f"unbound port ({target}) in request"
-        elif not self.server.sources.addresses(target.family):
-            text = no_address_text(target.family)
-        elif self.server.is_ours(target):
-            code, text = ReplyCode.NOT_ALLOWED, _OWN_ADDRESS.format(target)
-        else:
-            return True
-        self.refuse(Ending(Side.CLIENT, Phase.RESOLVE, Cause.UNUSABLE, text=text), code)
-        return False
-
-    def _numeric(self, target: Endpoint) -> Endpoint:
-        if target.family is not Family.NAME or not self.addresses:
-            return target
-        return Endpoint.of((self.addresses[0], target.port))
-
-    async def _authorise(self, request: Request, target: Endpoint) -> Decision:
-        """Ask the socks rules."""
-        server = self.server
-        if request.method not in self.client_rule.socks_methods:
-            # SOCKS 4 has no negotiation of methods, and must not be a way around it.
-            return Decision(block_rule(RuleKind.SOCKS, self.policy.default_log), target)
-        question = Question(
-            source=self.client,
-            target=target,
-            command=request.command,
-            protocol=_PROTOCOL_OF[request.command],
-            proxy_protocol=request.proxy_protocol,
-            method=request.method,
-            user=self.user,
-            groups=server.groups_of(self.user) if self.user is not None else None,
-            addresses=self.addresses,
-        )
-
-        def decide(known: Any) -> Decision | Lookup:
-            return decide_socks(self.policy, question, known)
-
-        decision = decide(server.known)
-        if isinstance(decision, Decision):
-            return decision
-        server.sweep.add(self)
-        return await self.until(server.decide_waiting(decide))
 
     def refuse(self, ending: Ending, code: ReplyCode, bound: Endpoint | None = None) -> None:
         """Answer the request with a failure, and end.  Dante echoes the target as the address."""
@@ -422,28 +283,24 @@ class Session:
                 self.sock.send(answer)
                 self.sock.shutdown(socket.SHUT_WR)
                 # Bytes left unread would make ``close`` send a reset that overtakes the answer.
-                self.sock.recv(65536)
+                self.sock.recv(_UNREAD)
             except OSError:
                 pass  # the client has gone, or sent nothing more
         self.end(ending)
 
     # Waiting.
 
-    async def until(self, deferred: Deferred[Any]) -> Any:
-        """Wait for a Deferred that the session's end cancels."""
-        self.waiting = deferred
-        try:
-            return await deferred
-        finally:
-            self.waiting = None
-
-    def _when(
+    def when(
         self,
         deferred: Deferred[Any],
         then: Callable[[Any], None],
         otherwise: Callable[[Failure], None] | None = None,
     ) -> None:
-        """The same outside of a coroutine."""
+        """
+        Go on when a Deferred fires, which the session's end cancels.
+
+        :param otherwise: called with the failure; without it a failure is a mistake of ours.
+        """
 
         def arrived(result: Any) -> None:
             self.waiting = None
@@ -468,7 +325,9 @@ class Session:
     def check(self, now: float) -> None:
         """Act if a time limit has passed; ``now`` is monotonic seconds."""
         if self.phase in _TALKING:
-            limit = self.client_rule.timeouts.negotiate
+            # As long as no client rule has been found the global limit holds.
+            rule = self.client_rule
+            limit = (rule if rule.number else self.policy).timeouts.negotiate
             if limit and int(now) - int(self.since) > limit:
                 self._close(Ending(Side.CLIENT, self.phase, Cause.TIMEOUT))
         elif self.performing is not None:
@@ -476,10 +335,8 @@ class Session:
         else:
             limit = self.policy.timeouts.connect
             if limit and int(now) - int(self.since) > limit and self.request is not None:
-                name = escape(self.request.target.host)
-                text = f'could not resolve hostname "{name}": Temporary failure in name resolution'
-                ending = Ending(Side.TARGET, self.phase, Cause.TIMEOUT, text=text)
-                self.refuse(ending, ReplyCode.HOST_UNREACHABLE)
+                name = self.request.target.host
+                refuse_name(self, Cause.TIMEOUT, name, "Temporary failure in name resolution")
 
     # The end.
 
@@ -500,7 +357,7 @@ class Session:
         server.sessions.discard(self)
         server.sweep.discard(self)
         if self.client_rule.log or (self.socks_rule is not None and self.socks_rule.log):
-            server.journal.record(self._account(ending))
+            server.journal.record(account(self, ending))
         if self.performing is not None:
             self.performing.cancel()
         if self.sock is not None:
@@ -509,43 +366,3 @@ class Session:
         waiting, self.waiting = self.waiting, None
         if waiting is not None:
             waiting.cancel()
-
-    def _account(self, ending: Ending) -> Ended:
-        request, performing = self.request, self.performing
-        now = self.server.monotonic()
-        return Ended(
-            self.number,
-            self.client_rule,
-            self.socks_rule,
-            Path(self.client, self.local, self.user, self.source, self.target),
-            ending,
-            Times(
-                self.accepted_at,
-                now,
-                self.negotiating_at,
-                self.requested_at,
-                self.connected_at,
-                performing.first_io if performing is not None else 0.0,
-            ),
-            performing.counts if performing is not None else Counts(),
-            command=request.command if request is not None else None,
-            protocol=_PROTOCOL_OF[request.command] if request is not None else Protocol.TCP,
-            proxy_protocol=request.proxy_protocol if request is not None else None,
-            asked=self.asked,
-            read=self.negotiation.read if self.negotiation is not None else 0,
-            tcpinfo=self.tcpinfo(),
-        )
-
-    def tcpinfo(self) -> tuple[bytes, bytes]:
-        """What the kernel says of the client's and the target's connection, if a rule wants it."""
-        log = self.client_rule.log | (self.socks_rule.log if self.socks_rule is not None else 0)
-        if not log & LOG_TCPINFO:
-            return b"", b""
-        client = self.sock
-        if client is None and self.transport is not None:
-            client = self.transport.socket
-        target = self.performing.target_socket if self.performing is not None else None
-        return (
-            read_tcpinfo(client) if client is not None else b"",
-            read_tcpinfo(target) if target is not None else b"",
-        )

@@ -1,4 +1,4 @@
-"""Tests for :mod:`dantetw.config.grammar`: what is a file, and how reading goes on after mistakes."""
+"""Tests for :mod:`dantetw.config.grammar`: the shape of a file, and what follows a mistake."""
 
 from __future__ import annotations
 
@@ -93,7 +93,8 @@ class ShapeTests(SynchronousTestCase):
         self.assertEqual(
             errors(read(text)),
             [
-                '10:1 "internal" after the first rule: global settings must come before the first rule'
+                '10:1 "internal" after the first rule: global settings must come before the first '
+                "rule"
             ],
         )
 

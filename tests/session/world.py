@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -274,7 +275,7 @@ class Client:
             try:
                 self.sock.send(piece)
             except OSError:
-                self.closed = True
+                return  # the server has closed; what it said before can still be heard
             self.world.settle()
 
     def hear(self) -> bytes:
@@ -463,3 +464,11 @@ class World:
             self.poller, "_descriptors", {}
         )
         case.assertEqual(dict(watched), {})
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Take turns until something has happened, where the kernel's network is involved."""
+        deadline = time.monotonic() + 30
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError("it does not happen")
+            self.reactor.turn(0.01)

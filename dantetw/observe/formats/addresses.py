@@ -33,7 +33,7 @@ def who(user: User | None) -> str:
     """``username%alice@``; nothing for nobody and for users without a name."""
     if user is None or not user.name:
         return ""
-    return f"{user.method.value}%{escape(user.name)}@"
+    return f"{user.method.word}%{escape(user.name)}@"
 
 
 def arrival(path: Path) -> str:

@@ -75,7 +75,7 @@ class Dante:
         rule = event.rule
         if not rule.log & LOG_CONNECT:
             return ()
-        text = f"{rule.verdict.value}({rule.number}): tcp/accept [: {arrival(event.path)}"
+        text = f"{rule.verdict.word}({rule.number}): tcp/accept [: {arrival(event.path)}"
         if rule.log & LOG_TCPINFO and (info := block(event.tcpinfo)):
             text = f"{text}\n{info}"
         return ((Severity.INFO, text),)
@@ -87,8 +87,8 @@ class Dante:
         # The peer that answers a BIND is the source of what follows.
         way = inward if event.command is Command.BINDREPLY else outward
         text = (
-            f"{rule.verdict.value}({rule.number}): "
-            f"{event.protocol.value}/{event.command.value} [: {way(event.path)}"
+            f"{rule.verdict.word}({rule.number}): "
+            f"{event.protocol.word}/{event.command.word} [: {way(event.path)}"
         )
         if rule.log & LOG_TCPINFO and (info := block(*event.tcpinfo)):
             text = f"{text}\n{info}"
@@ -101,8 +101,8 @@ class Dante:
         from_client = event.origin is Side.CLIENT
         way = outward(event.path) if from_client else inward(event.path)
         text = (
-            f"{rule.verdict.value}({rule.number}): "
-            f"{event.protocol.value}/{event.command.value} -: {way} ({event.count})"
+            f"{rule.verdict.word}({rule.number}): "
+            f"{event.protocol.word}/{event.command.word} -: {way} ({event.count})"
         )
         if event.data:
             text = f"{text}: {escape(event.data)}"

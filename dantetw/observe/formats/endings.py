@@ -189,7 +189,7 @@ def _request_line(event: Ended, rule: Rule, text: str, asked: bool) -> Line:
         way = f"{near(path)} -> {place(None)} {place(path.target or event.asked)}"
     else:
         way = near(path)
-    what = f"{event.protocol.value}/{event.command.value}"
+    what = f"{event.protocol.word}/{event.command.word}"
     return (Severity.INFO, f"block({rule.number}): {what} ]: {way}{_said(text)}")
 
 
@@ -207,7 +207,7 @@ def _finished(event: Ended, timing: bool) -> tuple[Line, ...]:
     if rule.log & wanted:
         counts = event.counts
         line = (
-            f"{rule.verdict.value}({rule.number}): tcp/accept ]: "
+            f"{rule.verdict.word}({rule.number}): tcp/accept ]: "
             f"{counts.to_client} -> {arrival(event.path)} -> {counts.to_target}{tail}"
         )
         lines += ((Severity.INFO, _with_tcpinfo(line, rule, event, timing)),)
@@ -216,7 +216,7 @@ def _finished(event: Ended, timing: bool) -> tuple[Line, ...]:
 
 def _head(rule: Rule, event: Ended) -> str:
     command = event.command or Command.CONNECT
-    return f"{rule.verdict.value}({rule.number}): {event.protocol.value}/{command.value}"
+    return f"{rule.verdict.word}({rule.number}): {event.protocol.word}/{command.word}"
 
 
 def _counted(event: Ended) -> str:

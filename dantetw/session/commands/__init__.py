@@ -1,7 +1,7 @@
 """
 What a client can ask for, one file a command.
 
-Each is a function ``async def (session, rule, target)`` that the catalogue lists.  It performs the
+Each is a function ``def (session, rule, target)`` that the catalogue lists.  It performs the
 request under the socks rule that passed it, sets ``session.performing``, and sees to it that the
 session ends.
 """

@@ -13,10 +13,12 @@ from dantetw.config.policy import Edge, Rule
 from dantetw.net.dialling import Dial, DialError
 from dantetw.net.naming import reply_of, symbol_of, words_of
 from dantetw.net.sources import NoSource
-from dantetw.observe.events import Connected, ConnectFailed, Counts, Path, Transferred
+from dantetw.observe.events import Connected, ConnectFailed, Counts, Transferred
 from dantetw.relay.copying import CopyingRelay
 from dantetw.relay.splicing import relay_class
-from dantetw.session.session import Performing, Session
+from dantetw.session.accounting import path_of, tcpinfo_of
+from dantetw.session.performing import Performing
+from dantetw.session.session import Session
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,
@@ -63,6 +65,23 @@ class Connect(Performing):
         server.sweep.add(session)
         return self._dial.done
 
+    def failed(self, failed: BaseException) -> None:
+        """The target cannot be reached: say why."""
+        if not isinstance(failed, DialError):
+            raise failed
+        session = self._session
+        server, target, number = session.server, session.target, failed.number
+        assert target is not None
+        session.source = failed.source
+        symbol = symbol_of(number)
+        severity = server.filters.severity(Edge.EXTERNAL, symbol)
+        server.journal.record(ConnectFailed(severity, Edge.EXTERNAL, target, symbol, number))
+        text = ""
+        if failed.immediate:
+            text = f"connect(2) to {target} from {failed.source} failed: {words_of(number)}"
+        ending = Ending(Side.TARGET, Phase.CONNECT, Cause.ERROR, number, text)
+        session.refuse(ending, reply_of(number), failed.source)
+
     def relay(self, target: socket.socket) -> None:
         """The connection stands: tell the client, and relay."""
         session, rule = self._session, self._rule
@@ -85,7 +104,7 @@ class Connect(Performing):
             return
         if rule.log & LOG_CONNECT:
             server.journal.record(
-                Connected(session.number, rule, self._path(), tcpinfo=session.tcpinfo())
+                Connected(session.number, rule, path_of(self._session), tcpinfo=tcpinfo_of(session))
             )
         timeouts = rule.timeouts
         if not (timeouts.io_tcp or timeouts.tcp_fin_wait):
@@ -93,17 +112,19 @@ class Connect(Performing):
         early, session.leftover = session.leftover, b""
         self._relay.start(early, session.hints)
 
-    def _path(self) -> Path:
-        session = self._session
-        return Path(session.client, session.local, session.user, session.source, session.target)
-
     def _saw(self, origin: Side, data: bytes) -> None:
         session, rule = self._session, self._rule
         shown = data if rule.log & LOG_DATA else None
-        tcpinfo = session.tcpinfo() if rule.log & LOG_TCPINFO else (b"", b"")
+        tcpinfo = tcpinfo_of(session) if rule.log & LOG_TCPINFO else (b"", b"")
         session.server.journal.record(
             Transferred(
-                session.number, rule, self._path(), origin, len(data), shown, tcpinfo=tcpinfo
+                session.number,
+                rule,
+                path_of(self._session),
+                origin,
+                len(data),
+                shown,
+                tcpinfo=tcpinfo,
             )
         )
 
@@ -151,7 +172,7 @@ class Connect(Performing):
         return self._relay.down.source if self._relay is not None else None
 
 
-async def connect(session: Session, rule: Rule, target: Endpoint) -> None:
+def connect(session: Session, rule: Rule, target: Endpoint) -> None:
     """
     Connect to ``target`` for a session, and relay.
 
@@ -169,19 +190,11 @@ async def connect(session: Session, rule: Rule, target: Endpoint) -> None:
         session.refuse(Ending(Side.US, Phase.CONNECT, Cause.UNUSABLE, text=text), none.reply)
         return
     session.target = target
-    wish = Endpoint(source, session.client.port, target.family)
     performing = session.performing = Connect(session, rule)
+    wish = Endpoint(source, session.client.port, target.family)
     try:
-        connection = await session.until(performing.dial(wish, target))
+        connected = performing.dial(wish, target)
     except DialError as failed:
-        number, symbol = failed.number, symbol_of(failed.number)
-        session.source = failed.source
-        severity = server.filters.severity(Edge.EXTERNAL, symbol)
-        server.journal.record(ConnectFailed(severity, Edge.EXTERNAL, target, symbol, number))
-        text = ""
-        if failed.immediate:
-            text = f"connect(2) to {target} from {failed.source} failed: {words_of(number)}"
-        ending = Ending(Side.TARGET, Phase.CONNECT, Cause.ERROR, number, text)
-        session.refuse(ending, reply_of(number), failed.source)
-        return
-    performing.relay(connection)
+        performing.failed(failed)
+    else:
+        session.when(connected, performing.relay, lambda failure: performing.failed(failure.value))

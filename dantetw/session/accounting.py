@@ -1,0 +1,64 @@
+"""
+What is recorded of a session at its end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dantetw.net.tcpinfo import read
+from dantetw.observe.events import Counts, Ended, Path, Times
+from dantetw.session.requesting import PROTOCOL_OF
+from dantetw.values import LOG_TCPINFO, Ending, Protocol
+
+if TYPE_CHECKING:
+    from dantetw.session.session import Session
+
+
+def account(session: Session, ending: Ending) -> Ended:
+    """All there is to say of a session that ends now; its sockets must still be open."""
+    request, performing = session.request, session.performing
+    times = Times(
+        session.accepted_at,
+        session.server.monotonic(),
+        session.negotiating_at,
+        session.requested_at,
+        session.connected_at,
+        performing.first_io if performing is not None else 0.0,
+    )
+    return Ended(
+        session.number,
+        session.client_rule,
+        session.socks_rule,
+        path_of(session),
+        ending,
+        times,
+        performing.counts if performing is not None else Counts(),
+        command=request.command if request is not None else None,
+        protocol=PROTOCOL_OF[request.command] if request is not None else Protocol.TCP,
+        proxy_protocol=request.proxy_protocol if request is not None else None,
+        asked=session.asked,
+        read=session.negotiation.read if session.negotiation is not None else 0,
+        tcpinfo=tcpinfo_of(session),
+    )
+
+
+def path_of(session: Session) -> Path:
+    """Who talks to whom, as far as it has come."""
+    return Path(session.client, session.local, session.user, session.source, session.target)
+
+
+def tcpinfo_of(session: Session) -> tuple[bytes, bytes]:
+    """What the kernel says of the client's and the target's connection, if a rule wants it."""
+    rule = session.socks_rule
+    log = session.client_rule.log | (rule.log if rule is not None else 0)
+    if not log & LOG_TCPINFO:
+        return b"", b""
+    client = session.sock
+    if client is None and session.transport is not None:
+        client = session.transport.socket
+    target = session.performing.target_socket if session.performing is not None else None
+    return (
+        read(client) if client is not None else b"",
+        read(target) if target is not None else b"",
+    )

@@ -1,0 +1,40 @@
+"""
+A command being performed, as a session sees it.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from dantetw.observe.events import Counts
+
+
+class Performing:
+    """
+    A command being performed for a session, as the session sees it.
+
+    What is here suits a command that is not built, or has not begun.
+    """
+
+    __slots__ = ()
+
+    def check(self, now: float) -> None:
+        """Act if a time limit of the command has passed; ``now`` is monotonic seconds."""
+
+    def cancel(self) -> None:
+        """Release all that the command holds."""
+
+    @property
+    def counts(self) -> Counts:
+        """Bytes moved so far."""
+        return Counts()
+
+    @property
+    def first_io(self) -> float:
+        """Monotonic seconds of the first bytes moved, or 0.0."""
+        return 0.0
+
+    @property
+    def target_socket(self) -> socket.socket | None:
+        """The connection to the target, if there is one."""
+        return None

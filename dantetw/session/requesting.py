@@ -1,0 +1,176 @@
+"""
+A session's request, from its last byte to the command that performs it.
+
+The target's name is resolved, what nobody can serve is refused, the socks rules are asked, and the
+command is called.  Each step goes on to the next, at once where nothing must be waited for: in a
+short session a coroutine, which would read more like a story, costs one part in twenty.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.python.failure import Failure
+
+from dantetw.config.policy import RuleKind
+from dantetw.escaping import escape
+from dantetw.net.resolving import ResolveError
+from dantetw.net.sources import no_address_text
+from dantetw.rules.addresses import Lookup
+from dantetw.rules.deciding import Decision, Question, block_rule, decide_socks
+from dantetw.values import (
+    Cause,
+    Command,
+    Ending,
+    Endpoint,
+    Family,
+    Phase,
+    Protocol,
+    Side,
+    Verdict,
+)
+from dantetw.wire.messages import Request
+from dantetw.wire.replies import ReplyCode
+
+if TYPE_CHECKING:
+    from dantetw.session.session import Session
+
+#: The transport protocol of what each command brings about.
+PROTOCOL_OF: Final = {
+    Command.CONNECT: Protocol.TCP,
+    Command.BIND: Protocol.TCP,
+    Command.UDPASSOCIATE: Protocol.UDP,
+}
+_UNSPECIFIED: Final = frozenset(("0.0.0.0", "::"))
+_OWN_ADDRESS: Final = (
+    "client is requesting a connection to the same address we listen to new clients on: {}."
+    "  Very suspicious.   For security reasons that is not allowed, as otherwise one client could"
+    " trivially use up all our resources by going into a loop sending a stream of requests that all"
+    " asked us to connect to ourselves"
+)
+
+
+def perform(session: Session, request: Request, asked: Endpoint) -> None:
+    """
+    See to a request.
+
+    :param asked: its target, with an address in place of a name that is one in disguise.
+    """
+    if request.command is not Command.CONNECT:
+        # What these name need not be an address to go to.
+        _authorise(session, request, asked)
+    elif asked.family is not Family.NAME:
+        _resolved(session, request, asked, None)
+    else:
+        server = session.server
+        families = server.sources.families()
+        found = server.resolver.cached(asked.host, families)
+        if found is not None:
+            _resolved(session, request, asked, found)
+            return
+        server.sweep.add(session)
+        session.when(
+            server.resolver.resolve(asked.host, families),
+            lambda found: _resolved(session, request, asked, found),
+            lambda failure: _unresolved(session, failure),
+        )
+
+
+def _unresolved(session: Session, failure: Failure) -> None:
+    failed = failure.value
+    if not isinstance(failed, ResolveError):
+        failure.raiseException()
+    session.server.unresolved(failed)
+    refuse_name(session, Cause.UNRESOLVED, failed.name, failed.reason)
+
+
+def refuse_name(session: Session, cause: Cause, name: str, reason: str) -> None:
+    """Refuse a request whose target has no address, or none in time."""
+    text = f'could not resolve hostname "{escape(name)}": {reason}'
+    ending = Ending(Side.TARGET, Phase.RESOLVE, cause, text=text)
+    session.refuse(ending, ReplyCode.HOST_UNREACHABLE)
+
+
+def _resolved(
+    session: Session, request: Request, asked: Endpoint, addresses: tuple[str, ...] | None
+) -> None:
+    session.addresses = addresses
+    if _usable(session, _numeric(session, asked)):
+        _authorise(session, request, asked)
+
+
+def _numeric(session: Session, target: Endpoint) -> Endpoint:
+    """The address to go to: the first of a name's."""
+    if target.family is not Family.NAME or not session.addresses:
+        return target
+    return Endpoint.of((session.addresses[0], target.port))
+
+
+def _usable(session: Session, target: Endpoint) -> bool:
+    """Refuse what nobody can connect to; False if it was.  ``target`` is numeric."""
+    server = session.server
+    code = ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED
+    if target.host in _UNSPECIFIED:
+        text = f"unbound ipaddress ({target}) in request"
+    elif not target.port:
+        text = f"unbound port ({target}) in request"
+    elif not server.sources.addresses(target.family):
+        text = no_address_text(target.family)
+    elif server.is_ours(target):
+        code, text = ReplyCode.NOT_ALLOWED, _OWN_ADDRESS.format(target)
+    else:
+        return True
+    session.refuse(Ending(Side.CLIENT, Phase.RESOLVE, Cause.UNUSABLE, text=text), code)
+    return False
+
+
+def _authorise(session: Session, request: Request, asked: Endpoint) -> None:
+    """Ask the socks rules."""
+    session.phase = Phase.AUTHORISE
+    server, user = session.server, session.user
+    if request.method not in session.client_rule.socks_methods:
+        # SOCKS 4 has no negotiation of methods, and must not be a way around it.
+        block = block_rule(RuleKind.SOCKS, session.policy.default_log)
+        _authorised(session, request, asked, Decision(block, asked))
+        return
+    question = Question(
+        source=session.client,
+        target=asked,
+        command=request.command,
+        protocol=PROTOCOL_OF[request.command],
+        proxy_protocol=request.proxy_protocol,
+        method=request.method,
+        user=user,
+        groups=server.groups_of(user) if user is not None else None,
+        addresses=session.addresses,
+    )
+
+    def decide(known: Any) -> Decision | Lookup:
+        return decide_socks(session.policy, question, known)
+
+    decision = decide(server.known)
+    if isinstance(decision, Decision):
+        _authorised(session, request, asked, decision)
+    else:
+        server.sweep.add(session)
+        session.when(
+            server.decide_waiting(decide),
+            lambda decision: _authorised(session, request, asked, decision),
+        )
+
+
+def _authorised(session: Session, request: Request, asked: Endpoint, decision: Decision) -> None:
+    session.socks_rule, session.target = decision.rule, decision.target
+    if decision.rule.verdict is Verdict.BLOCK:
+        session.refuse(Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED), ReplyCode.NOT_ALLOWED)
+        return
+    target = _numeric(session, decision.target)
+    if decision.target is not asked and not _usable(session, target):
+        return  # the rule chose another of the name's addresses
+    command = session.server.commands.get(request.command)
+    if command is None:
+        text = f"command {request.command.word} is not supported yet"
+        ending = Ending(Side.US, Phase.AUTHORISE, Cause.UNSUPPORTED, text=text)
+        session.refuse(ending, ReplyCode.COMMAND_NOT_SUPPORTED)
+        return
+    command(session, decision.rule, target)

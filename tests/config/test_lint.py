@@ -1,0 +1,130 @@
+"""Tests for :mod:`dantetw.config.lint`."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.config.fakes import HEAD, policy_of, warnings, with_rules
+
+OUTSIDE = HEAD.replace("internal: 127.0.0.1", "internal: 0.0.0.0")
+CLIENTS = "client pass { from: 0/0 to: 0/0 }\n"
+
+
+def advice(rules: str, head: str = HEAD) -> list[str]:
+    """Our warnings about these rules."""
+    parsed = with_rules(rules, head)
+    policy_of(parsed)
+    return warnings(parsed, ours=True)
+
+
+class UnreachableTests(SynchronousTestCase):
+    """Rules that can never match."""
+
+    def pair(self, first: str, second: str) -> bool:
+        """Whether the second of two rules is said to be out of reach."""
+        head = HEAD.replace("socksmethod: none", "socksmethod: username none")
+        return any("can never match" in text for text in advice(f"{first}\n{second}", head))
+
+    def test_certain(self) -> None:
+        """A rule all of whose conditions are covered by an earlier one is out of reach."""
+        for first, second in (
+            ("from: 0/0 to: 0/0", "from: 10.0.0.0/8 to: a.example"),
+            ("from: 10.0.0.0/8 to: 0/0", "from: 10.1.0.0/16 to: ::/0"),
+            ("from: 0/0 to: .example.com", "from: 0/0 to: .www.example.com"),
+            ("from: 0/0 to: .", "from: 0/0 to: .example.com"),
+            ("from: 0/0 to: a.example", "from: 0/0 to: A.example port = 80"),
+            ("from: 0/0 to: lo", "from: 0/0 to: lo"),
+            ("from: 0/0 to: 0/0 port ge 80", "from: 0/0 to: 0/0 port 80-90"),
+            ("from: 0/0 to: 0/0 port ne 80", "from: 0/0 to: 0/0 port = 81"),
+            ("from: 0/0 to: 0/0 port ne 80", "from: 0/0 to: 0/0 port ne 80"),
+            ("from: 0/0 to: 0/0", "from: 0/0 to: 0/0 port gt 65535"),
+            ("from: 0/0 to: 0/0", "from: 0/0 to: 0/0\nuser: bob\n"),
+            ("from: 0/0 to: 0/0\nuser: bob eve\n", "from: 0/0 to: 0/0\nuser: bob\n"),
+            ("from: 0/0 to: 0/0\nprotocol: tcp\n", "from: 0/0 to: 0/0\ncommand: bind\n"),
+        ):
+            self.assertTrue(
+                self.pair(f"socks pass {{ {first} }}", f"socks block {{ {second} }}"), second
+            )
+
+    def test_uncertain(self) -> None:
+        """Where the later rule may match something, nothing is said."""
+        for first, second in (
+            ("from: 10.0.0.0/8 to: 0/0", "from: 0/0 to: 0/0"),
+            ("from: 0.0.0.0/0 to: 0/0", "from: 0/0 to: 0/0"),
+            ("from: 0.0.0.0/0 to: 0/0", "from: ::/0 to: 0/0"),
+            ("from: 0/0 to: 0.0.0.0/0", "from: 0/0 to: a.example"),
+            ("from: 0/0 to: .example.com", "from: 0/0 to: www.example.com"),
+            ("from: 0/0 to: 0/0 port = 80", "from: 0/0 to: 0/0 port ne 80"),
+            ("from: 0/0 to: 0/0 port ne 80", "from: 0/0 to: 0/0 port 79-81"),
+            ("from: 0/0 to: 0/0\nuser: bob\n", "from: 0/0 to: 0/0\nuser: eve\n"),
+            ("from: 0/0 to: 0/0\nuser: bob\n", "from: 0/0 to: 0/0"),
+            ("from: 0/0 to: 0/0\ncommand: connect\n", "from: 0/0 to: 0/0"),
+            ("from: 0/0 to: 0/0\nsocksmethod: none\n", "from: 0/0 to: 0/0"),
+            ("from: 0/0 to: 0/0\nproxyprotocol: socks_v4\n", "from: 0/0 to: 0/0"),
+        ):
+            self.assertFalse(
+                self.pair(f"socks pass {{ {first} }}", f"socks block {{ {second} }}"), second
+            )
+
+    def test_kinds(self) -> None:
+        """Client and socks rules have nothing to do with each other."""
+        self.assertFalse(self.pair(CLIENTS, "socks pass { from: 10.0.0.0/8 to: 0/0 }"))
+        self.assertTrue(self.pair(CLIENTS, "client block { from: 10.0.0.0/8 to: 0/0 }"))
+
+    def test_udp_associate(self) -> None:
+        """A block that is not to everywhere does not stop a UDP ASSOCIATE, which has no target."""
+        block = "socks block { from: 0/0 to: 10.0.0.0/8 }"
+        self.assertFalse(self.pair(block, "socks pass { from: 0/0 to: 10.0.0.0/8 }"))
+        tcp = "socks pass { from: 0/0 to: 10.0.0.0/8\ncommand: connect\n}"
+        self.assertTrue(self.pair(block, tcp))
+
+    def test_offered_methods(self) -> None:
+        """What a client rule offers is no condition."""
+        second = "client pass { from: 0/0 to: 0/0\nsocksmethod: username\n}"
+        first = "client pass { from: 0/0 to: 0/0\nsocksmethod: none\n}"
+        self.assertTrue(self.pair(first, second))
+
+
+class OpenTests(SynchronousTestCase):
+    """Doors left open."""
+
+    def said(self, rules: str, words: str, head: str = OUTSIDE) -> int:
+        """How often our warnings say these words."""
+        return len([text for text in advice(rules, head) if words in text])
+
+    def test_open_proxy(self) -> None:
+        """Everything from everywhere without authentication is warned of, outside."""
+        everything = CLIENTS + "socks pass { from: 0.0.0.0/0 to: 0/0 }\n"
+        for rules, head, count in (
+            (everything, OUTSIDE, 1),
+            (everything, HEAD, 0),
+            ("socks block { from: 0/0 to: lo }\n" + everything, OUTSIDE, 1),
+            ("socks block { from: 0/0 to: 0/0 }\n" + everything, OUTSIDE, 0),
+            ("client block { from: 0/0 to: 0/0 }\n" + everything, OUTSIDE, 0),
+            (
+                "client pass { from: 10.0.0.0/8 to: 0/0 }\nsocks pass { from: 0/0 to: 0/0 }",
+                OUTSIDE,
+                0,
+            ),
+            (CLIENTS + "socks pass { from: 0/0 to: 0/0 port = 443 }", OUTSIDE, 0),
+            (everything, OUTSIDE.replace("socksmethod: none", "socksmethod: username"), 0),
+        ):
+            self.assertEqual(self.said(rules, "without authentication", head), count, rules)
+
+    def test_inward(self) -> None:
+        """Loopback and the clouds' address that can be reached are said once, with the rest."""
+        passing = "socks pass { from: 0/0 to: 0.0.0.0/0 }\n"
+        for rules, expected in (
+            (passing, "127.0.0.1 169.254.169.254"),
+            (passing + "socks pass { from: 10.0.0.0/8 to: lo }", "127.0.0.1 169.254.169.254"),
+            ("socks block { from: 0/0 to: lo }\n" + passing, "169.254.169.254"),
+            ("socks block { from: 0/0 to: 127.0.0.0/8 }\n" + passing, "169.254.169.254"),
+            ("socks pass { from: 0/0 to: 0/0 }", "127.0.0.1 ::1 169.254.169.254"),
+            ("socks pass { from: 127.0.0.0/8 to: 0/0 }", None),
+            ("socks pass { from: 0/0 to: 10.0.0.0/8 }", None),
+            ("socks pass { from: 0/0 to: 0/0\ncommand: bindreply udpreply\n}", None),
+        ):
+            found = [text for text in advice(rules, OUTSIDE) if "can reach" in text]
+            self.assertEqual(len(found), 1 if expected else 0, rules)
+            if expected:
+                self.assertIn(f"can reach {expected} through", found[0])

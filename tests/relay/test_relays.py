@@ -1,0 +1,513 @@
+"""What every relay promises of bytes, with every poller."""
+
+from __future__ import annotations
+
+import errno
+import gc
+from random import Random
+from typing import TYPE_CHECKING
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from dantetw.net.poller import EpollPoller, ReactorPoller
+from dantetw.relay import copying, pipes, splicing
+from dantetw.relay.copying import CHUNK, CopyingRelay
+from dantetw.values import Cause, Ending, Phase, Side
+from tests.net.reactors import no_descriptors
+from tests.relay.rig import MEGABYTE, STOPPED, RelayCase, Rig, everywhere, noise
+
+_Suite = RelayCase if TYPE_CHECKING else object
+SIDES = (Side.CLIENT, Side.TARGET)
+
+
+def closed(side: Side) -> Ending:
+    """The orderly ending that ``side`` began."""
+    return Ending(side, Phase.RELAY, Cause.CLOSED)
+
+
+class BytesSuite(_Suite):
+    """Bytes are neither lost nor reordered nor duplicated, and they are counted."""
+
+    def check_counts(self, rig: Rig, up: int, down: int) -> None:
+        """Both flows have read and written so many bytes."""
+        relay = rig.relay
+        self.assertEqual((relay.up.read, relay.up.written), (up, up))
+        self.assertEqual((relay.down.read, relay.down.written), (down, down))
+
+    def exchange(self, seed: int, sizes: tuple[int, ...], buffers: int) -> None:
+        """Send so much each way at once, at random speeds."""
+        random = Random(seed)
+        up, down = noise(random.choice(sizes), seed), noise(random.choice(sizes), -seed - 1)
+        rig = self.running(buffers)
+        rig.client.send(up, shut=True)
+        rig.target.send(down, shut=True)
+        for peer in rig.peers:
+            peer.at_most = random.choice((1500, 10_000, CHUNK, CHUNK * 4))
+        rig.finish()
+        rig.drain()
+        self.assertTrue(rig.target.received == up and rig.client.received == down)
+        self.check_counts(rig, len(up), len(down))
+
+    def test_both_ways(self) -> None:
+        """Whatever the amounts and the speeds, what arrives is what was sent."""
+        sizes = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 300_000, MEGABYTE, 3 * MEGABYTE)
+        for seed in range(8):
+            self.exchange(seed, sizes, buffers=0)
+
+    def test_tiny_buffers(self) -> None:
+        """The same where the kernel's buffers take next to nothing at a time."""
+        for seed in range(4):
+            self.exchange(seed, (100_000, 400_000, MEGABYTE), buffers=4096)
+
+    def test_dialogue(self) -> None:
+        """Small messages pass at once, to and fro, and leave no connection between them."""
+        rig = self.running()
+        for number in range(50):
+            word = b"%d" % number
+            for side in SIDES:
+                speaker, listener = rig.far(side)
+                speaker.send(word)
+                rig.until(lambda: listener.received.endswith(word))  # noqa: B023 - at once
+        words = b"".join(b"%d" % number for number in range(50))
+        self.assertEqual((rig.client.received, rig.target.received), (words, words))
+        self.check_counts(rig, len(words), len(words))
+
+    def test_early(self) -> None:
+        """What came behind the request goes first, and counts."""
+        rig = self.rig()
+        rig.client.send(b" and then", shut=True)
+        rig.client.step()
+        rig.reactor.turn(50)
+        rig.start(b"first")
+        rig.until(lambda: rig.target.eof)
+        self.assertEqual(rig.target.received, b"first and then")
+        self.assertEqual((rig.relay.up.read, rig.relay.up.written), (14, 14))
+
+    def test_before_the_start(self) -> None:
+        """What both sides had sent and ended before the start is not overlooked."""
+        rig = self.rig()
+        for peer, data in ((rig.client, b"up"), (rig.target, b"down")):
+            peer.send(data, shut=True)
+            peer.step()
+            peer.step()
+            peer.step()
+        rig.reactor.turn(50)
+        rig.reactor.turn()
+        rig.start()
+        self.assertIs(rig.finish().cause, Cause.CLOSED)
+        rig.drain()
+        self.assertEqual((rig.target.received, rig.client.received), (b"up", b"down"))
+
+    def test_urgent(self) -> None:
+        """Urgent data arrives in its place, and what is behind it does not wait for more."""
+        rig = self.running()
+        rig.client.sock.send(b"before ")
+        rig.client.sock.send(b"!", 1)  # MSG_OOB
+        rig.client.sock.send(b" behind")
+        rig.until(lambda: len(rig.target.received) == 15)
+        self.assertEqual(rig.target.received, b"before ! behind")
+
+    def test_urgent_in_bulk(self) -> None:
+        """The same in the midst of a bulky flow that ends soon behind it."""
+        rig = self.running()
+        first, second = noise(3 * MEGABYTE), noise(200_000, 1)
+        rig.target.send(first)
+        rig.until(lambda: not rig.target.outgoing)
+        rig.target.sock.setblocking(True)
+        rig.client.at_most = 0
+        rig.target.sock.send(b"!", 1)
+        rig.target.sock.setblocking(False)
+        rig.client.at_most = CHUNK
+        rig.target.send(second, shut=True)
+        rig.until(lambda: rig.client.eof)
+        self.assertTrue(rig.client.received == first + b"!" + second)
+
+    def test_first_io(self) -> None:
+        """The times of the first bytes and of the last activity are known."""
+        rig = self.rig()
+        self.reactor.advance(5)
+        rig.start()
+        self.assertEqual(rig.relay.first_io, 0.0)
+        for seconds in (7, 10):
+            rig.target.send(b"x")
+            rig.target.step()
+            self.reactor.advance(seconds - self.reactor.seconds())
+            rig.until(lambda: not rig.client.step() and bool(rig.client.received))
+            rig.reactor.settle()
+            self.assertEqual((rig.relay.first_io, rig.relay.stamp), (7.0, float(seconds)))
+
+    def test_no_leak(self) -> None:
+        """A session leaves no descriptor behind, whichever way it ends."""
+        gc.collect()
+        before = no_descriptors()
+        for ending in ("closed", "reset", "ended"):
+            rig = self.running()
+            rig.target.send(noise(2 * MEGABYTE))
+            rig.until(lambda: rig.relay.down.written > MEGABYTE)  # noqa: B023 - at once
+            if ending == "closed":
+                rig.client.send(b"", shut=True)
+                rig.target.send(b"", shut=True)
+            elif ending == "reset":
+                rig.target.reset()
+            else:
+                rig.relay.end(STOPPED)
+            rig.finish()
+            rig.close()
+        while pipes._free:
+            pipes.give_back(pipes._free.pop(), empty=False)
+        self.assertEqual(no_descriptors(), before)
+
+
+class HalfCloseSuite(_Suite):
+    """An end of file passes to the other side, and only that."""
+
+    def test_passes(self) -> None:
+        """After one side's end of file the other can speak for long, and then end likewise."""
+        for side in SIDES:
+            rig = self.running()
+            first, second = rig.far(side)
+            first.send(b"a question", shut=True)
+            rig.until(lambda: second.eof)  # noqa: B023 - at once
+            self.assertEqual(second.received, b"a question")
+            self.assertIs(rig.relay.first_closed, side)
+            self.reactor.advance(3600)
+            answer = noise(2 * MEGABYTE)
+            second.send(answer)
+            rig.until(lambda: len(first.received) == len(answer))  # noqa: B023
+            self.assertFalse(first.eof or rig.endings)
+            second.send(b".", shut=True)
+            self.assertEqual(rig.finish(), closed(side))
+            rig.until(lambda: first.eof)  # noqa: B023
+            self.assertTrue(first.received == answer + b".")
+
+    def test_no_spin(self) -> None:
+        """While one side has ended and the other is silent, nothing is done."""
+        for side in SIDES:
+            rig = self.running()
+            first, second = rig.far(side)
+            first.send(b"", shut=True)
+            rig.until(lambda: second.eof)  # noqa: B023 - at once
+            self.assertLess(self.reactor.settle(), 10)
+
+    def test_both_at_once(self) -> None:
+        """Two ends of file in one turn end the session once."""
+        rig = self.running()
+        rig.client.send(b"", shut=True)
+        rig.target.send(b"", shut=True)
+        rig.client.step()
+        rig.target.step()
+        self.assertIs(rig.finish().cause, Cause.CLOSED)
+        rig.drain()
+        self.reactor.settle()
+        self.assertEqual(len(rig.endings), 1)
+
+    def test_with_data(self) -> None:
+        """An end of file in the same turn as data comes behind the data."""
+        for size in (1, CHUNK, CHUNK + 1):
+            rig = self.running()
+            data = noise(size)
+            rig.client.sock.send(data)
+            rig.client.send(b"", shut=True)
+            rig.client.step()
+            rig.until(lambda: rig.target.eof)  # noqa: B023 - at once
+            self.assertTrue(rig.target.received == data)
+
+    def test_while_blocked(self) -> None:
+        """An end of file passes while the opposite direction waits for a slow reader."""
+        rig = self.running(buffers=8192)
+        data = noise(MEGABYTE)
+        rig.client.at_most = 0
+        rig.target.send(data)
+        rig.reactor.settle()
+        rig.until(lambda: rig.relay.down.read > rig.relay.down.written)
+        rig.client.send(b"done", shut=True)
+        rig.until(lambda: rig.target.eof)
+        self.assertEqual(rig.target.received, b"done")
+        rig.client.at_most = CHUNK
+        rig.target.send(b"", shut=True)
+        self.assertEqual(rig.finish(), closed(Side.CLIENT))
+        rig.until(lambda: rig.client.eof)
+        self.assertTrue(rig.client.received == data)
+
+    def test_slow_sink(self) -> None:
+        """An end of file waits for the data before it, however slow the reader."""
+        rig = self.running(buffers=8192)
+        data = noise(400_000)
+        rig.target.at_most = 0
+        rig.client.send(data, shut=True)
+        self.reactor.settle()
+        rig.until(lambda: rig.relay.up.read > rig.relay.up.written)
+        self.assertIsNone(rig.relay.first_closed)
+        rig.target.at_most = 7000
+        rig.until(lambda: rig.target.eof)
+        self.assertTrue(rig.target.received == data)
+
+
+class BackPressureSuite(_Suite):
+    """What one side does not take is not read from the other."""
+
+    def test_bounded(self) -> None:
+        """A reader that does not read stops its source; when it reads on, all is there."""
+        for side in SIDES:
+            rig = self.running(buffers=16384)
+            source, sink = rig.far(side)
+            flow = rig.relay.up if side is Side.CLIENT else rig.relay.down
+            data = noise(4 * MEGABYTE)
+            sink.at_most = CHUNK
+            source.send(data)
+            rig.until(lambda: flow.written > MEGABYTE)  # noqa: B023 - at once
+            sink.at_most = 0
+            while source.step() or self.reactor.turn(2):
+                self.assertLessEqual(flow.read - flow.written, pipes.SIZE)
+            self.assertGreater(flow.read - flow.written, 0)
+            self.assertLessEqual(len(flow.pending), CHUNK)
+            self.assertLess(source.sent, len(data))
+            self.assertEqual(self.reactor.settle(), 0)  # it waits without spinning
+            sink.at_most = CHUNK
+            rig.until(lambda: len(sink.received) == len(data))  # noqa: B023
+            self.assertTrue(sink.received == data)
+
+    def test_both_blocked(self) -> None:
+        """Two readers that do not read block both directions; each goes on by itself."""
+        rig = self.running(buffers=8192)
+        up, down = noise(400_000, 1), noise(400_000, 2)
+        rig.client.at_most = rig.target.at_most = 0
+        rig.client.send(up)
+        rig.target.send(down)
+        flows = (rig.relay.up, rig.relay.down)
+        rig.until(lambda: all(flow.read > flow.written for flow in flows))
+        rig.target.at_most = 5000
+        rig.until(lambda: len(rig.target.received) == len(up))
+        self.assertLess(rig.relay.down.written, len(down))
+        rig.client.at_most = 5000
+        rig.until(lambda: len(rig.client.received) == len(down))
+        self.assertTrue(rig.target.received == up and rig.client.received == down)
+
+    def test_turns(self) -> None:
+        """A flow that never runs dry moves a bounded amount in each turn."""
+        self.patch(copying, "TURN", 2)
+        self.patch(splicing, "TURN", 2)
+        rig = self.running()
+        data = noise(8 * MEGABYTE)
+        rig.target.send(data)
+        # A turn that ends before a full sink, what had to wait for it, and another turn.
+        most = 5 * (CHUNK if self.relay_class is CopyingRelay else pipes.SIZE)
+        while len(rig.client.received) < len(data):
+            for _ in range(8):
+                rig.target.step()
+            before = rig.relay.down.written
+            self.reactor.turn(1)
+            self.assertLessEqual(rig.relay.down.written - before, most)
+            while rig.client.step():
+                pass
+        self.assertTrue(rig.client.received == data)
+
+    def test_fair(self) -> None:
+        """A dialogue beside bulky flows has its answer within a few turns."""
+        bulky = [self.running() for _ in range(3)]
+        data = noise(3 * MEGABYTE)
+        for rig in bulky:
+            rig.target.send(data * 4)
+        chat = self.running()
+        answered = 0
+        while any(rig.target.outgoing for rig in bulky):
+            chat.client.send(b"?")
+            chat.client.step()
+            for _turn in range(6):
+                for rig in bulky:
+                    for _ in range(4):
+                        rig.target.step()
+                        rig.client.step()
+                self.reactor.turn()
+                chat.target.step()
+                if len(chat.target.received) > answered:
+                    break
+            answered += 1
+            self.assertEqual(len(chat.target.received), answered)
+        self.assertGreater(answered, 3)
+
+
+class EndingSuite(_Suite):
+    """How a relay ends when nobody said goodbye."""
+
+    def failed(self, side: Side, number: int = errno.ECONNRESET) -> Ending:
+        """The ending of a side that has failed."""
+        return Ending(side, Phase.RELAY, Cause.ERROR, number)
+
+    def test_reset(self) -> None:
+        """A reset is one side's error, and reaches the other as a reset."""
+        for side in SIDES:
+            for words in (b"", b"some"):
+                rig = self.running()
+                first, second = rig.far(side)
+                if words:
+                    first.send(words)
+                    rig.until(lambda: len(second.received) == 4)  # noqa: B023 - at once
+                first.reset()
+                self.assertEqual(rig.finish(), self.failed(side))
+                rig.until(lambda: second.eof or second.error)  # noqa: B023
+                self.assertEqual((second.eof, second.error), (False, errno.ECONNRESET))
+
+    def test_reset_after_half_close(self) -> None:
+        """A side that has ended can still fail, or the other: the session ends."""
+        for ended in SIDES:
+            for side in SIDES:
+                rig = self.running()
+                first, second = rig.far(ended)
+                first.send(b"", shut=True)
+                rig.until(lambda: second.eof)  # noqa: B023 - at once
+                rig.far(side)[0].reset()
+                if self.poller_class is ReactorPoller and side is ended:
+                    # Nobody reads it any more: only writing tells.
+                    rig.until(lambda: not second.send(b"x") and second.step())  # noqa: B023
+                ending = rig.finish()
+                self.assertEqual((ending.side, ending.cause), (side, Cause.ERROR))
+                self.assertIn(ending.errno, (errno.ECONNRESET, errno.EPIPE))
+
+    def test_reset_behind_data(self) -> None:
+        """What had arrived before a reset is delivered, also to a slow reader."""
+        for side in SIDES:
+            rig = self.running(buffers=16384)
+            first, second = rig.far(side)
+            flow = rig.relay.up if side is Side.CLIENT else rig.relay.down
+            data = noise(MEGABYTE)
+            second.at_most = 0
+            first.send(data)
+            while first.step() or self.reactor.turn(2):
+                pass
+            self.assertGreater(flow.read, flow.written)
+            first.reset()
+            self.reactor.settle()
+            self.assertEqual(rig.endings, [])
+            second.at_most = 3000
+            self.assertEqual(rig.finish(), self.failed(side))
+            rig.until(lambda: second.eof or second.error)  # noqa: B023 - at once
+            self.assertEqual(flow.read, flow.written)
+            self.assertEqual(len(second.received), flow.written)
+            self.assertTrue(second.received == data[: flow.written])
+
+    def test_answer_before_the_end(self) -> None:
+        """A target that answers, closes and does not read on: its whole answer is delivered."""
+        for size in (10, 300_000):
+            rig = self.running(buffers=0 if size == 10 else 65536)
+            answer = noise(size)
+            rig.client.at_most = 0 if size > 10 else CHUNK
+            rig.client.send(b"?")
+            rig.until(lambda: bool(rig.target.received))  # noqa: B023 - at once
+            rig.client.send(noise(2 * MEGABYTE))
+            rig.target.at_most = 0
+            rig.target.send(answer)
+            rig.until(lambda: not rig.target.outgoing)  # noqa: B023
+            rig.target.sock.close()
+            for _ in range(20):
+                rig.client.step()
+                self.reactor.turn(1)
+            rig.client.at_most = 5000
+            ending = rig.finish()
+            self.assertEqual((ending.side, ending.cause), (Side.TARGET, Cause.ERROR))
+            self.assertEqual(rig.relay.down.read, rig.relay.down.written)
+            self.assertEqual(len(rig.relay.up.pending), 0)
+
+    def test_broken_pipe(self) -> None:
+        """Writing to a side that closed both ways is that side's error."""
+        rig = self.running()
+        rig.target.send(b"bye")
+        rig.until(lambda: not rig.target.outgoing)
+        rig.target.sock.close()
+        rig.until(lambda: rig.client.eof)
+        self.assertEqual(rig.client.received, b"bye")
+        rig.client.send(b"one")
+        rig.until(lambda: not rig.client.outgoing)
+        self.reactor.settle()
+        if not rig.endings:
+            rig.client.send(b"two")
+        self.assertEqual(rig.finish(), self.failed(Side.TARGET, errno.EPIPE))
+
+    def test_both_fail(self) -> None:
+        """If the other side fails too, while it is given the rest, the first failure counts."""
+        rig = self.running(buffers=16384)
+        rig.client.at_most = 0
+        rig.target.send(noise(MEGABYTE))
+        while rig.target.step() or self.reactor.turn(2):
+            pass
+        rig.target.reset()
+        self.reactor.settle()
+        rig.client.reset()
+        # Without epoll, nobody hears of the failure of a side that must wait.
+        first = Side.TARGET if self.poller_class is EpollPoller else Side.CLIENT
+        self.assertEqual(rig.finish(), self.failed(first))
+
+    def test_end(self) -> None:
+        """A relay can be ended from outside, once, also in the midst of things."""
+        for bulky in (False, True):
+            rig = self.running(buffers=16384)
+            if bulky:
+                rig.target.send(noise(2 * MEGABYTE))
+                rig.until(lambda: rig.relay.down.written > MEGABYTE)  # noqa: B023 - at once
+            rig.relay.end(STOPPED)
+            rig.relay.end(STOPPED)
+            self.reactor.settle()
+            self.assertEqual(rig.endings, [STOPPED])
+            rig.client.at_most = CHUNK
+            rig.until(lambda: rig.client.eof or rig.client.error)  # noqa: B023
+
+    def test_end_before_start(self) -> None:
+        """It can be ended before it was started."""
+        rig = self.rig()
+        rig.relay.end(STOPPED)
+        self.assertEqual(rig.endings, [STOPPED])
+
+    def test_done_fails(self) -> None:
+        """The sockets are closed even if ``done`` raises."""
+        rig = self.running()
+
+        def fail(ending: Ending) -> None:
+            rig.endings.append(ending)
+            raise ZeroDivisionError
+
+        rig.relay._done = fail
+        self.assertRaises(ZeroDivisionError, rig.relay.end, STOPPED)
+        self.assertEqual((rig.near_client.fileno(), rig.near_target.fileno()), (-1, -1))
+
+
+class TapSuite(_Suite):
+    """Somebody may look at the bytes."""
+
+    def test_sees_all(self) -> None:
+        """The tap sees each chunk of each side, and the first end of file only."""
+        seen: list[tuple[Side, bytes]] = []
+        rig = self.rig(tap=lambda side, data: seen.append((side, data)))
+        up, down = noise(300_000, 1), noise(500_000, 2)
+        rig.start(b"early")
+        rig.client.send(up)
+        rig.target.send(down)
+        rig.until(lambda: rig.client.received == down and len(rig.target.received) == 300_005)
+        rig.target.send(b"", shut=True)
+        rig.until(lambda: rig.client.eof)
+        rig.client.send(b"last", shut=True)
+        self.assertEqual(rig.finish(), closed(Side.TARGET))
+        self.assertEqual(seen[0], (Side.CLIENT, b"early"))
+        for side, data in ((Side.CLIENT, b"early" + up + b"last"), (Side.TARGET, down)):
+            self.assertTrue(b"".join(chunk for whose, chunk in seen if whose is side) == data)
+        self.assertEqual([whose for whose, chunk in seen if not chunk], [Side.TARGET])
+        self.assertLessEqual(max(len(chunk) for _, chunk in seen), CHUNK)
+
+
+globals().update(everywhere(BytesSuite))
+globals().update(everywhere(HalfCloseSuite))
+globals().update(everywhere(BackPressureSuite))
+globals().update(everywhere(EndingSuite))
+globals().update(everywhere(TapSuite, (CopyingRelay,)))
+
+
+class ChoiceTests(SynchronousTestCase):
+    """Which relay a session gets."""
+
+    def test_tapped(self) -> None:
+        """Whoever wants to see the bytes gets a copying relay."""
+        self.assertIs(splicing.relay_class(tapped=True), CopyingRelay)
+
+    def test_not_available(self) -> None:
+        """So does everybody where the system cannot splice."""
+        self.patch(splicing, "available", lambda: False)
+        self.assertIs(splicing.relay_class(tapped=False), CopyingRelay)

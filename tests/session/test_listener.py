@@ -1,0 +1,250 @@
+"""Tests of the ports clients come in by, and of whole sessions over the loopback interface."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections import deque
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from dantetw.net.dialling import Dial
+from dantetw.observe.events import Counts, Message
+from dantetw.session.commands import connect
+from dantetw.session.listener import PATIENCE, Listener
+from dantetw.values import Cause, Ending, Endpoint, Family, Phase, Side
+from tests.session.world import GREETING, OPEN, World, request
+
+HEAD = """
+internal: 127.0.0.1 port = 1080
+external: 127.0.0.1
+clientmethod: none
+"""
+ANY_PORT = Endpoint("127.0.0.1", 0, Family.IPV4)
+
+
+class ListenerCase(SynchronousTestCase):
+    """A server that listens, and dials, for real."""
+
+    def listen(self, endpoint: Endpoint = ANY_PORT) -> tuple[World, Listener]:
+        """A server with one listener."""
+        world = World(self, OPEN, head=HEAD)
+        self.patch(connect, "Dial", Dial)
+        listener = Listener(endpoint, world.factory, world.reactor)
+        self.addCleanup(listener.stop)
+        listener.start()
+        return world, listener
+
+    def open(self, family: int = socket.AF_INET) -> socket.socket:
+        """A socket that is closed at the end; a system call on it waits for 30 seconds at most."""
+        sock = socket.socket(family)
+        self.addCleanup(sock.close)
+        sock.settimeout(30)
+        return sock
+
+    def target(self) -> tuple[socket.socket, Endpoint]:
+        """A listening socket and where it is."""
+        sock = self.open()
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        return sock, Endpoint.of(sock.getsockname())
+
+    def arrive(self, world: World, listener: Listener) -> socket.socket:
+        """A client that has been accepted."""
+        client = self.open()
+        client.connect((listener.endpoint.host, listener.endpoint.port))
+        before = len(world.sessions)
+        world.until(lambda: len(world.sessions) > before)
+        return client
+
+    def over(self, world: World) -> None:
+        """Wait for the only session's end, and look what is left."""
+        world.until(lambda: world.ended)
+        world.check_over()
+
+
+class SessionTests(ListenerCase):
+    """Whole sessions."""
+
+    def test_session(self) -> None:
+        """Bytes, ends of file and counts go through to either side."""
+        world, listener = self.listen()
+        listening, where = self.target()
+        client = self.arrive(world, listener)
+        client.send(GREETING + request(where) + b"question")
+        world.until(lambda: any(type(event).__name__ == "Connected" for event in world.events))
+        far, source = listening.accept()
+        self.addCleanup(far.close)
+        client.shutdown(socket.SHUT_WR)
+        world.until(lambda: world.factory.sessions and world.reactor.turn(0.01) is False)
+        self.assertEqual((far.recv(100), far.recv(100)), (b"question", b""))
+        far.send(b"answer")
+        far.close()
+        self.over(world)
+        heard = b""
+        while piece := client.recv(100):
+            heard += piece
+        granted = b"\x05\x00\x05\x00\x00\x01\x7f\x00\x00\x01" + struct.pack("!H", source[1])
+        self.assertEqual(heard, granted + b"answer")
+        (ended,) = world.ended
+        self.assertEqual(ended.ending, Ending(Side.CLIENT, Phase.RELAY, Cause.CLOSED))
+        self.assertEqual(ended.counts, Counts(6, 8, 8, 6))
+        self.assertEqual(ended.path.client, Endpoint.of(client.getsockname()))
+        self.assertEqual(ended.path.local, listener.endpoint)
+        self.assertEqual(ended.path.source, Endpoint.of(source))
+        self.assertEqual(ended.path.target, where)
+
+    def test_refused(self) -> None:
+        """A port nobody listens on is reply 5, from the address that was tried."""
+        world, listener = self.listen()
+        # Bound, so that nobody else takes it, but not listening.
+        closed = self.open()
+        closed.bind(("127.0.0.1", 0))
+        client = self.arrive(world, listener)
+        client.send(GREETING + request(Endpoint.of(closed.getsockname())))
+        self.over(world)
+        self.assertEqual(client.recv(100)[2:4], b"\x05\x05")
+        self.assertEqual(
+            world.ending, Ending(Side.TARGET, Phase.CONNECT, Cause.ERROR, errno.ECONNREFUSED)
+        )
+
+    def test_reset(self) -> None:
+        """A client's reset is told as one, in negotiation and in a relay."""
+        for phase in (Phase.NEGOTIATE, Phase.RELAY):
+            with self.subTest(phase.value):
+                world, listener = self.listen()
+                _, where = self.target()
+                client = self.arrive(world, listener)
+                said = GREETING if phase is Phase.NEGOTIATE else GREETING + request(where)
+                client.send(said)
+                answer = 2 if phase is Phase.NEGOTIATE else 12
+                heard = bytearray()
+                client.setblocking(False)
+
+                def hear(heard: bytearray = heard, client: socket.socket = client) -> int:
+                    try:
+                        heard += client.recv(100)
+                    except BlockingIOError:
+                        pass
+                    return len(heard)
+
+                world.until(lambda: hear() >= answer)  # noqa: B023
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.close()
+                self.over(world)
+                ending = world.ending
+                self.assertEqual(
+                    (ending.side, ending.phase, ending.cause, ending.errno),
+                    (Side.CLIENT, phase, Cause.ERROR, errno.ECONNRESET),
+                )
+
+
+class ListenerTests(ListenerCase):
+    """The port itself."""
+
+    def test_port(self) -> None:
+        """Port 0 becomes a real one, and clients are told apart from each other by number."""
+        world, listener = self.listen()
+        self.assertNotEqual(listener.endpoint.port, 0)
+        self.arrive(world, listener)
+        self.arrive(world, listener)
+        self.assertEqual(sorted(session.number for session in world.sessions), [1, 2])
+
+    def test_wildcard(self) -> None:
+        """On a wildcard a session's local address is the one the client came in on."""
+        world, listener = self.listen(Endpoint("0.0.0.0", 0, Family.IPV4))
+        client = self.open()
+        client.connect(("127.0.0.1", listener.endpoint.port))
+        world.until(lambda: world.sessions)
+        (session,) = world.sessions
+        self.assertEqual(session.local.host, "127.0.0.1")
+
+    def test_ipv6(self) -> None:
+        """An IPv6 address takes IPv6 clients."""
+        try:
+            world, listener = self.listen(Endpoint("::1", 0, Family.IPV6))
+        except OSError as failed:
+            self.skipTest(f"no IPv6 here: {failed}")
+        client = self.open(socket.AF_INET6)
+        client.connect(("::1", listener.endpoint.port))
+        world.until(lambda: world.sessions)
+        (session,) = world.sessions
+        self.assertEqual(session.client, Endpoint.of(client.getsockname()))
+
+    def test_in_use(self) -> None:
+        """An address somebody else listens on is an error, and leaves no descriptor behind."""
+        world, listener = self.listen()
+        with self.assertRaises(OSError) as caught:
+            Listener(listener.endpoint, world.factory, world.reactor)
+        self.assertEqual(caught.exception.errno, errno.EADDRINUSE)
+
+    def test_stopped(self) -> None:
+        """A listener that has stopped takes nobody."""
+        world, listener = self.listen()
+        listener.stop()
+        client = self.open()
+        where = (listener.endpoint.host, listener.endpoint.port)
+        self.assertEqual(client.connect_ex(where), errno.ECONNREFUSED)
+        self.assertNotIn(listener, world.reactor.readers)
+
+
+class _Failing:
+    """A listening socket whose ``accept`` fails as told, and then has nobody waiting."""
+
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = deque(numbers)
+        self.open = True
+
+    def accept(self) -> Any:
+        if not self.numbers:
+            raise BlockingIOError
+        raise OSError(self.numbers.popleft(), "told to")
+
+    def fileno(self) -> int:
+        return 99 if self.open else -1
+
+    def close(self) -> None:
+        self.open = False
+
+
+class TroubleTests(ListenerCase):
+    """Clients that cannot be accepted."""
+
+    def failing(self, *numbers: int) -> tuple[World, Listener, _Failing]:
+        """A listener on a socket that fails so; it is not in the reactor."""
+        world, listener = self.listen()
+        world.reactor.removeReader(listener)
+        listener._sock.close()
+        sock = _Failing(*numbers)
+        listener._sock = sock  # type: ignore[assignment]
+        return world, listener, sock
+
+    def test_client_gone(self) -> None:
+        """One client that is gone before it is accepted is passed over without a word."""
+        world, listener, sock = self.failing(errno.ECONNABORTED, errno.EPROTO)
+        listener.doRead()
+        self.assertEqual((len(sock.numbers), world.events), (0, []))
+
+    def test_exhausted(self) -> None:
+        """Without descriptors clients wait in the backlog; the log says so once."""
+        world, listener, sock = self.failing(errno.EMFILE, errno.EMFILE)
+        for _ in range(2):
+            listener.doRead()
+            self.assertNotIn(listener, world.reactor.readers)
+            world.reactor.advance(PATIENCE)
+            self.assertIn(listener, world.reactor.readers)
+            world.reactor.removeReader(listener)
+        (message,) = world.events
+        assert isinstance(message, Message)
+        self.assertEqual(message.code, "internal.exhausted")
+        self.assertTrue(message.text.endswith(": Too many open files"))
+
+    def test_exhausted_and_stopped(self) -> None:
+        """A listener that stops while it waits does not come back."""
+        world, listener, _ = self.failing(errno.EMFILE)
+        listener.doRead()
+        listener.stop()
+        world.reactor.advance(PATIENCE)
+        self.assertNotIn(listener, world.reactor.readers)
