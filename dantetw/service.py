@@ -82,8 +82,8 @@ class SockdService(MultiService):
         reactor: Any = None,
         give_up: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__()
-        self.setName("sockd")
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.setName("sockd")  # type: ignore[no-untyped-call]
         if reactor is None:
             from twisted.internet import reactor
         self._reactor = reactor
@@ -102,7 +102,7 @@ class SockdService(MultiService):
 
     def setServiceParent(self, parent: Any) -> None:
         """Make our observer twistd's, in place of its log file."""
-        super().setServiceParent(parent)
+        super().setServiceParent(parent)  # type: ignore[no-untyped-call]
         if isinstance(parent, Componentized):
             parent.setComponent(ILogObserver, self.observer)
 
@@ -112,9 +112,7 @@ class SockdService(MultiService):
         """Open the logs and bind the addresses, with the rights we were started with."""
         policy, settings = self._policy, self._settings
         # Not earlier: in the background, standard output and error are others than before.
-        surroundings = Surroundings(
-            self._prefix, self._reactor, privileged=self._privileges.raised
-        )
+        surroundings = Surroundings(self._prefix, self._reactor, privileged=self._privileges.raised)
         self.observer.stand_by(open_sink("stderr", surroundings))
         debug = settings.debug if settings.debug is not None else max(policy.debug, 0)
         self.observer.configure(
@@ -139,7 +137,7 @@ class SockdService(MultiService):
         )
         factory.adopt(policy, self._authenticators(policy))
         self._listen(factory)
-        super().privilegedStartService()
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
 
     def _authenticators(self, policy: Policy) -> dict[Method, IAuthenticator]:
         """What checks logins, for each method of the policy that has something to check."""
@@ -183,7 +181,7 @@ class SockdService(MultiService):
 
     def startService(self) -> None:
         """Give the rights up and begin to work."""
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]
         factory = self._factory
         assert factory is not None
         if self._settings.pidfile:
@@ -194,7 +192,9 @@ class SockdService(MultiService):
             name = self._policy.user_unprivileged
             self._fail(f"could not become user {name}: {os.strerror(failed.errno or 0)}")
         if self._privileges.lacking:
-            text = f"checkugid(): not started as user {self._policy.user_privileged}: work that needs"
+            text = (
+                f"checkugid(): not started as user {self._policy.user_privileged}: work that needs"
+            )
             self.journal.message(
                 Severity.WARNING, "server.privileges", f"{text} its privileges will fail"
             )
@@ -248,7 +248,7 @@ class SockdService(MultiService):
 
     # Ending.
 
-    def stopService(self) -> Deferred[Any]:
+    def stopService(self) -> Deferred[Any] | None:
         """Take no more clients, end the sessions, write the last lines."""
         if self._signal:
             text = f"sigterm(): exiting on signal {self._signal}"
@@ -265,7 +265,7 @@ class SockdService(MultiService):
         if self._settings.pidfile:
             with self._privileges.raised():
                 pidfile.empty(self._settings.pidfile)
-        stopped = super().stopService()
+        stopped: Deferred[Any] | None = super().stopService()  # type: ignore[no-untyped-call]
         self._end_log()
         return stopped
 

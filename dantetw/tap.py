@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from twisted.application.service import Service
 from twisted.python import usage
@@ -59,13 +59,13 @@ class Options(usage.Options):
 
     longdesc = "A SOCKS server that reads Dante's sockd.conf and writes Dante's log."
 
-    optParameters = [
+    optParameters: ClassVar = [
         ["config", "f", None, "The configuration, a sockd.conf; without one a built-in is used."],
         ["debug", "d", None, "Debug level, overrides the configuration's.", int],
         ["pid", None, "", "File to write the process id to, emptied at the end."],
         ["program", None, "sockd", "The program's name in the log."],
     ]
-    optFlags = [["no-keepalive", None, "Do not use TCP keep-alive (Dante's -n)."]]
+    optFlags: ClassVar = [["no-keepalive", None, "Do not use TCP keep-alive (Dante's -n)."]]
 
 
 def read(path: str | None, system: System) -> Parsed:

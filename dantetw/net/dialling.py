@@ -44,11 +44,13 @@ class Dial:
     :ivar done: fires with the connected socket, which the poller still watches for the caller to
         :meth:`~dantetw.net.poller.IPoller.hand_over`; or fails with :class:`DialError`.
 
+    :ivar refused: socket options that the system refused, with the ``errno``.
+
     :param source: numeric address to go out from, and the port we would like.
     :raises DialError: if the attempt fails at once.
     """
 
-    __slots__ = ("_poller", "_sock", "done", "source")
+    __slots__ = ("_poller", "_sock", "done", "refused", "source")
 
     def __init__(
         self,
@@ -60,13 +62,14 @@ class Dial:
     ) -> None:
         self._poller = poller
         self.done: Deferred[socket.socket] = Deferred()
+        self.refused: list[tuple[SocketOption, int]] = []
         self.source = Endpoint(source.host, 0, target.family)
         sock: socket.socket | None = None
         try:
             sock = socket.socket(AF_OF[target.family], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             prepare(sock, keep_alive)
             if options:
-                set_options(sock, options, Edge.EXTERNAL)
+                self.refused = set_options(sock, options, Edge.EXTERNAL)
             bind_source(sock, source.host, source.port)
             number = sock.connect_ex((target.host, target.port))
             # After ``connect`` the port is known, also after one that failed.

@@ -48,6 +48,12 @@ class IPoller(Interface):
 
     now = Attribute("Monotonic seconds when the current turn began.")
 
+    def start() -> None:
+        """Begin to wait."""
+
+    def stop() -> None:
+        """Wait no more."""
+
     def watch(fd: int, watcher: Watcher) -> None:
         """Call ``watcher(mask)`` when something happens on ``fd``, which is not watched yet."""
 
@@ -201,14 +207,21 @@ class _Descriptor:
         return "relay"
 
     def doRead(self) -> None:
-        self.watcher(READABLE)
+        self._tell(READABLE)
 
     def doWrite(self) -> None:
-        self.watcher(WRITABLE)
+        self._tell(WRITABLE)
 
     def connectionLost(self, reason: Any) -> None:
         """The reactor has seen an error condition: let the watcher find out which."""
-        self.watcher(READABLE | FAILED | HANGUP)
+        self._tell(READABLE | FAILED | HANGUP)
+
+    def _tell(self, mask: int) -> None:
+        try:
+            self.watcher(mask)
+        except Exception:
+            # The reactor would take the descriptor out, and nobody would hear of it any more.
+            _log.failure("Failure in a relay")
 
     def forget(self) -> None:
         """

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 import sys
 from collections.abc import Iterable
 from errno import EACCES, EADDRINUSE
@@ -30,12 +31,22 @@ def set_options(
     for option in options:
         if option.edge is edge:
             try:
-                sock.setsockopt(option.level, option.option, option.value)
+                sock.setsockopt(option.level, option.option, _value_of(option))
             except OSError as failed:
                 refused.append((option, failed.errno or 0))
-            except OverflowError:
+            except (OverflowError, struct.error):
                 refused.append((option, errno.EINVAL))  # more than the kernel's ``int`` holds
     return refused
+
+
+def _value_of(option: SocketOption) -> int | bytes:
+    """The value as the kernel wants it: some options take a structure (``socket(7)``)."""
+    if option.level == socket.SOL_SOCKET:
+        if option.option == socket.SO_LINGER:
+            return struct.pack("ii", 1, option.value)
+        if option.option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            return struct.pack("ll", option.value, 0)
+    return option.value
 
 
 def prepare(sock: socket.socket, keep_alive: bool) -> None:

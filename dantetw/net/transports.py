@@ -30,7 +30,7 @@ CHUNK: Final = 2048
 # Bytes of a client's that are taken from the kernel and dropped when its connection is closed.
 _UNREAD: Final = 65536
 
-_DONE: Final = Failure(error.ConnectionDone())  # type: ignore[no-untyped-call]
+_DONE: Final = Failure(error.ConnectionDone())
 _log: Final = Logger()
 
 
@@ -47,7 +47,7 @@ class SocketLost(error.ConnectionLost):
 
 
 def _lost(failed: OSError) -> Failure:
-    return Failure(SocketLost(failed.errno or 0))  # type: ignore[no-untyped-call]
+    return Failure(SocketLost(failed.errno or 0))
 
 
 def address_of(sockaddr: tuple[Any, ...]) -> IPv4Address | IPv6Address:
@@ -120,7 +120,7 @@ class ClientTransport:
                     self._protocol.dataReceived(data)
                 except Exception:
                     _log.failure("Failure in a negotiation")
-                    self._lose(Failure())  # type: ignore[no-untyped-call]
+                    self._lose(Failure())
             if drained and not self.hints & (HANGUP | URGENT):
                 return
 

@@ -66,7 +66,9 @@ class Privileges:
         self._high = Identity.of(privileged) if privileged else current
         self._low = Identity.of(unprivileged) if unprivileged else current
         self.lacking = self._high.uid != current.uid != 0
-        self._same = self._low.uid == current.uid and (self._high.uid == current.uid or self.lacking)
+        self._same = self._low.uid == current.uid and (
+            self._high.uid == current.uid or self.lacking
+        )
         self._dropped = False
 
     def drop(self) -> None:

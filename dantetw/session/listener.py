@@ -14,8 +14,8 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from dantetw.config.policy import Edge, SocketOption
-from dantetw.net.sockopts import prepare, set_options
+from dantetw.config.policy import SocketOption
+from dantetw.net.sockopts import prepare
 from dantetw.net.transports import ClientTransport, address_of
 from dantetw.session.protocol import SocksFactory
 from dantetw.values import AF_OF, Endpoint, Family, Severity
@@ -74,7 +74,7 @@ class Listener:
                 # ``internal: ::`` means IPv6, as with Dante; both take two lines.
                 self._sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             prepare(self._sock, factory.keep_alive)
-            set_options(self._sock, options, Edge.INTERNAL)
+            factory.set_options(self._sock, options)
             # Resolves a scope such as ``fe80::1%eth0``.
             info = socket.getaddrinfo(
                 endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
@@ -123,7 +123,7 @@ class Listener:
             try:
                 protocol = factory.buildProtocol(address_of(peer))
                 transport = ClientTransport(sock, peer, factory.poller, protocol, self._local)
-                protocol.makeConnection(transport)
+                protocol.makeConnection(transport)  # type: ignore[no-untyped-call]
             except Exception:
                 _log.failure("Failure in accepting a client")
 

@@ -4,21 +4,24 @@ Twisted's side of a session: a thin Protocol, and the Factory that holds what se
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet import error
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, ITransport
+from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
 from dantetw.auth.groups import Groups
 from dantetw.auth.interfaces import IAuthenticator
-from dantetw.config.policy import Edge, Policy, Rule, RuleKind
+from dantetw.config.policy import Edge, Policy, Rule, RuleKind, SocketOption
+from dantetw.net.naming import words_of
 from dantetw.net.poller import IPoller
 from dantetw.net.resolving import Answers, ResolveError, Resolver
+from dantetw.net.sockopts import set_options
 from dantetw.net.sources import Sources
 from dantetw.net.transports import ClientTransport, SocketLost
 from dantetw.observe.events import ResolveFailed
@@ -28,7 +31,7 @@ from dantetw.relay.sweep import Sweep
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.deciding import Decision, asks_for_groups, block_rule
 from dantetw.session.session import Session
-from dantetw.values import Command, Endpoint, Method, User
+from dantetw.values import Command, Endpoint, Method, Severity, User
 
 #: A command of :mod:`dantetw.session.commands`.
 Perform = Callable[[Session, Rule, Endpoint], None]
@@ -107,6 +110,7 @@ class SocksFactory(Factory):
         self._addresses_of = addresses_of
         self._all_addresses = all_addresses
         self._count = 0
+        self._refused: set[SocketOption] = set()
         self._punished: set[ClientTransport] = set()
 
     def adopt(self, policy: Policy, authenticators: Mapping[Method, IAuthenticator]) -> None:
@@ -122,7 +126,7 @@ class SocksFactory(Factory):
         self.nobody = block_rule(RuleKind.CLIENT, policy.default_log)
         self._groups = Groups(asks_for_groups(policy), self.reactor)
 
-    def buildProtocol(self, addr: IAddress) -> SocksProtocol:
+    def buildProtocol(self, addr: IAddress | None) -> SocksProtocol:
         return SocksProtocol(self)
 
     def arrived(self, transport: ClientTransport) -> Session:
@@ -158,6 +162,18 @@ class SocksFactory(Factory):
         self.journal.record(
             ResolveFailed(severity, Edge.EXTERNAL, failed.name, failed.symbol, failed.reason)
         )
+
+    def set_options(self, sock: socket.socket, options: Sequence[SocketOption]) -> None:
+        """Set the ``internal`` ones of a rule's socket options on a client's socket."""
+        self.report_refused(set_options(sock, options, Edge.INTERNAL))
+
+    def report_refused(self, refused: Sequence[tuple[SocketOption, int]]) -> None:
+        """Say of each socket option that the system refused, once, that it did."""
+        for option, number in refused:
+            if option not in self._refused:
+                self._refused.add(option)
+                text = f"{option.where}: could not set {option.text}: {words_of(number)}"
+                self.journal.message(Severity.WARNING, "socket.option", text)
 
     def punish(self, transport: ClientTransport, answer: bytes, seconds: float) -> None:
         """Answer and close, but not at once: who guesses passwords has to wait."""

@@ -87,7 +87,7 @@ def _unresolved(session: Session, failure: Failure) -> None:
 def refuse_name(session: Session, cause: Cause, name: str, reason: str) -> None:
     """Refuse a request whose target has no address, or none in time."""
     text = f'could not resolve hostname "{escape(name)}": {reason}'
-    ending = Ending(Side.TARGET, Phase.RESOLVE, cause, text=text)
+    ending = Ending(Side.TARGET, session.phase, cause, text=text)
     session.refuse(ending, ReplyCode.HOST_UNREACHABLE)
 
 

@@ -164,6 +164,8 @@ class Session:
         if rule.log & LOG_CONNECT:
             path, tcpinfo = Path(self.client, self.local), tcpinfo_of(self)[0]
             self.server.journal.record(Accepted(self.number, rule, path, tcpinfo))
+        if rule.socket_options and self.transport is not None:
+            self.server.set_options(self.transport.socket, rule.socket_options)
         self.phase = Phase.NEGOTIATE
         self.negotiation = Negotiation(rule.socks_methods)
         self.server.sweep.add(self)
@@ -264,7 +266,7 @@ class Session:
         try:
             perform(self, request, self.asked)
         except Exception:
-            self._broken(Failure())  # type: ignore[no-untyped-call]
+            self._broken(Failure())
 
     def _stirs(self, mask: int) -> None:
         # Input and its end can wait until there is a relay; a broken connection cannot.

@@ -5,6 +5,7 @@ Real sockets on the loopback interface, no global reactor, no threads: everythin
 :meth:`TurningReactor.turn`, in the test's own order.
 """
 
+# ruff: noqa: N802 - Twisted's names
 from __future__ import annotations
 
 import os

@@ -78,9 +78,7 @@ class Rig:
 
     def far(self, side: Side) -> tuple[Peer, Peer]:
         """The far end of a side, and the one opposite."""
-        return (
-            (self.client, self.target) if side is Side.CLIENT else (self.target, self.client)
-        )
+        return (self.client, self.target) if side is Side.CLIENT else (self.target, self.client)
 
     def close(self) -> None:
         """Close whatever is open."""

@@ -370,7 +370,7 @@ class AuthorisingTests(RequestCase):
     def test_broken_command(self) -> None:
         """A broken command ends its session with an internal error, and costs no other."""
 
-        async def broken(*_: object) -> None:
+        def broken(*_: object) -> None:
             raise RuntimeError("never to be seen")
 
         world = World(self, OPEN, commands={Command.CONNECT: broken})

@@ -61,14 +61,17 @@ class Connect(Performing):
         options = session.policy.socket_options + rule.socket_options
         self._dial = Dial(server.poller, source, target, options, server.keep_alive)
         session.source = self._dial.source
+        if options:
+            server.report_refused(self._dial.refused)
+            if session.sock is not None:
+                server.set_options(session.sock, rule.socket_options)
         session.since = server.monotonic()
         server.sweep.add(session)
         return self._dial.done
 
-    def failed(self, failed: BaseException) -> None:
+    def failed(self, failed: BaseException | None) -> None:
         """The target cannot be reached: say why."""
-        if not isinstance(failed, DialError):
-            raise failed
+        assert isinstance(failed, DialError), failed
         session = self._session
         server, target, number = session.server, session.target, failed.number
         assert target is not None
@@ -139,11 +142,11 @@ class Connect(Performing):
                 session.refuse(ending, ReplyCode.TTL_EXPIRED, NOWHERE)
             return
         limit, cause, side = timeouts.io_tcp, Cause.TIMEOUT, Side.US
-        if relay.first_closed is not None and timeouts.tcp_fin_wait:
-            # The i/o limit, if it is shorter, still holds.
-            if not limit or timeouts.tcp_fin_wait < limit:
-                limit, cause = timeouts.tcp_fin_wait, Cause.FIN_WAIT
-                side = Side.TARGET if relay.first_closed is Side.CLIENT else Side.CLIENT
+        fin_wait = timeouts.tcp_fin_wait if relay.first_closed is not None else 0
+        # The i/o limit, if it is shorter, still holds.
+        if fin_wait and (not limit or fin_wait < limit):
+            limit, cause = fin_wait, Cause.FIN_WAIT
+            side = Side.TARGET if relay.first_closed is Side.CLIENT else Side.CLIENT
         if limit and int(now) - int(relay.stamp) > limit:
             relay.end(Ending(side, Phase.RELAY, cause))
 
