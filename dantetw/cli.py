@@ -123,11 +123,11 @@ def verify(path: str) -> int:
     :returns: the exit status: 0 if a server could start with it, else 1.
     """
     from dantetw.config import load
+    from dantetw.config.problems import tell
     from dantetw.net.host import Host
 
     parsed = load(path, Host())
-    for problem in parsed.problems:
-        print(problem.render(), file=sys.stderr)
+    sys.stderr.write(tell(parsed.problems, path))
     return 1 if parsed.policy is None else 0
 
 

@@ -30,6 +30,7 @@ from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.opening import build_sinks, open_sink
 from dantetw.process import pidfile, signals
+from dantetw.process.limits import raise_descriptors
 from dantetw.process.privileges import Privileges
 from dantetw.session.listener import Listener
 from dantetw.session.protocol import SocksFactory
@@ -184,6 +185,8 @@ class SockdService(MultiService):
         super().startService()  # type: ignore[no-untyped-call]
         factory = self._factory
         assert factory is not None
+        text = f"at most {raise_descriptors()} files can be open, two for each session"
+        self.journal.message(Severity.DEBUG, "server.limits", text)
         if self._settings.pidfile:
             self._write_pidfile()
         try:

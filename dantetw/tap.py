@@ -12,6 +12,7 @@ from twisted.application.service import Service
 from twisted.python import usage
 
 from dantetw.config import Parsed, load, parse
+from dantetw.config.problems import tell
 from dantetw.config.system import System
 from dantetw.net.host import Host
 from dantetw.service import Settings, SockdService
@@ -68,11 +69,15 @@ class Options(usage.Options):
     optFlags: ClassVar = [["no-keepalive", None, "Do not use TCP keep-alive (Dante's -n)."]]
 
 
-def read(path: str | None, system: System) -> Parsed:
-    """Read a configuration, or the built-in one if ``path`` is None."""
+def read(path: str | None, system: System, debug: int | None = None) -> Parsed:
+    """
+    Read a configuration, or the built-in one if ``path`` is None.
+
+    :param debug: the command line's level, if it has one.
+    """
     if path is None:
-        return parse(default_configuration(system), BUILT_IN, system)
-    return load(path, system)
+        return parse(default_configuration(system), BUILT_IN, system, debug=debug)
+    return load(path, system, debug=debug)
 
 
 def makeService(options: Any) -> Service:
@@ -82,10 +87,9 @@ def makeService(options: Any) -> Service:
     :raises SystemExit: if the configuration is wrong, when all its errors have been told.
     """
     path = options["config"]
-    parsed = read(path, Host())
+    parsed = read(path, Host(), options["debug"])
     if parsed.policy is None:
-        for problem in parsed.problems:
-            print(problem.render(), file=sys.stderr)
+        sys.stderr.write(tell(parsed.problems, path or BUILT_IN))
         raise SystemExit(1)
     settings = Settings(
         program=options["program"],

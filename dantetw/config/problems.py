@@ -157,5 +157,31 @@ class Problem:
         return [shown.rstrip(), "    " + " " * len(head) + blank + mark]
 
 
+def tell(problems: Iterable[Problem], file: str) -> str:
+    """
+    All problems for people, and at the end how many there are; empty if there are none.
+
+    :param file: the configuration's name, as given.
+    """
+    told = list(problems)
+    if not told:
+        return ""
+    errors = [problem for problem in told if problem.is_error]
+    unbuilt = sum(problem.unbuilt for problem in errors)
+    counted = _plural(len(errors), "error") + (f" ({unbuilt} not supported yet)" if unbuilt else "")
+    others = len(told) - len(errors)
+    summary = ", ".join(
+        text
+        for number, text in ((len(errors), counted), (others, _plural(others, "warning")))
+        if number
+    )
+    kind = "error" if errors else "warning"
+    return "\n".join((*(p.render() for p in told), f"{kind}: {visible(file)}: {summary}", ""))
+
+
+def _plural(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 def _keep_tabs(text: str) -> str:
     return "\t".join(visible(piece) for piece in text.split("\t"))

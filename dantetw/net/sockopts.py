@@ -34,7 +34,7 @@ def set_options(
                 sock.setsockopt(option.level, option.option, _value_of(option))
             except OSError as failed:
                 refused.append((option, failed.errno or 0))
-            except (OverflowError, struct.error):
+            except (OverflowError, TypeError, struct.error):
                 refused.append((option, errno.EINVAL))  # more than the kernel's ``int`` holds
     return refused
 

@@ -162,11 +162,14 @@ class ClientTransport:
 
     def _flush(self) -> None:
         assert self._sock is not None
+        fd = self._sock.fileno()
         self._queue = self._queue[self._send(self._queue) :]
-        if not self._queue:
-            self._poller.unblock(self._sock.fileno(), self._sock.fileno())
-            if self._paused:
-                self._poller.pause(self._sock.fileno())
+        if self._queue:
+            self._poller.block(fd, fd)  # a socket's first notice of being writable ends the wait
+            return
+        self._poller.unblock(fd, fd)
+        if self._paused:
+            self._poller.pause(fd)
 
     def writeSequence(self, data: Iterable[bytes]) -> None:  # noqa: N802
         """See :meth:`write`."""

@@ -4,4 +4,5 @@ What concerns the process as a whole.
 - :mod:`.privileges`: being ``user.unprivileged``, and ``user.privileged`` where it is needed.
 - :mod:`.signals`: what each signal does.
 - :mod:`.pidfile`: Dante's pid file.
+- :mod:`.limits`: how many files may be open.
 """

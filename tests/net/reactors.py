@@ -198,6 +198,7 @@ def connected(family: int = socket.AF_INET, buffers: int = 0) -> tuple[Peer, soc
     """
     host = "127.0.0.1" if family == socket.AF_INET else "::1"
     with socket.socket(family) as listening, socket.socket(family) as far:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         for sock in (listening, far):
             if buffers:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffers)

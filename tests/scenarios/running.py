@@ -22,7 +22,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 import dantetw
 
 #: Seconds after which something that has not happened is taken not to happen.
-DEADLINE = 90.0
+DEADLINE = 60.0
 #: Seconds between two looks.
 INTERVAL = 0.02
 

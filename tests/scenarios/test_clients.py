@@ -81,7 +81,7 @@ class ClientScenarios(Scenario):
         path = self.folder / "users"
         said = io.StringIO()
         status = useradmin.main(
-            ["add", "--file", str(path), "joe"], io.StringIO("secret\nsecret\n"), said, said
+            ["add", str(path), "joe"], io.StringIO("secret\n"), said, said
         )
         self.assertEqual(status, 0, said.getvalue())
         return f"username.file: {path}"
@@ -190,6 +190,8 @@ class ClientScenarios(Scenario):
         done = self.run_program(
             [socksify, curl, "-q", "-sS", "--noproxy", "*", "--max-time", "60", target.url],
             SOCKS_CONF=str(path),
+            # Otherwise it goes to the loopback interface by itself.
+            SOCKS_AUTOADD_LANROUTES="no",
         )
         self.assertEqual(done.stdout, BODY, done.stderr)
         self.expect_session(server, target)

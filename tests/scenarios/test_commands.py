@@ -1,0 +1,75 @@
+"""Scenarios: what the command ``sockd`` prints and returns."""
+
+from __future__ import annotations
+
+import os
+
+from dantetw import __version__
+from tests.scenarios.running import SOCKD, Scenario
+
+
+class CommandScenarios(Scenario):
+    """``sockd`` as a shell sees it."""
+
+    def run_sockd(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit status, standard output, standard error."""
+        done = self.run_program([*SOCKD, *arguments])
+        self.assertNotIn(b"Traceback", done.stdout + done.stderr)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def test_help(self) -> None:
+        """``-h`` is usage on standard output."""
+        status, out, err = self.run_sockd("-h")
+        self.assertEqual((status, err), (0, ""))
+        self.assertTrue(out.startswith("usage: sockd [-DLNVdfhnpv]\n"))
+
+    def test_version(self) -> None:
+        """``-v`` is one line, ``-vv`` and ``-v -v`` say more."""
+        self.assertEqual(self.run_sockd("-v"), (0, f"sockd: dantetw v{__version__}\n", ""))
+        status, out, _ = self.run_sockd("-vv")
+        self.assertEqual(status, 0)
+        self.assertIn("methods:  none username\n", out)
+        self.assertEqual(self.run_sockd("-v", "-v")[1], out)
+
+    def test_licence(self) -> None:
+        """``-L`` is the licence."""
+        status, out, err = self.run_sockd("-L")
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn("MIT", out)
+
+    def test_wrong(self) -> None:
+        """A wrong option is usage on standard error, a wrong value a line; exit status 1."""
+        for arguments in (["-z"], ["-f"], ["--config", "x"]):
+            with self.subTest(arguments):
+                status, out, err = self.run_sockd(*arguments)
+                self.assertEqual((status, out), (1, ""))
+                self.assertIn("usage: sockd", err)
+        for arguments in (["-d", "x"], ["-N", "0"], ["-N", "2"], ["-d", "-1"], ["-d", "²"], ["x"]):
+            with self.subTest(arguments):
+                status, out, err = self.run_sockd(*arguments)
+                self.assertEqual((status, out), (1, ""))
+                self.assertTrue(err.startswith("sockd: error: "), err)
+
+    def test_verify(self) -> None:
+        """``-V`` is silent and 0 if a server could start, else says why and is 1."""
+        path = self.configure(1080)
+        before = sorted(os.listdir(self.folder))
+        status, out, _ = self.run_sockd("-V", "-f", str(path))
+        self.assertEqual((status, out), (0, ""))
+        self.assertEqual(sorted(os.listdir(self.folder)), before)
+        path.write_text(path.read_text() + "socks pass {\n")
+        status, out, err = self.run_sockd("-V", "-f", str(path))
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn(f"{path}:", err)
+        self.assertIn("error: ", err)
+
+    def test_users(self) -> None:
+        """``sockd users`` keeps a users file that ``-V`` and the server can use."""
+        path = str(self.folder / "users")
+        add = self.run_program([*SOCKD, "users", "add", path, "joe"], b"secret\n")
+        self.assertEqual(add.returncode, 0, add.stderr)
+        self.assertEqual(self.run_sockd("users", "list", path)[:2], (0, "joe\n"))
+        right = self.run_program([*SOCKD, "users", "check", path, "joe"], b"secret\n")
+        wrong = self.run_program([*SOCKD, "users", "check", path, "joe"], b"guess\n")
+        self.assertEqual(right.returncode, 0, right.stderr)
+        self.assertNotEqual(wrong.returncode, 0)

@@ -1,0 +1,137 @@
+"""Scenarios: logins against the system, and whose rights the server works with."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+import secrets
+import socket
+import subprocess
+
+from twisted.trial.unittest import SkipTest
+
+from tests.scenarios.running import Running, Scenario, mask
+
+NOBODY = "nobody"
+DROP = f"user.privileged: root\nuser.unprivileged: {NOBODY}"
+
+
+def effective(pid: int) -> tuple[int, int, int, list[int]]:
+    """A process's real and effective user, effective group, and further groups (``proc(5)``)."""
+    fields: dict[str, list[int]] = {}
+    with open(f"/proc/{pid}/status") as file:
+        for line in file:
+            key, _, rest = line.partition(":")
+            if key in ("Uid", "Gid", "Groups"):
+                fields[key] = [int(word) for word in rest.split()]
+    return fields["Uid"][0], fields["Uid"][1], fields["Gid"][1], fields["Groups"]
+
+
+class UserScenarios(Scenario):
+    """A server that root starts, and that becomes somebody else."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.needs_root()
+        try:
+            self.nobody = pwd.getpwnam(NOBODY)
+        except KeyError:
+            raise SkipTest(f"this system has no user {NOBODY}") from None
+
+    def log_in(self, server: Running, name: str, password: str, target: int) -> bytes:
+        """What a client hears that logs in and asks for a connection."""
+        with socket.create_connection(("127.0.0.1", server.port), 60) as client:
+            who, what = name.encode(), password.encode()
+            client.sendall(b"\x05\x01\x02")
+            login = b"\x01" + bytes([len(who)]) + who + bytes([len(what)]) + what
+            client.sendall(login + b"\x05\x01\x00\x01\x7f\x00\x00\x01" + target.to_bytes(2, "big"))
+            heard = b""
+            while len(heard) < 14:
+                piece = client.recv(14)
+                if not piece:
+                    break
+                heard += piece
+            return heard
+
+    def test_unprivileged(self) -> None:
+        """After the start it is ``user.unprivileged``, and can become root again."""
+        server = self.start(more=DROP)
+        real, user, group, groups = effective(server.pid)
+        self.assertEqual((real, user, group), (0, self.nobody.pw_uid, self.nobody.pw_gid))
+        self.assertNotIn(0, groups)
+        self.live(server, self.listening())
+        self.assertEqual(server.stop(), 0)
+        # Root's own file: to empty it takes root's rights.
+        self.assertEqual((self.folder / "sockd.pid").read_text(), "")
+
+    def test_privileged_port(self) -> None:
+        """Ports below 1024 are bound before the rights are given up."""
+        for port in range(1023, 900, -7):
+            with socket.socket() as probe:
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+            path = self.configure(port, more=DROP)
+            server = self.spawn(self.foreground(path), port)
+            try:
+                server.wait_for(1, "running")
+            except AssertionError:
+                if "Address already in use" in server.raw():
+                    continue
+                raise
+            self.assertEqual(effective(server.pid)[1], self.nobody.pw_uid)
+            self.assertEqual(server.stop(), 0)
+            return
+        raise SkipTest("no port below 1024 is free")
+
+    def system_user(self) -> tuple[str, str]:
+        """A user of the system and its password, removed after the test."""
+        for name in ("useradd", "userdel", "chpasswd"):
+            self.program(name)
+        name, password = f"dtw{secrets.token_hex(4)}", secrets.token_hex(8)
+        subprocess.run(["useradd", "-M", "-N", name], check=True, capture_output=True)
+        self.addCleanup(subprocess.run, ["userdel", name], check=False, capture_output=True)
+        given = f"{name}:{password}\n".encode()
+        subprocess.run(["chpasswd"], input=given, check=True, capture_output=True)
+        return name, password
+
+    def test_system_login(self) -> None:
+        """Logins are checked against the system's shadow file also by a server that is nobody."""
+        name, password = self.system_user()
+        server, target = self.start(method="username", more=DROP), self.listening()
+        port = target.getsockname()[1]
+        heard = self.log_in(server, name, password, port)
+        self.assertEqual(heard[:6], b"\x05\x02\x01\x00\x05\x00")
+        server.wait_for(1, "tcp/accept ]")
+        self.assertIn(
+            f"info: pass(1): tcp/connect [: username%{name}@PEER SERVER -> PEER TARGET",
+            mask(server, port, server.lines()),
+        )
+        self.assertEqual(self.log_in(server, name, password + "x", port), b"\x05\x02\x01\x01")
+        server.wait_for(1, f'system password authentication failed for user "{name}"')
+        self.assertEqual(self.log_in(server, "no-" + name, password, port), b"\x05\x02\x01\x01")
+        server.wait_for(1, f'could not access user "no-{name}"')
+        self.assertEqual(effective(server.pid)[1], self.nobody.pw_uid)
+        self.assertEqual(server.stop(), 0)
+        self.assertNotIn(password, server.raw())
+        self.assertNotIn("Traceback", server.raw())
+
+    def test_group(self) -> None:
+        """The groups of a system user count in rules."""
+        name, password = self.system_user()
+        group = f"g{name}"
+        for program in ("groupadd", "groupdel"):
+            self.program(program)
+        subprocess.run(["groupadd", "-U", name, group], check=False, capture_output=True)
+        if not any(entry.gr_name == group for entry in grp.getgrall()):
+            raise SkipTest("groupadd of this system cannot name members")
+        self.addCleanup(subprocess.run, ["groupdel", group], check=False, capture_output=True)
+        rule = (
+            f"{DROP}\nsocks block {{ from: 0/0 to: 0/0 log: connect\n  group: {group}\n}}"
+        )
+        server, target = self.start(method="username", more=rule), self.listening()
+        heard = self.log_in(server, name, password, target.getsockname()[1])
+        self.assertEqual(heard[:6], b"\x05\x02\x01\x00\x05\x02")
+        self.assertEqual(server.stop(), 0)
+
