@@ -114,10 +114,10 @@ class SockdService(MultiService):
         policy, settings = self._policy, self._settings
         # Not earlier: in the background, standard output and error are others than before.
         surroundings = Surroundings(self._prefix, self._reactor, privileged=self._privileges.raised)
-        self.observer.stand_by(open_sink("stderr", surroundings))
+        self.observer.stand_by(open_sink("stderr", surroundings, catalogue.SINKS))
         debug = settings.debug if settings.debug is not None else max(policy.debug, 0)
         self.observer.configure(
-            build_sinks(policy, surroundings, kinds=catalogue.SINKS),
+            build_sinks(policy, surroundings, catalogue.SINKS),
             debug,
             catalogue.FORMATS["dante"](timing=debug > 0),
         )

@@ -36,7 +36,7 @@ Tap = Callable[[Side, bytes], None]
 _RESET: Final = struct.pack("ii", 1, 0)
 _INCOMING: Final = READABLE | HANGUP | URGENT
 _BEHIND: Final = HANGUP | URGENT
-_OTHER: Final = {Side.CLIENT: Side.TARGET, Side.TARGET: Side.CLIENT}
+OTHER: Final = {Side.CLIENT: Side.TARGET, Side.TARGET: Side.CLIENT}
 
 
 class Flow:
@@ -240,7 +240,7 @@ class CopyingRelay:
         except BlockingIOError:
             sent = 0
         except OSError as failed:
-            self._fail(_OTHER[flow.side], failed.errno or 0)
+            self._fail(OTHER[flow.side], failed.errno or 0)
             return False
         flow.written += sent
         if sent == count:
@@ -255,7 +255,7 @@ class CopyingRelay:
         except BlockingIOError:
             return
         except OSError as failed:
-            self._fail(_OTHER[flow.side], failed.errno or 0)
+            self._fail(OTHER[flow.side], failed.errno or 0)
             return
         flow.written += sent
         flow.pending = flow.pending[sent:]

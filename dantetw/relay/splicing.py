@@ -13,7 +13,7 @@ import os
 from typing import Final
 
 from dantetw.relay import pipes
-from dantetw.relay.copying import _OTHER, CHUNK, CopyingRelay, Flow
+from dantetw.relay.copying import CHUNK, OTHER, CopyingRelay, Flow
 from dantetw.values import Ending
 
 #: Bytes a flow copies before it is worth a pipe.
@@ -82,7 +82,7 @@ class SplicingRelay(CopyingRelay):
                 sent = 0
             except OSError as failed:
                 flow.waiting = count
-                self._fail(_OTHER[flow.side], failed.errno or 0)
+                self._fail(OTHER[flow.side], failed.errno or 0)
                 return
             flow.written += sent
             if sent < count:
@@ -102,7 +102,7 @@ class SplicingRelay(CopyingRelay):
             except BlockingIOError:
                 return
             except OSError as failed:
-                self._fail(_OTHER[flow.side], failed.errno or 0)
+                self._fail(OTHER[flow.side], failed.errno or 0)
                 return
             flow.written += sent
             flow.waiting -= sent

@@ -7,8 +7,8 @@ Sinks: where lines go.
 - :mod:`~dantetw.observe.sinks.stdio`: the words ``stdout`` and ``stderr``
 - :mod:`~dantetw.observe.sinks.syslog`: the words ``syslog`` and ``syslog/FACILITY``
 - :mod:`~dantetw.observe.sinks.backlog`: the bounded queue they share
-- :mod:`~dantetw.observe.sinks.opening`: from ``logoutput`` and ``errorlog`` to sinks; the list of
-  all kinds stands there
+- :mod:`~dantetw.observe.sinks.opening`: from ``logoutput`` and ``errorlog`` to sinks.  The
+  kinds there are stand in :mod:`dantetw.catalogue`
 
 No sink makes the server wait, and none loses a line without counting it.
 """

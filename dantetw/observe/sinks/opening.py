@@ -15,12 +15,9 @@ from typing import Final
 from dantetw.config.policy import Output, Policy
 from dantetw.observe.events import Message
 from dantetw.observe.interfaces import ISink
-from dantetw.observe.sinks import file, stdio, syslog
 from dantetw.observe.sinks.kind import Kind, MisnamedError, Surroundings
+from dantetw.observe.sinks.syslog import Syslog
 from dantetw.values import Severity
-
-#: All kinds of sinks.  A file takes every name that is left, so it stands last.
-KINDS: Final[tuple[Kind, ...]] = (stdio.opened, syslog.opened, file.opened)
 
 # Dante names no more of a token.
 _TOKEN: Final = 20
@@ -43,7 +40,7 @@ class Outputs:
     kept: bool = False
 
 
-def open_sink(text: str, surroundings: Surroundings, kinds: Sequence[Kind] = KINDS) -> ISink:
+def open_sink(text: str, surroundings: Surroundings, kinds: Sequence[Kind]) -> ISink:
     """
     Open one destination, named as in ``sockd.conf``.
 
@@ -60,12 +57,13 @@ def open_sink(text: str, surroundings: Surroundings, kinds: Sequence[Kind] = KIN
 def build_sinks(
     policy: Policy,
     surroundings: Surroundings,
+    kinds: Sequence[Kind],
     reload: bool = False,
-    kinds: Sequence[Kind] = KINDS,
 ) -> Outputs:
     """
     Open all destinations of a policy.  The same one named twice is opened, and logs, twice.
 
+    :param kinds: all kinds of sinks there are; the first that takes a name opens it.
     :param reload: there are old sinks that can stay in use.
     """
     problems: list[Message] = []
@@ -94,7 +92,7 @@ def build_sinks(
 def _one_daemon(sinks: Iterable[ISink]) -> tuple[ISink, ...]:
     """Each keyword has one facility: the last one named.  So ``syslog syslog/local2`` logs once."""
     sinks = tuple(sinks)
-    daemons = [sink for sink in sinks if isinstance(sink, syslog.Syslog)]
+    daemons = [sink for sink in sinks if isinstance(sink, Syslog)]
     for sink in daemons[:-1]:
         sink.close()
     return tuple(sink for sink in sinks if sink not in daemons[:-1])

@@ -7,6 +7,7 @@ import os
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from dantetw.catalogue import SINKS
 from dantetw.config.policy import Output, Policy, Where
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
@@ -46,7 +47,7 @@ class BuildTests(SynchronousTestCase):
         policy = Policy(
             "sockd.conf", errorlog=outputs(1, *errorlog), logoutput=outputs(2, *logoutput)
         )
-        built = build_sinks(policy, self.surroundings, reload)
+        built = build_sinks(policy, self.surroundings, SINKS, reload)
         for sink in built.errorlog + built.logoutput:
             self.addCleanup(sink.close)
         return built
