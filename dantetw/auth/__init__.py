@@ -5,6 +5,7 @@ Who is it?  The methods of authentication that check a name and a password.
   :class:`~dantetw.auth.interfaces.IAuthenticator`.
 - :mod:`.system` asks the system's password file, by way of the C library in :mod:`.crypting`.
 - :mod:`.usersfile` asks a file of our own; :mod:`.useradmin` is the command that edits it.
+- :mod:`.methods` makes the one that a policy asks for.
 - :mod:`.cache` stands before either, so that a browser's hundredth session costs no hash.
 - :mod:`.groups` says which of the system's groups a user is in.
 - :mod:`.verifying` runs hashes in threads; :mod:`.stamps` notices when a file has changed.

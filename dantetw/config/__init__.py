@@ -1,7 +1,8 @@
 """
 The configuration language: text into an immutable :class:`~dantetw.config.policy.Policy`.
 
-Pure: what must be known of the machine is asked of a :class:`System`.  In the order of reading:
+Pure: what must be known of the machine is asked of a
+:class:`~dantetw.config.system.System`.  In the order of reading:
 
 - :mod:`~dantetw.config.lexer`: bytes into tokens that know their line and column;
 - :mod:`~dantetw.config.grammar`: tokens into a :mod:`~dantetw.config.tree`, going on after

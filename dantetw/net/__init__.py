@@ -2,8 +2,8 @@
 Where we touch the kernel's network.
 
 - :mod:`.poller` waits for many sockets at once: one nested epoll for all relays of a process.
-- :mod:`.listening` accepts clients; :mod:`.transports` is the transport they negotiate on, which
-  keeps errnos and can hand its bare socket over.
+- :mod:`.transports` is the transport clients negotiate on, which keeps errnos and can hand its bare
+  socket over.
 - :mod:`.dialling` connects to targets; :mod:`.sources` chooses the address we go out from.
 - :mod:`.resolving` looks names up and keeps the answers.
 - :mod:`.naming` gives errors their names, replies and words.

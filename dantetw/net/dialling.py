@@ -88,7 +88,9 @@ class Dial:
     def _ready(self, mask: int) -> None:
         if self._sock is None or not mask & (WRITABLE | FAILED):
             return
-        number = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        number = 0
+        if mask & FAILED or not self._poller.tells_failures:
+            number = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
             self.cancel()
             self.done.errback(DialError(number, False, self.source))

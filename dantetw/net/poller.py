@@ -47,6 +47,7 @@ class IPoller(Interface):
     """Waits for sockets."""
 
     now = Attribute("Monotonic seconds when the current turn began.")
+    tells_failures = Attribute("Whether a socket has no error if a mask says nothing of one.")
 
     def start() -> None:
         """Begin to wait."""
@@ -120,6 +121,8 @@ class EpollPoller(_Again):
         self._watchers: dict[int, Watcher] = {}
         self._forgotten: set[int] = set()
         self.now = monotonic()
+
+    tells_failures = True
 
     _INTEREST = (
         select.EPOLLIN | select.EPOLLOUT | select.EPOLLPRI | select.EPOLLRDHUP | select.EPOLLET
@@ -239,6 +242,8 @@ class ReactorPoller(_Again):
     Level-triggered: a socket that nobody may read is taken out of the readers until its sink is
     writable (:meth:`block`), and a socket is a writer only as long as somebody waits to write.
     """
+
+    tells_failures = False
 
     def __init__(self, reactor: Any, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__(reactor)

@@ -157,7 +157,11 @@ class CopyingRelay:
         self._poller.hand_over(self.down.source.fileno(), self._target_ready)
         if early:
             self.first_io = self.stamp
-            self._relay(self.up, memoryview(early))
+            self.up.read += len(early)
+            if self._tap is not None:
+                self._tap(Side.CLIENT, early)
+            self._keep(self.up, early)
+            self._send_pending(self.up)
         if mask & ~WRITABLE and not self.ended:
             self._client_ready(mask)
 
@@ -178,8 +182,11 @@ class CopyingRelay:
                 inward.urgent = True
         if (outward.pending or outward.waiting) and mask & WRITABLE:
             outward.flush(outward)
-        if mask & _INCOMING:
-            self._continue(inward)
+        # As in _continue, without the call: this is where most of a relay's life goes by.
+        if mask & _INCOMING and not (
+            inward.pending or inward.waiting or inward.queued or inward.ended or self.ended
+        ):
+            inward.pull(inward)
         # An error shows when the socket is read; but a flow that has ended or must wait reads not.
         if mask & FAILED and not self.ended:
             number = inward.source.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -203,7 +210,7 @@ class CopyingRelay:
     # Moving bytes.
 
     def _copy(self, flow: Flow) -> None:
-        receive_into = flow.source.recv_into
+        receive_into, send, tap = flow.source.recv_into, flow.sink.send, self._tap
         for _ in range(TURN):
             try:
                 count = receive_into(_buffer)
@@ -215,9 +222,21 @@ class CopyingRelay:
             if not count:
                 self._end_of_file(flow)
                 return
+            flow.read += count
             if not self.first_io:
                 self.first_io = self.stamp
-            if not self._relay(flow, _view[:count]):
+            if tap is not None:
+                tap(flow.side, bytes(_view[:count]))
+            try:
+                sent = send(_view[:count])
+            except BlockingIOError:
+                sent = 0
+            except OSError as failed:
+                self._fail(OTHER[flow.side], failed.errno or 0)
+                return
+            flow.written += sent
+            if sent < count:
+                self._keep(flow, bytes(_view[sent:count]))
                 return
             # Less than was asked for: the socket is drained, but for an end of file that the
             # poller has seen, or urgent data.  What it has not seen yet is another event.
@@ -229,25 +248,10 @@ class CopyingRelay:
                 return
         self._queue(flow)
 
-    def _relay(self, flow: Flow, data: memoryview) -> bool:
-        """Write ``data``, which was read; say whether all of it was taken."""
-        count = len(data)
-        flow.read += count
-        if self._tap is not None:
-            self._tap(flow.side, bytes(data))
-        try:
-            sent = flow.sink.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError as failed:
-            self._fail(OTHER[flow.side], failed.errno or 0)
-            return False
-        flow.written += sent
-        if sent == count:
-            return True
-        flow.pending = bytes(data[sent:])
+    def _keep(self, flow: Flow, data: bytes) -> None:
+        """``data`` was read, but cannot be written now."""
+        flow.pending = data
         self._poller.block(flow.source.fileno(), flow.sink.fileno())
-        return False
 
     def _send_pending(self, flow: Flow) -> None:
         try:

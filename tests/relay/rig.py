@@ -16,6 +16,7 @@ from dantetw.values import Cause, Ending, Phase, Side
 from tests.net.reactors import Peer, TurningReactor, connected, pollers, until
 
 MEGABYTE = 1 << 20
+SIDES = (Side.CLIENT, Side.TARGET)
 STOPPED = Ending(Side.US, Phase.RELAY, Cause.SHUTDOWN)
 
 

@@ -14,9 +14,7 @@ ANSWER = HEAD + len(BODY)
 class ClientScenarios(Scenario):
     """Clients that fetch a page through the server."""
 
-    def expect_session(
-        self, server: Running, target: Target, user: str = ""
-    ) -> None:
+    def expect_session(self, server: Running, target: Target, user: str = "") -> None:
         """The log tells one whole session, and its counts are what the target has seen."""
         server.wait_for(1, "tcp/accept ]")
         (request,) = target.requests
@@ -80,9 +78,7 @@ class ClientScenarios(Scenario):
         """A users file with one user."""
         path = self.folder / "users"
         said = io.StringIO()
-        status = useradmin.main(
-            ["add", str(path), "joe"], io.StringIO("secret\n"), said, said
-        )
+        status = useradmin.main(["add", str(path), "joe"], io.StringIO("secret\n"), said, said)
         self.assertEqual(status, 0, said.getvalue())
         return f"username.file: {path}"
 

@@ -103,7 +103,7 @@ class UserScenarios(Scenario):
         port = target.getsockname()[1]
         heard = self.log_in(server, name, password, port)
         self.assertEqual(heard[:6], b"\x05\x02\x01\x00\x05\x00")
-        server.wait_for(1, "tcp/accept ]")
+        server.wait_for(1, "tcp/connect [")
         self.assertIn(
             f"info: pass(1): tcp/connect [: username%{name}@PEER SERVER -> PEER TARGET",
             mask(server, port, server.lines()),
@@ -127,11 +127,8 @@ class UserScenarios(Scenario):
         if not any(entry.gr_name == group for entry in grp.getgrall()):
             raise SkipTest("groupadd of this system cannot name members")
         self.addCleanup(subprocess.run, ["groupdel", group], check=False, capture_output=True)
-        rule = (
-            f"{DROP}\nsocks block {{ from: 0/0 to: 0/0 log: connect\n  group: {group}\n}}"
-        )
+        rule = f"{DROP}\nsocks block {{ from: 0/0 to: 0/0 log: connect\n  group: {group}\n}}"
         server, target = self.start(method="username", more=rule), self.listening()
         heard = self.log_in(server, name, password, target.getsockname()[1])
         self.assertEqual(heard[:6], b"\x05\x02\x01\x00\x05\x02")
         self.assertEqual(server.stop(), 0)
-

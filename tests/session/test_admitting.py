@@ -73,7 +73,10 @@ class ClientRuleTests(SynchronousTestCase):
 
     def test_blocked_by_none(self) -> None:
         """Without a rule that matches it is the built-in one, which says nothing."""
-        world = World(self, f"socksmethod: none\nclient pass {{ from: 10.1.0.0/16 to: 0/0 }}\n{'socks pass { from: 0/0 to: 0/0 }'}")
+        world = World(
+            self,
+            f"socksmethod: none\nclient pass {{ from: 10.1.0.0/16 to: 0/0 }}\n{'socks pass { from: 0/0 to: 0/0 }'}",
+        )
         client = world.client()
         client.hear()
         self.assertTrue(client.closed)
@@ -171,9 +174,7 @@ class NegotiationTests(SynchronousTestCase):
             self.assertIs(world.ended[0].command, outcome.request.command)
         elif outcome.error is not None:
             text_, reply, cause = outcome.error
-            self.assertEqual(
-                world.ending, Ending(Side.CLIENT, Phase.NEGOTIATE, cause, text=text_)
-            )
+            self.assertEqual(world.ending, Ending(Side.CLIENT, Phase.NEGOTIATE, cause, text=text_))
             self.assertEqual(client.hear(), outcome.sent + reply)
             self.assertEqual(world.ended[0].read, outcome.read)
         elif outcome.credentials is not None:

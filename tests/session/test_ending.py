@@ -304,7 +304,7 @@ class ChaosTests(SynchronousTestCase):
         for number in range(100):
             ends: list[socket.socket] = []
             if number % 4 == 0:
-                client = world.client(GREETING[:number % 3])
+                client = world.client(GREETING[: number % 3])
             elif number % 4 == 1:
                 client = world.client(GREETING + request(NAMED))
             else:

@@ -207,9 +207,7 @@ class ResolvingTests(RequestCase):
             text,
             'could not resolve hostname "www.example.org": Temporary failure in name resolution',
         )
-        self.assertEqual(
-            world.ending, Ending(Side.TARGET, Phase.RESOLVE, Cause.TIMEOUT, text=text)
-        )
+        self.assertEqual(world.ending, Ending(Side.TARGET, Phase.RESOLVE, Cause.TIMEOUT, text=text))
         world.look_up()
         world.check_over()
 

@@ -8,7 +8,8 @@ Sinks: where lines go.
 - :mod:`~dantetw.observe.sinks.syslog`: the words ``syslog`` and ``syslog/FACILITY``
 - :mod:`~dantetw.observe.sinks.backlog`: the bounded queue they share
 - :mod:`~dantetw.observe.sinks.opening`: from ``logoutput`` and ``errorlog`` to sinks.  The
-  kinds there are stand in :mod:`dantetw.catalogue`
+  kinds there are stand in :mod:`dantetw.catalogue`; :mod:`~dantetw.observe.sinks.kind` says what a
+  kind is
 
 No sink makes the server wait, and none loses a line without counting it.
 """

@@ -26,7 +26,9 @@ FAR = "192.0.2.1.40000 198.51.100.7.80"
 GRANTED = b"\x05\x00\x05\x00\x00\x01\xc0\x00\x02\x01\x9c\x40"
 
 
-def told(text: str, counts: tuple[int, int, int, int] = (0, 0, 0, 0), seconds: int = 0) -> list[str]:
+def told(
+    text: str, counts: tuple[int, int, int, int] = (0, 0, 0, 0), seconds: int = 0
+) -> list[str]:
     """The two lines of an established session's end."""
     to_client, from_client, to_target, from_target = counts
     tail = f"{text}.  Session duration: {seconds}s"
@@ -198,7 +200,9 @@ class DialTests(ConnectCase):
         self.assertEqual(client.hear()[2:4], b"\x05\x03")
         (message,) = [event for event in world.events if isinstance(event, Message)]
         self.assertEqual(message.code, "external.misrouted")
-        self.assertTrue(message.text.startswith("getoutaddr(): using external.rotation = same-same"))
+        self.assertTrue(
+            message.text.startswith("getoutaddr(): using external.rotation = same-same")
+        )
         text = "could not bind address to use on external side: using external.rotation"
         self.assertTrue(world.ending.text.startswith(text))
         world.check_over()

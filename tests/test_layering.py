@@ -1,0 +1,268 @@
+"""Tests that the source keeps to the order its docstrings promise."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+import dantetw
+
+PACKAGE = Path(dantetw.__file__).parent
+ROOT = PACKAGE.parent
+
+#: Most lines of a file: what a reader takes in at one sitting.
+LONGEST = 450
+
+VALUES, PURE, EDGES, STORY, WIRING = range(5)
+
+#: The layer of a module is that of the longest of these names it begins with.
+LAYERS = {
+    "dantetw": VALUES,
+    "dantetw.values": VALUES,
+    "dantetw.escaping": PURE,
+    "dantetw.wire": PURE,
+    "dantetw.config": PURE,
+    "dantetw.rules": PURE,
+    "dantetw.observe.events": PURE,
+    "dantetw.observe.filters": PURE,
+    "dantetw.observe.formats": PURE,
+    # What a format is: an interface and nothing else.
+    "dantetw.observe.interfaces": PURE,
+    "dantetw.observe": EDGES,
+    "dantetw.net": EDGES,
+    "dantetw.auth": EDGES,
+    "dantetw.relay": EDGES,
+    "dantetw.upstream": EDGES,
+    "dantetw.process": EDGES,
+    "dantetw.threads": EDGES,
+    "dantetw.sharing": EDGES,
+    "dantetw.session": STORY,
+    "dantetw.catalogue": WIRING,
+    "dantetw.service": WIRING,
+    "dantetw.tap": WIRING,
+    "dantetw.cli": WIRING,
+}
+
+#: What pure modules may use of modules that can wait, look at a clock or touch the kernel.
+ALLOWED = {
+    "socket": re.compile(r"[A-Z][A-Z0-9_]*|inet_(pton|ntop|aton|ntoa)"),  # numbers and notation
+    "os": re.compile(r"strerror|fsdecode|fsencode|path"),  # words for numbers
+}
+FORBIDDEN = re.compile(
+    r"(twisted\.(internet|logger|python\.log)|socket|select|ssl|asyncio|time|os|io|subprocess"
+    r"|threading|logging|signal|multiprocessing)(\.|$)"
+)
+#: Pure modules that read a file all the same, and why.
+READERS = {"dantetw.config.load": "it is given a file's name, and its callers want no other way"}
+
+
+def modules(folder: Path = PACKAGE) -> dict[str, Path]:
+    """All modules of a package, by name."""
+    found = {}
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder.parent).with_suffix("").parts
+        found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = modules()
+
+
+def tree(path: Path) -> ast.Module:
+    """The source of a module, parsed."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def for_types_only(node: ast.AST) -> bool:
+    """Whether a statement is an ``if TYPE_CHECKING:``."""
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+    )
+
+
+def walk(node: ast.AST, into_functions: bool = True) -> Iterator[ast.AST]:
+    """All nodes below, but not those for type checkers only."""
+    for child in ast.iter_child_nodes(node):
+        if for_types_only(child):
+            continue
+        yield child
+        is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if into_functions or not is_function:
+            yield from walk(child, into_functions)
+
+
+def imported(node: ast.AST, into_functions: bool = True) -> Iterator[str]:
+    """Dotted names of all that is imported; of ``from a import b`` it is ``a.b``."""
+    for child in walk(node, into_functions):
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "relative import"
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+
+
+def layer(name: str) -> int:
+    """The layer of a module, or of something in it."""
+    while name not in LAYERS:
+        name = name.rpartition(".")[0]
+    return LAYERS[name]
+
+
+def module_of(name: str) -> str:
+    """The module of ours in which something dotted is."""
+    while name not in MODULES:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def ours(name: str) -> bool:
+    """Whether a dotted name is of this package."""
+    return name == "dantetw" or name.startswith("dantetw.")
+
+
+PURE_MODULES = [name for name in MODULES if layer(name) <= PURE]
+
+
+class ImportTests(SynchronousTestCase):
+    """Who imports whom."""
+
+    def test_known(self) -> None:
+        """Each module and package of the top has its layer, and each layer's name exists."""
+        top = {name for name in MODULES if name.count(".") == 1}
+        self.assertEqual(top - set(LAYERS), set())
+        self.assertEqual(set(LAYERS) - set(MODULES), set())
+
+    def test_one_way(self) -> None:
+        """No module imports one of a layer above its own."""
+        wrong = [
+            f"{name} imports {other}"
+            for name, path in MODULES.items()
+            for other in imported(tree(path))
+            if ours(other) and layer(other) > layer(name)
+        ]
+        self.assertEqual(wrong, [])
+
+    def test_no_circles(self) -> None:
+        """No two modules import each other, by whatever detour."""
+        graph = {
+            name: {module_of(other) for other in imported(tree(path), False) if ours(other)}
+            - {name}
+            for name, path in MODULES.items()
+        }
+        # Modules that nothing unremoved imports come off, until only circles are left.
+        while free := [name for name, others in graph.items() if not others]:
+            for name in free:
+                del graph[name]
+            for others in graph.values():
+                others.difference_update(free)
+        self.assertEqual(graph, {})
+
+    def test_pure(self) -> None:
+        """Pure modules wait for nothing, and know no clock, socket or log."""
+        wrong = []
+        for name in PURE_MODULES:
+            nodes = tree(MODULES[name])
+            wrong += [
+                f"{name} imports {other}"
+                for other in imported(nodes)
+                if FORBIDDEN.match(other)
+                and not self.is_allowed(*other.partition(".")[::2])
+                and other not in ALLOWED
+            ]
+            wrong += [
+                f"{name} uses {node.value.id}.{node.attr}"
+                for node in walk(nodes)
+                if isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id in ALLOWED
+                and not self.is_allowed(node.value.id, node.attr)
+            ]
+        self.assertEqual(wrong, [])
+
+    def is_allowed(self, module: str, name: str) -> bool:
+        """Whether pure modules may use this."""
+        return module in ALLOWED and ALLOWED[module].fullmatch(name) is not None
+
+    def test_pure_reads_nothing(self) -> None:
+        """Pure modules open no files, but for the exceptions named here."""
+        readers = {
+            name
+            for name in PURE_MODULES
+            for node in walk(tree(MODULES[name]))
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "open"
+        }
+        self.assertEqual(readers, set(READERS))
+
+    def test_no_reactor(self) -> None:
+        """No module imports the reactor at its top, so importing one changes nothing."""
+        everything = {**MODULES, **modules(ROOT / "tests")}
+        wrong = [
+            name
+            for name, path in everything.items()
+            if "twisted.internet.reactor" in imported(tree(path), False)
+        ]
+        self.assertEqual(wrong, [])
+
+    def test_plugin(self) -> None:
+        """The plugin that twistd reads for each of its commands imports nothing of ours."""
+        plugins = list((ROOT / "twisted" / "plugins").glob("*.py"))
+        self.assertEqual([plugin.name for plugin in plugins], ["dantetw_sockd.py"])
+        (plugin,) = plugins
+        self.assertEqual([name for name in imported(tree(plugin)) if ours(name)], [])
+
+
+class MapTests(SynchronousTestCase):
+    """Docstrings that say where things are."""
+
+    def packages(self) -> Iterator[tuple[str, str, set[str]]]:
+        """Each package's name, its docstring and what is in it."""
+        for name, path in MODULES.items():
+            if path.name == "__init__.py":
+                inside = {
+                    other.rpartition(".")[2]
+                    for other in MODULES
+                    if other.rpartition(".")[0] == name
+                }
+                yield name, ast.get_docstring(tree(path)) or "", inside
+
+    def test_complete(self) -> None:
+        """Each module and package is named in the docstring of the package it is in."""
+        missing = [
+            f"{name} does not name {inner}"
+            for name, text, inside in self.packages()
+            for inner in sorted(inside)
+            if re.search(rf"[.`]{inner}[.`]", text) is None
+        ]
+        self.assertEqual(missing, [])
+
+    def test_true(self) -> None:
+        """What a docstring names as a module is one."""
+        wrong = []
+        for name, text, _ in self.packages():
+            for named in re.findall(r":mod:`~?([.\w]+)`", text):
+                full = name + named if named.startswith(".") else named
+                if ours(full) and full not in MODULES:
+                    wrong.append(f"{name} names {named}")
+        self.assertEqual(wrong, [])
+
+    def test_documented(self) -> None:
+        """Each module says what it is for."""
+        silent = [name for name, path in MODULES.items() if ast.get_docstring(tree(path)) is None]
+        self.assertEqual(silent, [])
+
+    def test_length(self) -> None:
+        """No file is longer than a reader takes in at one sitting."""
+        long = {}
+        for name, path in MODULES.items():
+            count = len(path.read_text(encoding="utf-8").splitlines())
+            if count > LONGEST:
+                long[name] = count
+        self.assertEqual(long, {})

@@ -1,0 +1,284 @@
+"""Tests of :mod:`dantetw.service`."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.application.service import Application
+from twisted.logger import ILogObserver
+from twisted.python.components import Componentized
+from twisted.trial.unittest import SynchronousTestCase
+
+from dantetw import __version__, service
+from dantetw.config import parse
+from dantetw.service import Settings, SockdService, StartFailedError
+from tests.session.world import GREETING, Machine, TurningReactor
+
+CONFIG = """
+logoutput: {log}
+internal: 127.0.0.1 port = 1080
+external: 127.0.0.1
+clientmethod: none
+socksmethod: {method}
+{more}
+client pass {{ from: 127.0.0.0/8 to: 0/0 log: connect disconnect error }}
+socks pass {{ from: 127.0.0.0/8 to: 0/0 log: connect disconnect error }}
+"""
+RUNNING = f"info: dantetw/server[1/1] v{__version__} running"
+OVER = "alert: mother[1/1]: shutting down"
+
+
+class _Reactor(TurningReactor):
+    """
+    One that can be started and stopped.
+
+    :ivar stops: how often it was told to stop.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stops = 0
+        self.when_running: list[Callable[[], None]] = []
+
+    def callWhenRunning(self, call: Callable[..., None], *args: Any) -> None:  # noqa: N802
+        self.when_running.append(lambda: call(*args))
+
+    def stop(self) -> None:
+        self.stops += 1
+
+
+class ServiceCase(SynchronousTestCase):
+    """A service in this process that leaves the process as it is."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.log = self.folder / "sockd.log"
+        self.reactor = _Reactor()
+        self.handlers: dict[int, Callable[[int, Any], None]] = {}
+        self.patch(signal, "signal", self.handlers.__setitem__)
+        idle = SimpleNamespace(collect=int, freeze=int, set_threshold=lambda number: None)
+        self.patch(service, "gc", idle)
+        self.patch(service, "raise_descriptors", lambda: 1024)
+
+    def service(
+        self, port: int | None = None, method: str = "none", more: str = "", **settings: Any
+    ) -> SockdService:
+        """A service that has not been started; port 0, so that no other test is in its way."""
+        text = CONFIG.format(log=self.log.absolute(), method=method, more=more)
+        parsed = parse(text.encode(), "sockd.conf", Machine())
+        policy = parsed.policy
+        assert policy is not None, parsed.problems
+        (line,) = policy.internal
+        listens = tuple(replace(endpoint, port=port or 0) for endpoint in line.listens)
+        policy = replace(policy, internal=(replace(line, listens=listens),))
+        give_up = settings.pop("give_up", None)
+        warnings = settings.pop("warnings", ())
+        made = SockdService(policy, Settings(**settings), warnings, self.reactor, give_up)
+        self.addCleanup(self.tidy, made)
+        return made
+
+    def tidy(self, made: SockdService) -> None:
+        """Close what a test has left open."""
+        for listener in made._listeners:
+            listener._sock.close()
+        if made._factory is not None and not made._factory.poller._epoll.closed:
+            made._factory.poller.stop()
+
+    def start(self, **how: Any) -> SockdService:
+        """A service that runs."""
+        made = self.service(**how)
+        made.privilegedStartService()
+        made.startService()
+        for call in self.reactor.when_running:
+            call()
+        return made
+
+    def lines(self) -> list[str]:
+        """What stands in the log, without prefixes."""
+        if not self.log.exists():
+            return []
+        return [re.sub(r"^.*?\[\d+\]: ", "", line) for line in self.log.read_text().splitlines()]
+
+
+class StartTests(ServiceCase):
+    """From nothing to a server that runs."""
+
+    def test_running(self) -> None:
+        """When it runs it says so, accepts clients and catches signals."""
+        made = self.start()
+        self.assertEqual(self.lines(), [RUNNING])
+        (listener,) = made._listeners
+        self.assertIn(listener, self.reactor.readers)
+        self.assertEqual(
+            set(self.handlers) & {signal.SIGTERM, signal.SIGHUP}, {signal.SIGTERM, signal.SIGHUP}
+        )
+        made.stopService()
+
+    def test_signals_before_the_word(self) -> None:
+        """Signals are caught before anybody is told that it runs."""
+        made = self.service()
+        made.privilegedStartService()
+        caught: list[bool] = []
+        message = made.journal.message
+        self.patch(
+            made.journal,
+            "message",
+            lambda *what: (caught.append(signal.SIGTERM in self.handlers), message(*what)),
+        )
+        made.startService()
+        self.assertEqual(caught[-1], True)
+        made.stopService()
+
+    def test_bound_first(self) -> None:
+        """Addresses are bound with the rights it was started with, and served without."""
+        made = self.service()
+        made.privilegedStartService()
+        (listener,) = made._listeners
+        self.assertNotIn(listener, self.reactor.readers)
+        made.startService()
+        self.assertIn(listener, self.reactor.readers)
+        made.stopService()
+
+    def test_notices_and_warnings(self) -> None:
+        """What there is to say of the configuration is said first, each on one line."""
+        parsed = parse(b"nonsense\n", "sockd.conf", Machine())
+        made = self.start(notices=("first", "second"), warnings=parsed.problems[:1])
+        lines = self.lines()
+        self.assertEqual(lines[:2], ["info: first", "info: second"])
+        self.assertIn("sockd.conf: problem on line 1", lines[2])
+        self.assertEqual(lines[-1], RUNNING)
+        made.stopService()
+
+    def test_debug(self) -> None:
+        """The command line's debug level shows debug lines."""
+        made = self.start(debug=1)
+        self.assertTrue(any(line.startswith("debug: ") for line in self.lines()))
+        made.stopService()
+
+    def test_program(self) -> None:
+        """Lines bear the program's name."""
+        made = self.start(program="danted")
+        self.assertIn(f" danted[{os.getpid()}]: info: ", self.log.read_text())
+        made.stopService()
+
+    def test_pidfile(self) -> None:
+        """The pid file is written at the start and emptied at the end."""
+        path = self.folder / "pid"
+        made = self.start(pidfile=str(path))
+        self.assertEqual(path.read_text(), f"{os.getpid()}\n")
+        made.stopService()
+        self.assertEqual(path.read_text(), "")
+
+    def test_pidfile_unwritable(self) -> None:
+        """One that cannot be written is a warning."""
+        path = self.folder / "no" / "pid"
+        made = self.start(pidfile=str(path))
+        self.assertEqual(
+            self.lines()[0],
+            f"warning: could not open pidfile {path} for writing: No such file or directory",
+        )
+        made.stopService()
+
+    def test_observer(self) -> None:
+        """Its observer becomes that of twistd's application."""
+        application = Application("sockd")
+        assert isinstance(application, Componentized)
+        made = self.service()
+        made.setServiceParent(application)
+        self.assertIs(application.getComponent(ILogObserver), made.observer)
+
+
+class FailureTests(ServiceCase):
+    """Starts that fail."""
+
+    def test_port_taken(self) -> None:
+        """A port that is taken is told in Dante's lines, and then the caller decides."""
+        taken = socket.socket()
+        self.addCleanup(taken.close)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        reasons: list[str] = []
+
+        def give_up(reason: str) -> None:
+            reasons.append(reason)
+            raise SystemExit(1)
+
+        made = self.service(port, give_up=give_up)
+        self.assertRaises(SystemExit, made.privilegedStartService)
+        in_use = "Address already in use"
+        failed = f"serverinit(): failed to bind internal addresses: {in_use}"
+        self.assertEqual(reasons, [failed])
+        self.assertEqual(
+            self.lines(),
+            [
+                f"warning: bindinternal(): bind of address 127.0.0.1.{port} (address #1/1) for"
+                f" server to listen on failed: {in_use}",
+                f"error: {failed}",
+                OVER,
+            ],
+        )
+
+    def test_nobody_decides(self) -> None:
+        """Without anybody to decide it is an exception, for twistd to pass on."""
+        made = self.service(method="username", more=f"username.file: {self.folder / 'no'}")
+        caught = self.assertRaises(StartFailedError, made.privilegedStartService)
+        self.assertIn("No such file or directory", str(caught))
+        self.assertEqual(self.lines()[-1], OVER)
+
+
+class StopTests(ServiceCase):
+    """From a server that runs to nothing."""
+
+    def test_signal(self) -> None:
+        """A signal stops the reactor once, and the log names it."""
+        made = self.start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.handlers[number](number, None)
+        self.assertEqual(self.reactor.stops, 1)
+        made.stopService()
+        self.assertEqual(self.lines(), [RUNNING, "info: sigterm(): exiting on signal 15", OVER])
+
+    def test_no_signal(self) -> None:
+        """Stopped otherwise it says only that it shuts down."""
+        self.start().stopService()
+        self.assertEqual(self.lines(), [RUNNING, OVER])
+
+    def test_everything_stopped(self) -> None:
+        """Afterwards nothing is left in the reactor, and the port is free."""
+        made = self.start()
+        (listener,) = made._listeners
+        where = (listener.endpoint.host, listener.endpoint.port)
+        client = socket.create_connection(where, 30)
+        self.addCleanup(client.close)
+        client.sendall(GREETING)
+        for _ in range(500):
+            if self.lines()[-1] != RUNNING:
+                break
+            self.reactor.turn(0.01)
+        made.stopService()
+        self.assertEqual((self.reactor.readers, self.reactor.writers), ([], []))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        with socket.socket() as probe:
+            self.assertNotEqual(probe.connect_ex(where), 0)
+        self.assertEqual(
+            [line.split(" ")[2] for line in self.lines()[1:3]], ["tcp/accept", "tcp/accept"]
+        )
+        self.assertEqual(self.lines()[-1], OVER)
+
+    def test_other_signals(self) -> None:
+        """SIGHUP and SIGUSR1 do not stop it."""
+        made = self.start()
+        for number in (signal.SIGHUP, signal.SIGUSR1):
+            self.handlers[number](number, None)
+        self.assertEqual(self.reactor.stops, 0)
+        made.stopService()

@@ -1,0 +1,135 @@
+"""Tests of :mod:`dantetw.tap`."""
+
+from __future__ import annotations
+
+import io
+import socket
+import sys
+from pathlib import Path
+
+from twisted.application.service import IService, IServiceMaker
+from twisted.plugin import IPlugin
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+from dantetw import tap
+from dantetw.config import parse
+from dantetw.service import SockdService
+from dantetw.values import LOG_CONNECT, LOG_DISCONNECT, LOG_ERROR, Command, Endpoint, Family
+from tests.session.world import Machine
+
+CONFIG = """
+internal: 127.0.0.1 port = 1080
+external: 127.0.0.1
+clientmethod: none
+socksmethod: none
+client pass { from: 127.0.0.0/8 to: 0/0 }
+socks pass { from: 127.0.0.0/8 to: 0/0 }
+"""
+
+
+class OptionsTests(SynchronousTestCase):
+    """The command line of ``twistd sockd``."""
+
+    def test_defaults(self) -> None:
+        """Without options: the built-in configuration, its own debug level, keep-alive."""
+        options = tap.Options()
+        options.parseOptions([])
+        self.assertEqual(
+            (options["config"], options["debug"], options["pid"], options["program"]),
+            (None, None, "", "sockd"),
+        )
+        self.assertFalse(options["no-keepalive"])
+
+    def test_given(self) -> None:
+        """Each option is read."""
+        options = tap.Options()
+        options.parseOptions(["-f", "x", "-d", "2", "--pid", "p", "--no-keepalive"])
+        self.assertEqual((options["config"], options["debug"], options["pid"]), ("x", 2, "p"))
+        self.assertTrue(options["no-keepalive"])
+
+    def test_wrong(self) -> None:
+        """A debug level that is no number is an error of usage."""
+        for arguments in (["-d", "x"], ["--nonsense"], ["argument"]):
+            self.assertRaises(UsageError, tap.Options().parseOptions, arguments)
+
+
+class DefaultTests(SynchronousTestCase):
+    """What is done without a configuration."""
+
+    def test_compiles(self) -> None:
+        """The built-in configuration has no error on any machine, and no warning."""
+        text = tap.default_configuration(Machine())
+        parsed = parse(text, tap.BUILT_IN, Machine())
+        policy = parsed.policy
+        assert policy is not None, parsed.problems
+        self.assertEqual(parsed.problems, ())
+        (internal,) = policy.internal
+        self.assertEqual(internal.listens, (Endpoint("127.0.0.1", 1080, Family.IPV4),))
+        (client,), (socks,) = policy.client_rules, policy.socks_rules
+        wanted = LOG_CONNECT | LOG_DISCONNECT | LOG_ERROR
+        self.assertEqual((client.log, socks.log), (wanted, wanted))
+        self.assertEqual(socks.commands, frozenset((Command.CONNECT,)))
+        self.assertEqual((client.source.text, socks.source.text), ("127.0.0.0/8", "127.0.0.0/8"))
+
+    def test_externals(self) -> None:
+        """It goes out by each interface that has an address."""
+        self.patch(socket, "if_nameindex", lambda: [(1, "lo"), (2, "down0"), (3, "eth0")])
+        text = tap.default_configuration(Machine()).decode()
+        self.assertIn("external: lo\nexternal: eth0\n", text)
+        self.assertNotIn("down0", text)
+
+
+class ServiceMakerTests(SynchronousTestCase):
+    """From options to a service."""
+
+    def options(self, text: str | None) -> tap.Options:
+        """Options with a configuration of this text, or one that does not exist."""
+        path = Path(self.mktemp())
+        if text is not None:
+            path.write_text(text)
+        options = tap.Options()
+        options.parseOptions(["--config", str(path)])
+        return options
+
+    def test_made(self) -> None:
+        """A right configuration makes a service, which opens nothing yet."""
+        made = tap.makeService(self.options(CONFIG))
+        self.assertIsInstance(made, SockdService)
+        self.assertTrue(IService.providedBy(made))
+        self.assertEqual(made._listeners, [])
+
+    def test_refused(self) -> None:
+        """A wrong one is told on standard error, place and all, and ends the program with 1."""
+        for text, said in (
+            (CONFIG + "nonsense\n", ":8:1: error: "),
+            (None, "No such file or directory"),
+            ("", "is empty"),
+        ):
+            with self.subTest(said):
+                err = io.StringIO()
+                self.patch(sys, "stderr", err)
+                caught = self.assertRaises(SystemExit, tap.makeService, self.options(text))
+                self.assertEqual(caught.code, 1)
+                self.assertIn(said, err.getvalue())
+
+    def test_give_up(self) -> None:
+        """In the foreground a failed start ends the program; in the background twistd tells."""
+        options = self.options(CONFIG)
+        give_up = tap._give_up(options)
+        caught = self.assertRaises(SystemExit, give_up, "reason")
+        self.assertEqual(caught.code, 1)
+        options.parent = {"nodaemon": False}
+        self.assertIsNone(tap._give_up(options))
+        options.parent = {"nodaemon": True}
+        self.assertIsNotNone(tap._give_up(options))
+
+    def test_plugin(self) -> None:
+        """The plugin is what twistd looks for, and makes these options and this service."""
+        from twisted.plugins import dantetw_sockd
+
+        plugin = dantetw_sockd.sockd
+        self.assertTrue(IPlugin.providedBy(plugin) and IServiceMaker.providedBy(plugin))
+        self.assertEqual(plugin.tapname, "sockd")
+        self.assertIs(plugin.options, tap.Options)
+        self.assertIs(plugin.makeService, tap.makeService)
