@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.cli`; what a shell sees of it is in :mod:`tests.scenarios.test_commands`."""
+"""Tests of :mod:`dantetw.cli`; what a shell sees is in :mod:`tests.scenarios.test_commands`."""
 
 from __future__ import annotations
 
@@ -57,8 +57,10 @@ class CommandTests(SynchronousTestCase):
         sub = argv[argv.index("sockd", 1) :]
         self.assertEqual(
             sub,
-            ["sockd", "--config", "a", "--program", "sockd", "--pid", "b", "--debug", "2"]
-            + ["--no-keepalive"],
+            [
+                *("sockd", "--config", "a", "--program", "sockd", "--pid", "b"),
+                *("--debug", "2", "--no-keepalive"),
+            ],
         )
 
     def test_joined(self) -> None:

@@ -9,8 +9,6 @@ verdict and place, and decide by ``rule.log`` which lines it makes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dantetw.config.policy import Edge, Rule
 from dantetw.values import (
     Command,
@@ -21,10 +19,11 @@ from dantetw.values import (
     Severity,
     Side,
     User,
+    value,
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Path:
     """
     Who talks to whom through us: client -> local, then source -> target.
@@ -45,7 +44,7 @@ class Path:
     client_user: User | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Counts:
     """Bytes, or datagrams, by what we read from and wrote to the client and the target."""
 
@@ -55,7 +54,7 @@ class Counts:
     from_target: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Times:
     """
     Seconds of the monotonic clock at which a session reached a stage; 0.0 if it never did.
@@ -72,7 +71,7 @@ class Times:
     first_io: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Accepted:
     """
     A client rule passed a client: ``pass(1): tcp/accept [: …``.
@@ -87,7 +86,7 @@ class Accepted:
     tcpinfo: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Connected:
     """The way to the target is open: ``pass(1): tcp/connect [: …``."""
 
@@ -99,7 +98,7 @@ class Connected:
     tcpinfo: tuple[bytes, bytes] = (b"", b"")  # client's, target's
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Transferred:
     """
     One I/O operation was relayed: ``pass(1): tcp/connect -: … (6)``.
@@ -120,7 +119,7 @@ class Transferred:
     tcpinfo: tuple[bytes, bytes] = (b"", b"")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ended:
     """
     A session is over; each one ends in exactly one of these.
@@ -162,7 +161,7 @@ class Ended:
         return under_way and self.ending.text == ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ConnectFailed:
     """
     A connection attempt failed (``external.log.LEVEL.error``).
@@ -178,7 +177,7 @@ class ConnectFailed:
     errno: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ResolveFailed:
     """
     A name has no address (``external.log.LEVEL.error``).
@@ -193,7 +192,7 @@ class ResolveFailed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Message:
     """
     What the server says of itself: start, stop, warnings.

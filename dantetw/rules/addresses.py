@@ -31,12 +31,11 @@ from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
 from dantetw.config.policy import ALL_PORTS, Address, HostKind
-from dantetw.values import AF_OF, Endpoint, Family
+from dantetw.values import AF_OF, Endpoint, Family, value
 
 # Looking a member of an Enum up in its class takes longer than comparing it.
 _ANY: Final = HostKind.ANY
@@ -63,7 +62,7 @@ class LookupKind(Enum):
     INTERFACE = "interface"  # the addresses of a network interface
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Lookup:
     """
     Something that must be known before a rule can be judged.

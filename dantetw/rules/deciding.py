@@ -16,7 +16,6 @@ over a rule allocates nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import Final
@@ -42,6 +41,7 @@ from dantetw.values import (
     ProxyProtocol,
     User,
     Verdict,
+    value,
 )
 
 _REPLIES: Final = frozenset((Command.BINDREPLY, Command.UDPREPLY))
@@ -50,7 +50,7 @@ _FAKE: Final = ResolveProtocol.FAKE
 _EVERYBODY: Final = Address(kind=HostKind.ANY, text="0/0", where=BUILT_IN)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Question:
     """
     What a socks rule is asked.
@@ -81,7 +81,7 @@ class Question:
     addresses: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Decision:
     """
     What came of it.
@@ -95,7 +95,7 @@ class Decision:
     target: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Tried:
     """
     How one rule fared, for an operator who asks why.

@@ -4,10 +4,10 @@ What comes out of the parsers: plain values, and one exception for all that a pe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 
-from dantetw.values import Cause, Command, Endpoint, Method, ProxyProtocol
+from dantetw.values import Cause, Command, Endpoint, Method, ProxyProtocol, value
 
 
 class ReplyCode(IntEnum):
@@ -45,7 +45,7 @@ class ProtocolError(Exception):
         self.at = at
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reply:
     """
     Bytes to send; the negotiation goes on.
@@ -56,7 +56,7 @@ class Reply:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Credentials:
     """
     A user name and a password to check.  Drop the object when that is done.
@@ -70,7 +70,7 @@ class Credentials:
     password: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """
     What a client asks for: the end of its negotiation.

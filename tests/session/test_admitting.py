@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
@@ -12,9 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw.escaping import escape
 from dantetw.observe.events import Accepted, Ended
 from dantetw.session.session import LOGIN_PENALTY
-from dantetw.values import Cause, Ending, Endpoint, Family, Method, Phase, Side, User
+from dantetw.values import Cause, Command, Ending, Endpoint, Family, Method, Phase, Side, User
 from dantetw.wire import socks4, userpass
-from dantetw.values import Command
 from tests.session.world import (
     GREETING,
     LOG,
@@ -75,7 +75,8 @@ class ClientRuleTests(SynchronousTestCase):
         """Without a rule that matches it is the built-in one, which says nothing."""
         world = World(
             self,
-            f"socksmethod: none\nclient pass {{ from: 10.1.0.0/16 to: 0/0 }}\n{'socks pass { from: 0/0 to: 0/0 }'}",
+            "socksmethod: none\nclient pass { from: 10.1.0.0/16 to: 0/0 }\n"
+            "socks pass { from: 0/0 to: 0/0 }",
         )
         client = world.client()
         client.hear()
@@ -220,7 +221,7 @@ class NegotiationTests(SynchronousTestCase):
         edges = [0, *cuts, len(bytes_)]
         self.converse(
             dialogue,
-            [bytes_[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b],
+            [bytes_[a:b] for a, b in pairwise(edges) if a < b],
         )
 
     def test_line(self) -> None:

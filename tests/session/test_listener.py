@@ -229,7 +229,7 @@ class TroubleTests(ListenerCase):
 
     def test_exhausted(self) -> None:
         """Without descriptors clients wait in the backlog; the log says so once."""
-        world, listener, sock = self.failing(errno.EMFILE, errno.EMFILE)
+        world, listener, _ = self.failing(errno.EMFILE, errno.EMFILE)
         for _ in range(2):
             listener.doRead()
             self.assertNotIn(listener, world.reactor.readers)

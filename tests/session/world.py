@@ -10,7 +10,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFDSet
@@ -30,7 +30,7 @@ from dantetw.observe.observer import Journal
 from dantetw.session.commands import connect as connecting
 from dantetw.session.protocol import SocksFactory, SocksProtocol
 from dantetw.session.session import Session
-from dantetw.values import Command, Endpoint, Ending, Family, Method
+from dantetw.values import Command, Ending, Endpoint, Family, Method
 from dantetw.wire import socks5, userpass
 from tests.held import ReportingClock, held
 
@@ -65,7 +65,7 @@ class Machine:
     """The machine a configuration is read on: it has every user and can bind every address."""
 
     effective_root = False
-    interfaces: dict[str, list[str]] = {"lo": ["127.0.0.1", "::1"], "eth0": ["192.0.2.1"]}
+    interfaces: ClassVar[dict[str, list[str]]] = {"lo": ["127.0.0.1", "::1"], "eth0": ["192.0.2.1"]}
 
     def addresses_of(self, interface: str) -> Sequence[str]:
         return self.interfaces.get(interface, [])

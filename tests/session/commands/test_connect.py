@@ -290,7 +290,7 @@ class RelayTests(ConnectCase):
         self.assertEqual(world.ended, [])
 
     def test_io_time_limit(self) -> None:
-        """A relay on which nothing happens is ended by ``timeout.io.tcp``, counted in whole seconds."""
+        """A relay on which nothing happens is ended by ``timeout.io.tcp``, in whole seconds."""
         world = self.world(f"timeout.io.tcp: 6\n{OPEN}")
         client, _ = world.connected()
         world.wait(4)
@@ -340,7 +340,7 @@ class RelayTests(ConnectCase):
         self.assertEqual(world.factory.sweep._limited, set())
 
     def test_tapped(self) -> None:
-        """With ``log: data`` each chunk is an event with its bytes, and both go through in order."""
+        """With ``log: data`` each chunk is an event with its bytes, and still goes through."""
         world = self.world(OPEN.replace(LOG, "log: connect disconnect ioop data"))
         client, dial = world.connected(b"early")
         dial.far.send(b"one\n")
