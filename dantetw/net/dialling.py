@@ -70,10 +70,10 @@ class Dial:
             prepare(sock, keep_alive)
             if options:
                 self.refused = set_options(sock, options, Edge.EXTERNAL)
-            bind_source(sock, source.host, source.port)
+            granted = bind_source(sock, source.host, source.port)
             number = sock.connect_ex((target.host, target.port))
             # After ``connect`` the port is known, also after one that failed.
-            self.source = Endpoint.of(sock.getsockname())
+            self.source = source if granted else Endpoint.of(sock.getsockname())
         except OSError as failed:
             number = failed.errno or errno.EIO
         except OverflowError:

@@ -63,7 +63,7 @@ def prepare(sock: socket.socket, keep_alive: bool) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
-def bind_source(sock: socket.socket, address: str, port: int) -> None:
+def bind_source(sock: socket.socket, address: str, port: int) -> bool:
     """
     Bind to an address, and to ``port`` if that can be had.
 
@@ -71,12 +71,13 @@ def bind_source(sock: socket.socket, address: str, port: int) -> None:
     makes the two halves of a session easy to find in a capture.
 
     :param port: the wish; below 1024 it is not granted (Dante: ``compatibility: sameport``).
+    :returns: whether it was; if not, the port is known when ``connect`` has been called.
     :raises OSError: if the address cannot be bound.
     """
     if port >= 1024:
         try:
             sock.bind((address, port))
-            return
+            return True
         except OSError as failed:
             if failed.errno not in (EADDRINUSE, EACCES):
                 raise
@@ -87,3 +88,4 @@ def bind_source(sock: socket.socket, address: str, port: int) -> None:
         except OSError:
             pass  # an old one: the port is chosen now
     sock.bind((address, 0))
+    return False

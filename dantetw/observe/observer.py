@@ -41,6 +41,9 @@ _PENDING: Final = 64
 
 _EVENTS: Final = frozenset(get_args(Event))
 
+# Looked up once: LogLevel makes a search of it.
+_INFO: Final = LogLevel.info
+
 _SEVERITIES: Final = {
     LogLevel.debug: Severity.DEBUG,
     LogLevel.info: Severity.DEBUG,
@@ -340,7 +343,7 @@ class Journal:
         self._observer(
             {
                 "log_time": time.time(),
-                "log_level": LogLevel.info,
+                "log_level": _INFO,
                 "log_namespace": "dantetw",
                 "log_format": "{event}",
                 "event": event,

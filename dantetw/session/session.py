@@ -266,7 +266,7 @@ class Session:
         try:
             perform(self, request, self.asked)
         except Exception:
-            self._broken(Failure())
+            self.broken(Failure())
 
     def _stirs(self, mask: int) -> None:
         # Input and its end can wait until there is a relay; a broken connection cannot.
@@ -316,9 +316,9 @@ class Session:
                 result.raiseException()
 
         self.waiting = deferred
-        deferred.addBoth(arrived).addErrback(self._broken)
+        deferred.addBoth(arrived).addErrback(self.broken)
 
-    def _broken(self, failure: Failure) -> None:
+    def broken(self, failure: Failure) -> None:
         """A mistake of ours must cost one session only."""
         if failure.check(CancelledError) is None:
             _log.failure("Failure in a session", failure)

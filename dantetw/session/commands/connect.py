@@ -8,6 +8,7 @@ import socket
 from typing import Final
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from dantetw.config.policy import Edge, Rule
 from dantetw.net.dialling import Dial, DialError
@@ -68,6 +69,10 @@ class Connect(Performing):
         session.since = server.monotonic()
         server.sweep.add(session)
         return self._dial.done
+
+    def unreached(self, failure: Failure) -> None:
+        """The target cannot be reached, as it turned out in the end."""
+        self.failed(failure.value)
 
     def failed(self, failed: BaseException | None) -> None:
         """The target cannot be reached: say why."""
@@ -200,4 +205,5 @@ def connect(session: Session, rule: Rule, target: Endpoint) -> None:
     except DialError as failed:
         performing.failed(failed)
     else:
-        session.when(connected, performing.relay, lambda failure: performing.failed(failure.value))
+        # Not by session.when: the session's end cancels the attempt itself.
+        connected.addCallbacks(performing.relay, performing.unreached).addErrback(session.broken)
