@@ -16,6 +16,8 @@ ROOT = PACKAGE.parent
 
 #: Most lines of a file: what a reader takes in at one sitting.
 LONGEST = 450
+#: Files that may be longer, and why.
+TABLES = {"dantetw.config.keywords": 500}  # one table, a row for each keyword
 
 VALUES, PURE, EDGES, STORY, WIRING = range(5)
 
@@ -263,6 +265,6 @@ class MapTests(SynchronousTestCase):
         long = {}
         for name, path in MODULES.items():
             count = len(path.read_text(encoding="utf-8").splitlines())
-            if count > LONGEST:
+            if count > TABLES.get(name, LONGEST):
                 long[name] = count
         self.assertEqual(long, {})

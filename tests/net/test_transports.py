@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from dantetw.net.poller import EpollPoller, ReactorPoller
+from dantetw.net.poller import READABLE, EpollPoller, ReactorPoller
 from dantetw.net.transports import CHUNK, ClientTransport, SocketLost, address_of
 from dantetw.values import Endpoint, Family
 from tests.net.reactors import TurningReactor, connected, until
@@ -122,6 +122,16 @@ class TransportSuite(_Suite):
                 self.until(lambda: len(self.all()) == sent)  # noqa: B023 - at once
             self.assertTrue(self.all() == data[:sent])
             self.assertLessEqual(max(map(len, self.protocol.got)), CHUNK)
+
+    def test_hints(self) -> None:
+        """Whoever takes the socket is not told to read what has been read."""
+        self.serve()
+        for size in (1, CHUNK):
+            self.client.sock.send(bytes(size))
+            self.reactor.turn(50)
+            self.reactor.settle()
+            self.assertFalse(self.transport.hints & READABLE)
+        self.assertEqual(len(self.all()), 1 + CHUNK)
 
     def test_urgent(self) -> None:
         """Urgent data does not hold up what is behind it."""

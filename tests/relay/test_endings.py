@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dantetw.net.poller import EpollPoller, ReactorPoller
 from dantetw.relay.copying import CHUNK
 from dantetw.values import Cause, Ending, Phase, Side
-from tests.relay.rig import MEGABYTE, SIDES, STOPPED, RelayCase, everywhere, noise
+from tests.relay.rig import MEGABYTE, SIDES, STOPPED, RelayCase, Rig, everywhere, noise
 
 _Suite = RelayCase if TYPE_CHECKING else object
 
@@ -71,6 +71,40 @@ class EndingSuite(_Suite):
             self.assertEqual(flow.read, flow.written)
             self.assertEqual(len(second.received), flow.written)
             self.assertTrue(second.received == data[: flow.written])
+
+    def drained(self, side: Side) -> Rig:
+        """A relay of which ``side`` has failed, and the other is slow to take the rest."""
+        rig = self.running(buffers=16384)
+        first, second = rig.far(side)
+        second.at_most = 0
+        first.send(noise(MEGABYTE))
+        while first.step() or self.reactor.turn(2):
+            pass
+        first.reset()
+        self.reactor.settle()
+        self.assertEqual(rig.endings, [])
+        return rig
+
+    def test_no_spin(self) -> None:
+        """What the slow side still sends to the one that failed keeps nobody busy."""
+        if self.poller_class is ReactorPoller:
+            return  # it has not heard of the failure
+        for side in SIDES:
+            rig = self.drained(side)
+            second = rig.far(side)[1]
+            second.send(b"into the void")
+            second.step()
+            self.assertLess(self.reactor.settle(), 5)
+            self.assertEqual(rig.endings, [])
+
+    def test_end_of_the_rest(self) -> None:
+        """If the rest is never taken, the failure is still what has ended the session."""
+        for side in SIDES:
+            rig = self.drained(side)
+            rig.relay.end(STOPPED)
+            # Without epoll, nobody hears of the failure of a side that must wait.
+            known = self.poller_class is EpollPoller
+            self.assertEqual(rig.endings, [self.failed(side) if known else STOPPED])
 
     def test_answer_before_the_end(self) -> None:
         """A target that answers, closes and does not read on: its whole answer is delivered."""

@@ -95,6 +95,17 @@ class BytesSuite(_Suite):
         rig.drain()
         self.assertEqual((rig.target.received, rig.client.received), (b"up", b"down"))
 
+    def test_hint(self) -> None:
+        """What the client had sent before the start needs no further event to be read."""
+        rig = self.rig()
+        rig.client.sock.send(b"waiting")
+        rig.reactor.turn(50)
+        rig.reactor.turn()
+        rig.start()
+        rig.reactor.turn()
+        rig.target.step()
+        self.assertEqual(rig.target.received, b"waiting")
+
     def test_urgent(self) -> None:
         """Urgent data arrives in its place, and what is behind it does not wait for more."""
         rig = self.running()

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.relay import pipes
+from dantetw.relay.copying import Flow
 from dantetw.relay.splicing import BULKY, CHATTY, SplicingRelay
-from dantetw.values import Cause
+from dantetw.values import Cause, Side
 from tests.net.reactors import no_descriptors
 from tests.relay.rig import MEGABYTE, STOPPED, RelayCase, Rig, empty_pool, everywhere, noise
 
@@ -20,12 +21,14 @@ _Suite = RelayCase if TYPE_CHECKING else object
 class SplicingSuite(_Suite):
     """A flow begins by copying, splices while it is bulky, and copies again."""
 
-    def bulky(self, rig: Rig, data: bytes) -> None:
-        """Have the target send ``data`` until the relay splices."""
-        rig.target.send(data)
-        while rig.target.step():
+    def bulky(self, rig: Rig, data: bytes, side: Side = Side.TARGET) -> Flow:
+        """Have ``side`` send ``data`` until the relay splices; returns the flow."""
+        source, flow = rig.far(side)[0], rig.relay.up if side is Side.CLIENT else rig.relay.down
+        source.send(data)
+        while source.step():
             pass  # as much as the kernel takes, so that a turn does not run dry
-        rig.until(lambda: rig.relay.down.pipe is not None)
+        rig.until(lambda: flow.pipe is not None)
+        return flow
 
     def test_changes(self) -> None:
         """It goes over and back, as often as need be, and the bytes do not suffer."""
@@ -83,22 +86,22 @@ class SplicingSuite(_Suite):
         rig.until(lambda: len(rig.client.received) == 2 * len(data))
         self.assertTrue(rig.client.received == data + data)
 
-    def stuck(self) -> Rig:
+    def stuck(self, side: Side = Side.TARGET) -> Rig:
         """A relay that splices, with bytes in its pipe that nobody takes."""
         rig = self.running(buffers=65536)
-        self.bulky(rig, noise(8 * MEGABYTE))
-        rig.client.at_most = 0
-        rig.until(lambda: rig.relay.down.waiting > 0)
+        flow = self.bulky(rig, noise(8 * MEGABYTE), side)
+        rig.far(side)[1].at_most = 0
+        rig.until(lambda: flow.waiting > 0)
         return rig
 
     def test_leftovers(self) -> None:
         """A pipe in which there is something is not used again."""
-        for way in ("end", "client", "target"):
-            rig = self.stuck()
-            ends = rig.relay.down.pipe
+        for way in ("end", "end up", "client", "target"):
+            rig = self.stuck(Side.CLIENT if way == "end up" else Side.TARGET)
+            ends = rig.relay.down.pipe or rig.relay.up.pipe
             assert ends is not None
             kept = list(pipes._free)
-            if way == "end":
+            if way.startswith("end"):
                 rig.relay.end(STOPPED)
                 self.assertEqual(pipes._free, kept)
             elif way == "client":

@@ -44,16 +44,17 @@ class SweepTests(SynchronousTestCase):
 
     def test_changes_meanwhile(self) -> None:
         """What is asked may discard itself and add others."""
-        late = Impatient()
+        late, later = Impatient(), Impatient()
 
         def act() -> None:
             self.sweep.discard(one)
             self.sweep.add(late)
+            self.sweep.add(later)
 
         one = Impatient(act)
         self.sweep.add(one)
         self.clock.pump([INTERVAL] * 2)
-        self.assertEqual((one.asked, late.asked), ([101.0], [102.0]))
+        self.assertEqual((one.asked, late.asked, later.asked), ([101.0], [102.0], [102.0]))
 
     def test_failure(self) -> None:
         """One that fails does not hurt the others, nor later looks."""
