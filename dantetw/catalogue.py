@@ -37,3 +37,26 @@ FORMATS: Final = {
 
 #: Where lines can go.  A file takes every name that is left, so it stands last.
 SINKS: Final[tuple[Kind, ...]] = (stdio.opened, syslog.opened, file.opened)
+
+#: What the server says of itself: stable identifiers of messages, and what each means.
+MESSAGES: Final[Mapping[str, str]] = {
+    "auth.users-file": "something is wrong with the file of ``username.file``",
+    "config.problem": "a warning about the configuration",
+    "external.misrouted": "the address to go out from is not an external one",
+    "internal.exhausted": "no descriptors or memory are left to accept a client",
+    "internal.unbound": "an internal address cannot be bound",
+    "log.misnamed": "a log destination cannot be meant, such as ``syslog/kern``",
+    "log.unopenable": "a log file cannot be opened or created",
+    "log.unopened": "a log destination is not in use",
+    "log.untried": "at a reload, a log destination was not tried after another had failed",
+    "server.failed": "the server cannot start",
+    "server.limits": "how many files can be open",
+    "server.notice": "what the built-in configuration does",
+    "server.pidfile": "the file for the process id cannot be written",
+    "server.privileges": "the server was not started as ``user.privileged``",
+    "server.reload": "what came of SIGHUP",
+    "server.running": "clients can come",
+    "server.stopped": "the last line",
+    "server.stopping": "a signal stops the server",
+    "socket.option": "the system refuses a socket option",
+}

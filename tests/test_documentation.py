@@ -1,0 +1,121 @@
+"""What the documents say is what the code does, and the other way round."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+from pathlib import Path
+
+from docutils.core import publish_doctree
+from twisted.trial.unittest import SynchronousTestCase
+
+from dantetw import catalogue, cli
+from dantetw.process import signals
+from dantetw.tap import Options
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.rst", ROOT / "CHANGELOG.rst", *sorted((ROOT / "docs").glob("*.rst"))]
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def section(name: str, title: str) -> str:
+    """A document's text from one title to the next of the same kind."""
+    text = text_of(name)
+    found = re.search(rf"^{re.escape(title)}\n([=~-])\1+\n", text, re.MULTILINE)
+    assert found, title
+    rest = text[found.end() :]
+    after = re.search(rf"^.+\n\{found[1]}{{4,}}\n", rest, re.MULTILINE)
+    return rest[: after.start()] if after else rest
+
+
+def codes_in_code() -> set[str]:
+    """Identifiers of all messages made anywhere in the package."""
+    codes = set()
+    for path in (ROOT / "dantetw").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and len(node.args) == 3:
+                function, code = node.func, node.args[1]
+                name = getattr(function, "attr", getattr(function, "id", ""))
+                if name in ("message", "Message") and isinstance(code, ast.Constant):
+                    codes.add(code.value)
+    return codes
+
+
+class CatalogueTests(SynchronousTestCase):
+    """The catalogue, the code and the documents name the same things."""
+
+    def test_messages_in_code(self) -> None:
+        """Every message's identifier is in the catalogue, and none is there in vain."""
+        self.assertEqual(codes_in_code(), set(catalogue.MESSAGES))
+
+    def test_messages_in_documents(self) -> None:
+        """The documents list each identifier with the catalogue's words."""
+        told = section("docs/logging.rst", "What the server says of itself")
+        rows = dict(re.findall(r"\* - ``(\S+)``\n     - (.+)", told))
+        self.assertEqual(rows, dict(catalogue.MESSAGES))
+
+    def test_methods(self) -> None:
+        """The documents list the authentication methods that are built."""
+        told = section("docs/authentication.rst", "Methods")
+        rows = set(re.findall(r"^``(\S+)`` ", told, re.MULTILINE))
+        self.assertEqual(rows, {method.value for method in catalogue.METHODS})
+
+    def test_commands(self) -> None:
+        """The documents say of each request command whether it is built."""
+        told = section("docs/configuration.rst", "Accepted, but not done yet")
+        unbuilt = set(re.findall(r"``command: (bind|udpassociate|connect)``", told))
+        built = {command.value for command in catalogue.COMMANDS}
+        self.assertEqual(unbuilt | built, {"connect", "bind", "udpassociate"})
+        self.assertEqual(unbuilt & built, set())
+
+
+class RunningTests(SynchronousTestCase):
+    """``docs/running.rst`` has all flags, options and signals."""
+
+    def test_flags(self) -> None:
+        """Every flag that ``sockd -h`` shows is documented, and no other."""
+        shown = set(re.findall(r"^   (-\w)", cli.USAGE, re.MULTILINE))
+        told = section("docs/running.rst", "Flags of ``sockd``")
+        self.assertEqual(set(re.findall(r"^``(-\w)", told, re.MULTILINE)), shown)
+
+    def test_options(self) -> None:
+        """Every option of ``twistd sockd`` is documented, and no other."""
+        names = {f"--{row[0]}" for row in (*Options.optParameters, *Options.optFlags)}
+        told = section("docs/running.rst", "Options of ``twistd sockd``")
+        self.assertEqual(set(re.findall(r"^``(--[\w-]+)", told, re.MULTILINE)), names)
+
+    def test_signals(self) -> None:
+        """Every signal the server reacts to is documented."""
+        told = section("docs/running.rst", "Signals")
+        for number in (*signals.STOPPING, *signals.STATUS):
+            self.assertIn(number.name, told)
+        self.assertIn("SIGHUP", told)
+
+    def test_readme_command(self) -> None:
+        """The README has one command for the tests, in the form in which the gate looks for it."""
+        (pattern,) = re.findall(r"grep '(.+)' README.rst", text_of(".ci/run"))
+        commands = re.findall(f"^.*{pattern}", text_of("README.rst"), re.MULTILINE)
+        self.assertEqual(len(commands), 1)
+        self.assertIn("pip install -q -e '.[test]'", commands[0])
+
+
+class FormTests(SynchronousTestCase):
+    """The documents are in order as documents."""
+
+    def test_syntax(self) -> None:
+        """Every document is reStructuredText without a warning."""
+        for path in DOCUMENTS:
+            complaints = io.StringIO()
+            settings = {"warning_stream": complaints, "syntax_highlight": "none"}
+            publish_doctree(text_of(str(path.relative_to(ROOT))), settings_overrides=settings)
+            self.assertEqual(complaints.getvalue(), "", path.name)
+
+    def test_links(self) -> None:
+        """Links between documents lead to files that are there."""
+        for path in DOCUMENTS:
+            for target in re.findall(r"<([\w./-]+\.rst|LICENSE)>`_", path.read_text("utf-8")):
+                self.assertTrue((path.parent / target).exists(), f"{path.name}: {target}")
