@@ -8,8 +8,8 @@ Imports go one way, down this list:
   on one page
 - story: :mod:`.session`, one client's visit from its arrival to its one end
 - edges, where we wait or touch the kernel: :mod:`.net` listens, dials, resolves and polls;
-  :mod:`.auth` asks who somebody is; :mod:`.relay` moves the bytes; :mod:`.upstream` will hold the
-  ways out by other proxies; :mod:`.observe` brings lines to where the operator wants them;
+  :mod:`.auth` asks who somebody is; :mod:`.relay` moves the bytes; :mod:`.observe` brings lines to
+  where the operator wants them;
   :mod:`.process` is about signals, privileges and limits; :mod:`.threads` and :mod:`.sharing` are
   for calls that block and results that many wait for
 - pure, computed without waiting: :mod:`.wire`, SOCKS as bytes; :mod:`.config`, text into an

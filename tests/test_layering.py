@@ -38,7 +38,6 @@ LAYERS = {
     "dantetw.net": EDGES,
     "dantetw.auth": EDGES,
     "dantetw.relay": EDGES,
-    "dantetw.upstream": EDGES,
     "dantetw.process": EDGES,
     "dantetw.threads": EDGES,
     "dantetw.sharing": EDGES,
