@@ -20,6 +20,7 @@ from dantetw.auth.crypting import LibcryptMissingError
 from dantetw.auth.interfaces import IAuthenticator
 from dantetw.auth.usersfile import UsersFileError
 from dantetw.auth.verifying import THREADS, WAITING
+from dantetw.config import Parsed
 from dantetw.config.policy import Policy
 from dantetw.config.problems import Problem
 from dantetw.net.host import Host
@@ -33,6 +34,7 @@ from dantetw.process import pidfile, signals
 from dantetw.process.limits import raise_descriptors
 from dantetw.process.privileges import Privileges
 from dantetw.session.listener import Listener
+from dantetw.session.ports import BindError, Ports
 from dantetw.session.protocol import SocksFactory
 from dantetw.threads import Threads
 from dantetw.values import Endpoint, Method, Severity
@@ -67,11 +69,16 @@ class StartFailedError(Exception):
     """The server cannot start; the reason has been logged."""
 
 
+class UnusableError(Exception):
+    """A configuration is right but cannot be used here and now; the text says why."""
+
+
 class SockdService(MultiService):
     """
     The root service.
 
     :param warnings: what there is to say of the configuration.
+    :param read: reads the configuration again, for SIGHUP; without it there is nothing to reload.
     :param give_up: how to end when the start fails: gets the reason; must raise.
     """
 
@@ -81,6 +88,7 @@ class SockdService(MultiService):
         settings: Settings,
         warnings: Sequence[Problem] = (),
         reactor: Any = None,
+        read: Callable[[], Parsed] | None = None,
         give_up: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -91,13 +99,14 @@ class SockdService(MultiService):
         self._policy = policy
         self._settings = settings
         self._warnings = warnings
+        self._read = read
         self._give_up = give_up
         self._privileges = Privileges(policy.user_privileged, policy.user_unprivileged)
         self._prefix = Prefix(settings.program)
         self.observer = Observer(catalogue.FORMATS["dante"](), None, reactor.callFromThread)
         self.journal = Journal(self.observer)
         self._threads = Threads(reactor, THREADS, WAITING, "passwords")
-        self._listeners: list[Listener] = []
+        self._bound: dict[Endpoint, Listener] = {}
         self._factory: SocksFactory | None = None
         self._signal = 0
 
@@ -113,18 +122,14 @@ class SockdService(MultiService):
         """Open the logs and bind the addresses, with the rights we were started with."""
         policy, settings = self._policy, self._settings
         # Not earlier: in the background, standard output and error are others than before.
-        surroundings = Surroundings(self._prefix, self._reactor, privileged=self._privileges.raised)
-        self.observer.stand_by(open_sink("stderr", surroundings, catalogue.SINKS))
-        debug = settings.debug if settings.debug is not None else max(policy.debug, 0)
-        self.observer.configure(
-            build_sinks(policy, surroundings, catalogue.SINKS),
-            debug,
-            catalogue.FORMATS["dante"](timing=debug > 0),
+        self._surroundings = Surroundings(
+            self._prefix, self._reactor, privileged=self._privileges.raised
         )
+        self.observer.stand_by(open_sink("stderr", self._surroundings, catalogue.SINKS))
+        self._open_logs(policy)
         for notice in settings.notices:
             self.journal.message(Severity.INFO, "server.notice", notice)
-        for problem in self._warnings:
-            self.journal.message(problem.severity, "config.problem", problem.one_line())
+        self._warn(self._warnings)
         host = Host()
         factory = self._factory = SocksFactory(
             self._reactor,
@@ -136,12 +141,30 @@ class SockdService(MultiService):
             host.all_addresses,
             settings.keep_alive,
         )
-        factory.adopt(policy, self._authenticators(policy))
-        self._listen(factory)
+        self._ports = Ports(factory, self._reactor, self._privileges.raised)
+        try:
+            factory.adopt(policy, self._authenticators(policy))
+            self._bound = self._bind(policy)
+        except UnusableError as unusable:
+            self._fail(str(unusable))
         super().privilegedStartService()  # type: ignore[no-untyped-call]
 
+    def _open_logs(self, policy: Policy, reload: bool = False) -> None:
+        level = self._settings.debug
+        debug = level if level is not None else max(policy.debug, 0)
+        outputs = build_sinks(policy, self._surroundings, catalogue.SINKS, reload)
+        self.observer.configure(outputs, debug, catalogue.FORMATS["dante"](timing=debug > 0))
+
+    def _warn(self, problems: Sequence[Problem]) -> None:
+        for problem in problems:
+            self.journal.message(problem.severity, "config.problem", problem.one_line())
+
     def _authenticators(self, policy: Policy) -> dict[Method, IAuthenticator]:
-        """What checks logins, for each method of the policy that has something to check."""
+        """
+        What checks logins, for each method of the policy that has something to check.
+
+        :raises UnusableError: if one cannot be made.
+        """
         rules = (*policy.client_rules, *policy.socks_rules)
         used = {method for rule in rules for method in rule.socks_methods}
         found = {}
@@ -154,31 +177,29 @@ class SockdService(MultiService):
                     policy, self._reactor, self._threads, self._privileges.raised, self._report
                 )
             except (UsersFileError, LibcryptMissingError) as failed:
-                self._fail(f"method {method.value}: {failed}")
+                raise UnusableError(f"method {method.value}: {failed}") from None
         return found
 
     def _report(self, text: str) -> None:
         self.journal.message(Severity.WARNING, "auth.users-file", text)
 
-    def _listen(self, factory: SocksFactory) -> None:
-        policy = self._policy
-        endpoints: dict[Endpoint, None] = {}  # in order, each once
-        for line in policy.internal:
-            endpoints.update(dict.fromkeys(line.listens))
-        for number, endpoint in enumerate(endpoints, 1):
-            try:
-                listener = Listener(endpoint, factory, self._reactor, policy.socket_options)
-            except OSError as failed:
-                text = os.strerror(failed.errno or 0)
-                self.journal.message(
-                    Severity.WARNING,
-                    "internal.unbound",
-                    f"bindinternal(): bind of address {endpoint} (address #{number}/"
-                    f"{len(endpoints)}) for server to listen on failed: {text}",
-                )
-                self._fail(f"serverinit(): failed to bind internal addresses: {text}")
-            self._listeners.append(listener)
-        factory.listening = frozenset(listener.endpoint for listener in self._listeners)
+    def _bind(self, policy: Policy) -> dict[Endpoint, Listener]:
+        """
+        Bind what the policy listens on and we do not yet.
+
+        :raises UnusableError: if that cannot be done.
+        """
+        try:
+            return self._ports.bind(policy)
+        except BindError as failed:
+            reason = os.strerror(failed.errno)
+            text = (
+                f"bindinternal(): bind of address {failed.endpoint} (address #{failed.place}) for"
+                f" server to listen on failed: {reason}"
+            )
+            self.journal.message(Severity.WARNING, "internal.unbound", text)
+            text = f"serverinit(): failed to bind internal addresses: {reason}"
+            raise UnusableError(text) from None
 
     def startService(self) -> None:
         """Give the rights up and begin to work."""
@@ -197,13 +218,12 @@ class SockdService(MultiService):
         if self._privileges.lacking:
             text = (
                 f"checkugid(): not started as user {self._policy.user_privileged}: work that needs"
+                " its privileges will fail"
             )
-            self.journal.message(
-                Severity.WARNING, "server.privileges", f"{text} its privileges will fail"
-            )
+            self.journal.message(Severity.WARNING, "server.privileges", text)
         factory.poller.start()
-        for listener in self._listeners:
-            listener.start()
+        self._ports.use(self._bound)
+        self._bound = {}
         factory.sweep.start()
         # Who is told that we run may send a signal at once.  The reactor sets handlers of its own
         # when it starts, so ours come once more after them.
@@ -243,8 +263,39 @@ class SockdService(MultiService):
             self._reactor.stop()
 
     def _reload(self) -> None:
-        text = "SIGHUP: reloading the configuration is not supported yet; nothing has changed"
-        self.journal.message(Severity.WARNING, "server.reload", text)
+        """Read the configuration again; unless all of it can be used, all stays as it is."""
+        self.journal.message(Severity.INFO, "server.reload", "SIGHUP [: reloading config")
+        try:
+            text = self._change()
+        except UnusableError as unusable:
+            self.journal.message(Severity.ERROR, "server.reload", str(unusable))
+            text = "SIGHUP ]: the new config cannot be used; the old one stays in force"
+            self.journal.message(Severity.WARNING, "server.reload", text)
+        else:
+            self.journal.message(Severity.INFO, "server.reload", text)
+
+    def _change(self) -> str:
+        factory = self._factory
+        if factory is None or self._read is None:
+            raise UnusableError("there is no config file to reload")
+        with self._privileges.raised():
+            parsed = self._read()
+        policy = parsed.policy
+        self._warn(parsed.problems)
+        if policy is None:
+            raise UnusableError("the config file is wrong")
+        authenticators = self._authenticators(policy)
+        listeners = self._bind(policy)
+        # From here on nothing fails.
+        if _users(policy) != _users(self._policy):
+            text = "user.privileged and user.unprivileged change when the server is started anew"
+            self.journal.message(Severity.WARNING, "server.privileges", text)
+        self._open_logs(policy, reload=True)
+        factory.resolver.forget()
+        factory.adopt(policy, authenticators)
+        self._ports.use(listeners, policy)
+        self._policy = policy
+        return "SIGHUP ]: config reloaded.  Broadcasting to children to do the same"
 
     def _status(self) -> None:
         """The status report is not built yet; the signal must not end the server."""
@@ -256,10 +307,10 @@ class SockdService(MultiService):
         if self._signal:
             text = f"sigterm(): exiting on signal {self._signal}"
             self.journal.message(Severity.INFO, "server.stopping", text)
-        for listener in self._listeners:
-            listener.stop()
         factory = self._factory
         if factory is not None:
+            self._ports.release(self._bound)
+            self._ports.stop()
             factory.stop()
             factory.sweep.stop()
             factory.resolver.stop()
@@ -275,3 +326,7 @@ class SockdService(MultiService):
     def _end_log(self) -> None:
         self.journal.message(Severity.ALERT, "server.stopped", "mother[1/1]: shutting down")
         self.observer.close(LAST_FLUSH)
+
+
+def _users(policy: Policy) -> tuple[str | None, str | None]:
+    return policy.user_privileged, policy.user_unprivileged

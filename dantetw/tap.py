@@ -24,7 +24,7 @@ _DEFAULT = """\
 logoutput: stdout
 internal: 127.0.0.1 port = 1080
 {externals}
-external.rotation: route
+{users}external.rotation: route
 clientmethod: none
 socksmethod: none
 client pass {{
@@ -49,10 +49,15 @@ def default_configuration(system: System) -> bytes:
     """
     What to do without a configuration: serve this host's own clients, log to standard output.
 
-    ``external`` is every interface that has an address now; the kernel's routes choose.
+    ``external`` is every interface that has an address now; the kernel's routes choose.  Started by
+    root it works as ``nobody``.
     """
     names = [name for _, name in socket.if_nameindex() if system.addresses_of(name)]
-    return _DEFAULT.format(externals="\n".join(f"external: {name}" for name in names)).encode()
+    externals = "\n".join(f"external: {name}" for name in names)
+    users = ""
+    if system.effective_root and system.user_exists("nobody"):
+        users = "user.privileged: root\nuser.unprivileged: nobody\n"
+    return _DEFAULT.format(externals=externals, users=users).encode()
 
 
 class Options(usage.Options):
@@ -98,7 +103,13 @@ def makeService(options: Any) -> Service:
         pidfile=options["pid"],
         notices=_DEFAULT_SAID if path is None else (),
     )
-    return SockdService(parsed.policy, settings, parsed.problems, give_up=_give_up(options))
+    return SockdService(
+        parsed.policy,
+        settings,
+        parsed.problems,
+        read=lambda: read(path, Host(), options["debug"]),
+        give_up=_give_up(options),
+    )
 
 
 def _give_up(options: Any) -> Any:

@@ -18,8 +18,10 @@ from twisted.python.components import Componentized
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw import __version__, service
-from dantetw.config import parse
+from dantetw.config import Parsed, parse
 from dantetw.service import Settings, SockdService, StartFailedError
+from dantetw.session.listener import Listener
+from dantetw.values import Method
 from tests.session.world import GREETING, Machine, TurningReactor
 
 CONFIG = """
@@ -82,13 +84,14 @@ class ServiceCase(SynchronousTestCase):
         policy = replace(policy, internal=(replace(line, listens=listens),))
         give_up = settings.pop("give_up", None)
         warnings = settings.pop("warnings", ())
-        made = SockdService(policy, Settings(**settings), warnings, self.reactor, give_up)
+        read = settings.pop("read", None)
+        made = SockdService(policy, Settings(**settings), warnings, self.reactor, read, give_up)
         self.addCleanup(self.tidy, made)
         return made
 
     def tidy(self, made: SockdService) -> None:
         """Close what a test has left open."""
-        for listener in made._listeners:
+        for listener in listeners_of(made):
             listener._sock.close()
         if made._factory is not None and not made._factory.poller._epoll.closed:
             made._factory.poller.stop()
@@ -109,6 +112,12 @@ class ServiceCase(SynchronousTestCase):
         return [re.sub(r"^.*?\[\d+\]: ", "", line) for line in self.log.read_text().splitlines()]
 
 
+def listeners_of(made: SockdService) -> list[Listener]:
+    """The listeners that are bound, those in use included."""
+    used = made._ports._listeners.values() if made._factory is not None else ()
+    return [*made._bound.values(), *used]
+
+
 class StartTests(ServiceCase):
     """From nothing to a server that runs."""
 
@@ -116,7 +125,7 @@ class StartTests(ServiceCase):
         """When it runs it says so, accepts clients and catches signals."""
         made = self.start()
         self.assertEqual(self.lines(), [RUNNING])
-        (listener,) = made._listeners
+        (listener,) = listeners_of(made)
         self.assertIn(listener, self.reactor.readers)
         self.assertEqual(
             set(self.handlers) & {signal.SIGTERM, signal.SIGHUP}, {signal.SIGTERM, signal.SIGHUP}
@@ -142,7 +151,7 @@ class StartTests(ServiceCase):
         """Addresses are bound with the rights it was started with, and served without."""
         made = self.service()
         made.privilegedStartService()
-        (listener,) = made._listeners
+        (listener,) = listeners_of(made)
         self.assertNotIn(listener, self.reactor.readers)
         made.startService()
         self.assertIn(listener, self.reactor.readers)
@@ -256,7 +265,7 @@ class StopTests(ServiceCase):
     def test_everything_stopped(self) -> None:
         """Afterwards nothing is left in the reactor, and the port is free."""
         made = self.start()
-        (listener,) = made._listeners
+        (listener,) = listeners_of(made)
         where = (listener.endpoint.host, listener.endpoint.port)
         client = socket.create_connection(where, 30)
         self.addCleanup(client.close)
@@ -281,4 +290,100 @@ class StopTests(ServiceCase):
         for number in (signal.SIGHUP, signal.SIGUSR1):
             self.handlers[number](number, None)
         self.assertEqual(self.reactor.stops, 0)
+        made.stopService()
+
+
+class ReloadTests(ServiceCase):
+    """SIGHUP."""
+
+    def reloading(self, text: str | None = None, port: int = 0) -> SockdService:
+        """A service that runs and whose configuration has become ``text``."""
+        return self.start(read=lambda: self.parsed(text, port))
+
+    def parsed(self, text: str | None, port: int) -> Parsed:
+        """What reading the configuration again brings."""
+        if text is None:
+            text = CONFIG.format(log=self.log.absolute(), method="none", more="")
+        found = parse(text.encode(), "sockd.conf", Machine())
+        if found.policy is None:
+            return found
+        lines = tuple(
+            replace(line, listens=tuple(replace(e, port=port) for e in line.listens))
+            for line in found.policy.internal
+        )
+        return replace(found, policy=replace(found.policy, internal=lines))
+
+    def hang_up(self) -> None:
+        """SIGHUP arrives."""
+        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+
+    def test_reloaded(self) -> None:
+        """New sessions get the new rules and the new log; the listener stays."""
+        other = self.folder / "other.log"
+        text = CONFIG.format(log=other.absolute(), method="username", more="")
+        made = self.reloading(text)
+        before = listeners_of(made)
+        self.hang_up()
+        self.assertEqual(self.lines(), [RUNNING, "info: SIGHUP [: reloading config"])
+        self.assertIn("SIGHUP ]: config reloaded.", other.read_text())
+        self.assertEqual(listeners_of(made), before)
+        assert made._factory is not None
+        self.assertEqual(made._factory.policy.socks_methods, (Method.USERNAME,))
+        made.stopService()
+
+    def test_wrong(self) -> None:
+        """A wrong configuration is told, and changes nothing."""
+        made = self.reloading("nonsense\n")
+        assert made._factory is not None
+        policy, before = made._factory.policy, listeners_of(made)
+        self.hang_up()
+        self.assertEqual(self.lines()[1], "info: SIGHUP [: reloading config")
+        self.assertIn("error: sockd.conf: problem on line 1", self.lines()[2])
+        self.assertIn("the old one stays in force", self.lines()[-1])
+        self.assertIs(made._factory.policy, policy)
+        self.assertEqual(listeners_of(made), before)
+        made.stopService()
+
+    def test_address_moved(self) -> None:
+        """A new address is listened on, one that is gone is let go."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        made = self.reloading(port=port)
+        (before,) = listeners_of(made)
+        self.hang_up()
+        (after,) = listeners_of(made)
+        self.assertEqual(after.endpoint.port, port)
+        self.assertEqual(self.reactor.readers.count(before), 0)
+        self.assertEqual(before.fileno(), -1)
+        self.assertIn(after, self.reactor.readers)
+        made.stopService()
+
+    def test_address_taken(self) -> None:
+        """An address that cannot be bound is told, and changes nothing."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            made = self.reloading(port=taken.getsockname()[1])
+            before = listeners_of(made)
+            self.hang_up()
+            self.assertEqual(listeners_of(made), before)
+        self.assertIn("Address already in use", self.lines()[2])
+        self.assertIn("the old one stays in force", self.lines()[-1])
+        made.stopService()
+
+    def test_unopenable_log(self) -> None:
+        """A log that cannot be opened leaves the old one in use."""
+        text = CONFIG.format(log=self.folder / "none" / "x.log", method="none", more="")
+        made = self.reloading(text)
+        self.hang_up()
+        self.assertIn("Will continue using old logfiles", self.lines()[2])
+        self.assertIn("SIGHUP ]: config reloaded.", self.lines()[3])
+        made.stopService()
+
+    def test_nothing_to_read(self) -> None:
+        """A server that was given no file says so."""
+        made = self.start()
+        self.hang_up()
+        self.assertIn("there is no config file to reload", self.lines()[2])
         made.stopService()

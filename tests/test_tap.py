@@ -97,7 +97,7 @@ class ServiceMakerTests(SynchronousTestCase):
         made = tap.makeService(self.options(CONFIG))
         self.assertIsInstance(made, SockdService)
         self.assertTrue(IService.providedBy(made))
-        self.assertEqual(made._listeners, [])
+        self.assertIsNone(made._factory)
 
     def test_refused(self) -> None:
         """A wrong one is told on standard error, place and all, and ends the program with 1."""

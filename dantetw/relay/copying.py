@@ -346,6 +346,13 @@ class CopyingRelay:
         finally:
             client.close()
             target.close()
+            # Without these there is no cycle, and all of a session is freed at once.
+            for flow in (self.up, self.down):
+                flow.pull = flow.flush = _nothing
+
+
+def _nothing(flow: Flow) -> None:
+    """What is done for a flow that is over."""
 
 
 def _unsent(sock: socket.socket) -> int:

@@ -1,7 +1,7 @@
 """
 The story of a session.
 
-- :mod:`.listener`: the ports clients come in by.
+- :mod:`.listener`: a port clients come in by; :mod:`.ports`: all of them.
 - :mod:`.protocol`: Twisted's side: the Factory that holds what all sessions share, and the Protocol
   a client negotiates with.
 - :mod:`.session`: the story itself: accepted, admitted, negotiated, authenticated, and at the other

@@ -74,7 +74,7 @@ class Listener:
                 # ``internal: ::`` means IPv6, as with Dante; both take two lines.
                 self._sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             prepare(self._sock, factory.keep_alive)
-            factory.set_options(self._sock, options)
+            self.set_options(options)
             # Resolves a scope such as ``fe80::1%eth0``.
             info = socket.getaddrinfo(
                 endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
@@ -87,6 +87,10 @@ class Listener:
         self.endpoint = Endpoint.of(self._sock.getsockname())
         # On a wildcard each connection has a local address of its own.
         self._local = None if endpoint.host in ("0.0.0.0", "::") else self.endpoint
+
+    def set_options(self, options: Sequence[SocketOption]) -> None:
+        """Set the ``internal`` ones among these for clients from now on."""
+        self._factory.set_options(self._sock, options)
 
     def start(self) -> None:
         """Begin to accept."""

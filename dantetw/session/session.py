@@ -360,8 +360,9 @@ class Session:
         server.sweep.discard(self)
         if self.client_rule.log or (self.socks_rule is not None and self.socks_rule.log):
             server.journal.record(account(self, ending))
-        if self.performing is not None:
-            self.performing.cancel()
+        performing, self.performing = self.performing, None
+        if performing is not None:
+            performing.cancel()
         if self.sock is not None:
             server.poller.forget(self.sock.fileno())
             self.sock.close()

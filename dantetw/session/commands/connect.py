@@ -161,7 +161,8 @@ class Connect(Performing):
         if self._relay is not None:
             # The relay closes both sockets, unless it is what has ended the session.
             self._session.sock = None
-            self._relay.end(Ending(Side.US, Phase.RELAY, Cause.SHUTDOWN))
+            relay, self._relay = self._relay, None
+            relay.end(Ending(Side.US, Phase.RELAY, Cause.SHUTDOWN))
 
     @property
     def counts(self) -> Counts:

@@ -1,0 +1,103 @@
+"""
+All listeners of a server, and their change at a reload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from dantetw.config.policy import Policy
+from dantetw.session.listener import Listener
+from dantetw.session.protocol import SocksFactory
+from dantetw.values import Endpoint
+
+
+class BindError(Exception):
+    """
+    An address cannot be bound.
+
+    :ivar endpoint: which; ``place``: which of how many, from 1, as ``1/2``; ``errno``: why.
+    """
+
+    def __init__(self, endpoint: Endpoint, place: str, errno: int) -> None:
+        super().__init__(errno)
+        self.endpoint = endpoint
+        self.place = place
+        self.errno = errno
+
+
+class Ports:
+    """
+    Where clients come in.
+
+    A change is made in two steps, so that nothing has changed if the first of them fails:
+    :meth:`bind` the addresses that are new, then :meth:`use` them and let go of the others.
+
+    :param privileged: enters and leaves the privileges for binding ports.
+    """
+
+    def __init__(
+        self,
+        factory: SocksFactory,
+        reactor: Any,
+        privileged: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._factory = factory
+        self._reactor = reactor
+        self._privileged = privileged
+        self._listeners: dict[Endpoint, Listener] = {}
+
+    def bind(self, policy: Policy) -> dict[Endpoint, Listener]:
+        """
+        The listeners for all ``internal`` addresses of a policy: those there are, and new ones.
+
+        :raises BindError: if an address cannot be bound; all is as it was then.
+        """
+        wanted = dict.fromkeys(e for line in policy.internal for e in line.listens)
+        listeners: dict[Endpoint, Listener] = {}
+        try:
+            with self._privileged():
+                for number, endpoint in enumerate(wanted, 1):
+                    place = f"{number}/{len(wanted)}"
+                    listeners[endpoint] = self._listeners.get(endpoint) or self._new(
+                        endpoint, place, policy
+                    )
+        except BindError:
+            self.release(listeners)
+            raise
+        return listeners
+
+    def _new(self, endpoint: Endpoint, place: str, policy: Policy) -> Listener:
+        try:
+            return Listener(endpoint, self._factory, self._reactor, policy.socket_options)
+        except OSError as failed:
+            raise BindError(endpoint, place, failed.errno or 0) from None
+
+    def release(self, listeners: dict[Endpoint, Listener]) -> None:
+        """Let go of listeners that were bound and will not be used."""
+        self._stop(x for x in listeners.values() if x not in self._listeners.values())
+
+    def use(self, listeners: dict[Endpoint, Listener], policy: Policy | None = None) -> None:
+        """
+        Accept on these and no others.  Clients that were accepted stay.
+
+        :param policy: whose socket options listeners that stay get.
+        """
+        old, self._listeners = self._listeners, listeners
+        self._stop(listener for listener in old.values() if listener not in listeners.values())
+        for listener in listeners.values():
+            if listener not in old.values():
+                listener.start()
+            elif policy is not None:
+                listener.set_options(policy.socket_options)
+        self._factory.listening = frozenset(x.endpoint for x in listeners.values())
+
+    def stop(self) -> None:
+        """Accept no more."""
+        self.use({})
+
+    def _stop(self, listeners: Iterable[Listener]) -> None:
+        for listener in listeners:
+            listener.stop()
