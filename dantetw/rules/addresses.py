@@ -32,6 +32,7 @@ from __future__ import annotations
 import re
 import socket
 from enum import Enum
+from functools import lru_cache
 from typing import Final, Protocol
 
 from dantetw.config.policy import ALL_PORTS, Address, HostKind
@@ -97,6 +98,7 @@ class LookupNeededError(Exception):
         self.lookup = lookup
 
 
+@lru_cache(maxsize=4096)
 def number_of(address: str) -> tuple[Family, int]:
     """
     The family and the number of a numeric address.

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from dantetw.config.policy import SocketOption
 from dantetw.net.sockopts import prepare
-from dantetw.net.transports import ClientTransport, address_of
+from dantetw.net.transports import ClientTransport
 from dantetw.session.protocol import SocksFactory
 from dantetw.values import AF_OF, Endpoint, Family, Severity
 
@@ -125,7 +125,8 @@ class Listener:
                 return
             self._exhausted = False
             try:
-                protocol = factory.buildProtocol(address_of(peer))
+                # Our factory does not ask who it is for; making Twisted's address takes a while.
+                protocol = factory.buildProtocol(None)
                 transport = ClientTransport(sock, peer, factory.poller, protocol, self._local)
                 protocol.makeConnection(transport)  # type: ignore[no-untyped-call]
             except Exception:
