@@ -260,6 +260,7 @@ class SockdService(MultiService):
     def _stop(self, number: int) -> None:
         if not self._signal:
             self._signal = number
+            self._reactor.addSystemEventTrigger("after", "shutdown", signals.deafen)
             self._reactor.stop()
 
     def _reload(self) -> None:

@@ -4,9 +4,11 @@ All that twistd sees: the options of ``twistd sockd``, and what makes the servic
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
-from typing import Any, ClassVar, NoReturn
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from twisted.application.service import Service
 from twisted.python import usage
@@ -108,16 +110,21 @@ def makeService(options: Any) -> Service:
         settings,
         parsed.problems,
         read=lambda: read(path, Host(), options["debug"]),
-        give_up=_give_up(options),
+        give_up=_give_up(os.getpid()),
     )
 
 
-def _give_up(options: Any) -> Any:
-    parent = getattr(options, "parent", None)
-    if parent is not None and not parent["nodaemon"]:
-        return None  # twistd tells its parent process of the exception, which tells the terminal
+def _give_up(pid: int) -> Callable[[str], None]:
+    """
+    What ends a start that fails.
 
-    def exit_(text: str) -> NoReturn:
-        raise SystemExit(1)
+    :param pid: of the process that was started.
+    """
 
-    return exit_
+    def end(text: str) -> None:
+        # In the background we are another process, and twistd has to hear of an exception to tell
+        # the terminal; in the foreground it would show it in full.
+        if os.getpid() == pid:
+            raise SystemExit(1)
+
+    return end

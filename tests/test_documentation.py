@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import io
 import re
 from pathlib import Path
+from types import ModuleType
 
 from docutils.core import publish_doctree
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw import catalogue, cli
+from dantetw import catalogue, cli, tap
+from dantetw.auth import useradmin
 from dantetw.process import signals
 from dantetw.tap import Options
 
@@ -45,6 +48,24 @@ def codes_in_code() -> set[str]:
     return codes
 
 
+def statuses_in(*modules: ModuleType) -> set[int]:
+    """The constants with which the modules end a process, or end ``main``."""
+    found = set()
+    for module in modules:
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            value = None
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                if getattr(node.exc.func, "id", "") == "SystemExit":
+                    value = node.exc.args[0]
+            elif isinstance(node, ast.Return):
+                value = node.value
+            for part in ast.walk(value) if value is not None else ():
+                # Not True and False, nor the numbers inside of an expression about something else.
+                if isinstance(part, ast.Constant) and type(part.value) is int:
+                    found.add(part.value)
+    return found
+
+
 class CatalogueTests(SynchronousTestCase):
     """The catalogue, the code and the documents name the same things."""
 
@@ -72,6 +93,23 @@ class CatalogueTests(SynchronousTestCase):
         self.assertEqual(unbuilt | built, {"connect", "bind", "udpassociate"})
         self.assertEqual(unbuilt & built, set())
 
+    def test_formats(self) -> None:
+        """The documents name the formats that are built."""
+        told = section("docs/logging.rst", "Form of a line")
+        sentence = re.sub(r"\s+", " ", told).strip().partition(". ")[0]
+        self.assertEqual(set(re.findall(r"``(\w+)``", sentence)), set(catalogue.FORMATS))
+
+    def test_sinks(self) -> None:
+        """The documents' list of log destinations has examples of each kind, and only of those."""
+        told = section("docs/logging.rst", "Destinations")
+        table = re.split(r"^=[= ]+=$", told, flags=re.MULTILINE)[1]
+        rows = re.findall(r"^(\S.*?)  +\S", table, re.MULTILINE)
+        names = {"anything else": "file", "syslog/NAME": "syslog"}
+        words = [names.get(row.strip("`"), row.strip("`")) for row in rows]
+        modules = {"stdout": "stdio", "stderr": "stdio", "syslog": "syslog", "file": "file"}
+        built = [kind.__module__.rpartition(".")[2] for kind in catalogue.SINKS]
+        self.assertEqual({modules.get(word, word) for word in words}, set(built))
+
 
 class RunningTests(SynchronousTestCase):
     """``docs/running.rst`` has all flags, options and signals."""
@@ -95,6 +133,27 @@ class RunningTests(SynchronousTestCase):
             self.assertIn(number.name, told)
         self.assertIn("SIGHUP", told)
 
+    def test_exit_statuses(self) -> None:
+        """Every exit status that the code names is documented, and no other."""
+        told = section("docs/running.rst", "Exit statuses")
+        documented = {int(row) for row in re.findall(r"^(\d+) ", told, re.MULTILINE)}
+        self.assertEqual(documented, statuses_in(cli, tap, useradmin))
+
+    def test_environment(self) -> None:
+        """The variable that ``sockd.tac`` looks at is documented."""
+        (name,) = re.findall(r'environ\.get\("(\w+)"\)', text_of("sockd.tac"))
+        self.assertIn(f"``{name}``", text_of("docs/running.rst"))
+
+    def test_unit(self) -> None:
+        """The unit and the container start the server with flags that there are."""
+        unit = text_of("packaging/sockd.service")
+        starts = re.findall(r"^Exec\w+=\S+/sockd (.+)$", unit, re.MULTILINE)
+        self.assertEqual(len(starts), 2)
+        starts.append(" ".join(re.findall(r'"([^"]*)"', text_of("packaging/Dockerfile")[-200:])))
+        known = set(re.findall(r"^   (-\w)", cli.USAGE, re.MULTILINE))
+        for start in starts:
+            self.assertLessEqual(set(re.findall(r"(?<!\S)-\w+", start)), known, start)
+
     def test_readme_command(self) -> None:
         """The README has one command for the tests, in the form in which the gate looks for it."""
         (pattern,) = re.findall(r"grep '(.+)' README.rst", text_of(".ci/run"))
@@ -114,8 +173,16 @@ class FormTests(SynchronousTestCase):
             publish_doctree(text_of(str(path.relative_to(ROOT))), settings_overrides=settings)
             self.assertEqual(complaints.getvalue(), "", path.name)
 
+    def test_index(self) -> None:
+        """The index leads to every document, and so does the README."""
+        names = {path.name for path in (ROOT / "docs").glob("*.rst")}
+        index = set(re.findall(r"<([\w-]+\.rst)>`_", text_of("docs/index.rst")))
+        self.assertEqual(index, names - {"index.rst"})
+        readme = set(re.findall(r"<docs/([\w-]+\.rst)>`_", text_of("README.rst")))
+        self.assertEqual(readme, names)
+
     def test_links(self) -> None:
         """Links between documents lead to files that are there."""
         for path in DOCUMENTS:
-            for target in re.findall(r"<([\w./-]+\.rst|LICENSE)>`_", path.read_text("utf-8")):
+            for target in re.findall(r" <(?!https?:)(\S+)>`_", path.read_text("utf-8")):
                 self.assertTrue((path.parent / target).exists(), f"{path.name}: {target}")

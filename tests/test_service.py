@@ -49,9 +49,13 @@ class _Reactor(TurningReactor):
         super().__init__()
         self.stops = 0
         self.when_running: list[Callable[[], None]] = []
+        self.triggers: list[tuple[Any, ...]] = []
 
     def callWhenRunning(self, call: Callable[..., None], *args: Any) -> None:  # noqa: N802
         self.when_running.append(lambda: call(*args))
+
+    def addSystemEventTrigger(self, *trigger: Any) -> None:  # noqa: N802 - Twisted's name
+        self.triggers.append(trigger)
 
     def stop(self) -> None:
         self.stops += 1
@@ -254,6 +258,8 @@ class StopTests(ServiceCase):
         for number in (signal.SIGTERM, signal.SIGINT):
             self.handlers[number](number, None)
         self.assertEqual(self.reactor.stops, 1)
+        # A second signal after the reactor's end must not make the exit status another one.
+        self.assertEqual(self.reactor.triggers, [("after", "shutdown", service.signals.deafen)])
         made.stopService()
         self.assertEqual(self.lines(), [RUNNING, "info: sigterm(): exiting on signal 15", OVER])
 

@@ -82,7 +82,8 @@ def _compile(
     tree = parse_tree(Lexer(source), report)
     settings = Settings(system, report)
     settings.read(tree.settings)
-    if debug is not None:
+    if debug is not None and settings.debug >= 0:
+        # As in Dante, a level on the command line alone adds no ``log`` words to rules.
         settings.debug = debug
     rules = Rules(settings, system, report)
     rules.read(tree.blocks)

@@ -18,6 +18,16 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 STATUS = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGINFO") if hasattr(signal, name))
 
 
+def deafen() -> None:
+    """
+    Hear no stopping signal any more.
+
+    Once the reactor has stopped it gives the signals back to the system, and a second SIGTERM would
+    make a clean stop look like a death.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+
+
 def install(
     reactor: Any,
     stop: Callable[[int], None],

@@ -172,6 +172,8 @@ class KeywordTests(SynchronousTestCase):
             policy = policy_of(parse(text, "f", FakeSystem(), debug=debug))
             self.assertEqual(policy.debug, expected)
             self.assertEqual(bool(policy.socks_rules[0].log), logs)
+        alone = policy_of(parse((HEAD + RULES).encode(), "f", FakeSystem(), debug=1))
+        self.assertEqual((alone.debug, alone.socks_rules[0].log), (-1, 0))
 
     def test_numbers(self) -> None:
         """Numbers are C's, without sign or unit."""

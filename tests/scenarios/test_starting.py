@@ -263,7 +263,7 @@ class UnprivilegedScenarios(Scenario):
             # A namespace in which nobody is anybody.
             ["unshare", "--user"],
         )
-        probe = ["sh", "-c", 'test -w . && exec "$@"', "sh", *SOCKD, "-v"]
+        probe = ["sh", "-c", 'test -w "$0" && exec "$@"', str(self.folder), *SOCKD, "-v"]
         for way in ways:
             if shutil.which(way[0]) is None:
                 continue
