@@ -347,7 +347,9 @@ def _query(name: str) -> bytes | None:
         query = name.encode("ascii")
     except UnicodeEncodeError:
         return None
-    if b"\x00" in query or len(query) > _NAME_LENGTH:
+    # A backslash would begin an escape (RFC 1035, 5.1): the C library asks for another name than
+    # the one the rules have seen.
+    if b"\x00" in query or b"\\" in query or len(query) > _NAME_LENGTH:
         return None
     labels = query.removesuffix(b".").split(b".")
     if all(0 < len(label) <= _LABEL_LENGTH for label in labels):

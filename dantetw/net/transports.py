@@ -10,6 +10,8 @@ Against Twisted's own transport this saves a sixth of a short session's cost.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from errno import EPIPE
+from socket import SO_ERROR, SOL_SOCKET
 from socket import socket as Socket  # noqa: N812 - a property has the name
 from typing import Any, Final
 
@@ -20,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from dantetw.net.poller import HANGUP, READABLE, URGENT, WRITABLE, IPoller
+from dantetw.net.poller import FAILED, HANGUP, READABLE, URGENT, WRITABLE, IPoller
 from dantetw.values import Endpoint, Family
 
 #: Bytes read at a time.  A negotiation has a few hundred at most; what the client sends behind it
@@ -97,6 +99,10 @@ class ClientTransport:
             self._flush()
         if mask & ~WRITABLE and not self._paused:
             self._read()
+        elif mask & FAILED and self._sock is not None:
+            # Nobody will read the answer that is being thought about.
+            number = self._sock.getsockopt(SOL_SOCKET, SO_ERROR) or EPIPE
+            self._lose(Failure(SocketLost(number)))
 
     def _read(self) -> None:
         # Until the socket is drained, gone, or somebody pauses us or takes the socket.

@@ -63,7 +63,7 @@ def perform(session: Session, request: Request, asked: Endpoint) -> None:
         _resolved(session, request, asked, None)
     else:
         server = session.server
-        families = server.sources.families()
+        families = session.sources.families()
         found = server.resolver.cached(asked.host, families)
         if found is not None:
             _resolved(session, request, asked, found)
@@ -114,7 +114,7 @@ def _usable(session: Session, target: Endpoint) -> bool:
         text = f"unbound ipaddress ({target}) in request"
     elif not target.port:
         text = f"unbound port ({target}) in request"
-    elif not server.sources.addresses(target.family):
+    elif not session.sources.addresses(target.family):
         text = no_address_text(target.family)
     elif server.is_ours(target):
         code, text = ReplyCode.NOT_ALLOWED, _OWN_ADDRESS.format(target)

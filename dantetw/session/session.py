@@ -60,7 +60,8 @@ class Session:
     """
     One client's visit.
 
-    :ivar server: what all sessions share; ``policy`` the configuration this one began with.
+    :ivar server: what all sessions share; ``policy`` the configuration this one began with, and
+        ``authenticators`` and ``sources`` what was made of it.
     :ivar number: from 1, in order of arrival.
     :ivar phase: how far it has come.
     :ivar client: the client's address; ``local`` the one it came in on.
@@ -78,6 +79,7 @@ class Session:
         "accepted_at",
         "addresses",
         "asked",
+        "authenticators",
         "client",
         "client_rule",
         "connected_at",
@@ -98,6 +100,7 @@ class Session:
         "sock",
         "socks_rule",
         "source",
+        "sources",
         "target",
         "transport",
         "user",
@@ -109,6 +112,8 @@ class Session:
     ) -> None:
         self.server = server
         self.policy = server.policy
+        self.authenticators = server.authenticators
+        self.sources = server.sources
         self.number = number
         self.phase = Phase.ACCEPT
         self.client = client
@@ -142,7 +147,11 @@ class Session:
         def decide(known: Any) -> Decision | Lookup:
             return decide_client(self.policy, self.client, self.local, known)
 
-        decision = decide(self.server.known)
+        try:
+            decision = decide(self.server.known)
+        except Exception:
+            self.broken(Failure())
+            return
         if isinstance(decision, Decision):
             self._admit(decision)
         else:
@@ -180,8 +189,8 @@ class Session:
 
     def _negotiate(self, data: bytes) -> None:
         negotiation, transport = self.negotiation, self.transport
-        if negotiation is None or transport is None:
-            return  # ended already
+        if negotiation is None or transport is None or self.ended:
+            return
         try:
             while (step := negotiation.feed(data)) is not None:
                 data = b""
@@ -202,7 +211,7 @@ class Session:
         self.phase = Phase.AUTHENTICATE
         self.transport.pauseProducing()
         user = User(Method.USERNAME, credentials.name)
-        authenticator = self.server.authenticators[Method.USERNAME]
+        authenticator = self.authenticators[Method.USERNAME]
         check = authenticator.authenticate(credentials.name, credentials.password)
         self.when(check, lambda _: self._logged_in(user), self._login_failed)
 
@@ -322,7 +331,7 @@ class Session:
         """A mistake of ours must cost one session only."""
         if failure.check(CancelledError) is None:
             _log.failure("Failure in a session", failure)
-        self.end(Ending(Side.US, self.phase, Cause.ERROR, errno.EIO, "internal error"))
+        self._close(Ending(Side.US, self.phase, Cause.ERROR, errno.EIO, "internal error"))
 
     def check(self, now: float) -> None:
         """Act if a time limit has passed; ``now`` is monotonic seconds."""

@@ -8,9 +8,11 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.defer import fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.escaping import escape
+from dantetw.net.poller import FAILED
 from dantetw.observe.events import Accepted, Ended
 from dantetw.session.session import LOGIN_PENALTY
 from dantetw.values import Cause, Command, Ending, Endpoint, Family, Method, Phase, Side, User
@@ -283,6 +285,29 @@ class LoginTests(SynchronousTestCase):
         self.assertEqual(world.ended[0].path.user, User(Method.USERNAME, "joe"))
         world.check_over()
 
+    def test_reload(self) -> None:
+        """A login that began before a reload is checked as the policy of then says."""
+        world = World(self, LOGINS)
+        client = world.client(LOGIN[:3])
+        world.factory.adopt(world.factory.policy, {})
+        client.send(LOGIN[3:])
+        self.assertEqual([name for name, *_ in world.doorkeeper.asked], ["joe"])
+        world.doorkeeper.answer(True)
+        world.settle()
+        self.assertEqual(client.hear(), b"\x05\x02\x01\x00")
+
+    def test_reset_while_checked(self) -> None:
+        """A client that resets its connection while its password is checked is let go at once."""
+        world = World(self, LOGINS)
+        client = world.client(LOGIN)
+        (session,) = world.sessions
+        assert session.transport is not None
+        session.transport._ready(FAILED)
+        self.assertEqual(world.sessions, set())
+        self.assertEqual(world.ended[0].ending.phase, Phase.AUTHENTICATE)
+        client.close()
+        world.check_over()
+
     def test_wrong(self) -> None:
         """A wrong one is told at once, but the client has to wait for its answer."""
         world = World(self, LOGINS)
@@ -385,4 +410,21 @@ class LoginTests(SynchronousTestCase):
                 " block rule"
             ],
         )
+        world.check_over()
+
+
+class BrokenTests(SynchronousTestCase):
+    """Mistakes of ours cost one session."""
+
+    def test_admission(self) -> None:
+        """One behind a look-up for a client rule closes the client, which is not served."""
+        rules = "client pass { from: pc.example.org to: 0/0 }\nclient pass { from: 0/0 to: 0/0 }\n"
+        world = World(self, f"socksmethod: none\n{rules}socks pass {{ from: 0/0 to: 0/0 }}\n")
+        world.factory.resolver.resolve = (  # type: ignore[method-assign]
+            lambda *_: fail(RuntimeError("never to be seen"))
+        )
+        client = world.client(GREETING)
+        client.hear()
+        self.assertTrue(client.closed)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
         world.check_over()

@@ -190,7 +190,7 @@ def connect(session: Session, rule: Rule, target: Endpoint) -> None:
     server = session.server
     session.phase = Phase.CONNECT
     try:
-        source = server.sources.choose(target, session.client, session.local)
+        source = session.sources.choose(target, session.client, session.local)
     except NoSource as none:
         if none.misrouted:
             text = f"getoutaddr(): {none.text}"
