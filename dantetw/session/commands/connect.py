@@ -200,7 +200,9 @@ def connect(session: Session, rule: Rule, target: Endpoint) -> None:
         return
     session.target = target
     performing = session.performing = Connect(session, rule)
-    wish = Endpoint(source, session.client.port, target.family)
+    # On loopback the client's port is taken, by the client, and nobody looks at ours.
+    port = 0 if source.startswith("127.") or source == "::1" else session.client.port
+    wish = Endpoint(source, port, target.family)
     try:
         connected = performing.dial(wish, target)
     except DialError as failed:
