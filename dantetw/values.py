@@ -51,9 +51,8 @@ class Family(_Word):
     NAME = "name"
 
 
-#: The kernel's number for each address family, and back.
+#: The kernel's number for each address family.
 AF_OF: Final = {Family.IPV4: int(socket.AF_INET), Family.IPV6: int(socket.AF_INET6)}
-FAMILY_OF: Final = {number: family for family, number in AF_OF.items()}
 
 _MAPPED: Final = "::ffff:"
 
