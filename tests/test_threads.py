@@ -70,6 +70,58 @@ class ThreadsTests(SynchronousTestCase):
         self.assertEqual(self.pool.size, 0)
         self.assertRaises(BusyError, self.threads.submit, int, self.results.append)
 
+    def test_share_of_threads(self) -> None:
+        """One owner gets a quarter of the threads; the others are there for others."""
+        threads, pool = held(ReportingClock(), size=8, limit=100)
+        for _ in range(10):
+            threads.submit(lambda: "greedy", self.results.append, "greedy")
+        self.assertEqual(len(pool.jobs), 2)
+        threads.submit(lambda: "modest", self.results.append, "modest")
+        self.assertEqual(len(pool.jobs), 3)
+        pool.run_all()
+        self.assertEqual(sorted(self.results), ["greedy"] * 10 + ["modest"])
+
+    def test_share_of_queue(self) -> None:
+        """One owner gets a quarter of the places to wait."""
+        threads, _ = held(ReportingClock(), size=8, limit=100)
+        for _ in range(2 + 25):
+            threads.submit(int, self.results.append, "greedy")
+        self.assertRaises(BusyError, threads.submit, int, self.results.append, "greedy")
+        threads.submit(int, self.results.append, "modest")
+
+    def test_no_share(self) -> None:
+        """Jobs on our own behalf get all there is."""
+        threads, pool = held(ReportingClock(), size=8, limit=100)
+        for _ in range(108):
+            threads.submit(int, self.results.append)
+        self.assertEqual(len(pool.jobs), 8)
+        self.assertRaises(BusyError, threads.submit, int, self.results.append)
+
+    def test_turns(self) -> None:
+        """Owners whose jobs wait take turns, and each one's jobs stay in order."""
+        threads, pool = held(ReportingClock(), size=1, limit=100)
+        for job in ("a1", "a2", "a3", "b1", "b2", "c1"):
+            threads.submit(partial(str, job), self.results.append, job[0])
+        pool.run_all()
+        self.assertEqual(self.results, ["a1", "a2", "b1", "c1", "a3", "b2"])
+
+    def test_withdrawn_makes_room(self) -> None:
+        """What was taken back counts no longer, neither for its owner nor for all."""
+        threads, _ = held(ReportingClock(), size=1, limit=4)
+        threads.submit(int, self.results.append, "a")
+        waiting = threads.submit(int, self.results.append, "a")
+        self.assertRaises(BusyError, threads.submit, int, self.results.append, "a")
+        self.assertTrue(threads.withdraw(waiting))
+        threads.submit(int, self.results.append, "a")
+
+    def test_nothing_kept_of_owners(self) -> None:
+        """Owners whose jobs are done leave nothing behind."""
+        threads, pool = held(ReportingClock(), size=2, limit=40)
+        for number in range(20):
+            threads.submit(int, self.results.append, f"10.0.0.{number}")
+        pool.run_all()
+        self.assertEqual((len(threads._running_of), len(threads._waiting_of)), (0, 0))
+
     def test_stop_unused(self) -> None:
         """Stopping what never began makes no pool."""
         Threads(ReportingClock(), 1, 1, "test").stop()

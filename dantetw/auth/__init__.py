@@ -1,10 +1,13 @@
 """
-Who is it?  The methods of authentication that check a name and a password.
+Who is it?  The methods of authentication.
 
 - :mod:`.interfaces` says what all of them are: an
-  :class:`~dantetw.auth.interfaces.IAuthenticator`.
+  :class:`~dantetw.auth.interfaces.IAuthenticator` checks a name and a password, an
+  :class:`~dantetw.auth.interfaces.IProver` asks somebody else.
 - :mod:`.system` asks the system's password file, by way of the C library in :mod:`.crypting`.
 - :mod:`.usersfile` asks a file of our own; :mod:`.useradmin` is the command that edits it.
+- :mod:`.ident` asks the client's own host.
+- :mod:`.pam` asks PAM, by way of the program in :mod:`.pamworker`.
 - :mod:`.methods` makes the one that a policy asks for.
 - :mod:`.cache` stands before either, so that a browser's hundredth session costs no hash.
 - :mod:`.groups` says which of the system's groups a user is in.

@@ -1,5 +1,5 @@
 """
-What every method that checks a name and a password is.
+What every method is: one that checks a name and a password, or one that asks elsewhere.
 """
 
 from __future__ import annotations
@@ -8,6 +8,9 @@ from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from dantetw.escaping import escape
+from dantetw.rules.proving import Check, Proof
+from dantetw.values import Endpoint, value
+from dantetw.wire.messages import Credentials
 
 
 class AuthenticationFailed(Exception):  # noqa: N818 - the name of the outcome, as in Dante's log
@@ -53,6 +56,32 @@ class IAuthenticator(Interface):
         Something that compares equal as long as the answers for this name stay the same.
 
         Asked once per session: cheap, and never an error.
+        """
+
+
+@value
+class Visitor:
+    """
+    A client, for whoever is asked about it.
+
+    :ivar client: its end of the connection; ``local``: ours.
+    :ivar credentials: what it gave to log in; None: nothing, or not yet.
+    """
+
+    client: Endpoint
+    local: Endpoint
+    credentials: Credentials | None = None
+
+
+class IProver(Interface):
+    """Asks somebody else who a client is."""
+
+    def prove(check: Check, visitor: Visitor) -> Deferred[Proof]:  # noqa: N805 - zope's way
+        """
+        What came of a check.
+
+        :returns: fires with the answer, which is a refusal if there is none to be had.  May be
+            cancelled, and fails with nothing else.
         """
 
 

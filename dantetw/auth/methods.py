@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from dantetw.auth.cache import CredentialsCache
-from dantetw.auth.interfaces import IAuthenticator
+from dantetw.auth.ident import Ident
+from dantetw.auth.interfaces import IAuthenticator, IProver
+from dantetw.auth.pam import Pam
 from dantetw.auth.stamps import Privileged
 from dantetw.auth.system import SystemUsers
 from dantetw.auth.usersfile import UsersFile
@@ -38,3 +40,25 @@ def for_username(
     else:
         inner = SystemUsers(reactor, threads, privileged)
     return CredentialsCache(inner, reactor)
+
+
+def for_rfc931(
+    policy: Policy,
+    reactor: Any,
+    threads: Threads,
+    privileged: Privileged,
+    report: Callable[[str], None],
+) -> IProver:
+    """``rfc931``: whoever the client's host says it is."""
+    return Ident(reactor)
+
+
+def for_pam(
+    policy: Policy,
+    reactor: Any,
+    threads: Threads,
+    privileged: Privileged,
+    report: Callable[[str], None],
+) -> IProver:
+    """``pam.address``, ``pam.any``, ``pam.username``: whatever PAM says."""
+    return Pam(reactor, privileged)

@@ -22,6 +22,7 @@ from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator, key_of
 from dantetw.auth.stamps import UNPRIVILEGED, Privileged, Stamp, Stamps
 from dantetw.auth.verifying import verify
 from dantetw.escaping import escape
+from dantetw.process.regular import open_regular
 from dantetw.threads import Threads
 
 #: bcrypt looks at no more of a password.  A longer one would be as good as its beginning.
@@ -213,11 +214,11 @@ class UsersFile:
 
     def _read(self) -> dict[bytes, bytes]:
         try:
-            with self._privileged(), open(self._path, "rb") as file:
+            with self._privileged(), open(self._path, "rb", opener=open_regular) as file:
                 mode = os.fstat(file.fileno()).st_mode
                 data = file.read(_FILE_BYTES + 1)
         except OSError as error:
-            raise UsersFileError(f"{self._path}: {os.strerror(error.errno or 0)}") from None
+            raise UsersFileError(f"{self._path}: {error.strerror}") from None
         users = parse(data, self._path)
         if mode & 0o007:
             self._report(

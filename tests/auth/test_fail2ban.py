@@ -54,7 +54,7 @@ class FilterTests(SynchronousTestCase):
     def test_samples_on_the_page(self) -> None:
         """The sample lines on the page are found."""
         samples = [text.strip() for text in self.page.splitlines() if "tcp/accept ]: 192" in text]
-        self.assertEqual(len(samples), 2)
+        self.assertEqual(len(samples), 4)
         for sample in samples:
             self.assertEqual(self.address_in(sample), "192.0.2.7")
 
@@ -71,6 +71,24 @@ class FilterTests(SynchronousTestCase):
         failed = AuthenticationFailed.wrong_password("bob")
         sample = line(str(failed), client="2001:db8::7.59042", local="2001:db8::1.1080", rule=12)
         self.assertEqual(self.address_in(sample), "2001:db8::7")
+
+    def test_pam(self) -> None:
+        """So are those that PAM refused, at once or late, of clients with and without a name."""
+        for name in ("bob", 'a" failed: x', "al smith", ""):
+            text = f'pam_authenticate() for user "{name}" failed: Authentication failure'
+            late = f"blocked by higher-level socks-rule #12: {text}"
+            for client in ("192.0.2.7.59042", "rfc931%joe-1@192.0.2.7.59042"):
+                told = line(text, client=client)
+                self.assertEqual(self.address_in(told), "192.0.2.7")
+                told = f"{START}block(1): tcp/accept ]: {client} 198.51.100.1.1080: {late}"
+                self.assertEqual(self.address_in(told), "192.0.2.7")
+
+    def test_ident_blocks_nobody_else(self) -> None:
+        """A name that a client's own host gives cannot pass for somebody's address."""
+        text = 'could not access user "x"'
+        for name in ("x@203.0.113.9.1", "203.0.113.9.1", "@203.0.113.9.1", "x@203.0.113.9.1%y"):
+            told = line(text, client=f"rfc931%{name}@192.0.2.7.59042")
+            self.assertIn(self.address_in(told), (None, "192.0.2.7"))
 
     def test_not_found(self) -> None:
         """Other failures are not found."""

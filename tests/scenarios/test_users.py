@@ -3,55 +3,17 @@
 from __future__ import annotations
 
 import grp
-import pwd
-import secrets
 import socket
 import subprocess
 
 from twisted.trial.unittest import SkipTest
 
-from tests.scenarios.running import Running, Scenario, mask
-
-NOBODY = "nobody"
-DROP = f"user.privileged: root\nuser.unprivileged: {NOBODY}"
+from tests.scenarios.rights import DROP, RootScenario, effective
+from tests.scenarios.running import mask
 
 
-def effective(pid: int) -> tuple[int, int, int, list[int]]:
-    """A process's real and effective user, effective group, and further groups (``proc(5)``)."""
-    fields: dict[str, list[int]] = {}
-    with open(f"/proc/{pid}/status") as file:
-        for line in file:
-            key, _, rest = line.partition(":")
-            if key in ("Uid", "Gid", "Groups"):
-                fields[key] = [int(word) for word in rest.split()]
-    return fields["Uid"][0], fields["Uid"][1], fields["Gid"][1], fields["Groups"]
-
-
-class UserScenarios(Scenario):
+class UserScenarios(RootScenario):
     """A server that root starts, and that becomes somebody else."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.needs_root()
-        try:
-            self.nobody = pwd.getpwnam(NOBODY)
-        except KeyError:
-            raise SkipTest(f"this system has no user {NOBODY}") from None
-
-    def log_in(self, server: Running, name: str, password: str, target: int) -> bytes:
-        """What a client hears that logs in and asks for a connection."""
-        with socket.create_connection(("127.0.0.1", server.port), 60) as client:
-            who, what = name.encode(), password.encode()
-            client.sendall(b"\x05\x01\x02")
-            login = b"\x01" + bytes([len(who)]) + who + bytes([len(what)]) + what
-            client.sendall(login + b"\x05\x01\x00\x01\x7f\x00\x00\x01" + target.to_bytes(2, "big"))
-            heard = b""
-            while len(heard) < 14:
-                piece = client.recv(14)
-                if not piece:
-                    break
-                heard += piece
-            return heard
 
     def test_unprivileged(self) -> None:
         """After the start it is ``user.unprivileged``, and can become root again."""
@@ -84,17 +46,6 @@ class UserScenarios(Scenario):
             self.assertEqual(server.stop(), 0)
             return
         raise SkipTest("no port below 1024 is free")
-
-    def system_user(self) -> tuple[str, str]:
-        """A user of the system and its password, removed after the test."""
-        for name in ("useradd", "userdel", "chpasswd"):
-            self.program(name)
-        name, password = f"dtw{secrets.token_hex(4)}", secrets.token_hex(8)
-        subprocess.run(["useradd", "-M", "-N", name], check=True, capture_output=True)
-        self.addCleanup(subprocess.run, ["userdel", name], check=False, capture_output=True)
-        given = f"{name}:{password}\n".encode()
-        subprocess.run(["chpasswd"], input=given, check=True, capture_output=True)
-        return name, password
 
     def test_system_login(self) -> None:
         """Logins are checked against the system's shadow file also by a server that is nobody."""

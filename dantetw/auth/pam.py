@@ -1,0 +1,229 @@
+"""
+Methods ``pam.username``, ``pam.any`` and ``pam.address``: whatever PAM says.
+
+PAM's modules block, for as long as a directory somewhere takes to answer; change the user they run
+as, which in one thread is all of them; and may crash.  So they run in processes of their own, with
+the program :mod:`.pamworker`, as ``user.privileged``: few, begun when they are needed, and ended
+when nobody has needed them for a while.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet import defer, error
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from dantetw.auth.interfaces import IProver, Visitor
+from dantetw.auth.stamps import UNPRIVILEGED, Privileged
+from dantetw.escaping import escape
+from dantetw.rules.proving import Check, Proof
+
+#: Processes, and logins that may wait for one.
+PROCESSES: Final = 4
+WAITING: Final = 256
+
+#: Seconds a process may take for one login before it is killed.
+LONGEST: Final = 60
+#: Seconds a process is kept for the next login.
+IDLE: Final = 60
+
+_PROGRAM: Final = Path(__file__).with_name("pamworker.py")
+#: Bytes of what a process has to complain about that are kept.
+_COMPLAINT: Final = 2000
+
+_log: Final = Logger()
+
+
+def _field(data: bytes) -> bytes:
+    return len(data).to_bytes(2, "big") + data
+
+
+class _Job:
+    """One login, until it is answered."""
+
+    __slots__ = ("done", "name", "request")
+
+    def __init__(self, check: Check, visitor: Visitor, done: Deferred[Proof]) -> None:
+        given = visitor.credentials if check.named else None
+        self.done = done
+        self.name = None if given is None else given.name
+        name, password = (b"", b"") if given is None else (_bytes(given.name), given.password)
+        fields = (
+            check.service.encode("utf-8", "surrogateescape"),
+            visitor.client.host.encode("ascii"),
+            b"" if given is None else b"1",
+            name,
+            password,
+        )
+        self.request = b"".join(_field(each) for each in fields)
+
+    def refuse(self, what: str, reason: str) -> None:
+        """Somebody said no; ``what`` names the function as Dante does."""
+        if what == "pam_authenticate":
+            name = "<no user specified>" if self.name is None else escape(self.name)
+            text = f'pam_authenticate() for user "{name}" failed: {reason}'
+        elif what == "pam_acct_mgmt":
+            text = f"pam_acct_mgmt(): {reason}"
+        else:
+            text = f"{what}() failed: {reason}"
+        self.answer(Proof(refusal=text))
+
+    def answer(self, proof: Proof) -> None:
+        """Tell whoever still wants to know."""
+        if not self.done.called:
+            self.done.callback(proof)
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+class _Worker(ProcessProtocol):
+    """One process, and the login it is busy with."""
+
+    def __init__(self, pam: Pam, reactor: Any) -> None:
+        self._pam = pam
+        self._reactor = reactor
+        self._job: _Job | None = None
+        self._heard = self._complaint = b""
+        self._limit: IDelayedCall | None = None
+
+    def begin(self, job: _Job) -> None:
+        """Ask about a login."""
+        self._stop_clock()
+        self._job = job
+        assert self.transport is not None
+        self.transport.write(job.request)
+        job.request = b""  # it holds the password
+        self._limit = self._reactor.callLater(LONGEST, self._kill)
+
+    def rest(self) -> None:
+        """There is nothing to do now."""
+        self._stop_clock()
+        assert self.transport is not None
+        self._limit = self._reactor.callLater(IDLE, self._pam.retire, self, self.transport)
+
+    def _stop_clock(self) -> None:
+        if self._limit is not None and self._limit.active():
+            self._limit.cancel()
+        self._limit = None
+
+    def _kill(self) -> None:
+        assert self.transport is not None
+        self._complaint += f"no answer within {LONGEST} seconds".encode()
+        try:
+            self.transport.signalProcess("KILL")
+        except error.ProcessExitedAlready:
+            pass
+
+    def outReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        self._heard += data
+        end = 2 + int.from_bytes(self._heard[:2], "big")
+        if self._job is None or len(self._heard) < max(2, end):
+            return
+        answer, self._heard = self._heard[2:end], self._heard[end:]
+        job, self._job = self._job, None
+        self._pam.free(self)
+        if answer:
+            what, _, reason = answer.decode("utf-8", "replace").partition("\0")
+            job.refuse(what, reason)
+        else:
+            job.answer(Proof())
+
+    def errReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        self._complaint = (self._complaint + data)[-_COMPLAINT:]
+
+    def processEnded(self, reason: Failure) -> None:  # noqa: N802 - Twisted's name
+        self._stop_clock()
+        self._pam.lost(self)
+        job, self._job = self._job, None
+        if job is not None:
+            said = escape(self._complaint.decode("utf-8", "replace"))
+            _log.error("PAM: {reason}: {said}", reason=reason.getErrorMessage(), said=said)
+            job.refuse("pam_authenticate", "System error")
+
+
+@implementer(IProver)
+class Pam:
+    """
+    What PAM says of names and passwords, and of addresses.
+
+    :param reactor: runs the processes, and watches the time.
+    :param privileged: enters and leaves the privileges they run with.
+    """
+
+    def __init__(self, reactor: Any, privileged: Privileged = UNPRIVILEGED) -> None:
+        self._reactor = reactor
+        self._privileged = privileged
+        self._waiting: deque[_Job] = deque()
+        self._idle: list[_Worker] = []
+        self._alive: set[_Worker] = set()
+
+    def prove(self, check: Check, visitor: Visitor) -> Deferred[Proof]:
+        """
+        See :class:`~dantetw.auth.interfaces.IProver`.
+
+        What a process has begun it goes on with when it is cancelled: to end it would cost more.
+        """
+        if len(self._waiting) >= WAITING:
+            return defer.succeed(Proof(refusal="too many logins are waiting to be checked"))
+
+        def give_up(_: Deferred[Proof]) -> None:
+            if job in self._waiting:
+                self._waiting.remove(job)
+
+        done: Deferred[Proof] = Deferred(give_up)
+        job = _Job(check, visitor, done)
+        self._waiting.append(job)
+        self._go_on()
+        return done
+
+    def _go_on(self) -> None:
+        """Have as many logins checked as can be."""
+        while self._waiting and (self._idle or len(self._alive) < PROCESSES):
+            job = self._waiting.popleft()
+            try:
+                worker = self._idle.pop() if self._idle else self._start()
+            except OSError as failed:
+                _log.failure("Could not start a process for PAM")
+                job.refuse("pam_start", os.strerror(failed.errno or 0))
+            else:
+                worker.begin(job)
+
+    def _start(self) -> _Worker:
+        worker = _Worker(self, self._reactor)
+        # Without -P its folder, and with it our names, would come before the library's.
+        arguments = [sys.executable, "-P", str(_PROGRAM)]
+        environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        with self._privileged():
+            self._reactor.spawnProcess(worker, sys.executable, arguments, environment, "/")
+        self._alive.add(worker)
+        return worker
+
+    def free(self, worker: _Worker) -> None:
+        """A process has answered."""
+        self._idle.append(worker)
+        worker.rest()
+        self._go_on()
+
+    def retire(self, worker: _Worker, transport: Any) -> None:
+        """A process has had nothing to do for a while: let it end."""
+        self._idle.remove(worker)
+        transport.closeStdin()
+
+    def lost(self, worker: _Worker) -> None:
+        """A process has ended."""
+        self._alive.discard(worker)
+        if worker in self._idle:
+            self._idle.remove(worker)
+        self._go_on()

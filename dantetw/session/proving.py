@@ -1,0 +1,88 @@
+"""
+Who a client is, where its policy has methods beyond ``none`` and ``username``.
+
+Rules ask for what they need to know (:mod:`dantetw.rules.proving`); here it is found out, and kept
+for the rules that follow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+
+from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator, IProver, Visitor
+from dantetw.rules.proving import Check, Claim, Proof, Shown
+from dantetw.values import Method, Phase
+from dantetw.wire.messages import Credentials
+
+if TYPE_CHECKING:
+    from dantetw.session.session import Session
+
+
+class Proving:
+    """
+    What one client has shown.
+
+    :ivar client: to the client rule that decided; None before that.
+    """
+
+    __slots__ = ("_credentials", "_method", "_name", "_proofs", "client")
+
+    def __init__(self) -> None:
+        self.client: Shown | None = None
+        self._credentials: Credentials | None = None
+        self._method = Method.NONE
+        self._name: str | None = None
+        self._proofs: dict[Check, Proof] = {}
+
+    def claim(self, session: Session) -> Claim:
+        """The client, for rules."""
+        return Claim(self._proofs, session.groups.of, self._method, self._name)
+
+    def names(self) -> list[str]:
+        """The names that others have given for it."""
+        return [proof.name for proof in self._proofs.values() if proof.name is not None]
+
+    def given(self, credentials: Credentials, method: Method) -> None:
+        """
+        The client has given a name and a password.
+
+        :param method: ``USERNAME``, or that of the only check they can be meant for.
+        """
+        self._credentials = credentials
+        self._name = credentials.name
+        self._method = method
+
+    def forget(self) -> None:
+        """The password is needed no more."""
+        self._credentials = None
+
+    def ask(self, session: Session, check: Check) -> Deferred[Proof]:
+        """Find out what a rule must know; the answer is kept."""
+        return Deferred.fromCoroutine(self._ask(session, check))
+
+    async def _ask(self, session: Session, check: Check) -> Proof:
+        phase = session.phase
+        if phase is Phase.AUTHORISE:
+            # What holds for a login, such as its time limit, holds for one that comes late.
+            session.phase = Phase.AUTHENTICATE
+            session.server.sweep.add(session)
+        if check.method is Method.USERNAME:
+            proof = await self._log_in(session.authenticators[Method.USERNAME])
+        else:
+            prover: IProver = session.authenticators[check.method]
+            visitor = Visitor(session.client, session.local, self._credentials)
+            proof = await prover.prove(check, visitor)
+        session.phase = phase
+        self._proofs[check] = proof
+        return proof
+
+    async def _log_in(self, users: IAuthenticator) -> Proof:
+        credentials = self._credentials
+        assert credentials is not None
+        try:
+            await users.authenticate(credentials.name, credentials.password)
+        except AuthenticationFailed as failed:
+            return Proof(refusal=str(failed))
+        return Proof()

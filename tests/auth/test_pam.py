@@ -1,0 +1,259 @@
+"""Tests for :mod:`dantetw.auth.pam`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import error
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from dantetw.auth.interfaces import IProver, Visitor
+from dantetw.auth.pam import IDLE, LONGEST, PROCESSES, WAITING, Pam
+from dantetw.rules.proving import Check, Proof
+from dantetw.values import Endpoint, Family, Method
+from dantetw.wire.messages import Credentials
+from tests.auth.testing import Privileges
+
+CLIENT = Endpoint("192.0.2.7", 6193, Family.IPV4)
+HERE = Endpoint("192.0.2.1", 23, Family.IPV4)
+NAMED = Check(Method.PAM_USERNAME, "sockd", named=True)
+NAMELESS = Check(Method.PAM_USERNAME, "sockd")
+
+
+def fields(*parts: bytes) -> bytes:
+    """Fields as they go to a process and come back."""
+    return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
+
+
+class Process:
+    """A process that a test plays."""
+
+    def __init__(self, protocol: Any) -> None:
+        self.protocol = protocol
+        self.heard = b""
+        self.signals: list[str] = []
+        self.input_closed = False
+
+    def write(self, data: bytes) -> None:
+        self.heard += data
+
+    def signalProcess(self, name: str) -> None:  # noqa: N802 - Twisted's name
+        self.signals.append(name)
+
+    def closeStdin(self) -> None:  # noqa: N802 - Twisted's name
+        self.input_closed = True
+
+    def say(self, *parts: bytes) -> None:
+        """Answer."""
+        self.protocol.outReceived(fields(*parts))
+
+    def end(self, complaint: bytes = b"") -> None:
+        """End, with something on standard error."""
+        self.protocol.errReceived(complaint)
+        self.protocol.processEnded(Failure(error.ProcessTerminated(1)))
+
+
+class Spawner(Clock):
+    """
+    A reactor whose processes a test plays.
+
+    :ivar refuse: processes cannot be started.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.privileges = Privileges()
+        self.processes: list[Process] = []
+        self.started: list[tuple[bool, list[str], dict[str, str]]] = []
+        self.refuse = False
+
+    def spawnProcess(  # noqa: N802 - Twisted's name
+        self, protocol: Any, executable: str, args: list[str], env: dict[str, str], path: str
+    ) -> None:
+        if self.refuse:
+            raise OSError(11, "Resource temporarily unavailable")
+        self.started.append((self.privileges.on, args, env))
+        process = Process(protocol)
+        protocol.transport = process
+        self.processes.append(process)
+
+
+class PamTests(SynchronousTestCase):
+    """Processes that ask PAM."""
+
+    def setUp(self) -> None:
+        """A prover without processes."""
+        self.reactor = Spawner()
+        self.pam = Pam(self.reactor, self.reactor.privileges)
+        self.results: list[Any] = []
+        self.told: list[str] = []
+        globalLogPublisher.addObserver(self.tell)
+        self.addCleanup(globalLogPublisher.removeObserver, self.tell)
+
+    def tell(self, event: LogEvent) -> None:
+        """Something was logged."""
+        self.told.append(formatEvent(event))
+
+    def ask(self, name: str = "joe", check: Check = NAMED) -> Deferred[Proof]:
+        """Ask about a login with the password ``secret``."""
+        visitor = Visitor(CLIENT, HERE, Credentials(name, b"secret"))
+        asked = self.pam.prove(check, visitor)
+        asked.addBoth(self.results.append)
+        return asked
+
+    def test_interface(self) -> None:
+        """It is a prover."""
+        self.assertTrue(verifyObject(IProver, self.pam))
+
+    def test_start(self) -> None:
+        """No process before the first login; then one, with privileges, that finds our library."""
+        self.assertEqual(self.reactor.started, [])
+        self.ask()
+        ((privileged, arguments, environment),) = self.reactor.started
+        self.assertTrue(privileged)
+        self.assertEqual(arguments[0], sys.executable)
+        self.assertTrue(Path(arguments[-1]).exists())
+        self.assertIn(sys.path[-1], environment["PYTHONPATH"])
+
+    def test_request(self) -> None:
+        """The process is told who wants in, from where; the password stands on no command line."""
+        self.ask("j\udcffe")
+        (process,) = self.reactor.processes
+        wanted = fields(b"sockd", b"192.0.2.7", b"1", b"j\xffe", b"secret")
+        self.assertEqual(process.heard, wanted)
+        self.assertNotIn("secret", str(self.reactor.started))
+
+    def test_nameless(self) -> None:
+        """What is asked about an address has no name and no password in it."""
+        self.ask(check=NAMELESS)
+        wanted = fields(b"sockd", b"192.0.2.7", b"", b"", b"")
+        self.assertEqual(self.reactor.processes[0].heard, wanted)
+
+    def test_answers(self) -> None:
+        """Answers, whole or in pieces, are told in Dante's words, with names escaped."""
+        no = 'pam_authenticate() for user "{}" failed: Authentication failure'
+        for name, check, answer, refusal in (
+            ("joe", NAMED, b"", ""),
+            ("joe", NAMED, b"pam_authenticate\0Authentication failure", no.format("joe")),
+            ("e\nf", NAMED, b"pam_authenticate\0Authentication failure", no.format("e\\nf")),
+            (
+                "joe",
+                NAMELESS,
+                b"pam_authenticate\0Authentication failure",
+                no.format("<no user specified>"),
+            ),
+            ("joe", NAMED, b"pam_acct_mgmt\0Expired", "pam_acct_mgmt(): Expired"),
+            ("joe", NAMED, b"pam_start\0Memory", "pam_start() failed: Memory"),
+        ):
+            for size in (1, 1000):
+                self.results.clear()
+                self.ask(name, check)
+                data = fields(answer)
+                for at in range(0, len(data), size):
+                    self.assertEqual(self.results, [])
+                    self.reactor.processes[-1].protocol.outReceived(data[at : at + size])
+                self.assertEqual(self.results, [Proof(refusal=refusal)])
+        self.assertEqual(len(self.reactor.processes), 1)
+
+    def test_limits(self) -> None:
+        """So many processes, so many logins that wait for one, and no more."""
+        for _ in range(PROCESSES + WAITING):
+            self.ask()
+        self.assertEqual((len(self.reactor.processes), self.results), (PROCESSES, []))
+        self.ask()
+        (refused,) = self.results
+        self.assertEqual(refused.refusal, "too many logins are waiting to be checked")
+        process = self.reactor.processes[0]
+        process.heard = b""
+        process.say(b"")
+        self.assertEqual(self.results[1:], [Proof()])
+        self.assertIn(b"secret", process.heard)
+
+    def test_cancelled_while_waiting(self) -> None:
+        """A login that nobody waits for any more is not begun."""
+        for _ in range(PROCESSES):
+            self.ask()
+        self.ask("gone").cancel()
+        self.ask("next")
+        process = self.reactor.processes[0]
+        process.say(b"")
+        self.assertIn(b"next", process.heard)
+        self.assertNotIn(b"gone", process.heard)
+
+    def test_cancelled_while_asked(self) -> None:
+        """A process goes on with what nobody waits for, and its answer is nobody else's."""
+        self.ask("gone").cancel()
+        self.results.clear()
+        process = self.reactor.processes[0]
+        process.say(b"")
+        self.ask("next")
+        self.assertEqual((len(self.reactor.processes), self.results), (1, []))
+        process.say(b"pam_acct_mgmt\0Expired")
+        self.assertEqual(self.results, [Proof(refusal="pam_acct_mgmt(): Expired")])
+
+    def test_hung(self) -> None:
+        """A process that does not answer is killed; the login is refused, the next goes on."""
+        self.ask()
+        process = self.reactor.processes[0]
+        self.reactor.advance(LONGEST - 1)
+        self.assertEqual(process.signals, [])
+        self.reactor.advance(1)
+        self.assertEqual(process.signals, ["KILL"])
+        process.end()
+        text = 'pam_authenticate() for user "joe" failed: System error'
+        self.assertEqual(self.results, [Proof(refusal=text)])
+        self.assertEqual(len(self.told), 1)
+        self.ask()
+        self.assertEqual(len(self.reactor.processes), 2)
+
+    def test_crash(self) -> None:
+        """A process that ends refuses its login, and makes room for one that waits."""
+        for number in range(PROCESSES + 1):
+            self.ask(f"joe{number}")
+        self.reactor.processes[0].end(b"Segmentation fault\n")
+        (refused,) = self.results
+        self.assertIn('user "joe0" failed', refused.refusal)
+        self.assertEqual(len(self.reactor.processes), PROCESSES + 1)
+        self.assertIn(b"joe4", self.reactor.processes[-1].heard)
+        (told,) = self.told
+        self.assertIn("Segmentation fault\\n", told)
+
+    def test_not_started(self) -> None:
+        """If no process can be started, the login is refused, and the log says why."""
+        self.reactor.refuse = True
+        self.ask()
+        text = "pam_start() failed: Resource temporarily unavailable"
+        self.assertEqual(self.results, [Proof(refusal=text)])
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+
+    def test_idle(self) -> None:
+        """A process without work is let go after a while, and not sooner for having had some."""
+        self.ask()
+        process = self.reactor.processes[0]
+        process.say(b"")
+        self.reactor.advance(IDLE - 1)
+        self.ask()
+        process.say(b"")
+        self.reactor.advance(IDLE - 1)
+        self.assertFalse(process.input_closed)
+        self.reactor.advance(1)
+        self.assertTrue(process.input_closed)
+        self.ask()
+        self.assertEqual(len(self.reactor.processes), 2)
+        process.end()
+        self.assertEqual(len(self.results), 2)
+
+    def test_secret(self) -> None:
+        """The password is not kept once a process has it, and stands in no ``repr``."""
+        self.ask()
+        (worker,) = self.pam._alive
+        self.assertNotIn("secret", repr(vars(worker)))
+        assert worker._job is not None
+        self.assertEqual(worker._job.request, b"")

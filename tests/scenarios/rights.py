@@ -1,0 +1,64 @@
+"""Servers that root starts and that become somebody else, and users of the system for them."""
+
+from __future__ import annotations
+
+import pwd
+import secrets
+import socket
+import subprocess
+
+from twisted.trial.unittest import SkipTest
+
+from tests.scenarios.running import Running, Scenario
+
+NOBODY = "nobody"
+DROP = f"user.privileged: root\nuser.unprivileged: {NOBODY}"
+
+
+def effective(pid: int) -> tuple[int, int, int, list[int]]:
+    """A process's real and effective user, effective group, and further groups (``proc(5)``)."""
+    fields: dict[str, list[int]] = {}
+    with open(f"/proc/{pid}/status") as file:
+        for line in file:
+            key, _, rest = line.partition(":")
+            if key in ("Uid", "Gid", "Groups"):
+                fields[key] = [int(word) for word in rest.split()]
+    return fields["Uid"][0], fields["Uid"][1], fields["Gid"][1], fields["Groups"]
+
+
+class RootScenario(Scenario):
+    """What scenarios share that only root can run."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.needs_root()
+        try:
+            self.nobody = pwd.getpwnam(NOBODY)
+        except KeyError:
+            raise SkipTest(f"this system has no user {NOBODY}") from None
+
+    def log_in(self, server: Running, name: str, password: str, target: int) -> bytes:
+        """What a client hears that logs in and asks for a connection."""
+        with socket.create_connection(("127.0.0.1", server.port), 60) as client:
+            who, what = name.encode(), password.encode()
+            client.sendall(b"\x05\x01\x02")
+            login = b"\x01" + bytes([len(who)]) + who + bytes([len(what)]) + what
+            client.sendall(login + b"\x05\x01\x00\x01\x7f\x00\x00\x01" + target.to_bytes(2, "big"))
+            heard = b""
+            while len(heard) < 14:
+                piece = client.recv(14)
+                if not piece:
+                    break
+                heard += piece
+            return heard
+
+    def system_user(self) -> tuple[str, str]:
+        """A user of the system and its password, removed after the test."""
+        for name in ("useradd", "userdel", "chpasswd"):
+            self.program(name)
+        name, password = f"dtw{secrets.token_hex(4)}", secrets.token_hex(8)
+        subprocess.run(["useradd", "-M", "-N", name], check=True, capture_output=True)
+        self.addCleanup(subprocess.run, ["userdel", name], check=False, capture_output=True)
+        given = f"{name}:{password}\n".encode()
+        subprocess.run(["chpasswd"], input=given, check=True, capture_output=True)
+        return name, password
