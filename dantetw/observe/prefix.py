@@ -7,10 +7,14 @@ The parts that change once a second are made once a second.
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import socket
 import time
 from typing import Final
 
+from dantetw.observe.formats.json import SCHEMA
 from dantetw.values import Severity
 
 #: The words for severities in the log; four differ from their names in ``sockd.conf``.
@@ -21,6 +25,11 @@ _MONTHS: Final = (
     *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
 )
 _MILLION: Final = 1_000_000
+
+# RFC 5424, 6: PRINTUSASCII, and how many characters of it a name may have.
+_UNPRINTABLE: Final = re.compile(r"[^!-~]")
+_HOST_LENGTH: Final = 255
+_PROGRAM_LENGTH: Final = 48
 
 
 class Prefix:
@@ -38,6 +47,9 @@ class Prefix:
         self._before = ""
         # What stands behind the microseconds, by severity.
         self._after: tuple[str, ...] = ()
+        # Both for RFC 5424.
+        self._date_5424 = ""
+        self._after_5424: tuple[str, ...] = ()
 
     def _refresh(self, second: int, pid: int) -> None:
         now = time.localtime(second)
@@ -47,6 +59,12 @@ class Prefix:
         )
         self._before = f"{self._date} ({second}."
         self._after = tuple(f") {self._program}[{pid}]: {word}: " for word in WORDS)
+        sign, minutes = "-" if now.tm_gmtoff < 0 else "+", abs(now.tm_gmtoff) // 60
+        zone = f"{sign}{minutes // 60:02}:{minutes % 60:02}"
+        host = _name(socket.gethostname(), _HOST_LENGTH)
+        program = _name(self._program, _PROGRAM_LENGTH)
+        self._date_5424 = time.strftime("%Y-%m-%dT%H:%M:%S", now)
+        self._after_5424 = tuple(f"{zone} {host} {program} {pid} - - {word}: " for word in WORDS)
         self._second, self._pid = second, pid
 
     def stamped(self, severity: Severity, when: float, text: str) -> bytes:
@@ -78,3 +96,68 @@ class Prefix:
         return (
             f"<{facility << 3 | severity}>{self._date}{self._after[severity][1:]}{text}\n"
         ).encode("utf-8", "backslashreplace")
+
+    def rfc5424(self, facility: int, severity: Severity, when: float, text: str) -> bytes:
+        """
+        The message as :rfc:`5424` has it, for daemons elsewhere:
+        ``<30>1 2026-11-23T03:50:31.154986+00:00 HOST sockd 22228 - - info: …``, without a newline.
+
+        :param facility: 0-23.
+        """
+        second, micro = divmod(int(when * _MILLION), _MILLION)
+        pid = os.getpid()
+        if second != self._second or pid != self._pid:
+            self._refresh(second, pid)
+        return (
+            f"<{facility << 3 | severity}>1 {self._date_5424}.{micro:06}"
+            f"{self._after_5424[severity]}{text}"
+        ).encode("utf-8", "backslashreplace")
+
+
+class JsonPrefix(Prefix):
+    """
+    The same for JSON: the beginning of an object, whose end the messages are.
+
+    In front of that daemons get their header, without the word for the severity.
+    """
+
+    def _refresh(self, second: int, pid: int) -> None:
+        super()._refresh(second, pid)
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        self._start = f'{{"schema":{SCHEMA},"time":"{when}.'
+        self._middle = f'Z","epoch":{second}.'
+        program = json.dumps(self._program)
+        self._end = tuple(
+            f',"program":{program},"pid":{pid},"severity":"{word}",' for word in WORDS
+        )
+        self._header = f" {self._program}[{pid}]: "
+        self._header_5424 = self._after_5424[0].rpartition(" - - ")[0] + " - - "
+
+    def _object(self, severity: Severity, when: float, text: str) -> str:
+        second, micro = divmod(int(when * _MILLION), _MILLION)
+        pid = os.getpid()
+        if second != self._second or pid != self._pid:
+            self._refresh(second, pid)
+        return f"{self._start}{micro:06}{self._middle}{micro:06}{self._end[severity]}{text}"
+
+    def stamped(self, severity: Severity, when: float, text: str) -> bytes:
+        """See :meth:`Prefix.stamped`."""
+        return f"{self._object(severity, when, text)}\n".encode()
+
+    def datagram(self, facility: int, severity: Severity, when: float, text: str) -> bytes:
+        """See :meth:`Prefix.datagram`."""
+        told = self._object(severity, when, text)
+        priority = facility << 3 | severity
+        return f"<{priority}>{self._date}{self._header}{told}\n".encode("utf-8", "backslashreplace")
+
+    def rfc5424(self, facility: int, severity: Severity, when: float, text: str) -> bytes:
+        """See :meth:`Prefix.rfc5424`."""
+        told = self._object(severity, when, text)
+        micro = int(when * _MILLION) % _MILLION
+        priority = facility << 3 | severity
+        return f"<{priority}>1 {self._date_5424}.{micro:06}{self._header_5424}{told}".encode()
+
+
+def _name(text: str, length: int) -> str:
+    """A name as :rfc:`5424` allows it; ``-`` if there is none."""
+    return _UNPRINTABLE.sub("?", text)[:length] or "-"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -89,6 +90,28 @@ class PrefixTests(SynchronousTestCase):
                 self.prefix.datagram(facility, severity, WHEN, "x").decode(),
                 f"{priority}Nov 23 03:50:31 sockd[{self.pid}]: {WORDS[severity]}: x\n",
             )
+
+    def test_rfc5424(self) -> None:
+        """For daemons elsewhere there are version, date, zone, host, program and process id."""
+        self.patch(socket, "gethostname", lambda: "gate.example.org")
+        cases = [
+            ("UTC", Severity.INFO, "<30>1 2026-11-23T03:50:31.154986+00:00", "info"),
+            ("XYZ-05:45", Severity.ALERT, "<25>1 2026-11-23T09:35:31.154986+05:45", "alert"),
+            ("XYZ+03:30", Severity.CRITICAL, "<26>1 2026-11-23T00:20:31.154986-03:30", "critical"),
+        ]
+        for zone, severity, start, word in cases:
+            self.live_in(zone)
+            self.assertEqual(
+                Prefix("sockd").rfc5424(3, severity, WHEN, "x\ny").decode(),
+                f"{start} gate.example.org sockd {self.pid} - - {word}: x\ny",
+            )
+
+    def test_rfc5424_names(self) -> None:
+        """Names that :rfc:`5424` does not allow are made fit for it."""
+        for host, program, names in (("", "", "- -"), ("a b\n", "é" * 60, f"a?b? {'?' * 48}")):
+            self.patch(socket, "gethostname", lambda host=host: host)
+            message = Prefix(program).rfc5424(3, Severity.INFO, WHEN, "x").decode()
+            self.assertIn(f" {names} {self.pid} - - info: x", message)
 
     def test_fork(self) -> None:
         """After a fork the lines tell the child's pid."""

@@ -6,7 +6,10 @@ Sinks: where lines go.
   may be slow; :mod:`~dantetw.observe.sinks.threaded` where a descriptor must stay blocking
 - :mod:`~dantetw.observe.sinks.stdio`: the words ``stdout`` and ``stderr``
 - :mod:`~dantetw.observe.sinks.syslog`: the words ``syslog`` and ``syslog/FACILITY``
-- :mod:`~dantetw.observe.sinks.backlog`: the bounded queue they share
+- :mod:`~dantetw.observe.sinks.remote`: the words ``syslog+udp://…`` and ``syslog+tcp://…``; what it
+  shares with the former is in :mod:`~dantetw.observe.sinks.connected`, and
+  :mod:`~dantetw.observe.sinks.lookup` finds the host
+- :mod:`~dantetw.observe.sinks.backlog`: the bounded queue they all share
 - :mod:`~dantetw.observe.sinks.opening`: from ``logoutput`` and ``errorlog`` to sinks.  The
   kinds there are stand in :mod:`dantetw.catalogue`; :mod:`~dantetw.observe.sinks.kind` says what a
   kind is

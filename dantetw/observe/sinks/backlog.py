@@ -8,6 +8,7 @@ one that is told, and the oldest messages say how the trouble began.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Reversible
 from typing import Final
 
 #: How much may wait for one destination, in bytes.  Some 7000 lines; a few seconds of a busy
@@ -42,6 +43,12 @@ class Backlog:
         self._queue.append(message)
         self._size += len(message)
         return True
+
+    def put_back(self, messages: Reversible[bytes]) -> None:
+        """Put messages, oldest first, that did not arrive before all others, room or not."""
+        for message in reversed(messages):
+            self._queue.appendleft(message)
+            self._size += len(message)
 
     @property
     def head(self) -> bytes:

@@ -25,32 +25,51 @@ from dantetw.values import Severity
 #: Permissions of a file we create: the owner writes, the group may read.
 MODE: Final = 0o640
 
-_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC | os.O_NONBLOCK
+_FLAGS: Final = os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC | os.O_NONBLOCK
+_NEWLINE: Final = 10
 
 
 def open_appending(path: str) -> int:
     """
     Open ``path`` for appending, creating it with :data:`MODE` if there is none.
 
-    Never waits: a FIFO is opened for both directions, which needs no reader, and which spares us
-    ``EPIPE`` when readers come and go.
+    It is readable too if that is allowed, so that one sees how a file ends.  Never waits: a FIFO
+    opened for both directions needs no reader, and spares us ``EPIPE`` when readers come and go.
 
     :raises OSError: it cannot be opened or created.
     """
     for _ in range(2):
-        with contextlib.suppress(OSError):
-            if stat.S_ISFIFO(os.stat(path).st_mode):
-                return os.open(path, _FLAGS & ~os.O_WRONLY | os.O_RDWR)
         with contextlib.suppress(FileNotFoundError):
-            return os.open(path, _FLAGS)
+            try:
+                return os.open(path, _FLAGS | os.O_RDWR)
+            except PermissionError:
+                return os.open(path, _FLAGS | os.O_WRONLY)
         with contextlib.suppress(FileExistsError):
-            descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, MODE)
+            descriptor = os.open(path, _FLAGS | os.O_RDWR | os.O_CREAT | os.O_EXCL, MODE)
             # The umask, which daemons often set to 077, would take the group's right away.
             os.fchmod(descriptor, MODE)
             return descriptor
         # Somebody else created it between the two.
     # Or it is a link to nowhere, which O_EXCL does not follow.
-    return os.open(path, _FLAGS | os.O_CREAT, MODE)
+    return os.open(path, _FLAGS | os.O_RDWR | os.O_CREAT, MODE)
+
+
+def _mend(descriptor: int) -> bool:
+    """
+    End the line in whose middle a file ends, by a full disk or the end of a process.
+
+    :returns: whether it still ends so, as far as we may see that.
+    """
+    try:
+        size = os.fstat(descriptor).st_size
+        if not size or os.pread(descriptor, 1, size - 1) == b"\n":
+            return False
+    except OSError:
+        return False
+    try:
+        return os.write(descriptor, b"\n") == 0
+    except OSError:
+        return True
 
 
 @implementer(ISink)
@@ -71,8 +90,8 @@ class File:
         self._prefix = prefix
         self._opener = opener
         self._descriptor = opener()
-        # The file ends in the middle of a line, which a full disk had cut.
-        self._torn = False
+        # The file ends in the middle of a line, which a full disk has cut.
+        self._torn = _mend(self._descriptor)
 
     def write(self, severity: Severity, when: float, text: str) -> None:
         """See :meth:`ISink.write`."""
@@ -83,12 +102,13 @@ class File:
             written = os.write(self._descriptor, line)
             while written < len(line):
                 # At most one line per call is cut, where the disk is full: the rest says so.
-                self._torn = True
+                self._torn = line[written - 1] != _NEWLINE
                 line = line[written:]
                 written = os.write(self._descriptor, line)
         except OSError as error:
             self.trouble = error.errno or errno.EIO
-            self.lost += 1
+            # A line that is all out but for its newline gets that from the next one.
+            self.lost += line != b"\n"
             return
         if self.trouble or self._torn:
             self.trouble = 0
@@ -99,7 +119,7 @@ class File:
         descriptor = self._opener()
         os.close(self._descriptor)
         self._descriptor = descriptor
-        self._torn = False
+        self._torn = _mend(descriptor)
 
     def flush(self, seconds: float) -> None:
         """Nothing ever waits here."""

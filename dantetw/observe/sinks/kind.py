@@ -5,17 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from twisted.internet.interfaces import IDelayedCall, IWriteDescriptor
+from twisted.internet.interfaces import IDelayedCall, IReadDescriptor, IWriteDescriptor
 
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
 
 
 class Reactor(Protocol):
-    """What sinks need of a reactor: ``IReactorFDSet`` and ``IReactorTime`` in part."""
+    """
+    What sinks need of a reactor: ``IReactorFDSet``, ``IReactorTime`` and ``IReactorFromThreads`` in
+    part.
+    """
+
+    def addReader(self, reader: IReadDescriptor, /) -> None:  # noqa: N802 - Twisted's name
+        """Call ``reader.doRead`` whenever its descriptor has something to say."""
+
+    def removeReader(self, reader: IReadDescriptor, /) -> None:  # noqa: N802 - Twisted's name
+        """No longer do so."""
 
     def addWriter(self, writer: IWriteDescriptor, /) -> None:  # noqa: N802 - Twisted's name
         """Call ``writer.doWrite`` whenever its descriptor is writable."""
@@ -25,6 +34,9 @@ class Reactor(Protocol):
 
     def callLater(self, delay: float, call: Any, /) -> IDelayedCall:  # noqa: N802 - Twisted's name
         """Call ``call`` after ``delay`` seconds."""
+
+    def callFromThread(self, call: Any, /) -> object:  # noqa: N802 - Twisted's name
+        """Call ``call`` in the reactor's thread; may be called in any."""
 
 
 def _standard() -> Mapping[str, int]:
@@ -44,7 +56,8 @@ class Surroundings:
     """
     What sinks are opened with.  Made once, before the process turns into a daemon.
 
-    :ivar prefix: puts date, program and severity in front of messages.
+    :ivar prefix: puts date, program and severity in front of messages; ``prefixes`` do so for
+        other formats than Dante's, by name.
     :ivar standard: descriptors behind the words ``stdout`` and ``stderr``: our own duplicates,
         since daemons put other things at 1 and 2.
     :ivar privileged: makes a context in which files are opened.
@@ -56,6 +69,11 @@ class Surroundings:
     standard: Mapping[str, int] = field(default_factory=_standard)
     privileged: Callable[[], AbstractContextManager[object]] = nullcontext
     device: str = "/dev/log"
+    prefixes: Mapping[str, Prefix] = field(default_factory=dict)
+
+    def for_format(self, format: str) -> Surroundings:
+        """The same for messages of a format."""
+        return replace(self, prefix=self.prefixes.get(format, self.prefix))
 
 
 #: A kind of sink: opens the destination that the operator named so, or returns None if the name is

@@ -8,19 +8,15 @@ unless every destination can be opened, the old ones stay in use.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from dantetw.config.policy import Output, Policy
+from dantetw.config.policy import PLAIN_FORM, Form, Output, Policy
 from dantetw.observe.events import Message
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.sinks.kind import Kind, MisnamedError, Surroundings
 from dantetw.observe.sinks.syslog import Syslog
 from dantetw.values import Severity
-
-# Dante names no more of a token.
-_TOKEN: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +26,7 @@ class Outputs:
 
     :ivar errorlog: take severities from emergency to warning; ``logoutput``: all severities.
     :ivar problems: what could not be opened, to be logged.
+    :ivar forms: how those are told that are not told as Dante does.
     :ivar kept: at a reload, that something could not be opened, hence the old sinks stay and there
         are none here.
     """
@@ -38,6 +35,7 @@ class Outputs:
     logoutput: tuple[ISink, ...] = ()
     problems: tuple[Message, ...] = ()
     kept: bool = False
+    forms: Mapping[ISink, Form] = field(default_factory=dict)
 
 
 def open_sink(text: str, surroundings: Surroundings, kinds: Sequence[Kind]) -> ISink:
@@ -72,21 +70,28 @@ def build_sinks(
     places += [(output, True) for output in policy.errorlog]
     places.sort(key=lambda place: (place[0].where.line, place[0].where.column))
     opened: dict[bool, list[ISink]] = {False: [], True: []}
+    forms: dict[ISink, Form] = {}
     for output, errors in places:
         if reload and problems:
             problems.append(_not_tried(output))
             continue
         try:
-            opened[errors].append(open_sink(output.text, surroundings, kinds))
+            sink = open_sink(output.text, surroundings.for_format(output.form.format), kinds)
         except OSError as error:
             problems += _unopenable(output, os.strerror(error.errno or 0), reload)
-        except MisnamedError as problem:
-            problems += _misnamed(output, str(problem), reload)
+        except MisnamedError:
+            # What is wrong with it is among the warnings of the configuration.
+            problems.append(_alert(output, "no system error", reload))
+        else:
+            opened[errors].append(sink)
+            if output.form != PLAIN_FORM:
+                forms[sink] = output.form
     if reload and problems:
         for sink in (*opened[True], *opened[False]):
             sink.close()
         return Outputs(problems=tuple(problems), kept=True)
-    return Outputs(_one_daemon(opened[True]), _one_daemon(opened[False]), tuple(problems))
+    errorlog, logoutput = _one_daemon(opened[True]), _one_daemon(opened[False])
+    return Outputs(errorlog, logoutput, tuple(problems), forms=forms)
 
 
 def _one_daemon(sinks: Iterable[ISink]) -> tuple[ISink, ...]:
@@ -111,16 +116,6 @@ def _unopenable(output: Output, reason: str, reload: bool) -> list[Message]:
         return [alert]
     text = f'openlogfile(): could not open or create logfile "{output.text}" for writing: {reason}'
     return [Message(Severity.WARNING, "log.unopenable", text), alert]
-
-
-def _misnamed(output: Output, problem: str, reload: bool) -> list[Message]:
-    text = (
-        f"{output.where.file}: problem on line {output.where.line} near token "
-        f'"{output.text[:_TOKEN]}": {problem}.  '
-        "Please see the Dante manual for more information"
-    )
-    warning = Message(Severity.WARNING, "log.misnamed", text)
-    return [warning, _alert(output, "no system error", reload)]
 
 
 def _not_tried(output: Output) -> Message:

@@ -148,12 +148,17 @@ class Stream:
         return f"log to {self.name}"
 
     def reopen(self) -> None:
-        """See :meth:`ISink.reopen`; what waits goes to the new one, whole messages only."""
+        """
+        See :meth:`ISink.reopen`; what waits goes to the new one: whole messages, unless it is the
+        same pipe or socket, which has had the first part of one.
+        """
         channel = _Channel(self._opener())
         self._reactor.removeWriter(self)
+        before, after = os.fstat(self._channel.descriptor), os.fstat(channel.descriptor)
+        if not os.path.samestat(before, after):
+            self._offset = 0
         self._channel.close()
         self._channel = channel
-        self._offset = 0
         if self._backlog:
             self._reactor.addWriter(self)
 

@@ -54,3 +54,16 @@ class BacklogTests(SynchronousTestCase):
                 self.assertEqual(backlog.pop(), model.pop(0))
             self.assertEqual(len(backlog), len(model))
             self.assertTrue(len(model) == 1 or sum(map(len, model)) <= 20)
+
+    def test_put_back(self) -> None:
+        """What is put back comes first, in its order, and counts again, though there is no room."""
+        backlog = Backlog(10)
+        for message in (b"aaaa", b"bbbb", b"cc"):
+            self.assertTrue(backlog.put(message))
+        taken = [backlog.pop(), backlog.pop()]
+        self.assertTrue(backlog.put(b"dddddddd"))
+        backlog.put_back(taken)
+        self.assertFalse(backlog.put(b"e"))
+        came = [backlog.pop() for _ in range(len(backlog))]
+        self.assertEqual(came, [b"aaaa", b"bbbb", b"cc", b"dddddddd"])
+        self.assertTrue(backlog.put(b"f"))

@@ -111,25 +111,94 @@ class FileTests(SynchronousTestCase):
             sink.write(Severity.INFO, 0.0, "x")
         self.assertEqual((sink.lost, sink.trouble), (3, errno.ENOSPC))
 
-    def test_cut_line(self) -> None:
-        """A line that the disk had no room for does not run into the next one."""
-        sink, write = self.file(), os.write
-        answers = [5, errno.ENOSPC]
+    def cut(self, *counts: int) -> None:
+        """Have the next writes take so many bytes, each followed by one that finds no room."""
+        answers, write = [answer for count in counts for answer in (count, -1) if answer], os.write
 
         def short(descriptor: int, data: bytes) -> int:
             if not answers:
                 return write(descriptor, data)
             answer = answers.pop(0)
-            if answer == errno.ENOSPC:
-                raise OSError(answer, "full")
+            if answer < 0:
+                raise OSError(errno.ENOSPC, "full")
             return write(descriptor, data[:answer])
 
         self.patch(os, "write", short)
+
+    def test_cut_line(self) -> None:
+        """A line that the disk had no room for does not run into the next one."""
+        sink = self.file()
+        self.cut(5)
         sink.write(Severity.INFO, 0.0, "a")
         self.assertEqual((sink.lost, sink.trouble), (1, errno.ENOSPC))
         sink.write(Severity.INFO, 0.0, "b")
         self.assertEqual((sink.lost, sink.trouble), (1, 0))
         self.assertEqual(self.texts(self.path)[1:], ["b"])
+
+    def test_cut_newline(self) -> None:
+        """A line that lacks its newline only is not lost: the next one brings it."""
+        sink = self.file()
+        self.cut(len(self.prefix.stamped(Severity.INFO, 0.0, "a")) - 1)
+        sink.write(Severity.INFO, 0.0, "a")
+        self.assertEqual((sink.lost, sink.trouble), (0, errno.ENOSPC))
+        sink.write(Severity.INFO, 0.0, "b")
+        self.assertEqual((sink.lost, sink.trouble), (0, 0))
+        self.assertEqual(self.texts(self.path), ["a", "b"])
+
+    def test_cut_after_newline(self) -> None:
+        """If there is room for the newline only that ends a cut line, no empty line follows."""
+        sink = self.file()
+        self.cut(5, 1)
+        sink.write(Severity.INFO, 0.0, "a")
+        sink.write(Severity.INFO, 0.0, "b")
+        self.assertEqual(sink.lost, 2)
+        sink.write(Severity.INFO, 0.0, "c")
+        self.assertEqual(self.texts(self.path)[1:], ["c"])
+
+    def test_cut_before(self) -> None:
+        """A file that ends in the middle of a line when it is opened gets a new line first."""
+        for content in ("", "a\n", "a"):
+            with open(self.path, "w") as file:
+                file.write(content)
+            for sink in (self.file(), self.file()):
+                sink.write(Severity.INFO, 0.0, "b")
+            self.assertEqual(self.texts(self.path), [*content.split(), "b", "b"])
+
+    def test_cut_before_and_full(self) -> None:
+        """If there is no room for that new line, it comes with the first line there is room for."""
+        with open(self.path, "w") as file:
+            file.write("a")
+        self.cut(0)
+        sink = self.file()
+        sink.write(Severity.INFO, 0.0, "b")
+        self.assertEqual(self.texts(self.path), ["a", "b"])
+
+    def test_cut_and_reopened(self) -> None:
+        """A cut line does not run into the next one if the same file is opened anew in between."""
+        sink = self.file()
+        self.cut(5)
+        sink.write(Severity.INFO, 0.0, "a")
+        sink.reopen()
+        sink.write(Severity.INFO, 0.0, "b")
+        self.assertEqual(self.texts(self.path)[1:], ["b"])
+
+    def test_unreadable(self) -> None:
+        """A file that we may write only is written."""
+        open_, flags = os.open, list[int]()
+
+        def refusing(path: str, flag: int, mode: int = 0o777) -> int:
+            flags.append(flag)
+            if flag & os.O_RDWR:
+                raise PermissionError(errno.EACCES, path)
+            return open_(path, flag, mode)
+
+        with open(self.path, "w") as file:
+            file.write("a")
+        self.patch(os, "open", refusing)
+        self.file().write(Severity.INFO, 0.0, "b")
+        with open(self.path) as file:
+            self.assertTrue(file.read().endswith(": b\n"))
+        self.assertEqual([bool(flag & os.O_RDWR) for flag in flags], [True, False])
 
     def test_short_write(self) -> None:
         """A write that takes a part is completed."""

@@ -100,23 +100,33 @@ class BuildTests(SynchronousTestCase):
         )
 
     def test_unknown_facility(self) -> None:
-        """An unknown facility is told with its place, in Dante's words."""
-        built = self.build(("syslog/kern",))
-        self.assertEqual(built.logoutput, ())
+        """An unknown facility is an alert; the configuration has given the warning."""
+        built = self.build(("syslog/kern", self.good))
+        self.assertEqual(self.names(built.logoutput), [self.good])
         self.assertEqual(
             self.told(built),
             [
-                (
-                    Severity.WARNING,
-                    'sockd.conf: problem on line 2 near token "syslog/kern": unknown syslog '
-                    'facility "kern".  Please see the Dante manual for more information',
-                ),
                 (
                     Severity.ALERT,
                     'configparsing(): could not (re)open logfile "syslog/kern": no system error  ',
                 ),
             ],
         )
+
+    def test_unknown_facility_at_reload(self) -> None:
+        """An unknown facility keeps all old destinations in use, as a file does."""
+        built = self.build((self.good, "syslog/kern"), reload=True)
+        self.assertEqual((built.logoutput, built.kept), ((), True))
+        ((severity, text),) = self.told(built)
+        self.assertEqual(severity, Severity.ALERT)
+        self.assertTrue(text.endswith("no system error.  Will continue using old logfiles"), text)
+
+    def test_remote(self) -> None:
+        """Daemons elsewhere add up with everything else, and one named twice gets lines twice."""
+        names = ("syslog", "syslog+udp://127.0.0.1", "syslog+udp://127.0.0.1", "syslog/user")
+        built = self.build(names)
+        self.assertEqual(self.names(built.logoutput), list(names[1:]))
+        self.assertEqual(built.problems, ())
 
     def test_reload(self) -> None:
         """At a reload one unopenable destination keeps all old ones in use, in Dante's words."""

@@ -12,10 +12,12 @@ from zope.interface.verify import verifyObject
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.file import File, open_appending
+from dantetw.observe.sinks.remote import Tcp
 from dantetw.observe.sinks.stream import Stream
 from dantetw.observe.sinks.syslog import Syslog
 from dantetw.observe.sinks.threaded import Threaded
 from dantetw.values import Severity
+from tests.observe.sinks.daemon import Daemon
 from tests.observe.sinks.fakes import FakeReactor
 
 WHEN = 1795405831.154986
@@ -126,7 +128,7 @@ class SinkMixin(Base):
         self.sink.close()
         self.write("after")
         self.assertEqual(self.sink.lost, 1)
-        self.assertEqual(self.reactor.writers, [])
+        self.assertEqual((self.reactor.readers, self.reactor.writers), ([], []))
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
 
@@ -226,6 +228,20 @@ class SyslogTests(SinkMixin, SynchronousTestCase):
                 data += self.daemon.recv(1 << 18)
             except BlockingIOError:
                 return data
+
+
+class TcpTests(SinkMixin, SynchronousTestCase):
+    """A log daemon elsewhere as a sink, by TCP."""
+
+    def make(self) -> ISink:
+        """A daemon of our own."""
+        self.daemon = Daemon(self)
+        return Tcp("tcp", self.prefix, self.reactor, self.daemon.where(), LIMIT)
+
+    def available(self) -> bytes:
+        """The messages, in the form of the others."""
+        messages = [message.partition(" - - ")[2] for message in self.daemon.messages()]
+        return "".join(f"]: {message}\n" for message in messages).encode()
 
 
 def read_all(descriptor: int) -> bytes:

@@ -90,6 +90,20 @@ class StandardTests(SynchronousTestCase):
         self.assertTrue(read_all(reader).endswith(b" info: waits\n"))
         self.assertEqual(self.reactor.writers, [])
 
+    def test_reopen_in_a_message(self) -> None:
+        """Opening the same pipe anew in the middle of a message does not begin it once more."""
+        reader, writer = self.pipe()
+        sink = self.open(writer)
+        sink.write(Severity.INFO, 0.0, "x" * 100_000)
+        sink.write(Severity.INFO, 0.0, "next")
+        begin = read_all(reader)
+        self.assertFalse(begin.endswith(b"\n"))
+        sink.reopen()
+        self.reactor.turn()
+        lines = (begin + read_all(reader)).split(b"\n")
+        ends = [line.rpartition(b" info: ")[2] for line in lines]
+        self.assertEqual(ends, [b"x" * 100_000, b"next", b""])
+
     def test_own_description(self) -> None:
         """The sink outlives the descriptor it was made of."""
         reader, writer = os.pipe()

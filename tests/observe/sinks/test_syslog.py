@@ -11,8 +11,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.observe.prefix import Prefix
+from dantetw.observe.sinks.connected import RETRY
 from dantetw.observe.sinks.kind import MisnamedError, Surroundings
-from dantetw.observe.sinks.syslog import FACILITIES, RETRY, Syslog, opened
+from dantetw.observe.sinks.syslog import FACILITIES, Syslog, opened
 from dantetw.values import Severity
 from tests.observe.sinks.fakes import FakeReactor
 
@@ -155,6 +156,43 @@ class SyslogTests(SynchronousTestCase):
         (text,) = self.received(daemon)
         self.assertTrue(text.endswith("xxx..."))
         self.assertEqual((sink.lost, sink.waiting), (0, 0))
+
+    def test_stopped_and_replaced(self) -> None:
+        """What a daemon that stopped reading did not take comes to the one that replaces it."""
+        daemon = self.start_daemon()
+        sink = self.connect()
+        given = 0
+        while sink.waiting < 3:
+            sink.write(Severity.INFO, 0.0, str(given))
+            given += 1
+        self.stop_daemon(daemon)
+        self.reactor.turn()
+        self.assertEqual((sink.waiting, sink.trouble), (3, errno.ENOENT))
+        self.assertEqual(self.reactor.writers, [])
+        daemon = self.start_daemon()
+        self.reactor.advance(RETRY)
+        self.assertEqual(self.received(daemon), [str(given - 3 + number) for number in range(3)])
+        self.assertEqual((sink.lost, sink.trouble), (0, 0))
+
+    def test_no_descriptors(self) -> None:
+        """Where no socket can be had messages wait, and nobody is troubled by an exception."""
+        daemon = self.start_daemon()
+        sink = self.connect()
+
+        def refuse(*_: object) -> socket.socket:
+            raise OSError(errno.EMFILE, "")
+
+        sink.reopen()
+        self.stop_daemon(daemon)
+        with_sockets = self.patch(socket, "socket", refuse)
+        sink.write(Severity.INFO, 0.0, "a")
+        self.assertEqual((sink.waiting, sink.trouble), (1, errno.EMFILE))
+        self.reactor.advance(RETRY)
+        self.assertEqual(sink.waiting, 1)
+        with_sockets.restore()
+        daemon = self.start_daemon()
+        self.reactor.advance(RETRY)
+        self.assertEqual(self.received(daemon), ["a"])
 
     def test_close(self) -> None:
         """What still waits at the end is lost and counted."""

@@ -1,0 +1,15 @@
+"""
+What the server costs, and that it keeps its promises under load.  For developers; not installed.
+
+Run from the root of the source: ``python -m benchmarks.logging --quick``.
+
+- :mod:`~benchmarks.logging`: the program: lines of the log, whether any is missing, and their cost
+- :mod:`~benchmarks.setups`: where lines go, and what the server is put through meanwhile
+- :mod:`~benchmarks.accounting`: reads a log and says what is wrong with it
+- :mod:`~benchmarks.destinations`: files, pipes, a log daemon, a small disk: blocked and freed
+- :mod:`~benchmarks.daemon`: that log daemon, a process that can be stopped
+- :mod:`~benchmarks.server`: a server's processes, and the CPU time they use
+- :mod:`~benchmarks.load`: clients and their target: ``sessions.c``, compiled on first use
+
+``tests/scenarios/test_destinations.py`` uses the same parts, with clients of its own.
+"""
