@@ -2,7 +2,8 @@
 The command ``sockd``: Dante's own flags, so that it can stand in for ``sockd`` and ``danted``.
 
 ``sockd -f FILE -D -p PIDFILE`` becomes ``twistd sockd …`` in the same process.  What Dante has not
-are sub-commands: ``sockd users …``.
+are sub-commands: ``sockd users …``, ``sockd check …``,
+``sockd explain …``.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ usage: sockd [-DLNVdfhnpv]
    -p <filename>  : write the process id to <filename> (default: /var/run/sockd.pid)
    -v             : print version; twice: and what of Dante is built
 
+       sockd check [-f <filename>] ...
+                  : verify configurations, for people and for CI; renew old ones
+       sockd explain [-f <filename>] --from <address> --to <host:port> ...
+                  : say what the server would do with a request, and why
        sockd users {add,remove,list,check} ...
                   : keep the users file of "username.file:"
 """
@@ -95,6 +100,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         from dantetw.auth import useradmin
 
         raise SystemExit(useradmin.main(arguments[1:], sys.stdin, sys.stdout, sys.stderr))
+    if arguments[:1] in (["check"], ["explain"]):
+        raise SystemExit(_tell(*arguments))
     try:
         flags = _Flags(arguments)
     except getopt.GetoptError as wrong:
@@ -114,6 +121,16 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     else:
         _run(program, flags)
     raise SystemExit(0)
+
+
+def _tell(command: str, *arguments: str) -> int:
+    """The exit status of a sub-command that tells something of a configuration."""
+    from dantetw import checking
+    from dantetw.explaining import command as explaining
+    from dantetw.net.host import Host
+
+    main = checking.main if command == "check" else explaining.main
+    return main(arguments, Host(), sys.stdin, sys.stdout, sys.stderr)
 
 
 def verify(path: str) -> int:

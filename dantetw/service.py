@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import gc
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
@@ -17,22 +18,26 @@ from twisted.python.components import Componentized
 
 from dantetw import __version__, catalogue
 from dantetw.auth.crypting import LibcryptMissingError
-from dantetw.auth.interfaces import IAuthenticator
 from dantetw.auth.usersfile import UsersFileError
 from dantetw.auth.verifying import THREADS, WAITING
 from dantetw.config import Parsed
-from dantetw.config.policy import Policy
+from dantetw.config.describing import describe
+from dantetw.config.policy import PLAIN_FORM, Form, Policy
 from dantetw.config.problems import Problem
+from dantetw.config.vocabulary import PAM_METHODS
 from dantetw.net.host import Host
 from dantetw.net.poller import make_poller
 from dantetw.net.resolving import Resolver
 from dantetw.observe.observer import Journal, Observer
-from dantetw.observe.prefix import Prefix
+from dantetw.observe.prefix import JsonPrefix, Prefix
+from dantetw.observe.privacy import Private
 from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.opening import build_sinks, open_sink
 from dantetw.process import pidfile, signals
+from dantetw.process.describing import environment, identity, usage
 from dantetw.process.limits import raise_descriptors
 from dantetw.process.privileges import Privileges
+from dantetw.reloading import Reload, UnusableError
 from dantetw.session.listener import Listener
 from dantetw.session.ports import BindError, Ports
 from dantetw.session.protocol import SocksFactory
@@ -41,6 +46,8 @@ from dantetw.values import Endpoint, Method, Severity
 
 #: Seconds that destinations which are slow to take lines have at the end.
 LAST_FLUSH = 2.0
+#: Bytes of the key of pseudonyms: of one from a file at least and at most, and of one we make.
+SHORTEST_KEY, LONGEST_KEY, OWN_KEY = 16, 4096, 32
 #: Objects that may come to be before the garbage collector looks for cycles; Python's own figure,
 #: 700, is a handful of sessions.
 GARBAGE_THRESHOLD = 20_000
@@ -69,8 +76,14 @@ class StartFailedError(Exception):
     """The server cannot start; the reason has been logged."""
 
 
-class UnusableError(Exception):
-    """A configuration is right but cannot be used here and now; the text says why."""
+class IGiveUp(Protocol):
+    """How to end when the start fails; :class:`dantetw.tap.GivingUp`."""
+
+    def __call__(self, text: str) -> None:
+        """End, for this reason.  May raise; if not, :exc:`StartFailedError` is."""
+
+    def close(self) -> None:
+        """The start has succeeded: it will not be needed."""
 
 
 class SockdService(MultiService):
@@ -78,8 +91,9 @@ class SockdService(MultiService):
     The root service.
 
     :param warnings: what there is to say of the configuration.
-    :param read: reads the configuration again, for SIGHUP; without it there is nothing to reload.
-    :param give_up: how to end when the start fails: gets the reason; must raise.
+    :param reread: for SIGHUP: reads the configuration's bytes again, and returns what parses them
+        in a thread; without it there is nothing to reload.
+    :param give_up: how to end when the start fails.
     """
 
     def __init__(
@@ -88,8 +102,8 @@ class SockdService(MultiService):
         settings: Settings,
         warnings: Sequence[Problem] = (),
         reactor: Any = None,
-        read: Callable[[], Parsed] | None = None,
-        give_up: Callable[[str], None] | None = None,
+        reread: Callable[[], Callable[[], Parsed]] | None = None,
+        give_up: IGiveUp | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.setName("sockd")  # type: ignore[no-untyped-call]
@@ -99,13 +113,18 @@ class SockdService(MultiService):
         self._policy = policy
         self._settings = settings
         self._warnings = warnings
-        self._read = read
+        self._reread = reread
         self._give_up = give_up
         self._privileges = Privileges(policy.user_privileged, policy.user_unprivileged)
         self._prefix = Prefix(settings.program)
-        self.observer = Observer(catalogue.FORMATS["dante"](), None, reactor.callFromThread)
+        self._started = int(time.time() * 1000)
+        self._own_key = os.urandom(OWN_KEY)
+        self.observer = Observer(
+            catalogue.FORMATS["dante"](False, ""), None, reactor.callFromThread, reactor.callLater
+        )
         self.journal = Journal(self.observer)
         self._threads = Threads(reactor, THREADS, WAITING, "passwords")
+        self._reload = Reload(reactor, self.journal, self._fetch, self._change)
         self._bound: dict[Endpoint, Listener] = {}
         self._factory: SocksFactory | None = None
         self._signal = 0
@@ -123,10 +142,17 @@ class SockdService(MultiService):
         policy, settings = self._policy, self._settings
         # Not earlier: in the background, standard output and error are others than before.
         self._surroundings = Surroundings(
-            self._prefix, self._reactor, privileged=self._privileges.raised
+            self._prefix,
+            self._reactor,
+            privileged=self._privileges.raised,
+            prefixes={"json": JsonPrefix(self._settings.program)},
         )
         self.observer.stand_by(open_sink("stderr", self._surroundings, catalogue.SINKS))
-        self._open_logs(policy)
+        try:
+            key = self._hash_key(policy)
+        except UnusableError as unusable:
+            self._fail(str(unusable))
+        self._open_logs(policy, key)
         for notice in settings.notices:
             self.journal.message(Severity.INFO, "server.notice", notice)
         self._warn(self._warnings)
@@ -149,36 +175,73 @@ class SockdService(MultiService):
             self._fail(str(unusable))
         super().privilegedStartService()  # type: ignore[no-untyped-call]
 
-    def _open_logs(self, policy: Policy, reload: bool = False) -> None:
+    def _hash_key(self, policy: Policy) -> bytes:
+        """
+        The key of pseudonyms in the log.
+
+        :raises UnusableError: if its file cannot be used.
+        """
+        if policy.hash_key_file is None:
+            return self._own_key
+        try:
+            with self._privileges.raised(), open(policy.hash_key_file, "rb") as file:
+                key = file.read(LONGEST_KEY).strip()
+        except OSError as failed:
+            reason = os.strerror(failed.errno or 0)
+            raise UnusableError(f"log.hashkey: {policy.hash_key_file}: {reason}") from None
+        if len(key) < SHORTEST_KEY:
+            text = f"log.hashkey: {policy.hash_key_file}: less than {SHORTEST_KEY} bytes"
+            raise UnusableError(text)
+        return key
+
+    def _format(self, form: Form, debug: int, key: bytes) -> Any:
+        """What makes the lines for destinations of a form."""
+        run = f"{self._started:x}-{os.getpid():x}-"
+        format = catalogue.FORMATS[form.format](debug > 0, run)
+        return Private(format, form, key) if form.omit or form.hash else format
+
+    def _open_logs(self, policy: Policy, key: bytes, reload: bool = False) -> None:
         level = self._settings.debug
         debug = level if level is not None else max(policy.debug, 0)
+        forms = {output.form for output in (*policy.logoutput, *policy.errorlog)}
+        formats = {form: self._format(form, debug, key) for form in {PLAIN_FORM, *forms}}
         outputs = build_sinks(policy, self._surroundings, catalogue.SINKS, reload)
-        self.observer.configure(outputs, debug, catalogue.FORMATS["dante"](timing=debug > 0))
+        self.observer.configure(outputs, debug, formats)
+        self.journal.debug = debug
+        self.journal.explains = any(form.format != PLAIN_FORM.format for form in forms)
+        if debug:
+            self.journal.messages(Severity.DEBUG, "config.understood", describe(policy))
 
     def _warn(self, problems: Sequence[Problem]) -> None:
         for problem in problems:
-            self.journal.message(problem.severity, "config.problem", problem.one_line())
+            text, where = problem.one_line(), problem.where
+            place = where if where.line else None
+            self.journal.message(problem.severity, "config.problem", text, where=place)
 
-    def _authenticators(self, policy: Policy) -> dict[Method, IAuthenticator]:
+    def _authenticators(self, policy: Policy) -> dict[Method, Any]:
         """
         What checks logins, for each method of the policy that has something to check.
 
         :raises UnusableError: if one cannot be made.
         """
         rules = (*policy.client_rules, *policy.socks_rules)
-        used = {method for rule in rules for method in rule.socks_methods}
-        found = {}
-        for method in used.union(policy.socks_methods):
+        used = {*policy.client_methods, *policy.socks_methods}
+        for rule in rules:
+            used.update(rule.client_methods, rule.socks_methods)
+        if not PAM_METHODS.isdisjoint(used):
+            used.add(Method.PAM_USERNAME)  # under which all that PAM is asked goes
+        made: dict[Any, Any] = {None: None}  # one for all methods that have it in common
+        for method in used:
             make = catalogue.METHODS[method]
-            if make is None:
+            if make is None or make in made:
                 continue
             try:
-                found[method] = make(
+                made[make] = make(
                     policy, self._reactor, self._threads, self._privileges.raised, self._report
                 )
             except (UsersFileError, LibcryptMissingError) as failed:
                 raise UnusableError(f"method {method.value}: {failed}") from None
-        return found
+        return {method: made[catalogue.METHODS[method]] for method in used}
 
     def _report(self, text: str) -> None:
         self.journal.message(Severity.WARNING, "auth.users-file", text)
@@ -206,8 +269,15 @@ class SockdService(MultiService):
         super().startService()  # type: ignore[no-untyped-call]
         factory = self._factory
         assert factory is not None
-        text = f"at most {raise_descriptors()} files can be open, two for each session"
-        self.journal.message(Severity.DEBUG, "server.limits", text)
+        limits = f"at most {raise_descriptors()} files can be open, two for each session"
+        if self.journal.debug:
+            self.journal.messages(
+                Severity.DEBUG, "server.process", (*environment(self._reactor), limits)
+            )
+        # Who knows our process id, or is told that we run, may send a signal at once.  The reactor
+        # sets handlers of its own when it starts, so ours come once more after them.
+        self._catch_signals()
+        self._reactor.callWhenRunning(self._catch_signals)
         if self._settings.pidfile:
             self._write_pidfile()
         try:
@@ -221,19 +291,19 @@ class SockdService(MultiService):
                 " its privileges will fail"
             )
             self.journal.message(Severity.WARNING, "server.privileges", text)
+        if self.journal.debug:
+            self.journal.messages(Severity.DEBUG, "server.process", (f"now {identity()}",))
         factory.poller.start()
         self._ports.use(self._bound)
         self._bound = {}
         factory.sweep.start()
-        # Who is told that we run may send a signal at once.  The reactor sets handlers of its own
-        # when it starts, so ours come once more after them.
-        self._catch_signals()
-        self._reactor.callWhenRunning(self._catch_signals)
         # What is there now stays: let the garbage collector look at what sessions make only, and at
         # that rarely, since they make no cycles.  A tenth of a short session's cost.
         gc.collect()
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)
+        if self._give_up is not None:
+            self._give_up.close()
         text = f"dantetw/server[1/1] v{__version__} running"
         self.journal.message(Severity.INFO, "server.running", text)
 
@@ -255,48 +325,48 @@ class SockdService(MultiService):
     # Signals.
 
     def _catch_signals(self) -> None:
-        signals.install(self._reactor, self._stop, self._reload, self._status)
+        signals.install(self._reactor, self._stop, self._reload.ask, self._status)
 
     def _stop(self, number: int) -> None:
         if not self._signal:
             self._signal = number
+            self._reload.stop()
             self._reactor.addSystemEventTrigger("after", "shutdown", signals.deafen)
             self._reactor.stop()
 
-    def _reload(self) -> None:
-        """Read the configuration again; unless all of it can be used, all stays as it is."""
-        self.journal.message(Severity.INFO, "server.reload", "SIGHUP [: reloading config")
-        try:
-            text = self._change()
-        except UnusableError as unusable:
-            self.journal.message(Severity.ERROR, "server.reload", str(unusable))
-            text = "SIGHUP ]: the new config cannot be used; the old one stays in force"
-            self.journal.message(Severity.WARNING, "server.reload", text)
-        else:
-            self.journal.message(Severity.INFO, "server.reload", text)
-
-    def _change(self) -> str:
-        factory = self._factory
-        if factory is None or self._read is None:
+    def _fetch(self) -> Callable[[], Parsed]:
+        if self._reread is None:
             raise UnusableError("there is no config file to reload")
-        with self._privileges.raised():
-            parsed = self._read()
-        policy = parsed.policy
+        try:
+            with self._privileges.raised():
+                return self._reread()
+        except OSError as failed:
+            text = f"no privileges to read the config file: {os.strerror(failed.errno or 0)}"
+            raise UnusableError(text) from None
+
+    def _change(self, parsed: Parsed) -> None:
+        """
+        Use what the configuration says now.
+
+        :raises UnusableError: if not all of it can be used; nothing has changed then.
+        """
+        factory, policy = self._factory, parsed.policy
+        assert factory is not None
         self._warn(parsed.problems)
         if policy is None:
             raise UnusableError("the config file is wrong")
         authenticators = self._authenticators(policy)
+        key = self._hash_key(policy)
         listeners = self._bind(policy)
         # From here on nothing fails.
         if _users(policy) != _users(self._policy):
             text = "user.privileged and user.unprivileged change when the server is started anew"
             self.journal.message(Severity.WARNING, "server.privileges", text)
-        self._open_logs(policy, reload=True)
+        self._open_logs(policy, key, reload=True)
         factory.resolver.forget()
         factory.adopt(policy, authenticators)
         self._ports.use(listeners, policy)
         self._policy = policy
-        return "SIGHUP ]: config reloaded.  Broadcasting to children to do the same"
 
     def _status(self) -> None:
         """The status report is not built yet; the signal must not end the server."""
@@ -317,6 +387,7 @@ class SockdService(MultiService):
             factory.resolver.stop()
             factory.poller.stop()
         self._threads.stop()
+        self._reload.stop()
         if self._settings.pidfile:
             with self._privileges.raised():
                 pidfile.empty(self._settings.pidfile)
@@ -325,6 +396,8 @@ class SockdService(MultiService):
         return stopped
 
     def _end_log(self) -> None:
+        if self.journal.debug:
+            self.journal.messages(Severity.DEBUG, "server.process", (usage(),))
         self.journal.message(Severity.ALERT, "server.stopped", "mother[1/1]: shutting down")
         self.observer.close(LAST_FLUSH)
 

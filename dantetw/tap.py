@@ -8,15 +8,18 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from twisted.application.service import Service
 from twisted.python import usage
 
 from dantetw.config import Parsed, load, parse
+from dantetw.config.load import fetch
 from dantetw.config.problems import tell
 from dantetw.config.system import System
 from dantetw.net.host import Host
+from dantetw.process.regular import open_regular
 from dantetw.service import Settings, SockdService
 
 #: Where the default configuration is said to stand.
@@ -87,6 +90,31 @@ def read(path: str | None, system: System, debug: int | None = None) -> Parsed:
     return load(path, system, debug=debug)
 
 
+class _Here(Host):
+    """This machine, with the rights there are when this is made: a thread may ask later."""
+
+    def __init__(self) -> None:
+        self._root = os.geteuid() == 0
+
+    @property
+    def effective_root(self) -> bool:
+        return self._root
+
+
+def reread(path: str | None, debug: int | None = None) -> Callable[[], Parsed]:
+    """
+    Read a configuration's bytes for a reload, which waits for nobody.
+
+    :param path: None means the built-in one; ``debug``: the command line's level, if it has one.
+    :returns: what makes a policy of them; for a thread, since it may look up names.
+    """
+    system = _Here()
+    if path is None:
+        return lambda: parse(default_configuration(system), BUILT_IN, system, debug=debug)
+    text = fetch(path, open_regular)
+    return lambda: parse(text, path, system, debug=debug)
+
+
 def makeService(options: Any) -> Service:
     """
     Make the service; twistd calls this before it goes to the background.
@@ -109,22 +137,45 @@ def makeService(options: Any) -> Service:
         parsed.policy,
         settings,
         parsed.problems,
-        read=lambda: read(path, Host(), options["debug"]),
-        give_up=_give_up(os.getpid()),
+        reread=lambda: reread(path, options["debug"]),
+        give_up=GivingUp(options["program"]),
     )
 
 
-def _give_up(pid: int) -> Callable[[str], None]:
+class GivingUp:
     """
     What ends a start that fails.
 
-    :param pid: of the process that was started.
+    In the background standard error is ``/dev/null`` by then, and of an exception twistd tells the
+    terminal 100 bytes.  So this keeps hold of the terminal until :meth:`close`.
+
+    :param program: our name.
     """
 
-    def end(text: str) -> None:
-        # In the background we are another process, and twistd has to hear of an exception to tell
-        # the terminal; in the foreground it would show it in full.
-        if os.getpid() == pid:
-            raise SystemExit(1)
+    def __init__(self, program: str) -> None:
+        self._program = program
+        self._pid = os.getpid()
+        try:
+            self._terminal = os.dup(2)
+        except OSError:
+            self._terminal = -1  # we were started without
 
-    return end
+    def __call__(self, text: str) -> None:
+        """
+        End.  In the background, where we are another process, that is left to an exception, which
+        twistd has to hear of.
+
+        :param text: the reason.
+        :raises SystemExit: in the foreground, where twistd would show an exception in full.
+        """
+        if os.getpid() == self._pid:
+            raise SystemExit(1)
+        line = f"{self._program}: error: {text}\n"
+        with suppress(OSError):
+            os.write(self._terminal, line.encode(errors="backslashreplace"))
+
+    def close(self) -> None:
+        """The start has succeeded: whoever waits at the terminal's other end shall not wait on."""
+        if self._terminal >= 0:
+            os.close(self._terminal)
+            self._terminal = -1

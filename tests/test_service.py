@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,11 +20,14 @@ from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw import __version__, service
+from dantetw import __version__, reloading, service
 from dantetw.config import Parsed, parse
 from dantetw.service import Settings, SockdService, StartFailedError
 from dantetw.session.listener import Listener
+from dantetw.threads import Threads
 from dantetw.values import Method
+from tests.held import HeldPool
+from tests.quiet import quiet_port
 from tests.session.world import GREETING, Machine, TurningReactor
 
 CONFIG = """
@@ -36,6 +42,9 @@ socks pass {{ from: 127.0.0.0/8 to: 0/0 log: connect disconnect error }}
 """
 RUNNING = f"info: dantetw/server[1/1] v{__version__} running"
 OVER = "alert: mother[1/1]: shutting down"
+BEGUN = "info: SIGHUP [: reloading config"
+DONE = "info: SIGHUP ]: config reloaded.  Broadcasting to children to do the same"
+NOT_USED = "warning: SIGHUP ]: the new config cannot be used; the old one stays in force"
 
 
 class _Reactor(TurningReactor):
@@ -61,6 +70,21 @@ class _Reactor(TurningReactor):
         self.stops += 1
 
 
+class _GivingUp:
+    """Ends the program, as in the foreground."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+        self.closed = False
+
+    def __call__(self, text: str) -> None:
+        self.reasons.append(text)
+        raise SystemExit(1)
+
+    def close(self) -> None:
+        self.closed = True
+
+
 class ServiceCase(SynchronousTestCase):
     """A service in this process that leaves the process as it is."""
 
@@ -74,6 +98,14 @@ class ServiceCase(SynchronousTestCase):
         idle = SimpleNamespace(collect=int, freeze=int, set_threshold=lambda number: None)
         self.patch(service, "gc", idle)
         self.patch(service, "raise_descriptors", lambda: 1024)
+        self.pools: dict[str, HeldPool] = {}
+        for module in (service, reloading):
+            self.patch(module, "Threads", self.threads)
+
+    def threads(self, reactor: Any, size: int, limit: int, name: str) -> Threads:
+        """Threads whose jobs wait for the test."""
+        pool = self.pools[name] = HeldPool()
+        return Threads(reactor, size, limit, name, pool)
 
     def service(
         self, port: int | None = None, method: str = "none", more: str = "", **settings: Any
@@ -88,8 +120,8 @@ class ServiceCase(SynchronousTestCase):
         policy = replace(policy, internal=(replace(line, listens=listens),))
         give_up = settings.pop("give_up", None)
         warnings = settings.pop("warnings", ())
-        read = settings.pop("read", None)
-        made = SockdService(policy, Settings(**settings), warnings, self.reactor, read, give_up)
+        reread = settings.pop("reread", None)
+        made = SockdService(policy, Settings(**settings), warnings, self.reactor, reread, give_up)
         self.addCleanup(self.tidy, made)
         return made
 
@@ -100,9 +132,9 @@ class ServiceCase(SynchronousTestCase):
         if made._factory is not None and not made._factory.poller._epoll.closed:
             made._factory.poller.stop()
 
-    def start(self, **how: Any) -> SockdService:
+    def start(self, port: int | None = None, **how: Any) -> SockdService:
         """A service that runs."""
-        made = self.service(**how)
+        made = self.service(port, **how)
         made.privilegedStartService()
         made.startService()
         for call in self.reactor.when_running:
@@ -137,8 +169,8 @@ class StartTests(ServiceCase):
         made.stopService()
 
     def test_signals_before_the_word(self) -> None:
-        """Signals are caught before anybody is told that it runs."""
-        made = self.service()
+        """Signals are caught before anybody is told that it runs, or its process id."""
+        made = self.service(pidfile=str(self.folder / "pid"))
         made.privilegedStartService()
         caught: list[bool] = []
         message = made.journal.message
@@ -147,8 +179,14 @@ class StartTests(ServiceCase):
             "message",
             lambda *what: (caught.append(signal.SIGTERM in self.handlers), message(*what)),
         )
+        write = service.pidfile.write
+        self.patch(
+            service.pidfile,
+            "write",
+            lambda path: (caught.append(signal.SIGHUP in self.handlers), write(path)),
+        )
         made.startService()
-        self.assertEqual(caught[-1], True)
+        self.assertEqual(caught[-2:], [True, True])
         made.stopService()
 
     def test_bound_first(self) -> None:
@@ -181,6 +219,13 @@ class StartTests(ServiceCase):
         """Lines bear the program's name."""
         made = self.start(program="danted")
         self.assertIn(f" danted[{os.getpid()}]: info: ", self.log.read_text())
+        made.stopService()
+
+    def test_nothing_to_give_up(self) -> None:
+        """When it runs, what would have ended a failed start is let go."""
+        give_up = _GivingUp()
+        made = self.start(give_up=give_up)
+        self.assertEqual((give_up.reasons, give_up.closed), ([], True))
         made.stopService()
 
     def test_pidfile(self) -> None:
@@ -220,17 +265,12 @@ class FailureTests(ServiceCase):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        reasons: list[str] = []
-
-        def give_up(reason: str) -> None:
-            reasons.append(reason)
-            raise SystemExit(1)
-
+        give_up = _GivingUp()
         made = self.service(port, give_up=give_up)
         self.assertRaises(SystemExit, made.privilegedStartService)
         in_use = "Address already in use"
         failed = f"serverinit(): failed to bind internal addresses: {in_use}"
-        self.assertEqual(reasons, [failed])
+        self.assertEqual((give_up.reasons, give_up.closed), ([failed], False))
         self.assertEqual(
             self.lines(),
             [
@@ -304,7 +344,7 @@ class ReloadTests(ServiceCase):
 
     def reloading(self, text: str | None = None, port: int = 0) -> SockdService:
         """A service that runs and whose configuration has become ``text``."""
-        return self.start(read=lambda: self.parsed(text, port))
+        return self.start(reread=lambda: lambda: self.parsed(text, port))
 
     def parsed(self, text: str | None, port: int) -> Parsed:
         """What reading the configuration again brings."""
@@ -320,8 +360,9 @@ class ReloadTests(ServiceCase):
         return replace(found, policy=replace(found.policy, internal=lines))
 
     def hang_up(self) -> None:
-        """SIGHUP arrives."""
+        """SIGHUP arrives, and the configuration is parsed."""
         self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        self.pools["reload"].run_all()
 
     def test_reloaded(self) -> None:
         """New sessions get the new rules and the new log; the listener stays."""
@@ -330,7 +371,7 @@ class ReloadTests(ServiceCase):
         made = self.reloading(text)
         before = listeners_of(made)
         self.hang_up()
-        self.assertEqual(self.lines(), [RUNNING, "info: SIGHUP [: reloading config"])
+        self.assertEqual(self.lines(), [RUNNING, BEGUN])
         self.assertIn("SIGHUP ]: config reloaded.", other.read_text())
         self.assertEqual(listeners_of(made), before)
         assert made._factory is not None
@@ -343,7 +384,7 @@ class ReloadTests(ServiceCase):
         assert made._factory is not None
         policy, before = made._factory.policy, listeners_of(made)
         self.hang_up()
-        self.assertEqual(self.lines()[1], "info: SIGHUP [: reloading config")
+        self.assertEqual(self.lines()[1], BEGUN)
         self.assertIn("error: sockd.conf: problem on line 1", self.lines()[2])
         self.assertIn("the old one stays in force", self.lines()[-1])
         self.assertIs(made._factory.policy, policy)
@@ -386,6 +427,115 @@ class ReloadTests(ServiceCase):
         self.assertIn("Will continue using old logfiles", self.lines()[2])
         self.assertIn("SIGHUP ]: config reloaded.", self.lines()[3])
         made.stopService()
+
+    def test_in_a_thread(self) -> None:
+        """Parsing is for a thread: nobody waits for it, and all stays as it is meanwhile."""
+        made = self.reloading("nonsense\n")
+        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        self.assertEqual(self.lines()[1:], [BEGUN])
+        self.assertEqual(len(self.pools["reload"].jobs), 1)
+        made.stopService()
+
+    def test_one_at_a_time(self) -> None:
+        """Signals that come during a reload cause exactly one more, which reads the file anew."""
+        texts = ["nonsense\n", None, "never read\n"]
+        made = self.start(reread=lambda: partial(self.parsed, texts.pop(0), 0))
+        for _ in range(3):
+            self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        self.pools["reload"].run()
+        self.assertEqual(len(self.pools["reload"].jobs), 1)
+        self.pools["reload"].run_all()
+        said = [line for line in self.lines() if "SIGHUP" in line]
+        self.assertEqual(said, [BEGUN, NOT_USED, BEGUN, DONE])
+        self.assertEqual(texts, ["never read\n"])
+        made.stopService()
+
+    def test_again_after_an_error(self) -> None:
+        """A reload that breaks by a mistake of ours is told, and the next one works."""
+
+        def thd_break() -> Parsed:
+            raise ZeroDivisionError("told to")
+
+        calls = [thd_break, partial(self.parsed, None, 0)]
+        made = self.start(reread=lambda: calls.pop(0))
+        self.hang_up()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.lines()[-1], NOT_USED)
+        self.assertIn("error: internal error", self.lines())
+        self.hang_up()
+        self.assertEqual(self.lines()[-1], DONE)
+        made.stopService()
+
+    def test_rights_not_had(self) -> None:
+        """Rights that cannot be had for reading the file leave the old configuration in force."""
+
+        @contextmanager
+        def refused() -> Iterator[None]:
+            raise PermissionError(errno.EPERM, "told to")
+            yield
+
+        made = self.reloading()
+        self.patch(made._privileges, "raised", refused)
+        self.hang_up()
+        self.assertEqual(
+            self.lines()[2:],
+            ["error: no privileges to read the config file: Operation not permitted", NOT_USED],
+        )
+        self.patch(made._privileges, "raised", nullcontext)
+        made.stopService()
+
+    def test_stopped(self) -> None:
+        """A signal that comes behind the one to stop begins nothing."""
+        made = self.reloading()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            self.handlers[number](number, None)
+        self.assertEqual(self.lines(), [RUNNING])
+        made.stopService()
+
+    def test_stopped_meanwhile(self) -> None:
+        """A stop during a reload waits for nothing; what is parsed later is not used."""
+        made = self.reloading()
+        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        made.stopService()
+        self.pools["reload"].run_all()
+        self.assertEqual(
+            self.lines(), [RUNNING, BEGUN, "info: sigterm(): exiting on signal 15", OVER]
+        )
+
+    def test_users_in_a_fifo(self) -> None:
+        """A users file whose bytes would have to be waited for cannot be used."""
+        users = self.folder / "users"
+        os.mkfifo(users)
+        more = f"username.file: {users}"
+        made = self.reloading(CONFIG.format(log=self.log.absolute(), method="username", more=more))
+        self.hang_up()
+        self.assertEqual(
+            self.lines()[2:], [f"error: method username: {users}: not a regular file", NOT_USED]
+        )
+        made.stopService()
+
+    def test_wildcard(self) -> None:
+        """An address can become the wildcard on the same port, and the other way round."""
+        made = self.start(quiet_port(), reread=lambda: lambda: self.moved(made, hosts.pop(0)))
+        hosts = ["0.0.0.0", "127.0.0.1"]
+        for host in tuple(hosts):
+            (before,) = listeners_of(made)
+            self.hang_up()
+            self.assertEqual(self.lines()[-1], DONE)
+            (after,) = listeners_of(made)
+            self.assertEqual(after.endpoint, replace(before.endpoint, host=host))
+            self.assertEqual(before.fileno(), -1)
+        made.stopService()
+
+    def moved(self, made: SockdService, host: str) -> Parsed:
+        """A configuration that listens on the same port of another address."""
+        (listener,) = listeners_of(made)
+        found = self.parsed(None, listener.endpoint.port)
+        assert found.policy is not None
+        (line,) = found.policy.internal
+        line = replace(line, listens=tuple(replace(e, host=host) for e in line.listens))
+        return replace(found, policy=replace(found.policy, internal=(line,)))
 
     def test_nothing_to_read(self) -> None:
         """A server that was given no file says so."""

@@ -81,6 +81,38 @@ class DefaultTests(SynchronousTestCase):
         self.assertNotIn("down0", text)
 
 
+class RereadTests(SynchronousTestCase):
+    """What a reload reads."""
+
+    def test_bytes_at_once(self) -> None:
+        """The bytes, and our rights, are those of the call; what they mean is found out later."""
+        path = Path(self.mktemp())
+        path.write_text("debug: 1\n" + CONFIG)
+        self.patch(os, "geteuid", lambda: 0)
+        thd_parse = tap.reread(str(path), 3)
+        self.patch(os, "geteuid", lambda: 1)
+        path.write_text("nonsense\n")
+        policy, problems = thd_parse().policy, thd_parse().problems
+        assert policy is not None, problems
+        self.assertEqual((policy.file, policy.debug), (str(path), 3))
+        texts = "\n".join(problem.text for problem in problems)
+        self.assertIn("setting the unprivileged uid to 0", texts)
+
+    def test_fifo(self) -> None:
+        """A FIFO is no configuration then: its writer is not waited for."""
+        path = self.mktemp()
+        os.mkfifo(path)
+        (problem,) = tap.reread(path)().problems
+        text = f"parseconfig(): could not open config file {path}: not a regular file"
+        self.assertEqual(problem.text, text)
+
+    def test_built_in(self) -> None:
+        """Without a file it is the built-in configuration again."""
+        policy = tap.reread(None)().policy
+        assert policy is not None
+        self.assertEqual(policy.file, tap.BUILT_IN)
+
+
 class ServiceMakerTests(SynchronousTestCase):
     """From options to a service."""
 
@@ -115,11 +147,22 @@ class ServiceMakerTests(SynchronousTestCase):
                 self.assertIn(said, err.getvalue())
 
     def test_give_up(self) -> None:
-        """In the foreground a failed start ends the program; in the background twistd tells."""
-        caught = self.assertRaises(SystemExit, tap._give_up(os.getpid()), "reason")
+        """A failed start ends the program; in the background the terminal is told, and twistd."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        self.patch(os, "dup", {2: writing}.__getitem__)
+        give_up = tap.GivingUp("sockd")
+        caught = self.assertRaises(SystemExit, give_up, "reason")
         self.assertEqual(caught.code, 1)
         # Another process than the one that was started: what is left is the exception.
-        tap._give_up(os.getpid() + 1)("reason")
+        self.patch(os, "getpid", lambda: 0)
+        give_up("a reason of more than 100 bytes" * 4)
+        give_up.close()
+        with open(reading, "rb", closefd=False) as terminal:
+            said = terminal.read().decode()
+        self.assertEqual(said, "sockd: error: " + "a reason of more than 100 bytes" * 4 + "\n")
+        give_up("nobody listens any more")
+        give_up.close()
 
     def test_plugin(self) -> None:
         """The plugin is what twistd looks for, and makes these options and this service."""

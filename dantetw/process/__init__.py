@@ -5,4 +5,6 @@ What concerns the process as a whole.
 - :mod:`.signals`: what each signal does.
 - :mod:`.pidfile`: Dante's pid file.
 - :mod:`.limits`: how many files may be open.
+- :mod:`.regular`: opening files without waiting.
+- :mod:`.describing`: the process in words, for ``debug``.
 """

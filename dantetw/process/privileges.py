@@ -91,8 +91,8 @@ class Privileges:
         if not self._dropped:
             yield
             return
-        _become(self._high)
         try:
+            _become(self._high)
             yield
         finally:
             _become(self._low)

@@ -50,3 +50,5 @@ def install(
     arrange(STOPPING, stop)
     arrange((signal.SIGHUP,), lambda _: reload())
     arrange(STATUS, lambda _: status())
+    # Neither the manual nor anybody else expects anything of it, and Dante outlives it.
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)

@@ -123,6 +123,21 @@ class PrivilegesTests(SynchronousTestCase):
             raise ZeroDivisionError
         self.assertEqual(kernel.uid, 65534)
 
+    def test_raised_halfway(self) -> None:
+        """Nor are any kept if only some of them can be had."""
+        kernel = _Kernel(self)
+        privileges = Privileges("proxy", "nobody")
+        privileges.drop()
+
+        def refuse(gid: int) -> None:
+            self.patch(os, "setegid", kernel.setegid)
+            raise PermissionError(1, "Operation not permitted")
+
+        self.patch(os, "setegid", refuse)
+        with self.assertRaises(PermissionError), privileges.raised():
+            self.fail("it is not raised")
+        self.assertEqual(kernel.who, (65534, 65534, [65534, 100]))
+
     def test_raised_before(self) -> None:
         """Before the drop there is nothing to raise."""
         kernel = _Kernel(self)

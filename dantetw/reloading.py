@@ -1,0 +1,96 @@
+"""
+SIGHUP: from the signal to its two lines in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from dantetw.config import Parsed
+from dantetw.observe.observer import Journal
+from dantetw.threads import Threads
+from dantetw.values import Severity
+
+_log = Logger()
+
+
+class UnusableError(Exception):
+    """A configuration is right but cannot be used here and now; the text says why."""
+
+
+class Reload:
+    """
+    Reads the configuration again; unless all of it can be used, all stays as it is.
+
+    One at a time: asking while one is under way causes one more afterwards, however often.
+
+    :param fetch: gets the configuration's bytes, and returns what parses them, which a thread
+        does.  May raise :exc:`UnusableError`, as may ``change``.
+    :param change: puts what came of it in force, or changes nothing.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        journal: Journal,
+        fetch: Callable[[], Callable[[], Parsed]],
+        change: Callable[[Parsed], None],
+    ) -> None:
+        self._journal = journal
+        self._fetch = fetch
+        self._change = change
+        self._threads = Threads(reactor, 1, 0, "reload")
+        self._under_way = self._again = self._stopped = False
+
+    def ask(self) -> None:
+        """Begin, unless one is under way; then do so once more behind it."""
+        if self._stopped:
+            return
+        if self._under_way:
+            self._again = True
+            return
+        self._under_way = True
+        self._journal.message(Severity.INFO, "server.reload", "SIGHUP [: reloading config")
+        try:
+            thd_parse = self._fetch()
+        except UnusableError as unusable:
+            self._end(str(unusable))
+        else:
+            self._threads.submit(thd_parse, self._parsed)
+
+    def stop(self) -> None:
+        """Begin no more, and end the one under way without a word."""
+        self._stopped = True
+        self._threads.stop()
+
+    def _parsed(self, parsed: Parsed | Failure) -> None:
+        refusal = ""
+        try:
+            if isinstance(parsed, Failure):
+                parsed.raiseException()
+            self._change(parsed)
+        except UnusableError as unusable:
+            refusal = str(unusable)
+        except Exception:
+            # A mistake of ours must not keep the next reload from being tried.
+            _log.failure("Failure in a reload")
+            refusal = "internal error"
+        self._end(refusal)
+
+    def _end(self, refusal: str) -> None:
+        """Say how it ended; ``refusal``: why the new configuration is not used, if it is not."""
+        text = "SIGHUP ]: config reloaded.  Broadcasting to children to do the same"
+        severity = Severity.INFO
+        if refusal:
+            self._journal.message(Severity.ERROR, "server.reload", refusal)
+            text = "SIGHUP ]: the new config cannot be used; the old one stays in force"
+            severity = Severity.WARNING
+        self._journal.message(severity, "server.reload", text)
+        self._under_way = False
+        if self._again:
+            self._again = False
+            self.ask()
