@@ -14,10 +14,12 @@ Pure: what must be known of the machine is asked of a
   :mod:`~dantetw.config.sockopts`;
 - :mod:`~dantetw.config.settings` and :mod:`~dantetw.config.rule`: tree into policy, with
   :mod:`~dantetw.config.common`, :mod:`~dantetw.config.addresses` and
-  :mod:`~dantetw.config.limits`;
+  :mod:`~dantetw.config.limits`; :mod:`~dantetw.config.forms` is how the log's destinations are
+  told;
 - :mod:`~dantetw.config.unsupported`: what is understood but not done yet;
 - :mod:`~dantetw.config.checks`: Dante's checks of the whole; :mod:`~dantetw.config.lint`: ours;
-- :mod:`~dantetw.config.load`: all of this in a row.
+- :mod:`~dantetw.config.load`: all of this in a row;
+- :mod:`~dantetw.config.describing`: the policy in words, for ``debug``.
 
 Problems are values (:mod:`~dantetw.config.problems`), gathered in a
 :mod:`~dantetw.config.report`; all those of a file are found in one run.

@@ -21,6 +21,7 @@ from dantetw.config.problems import nearest
 from dantetw.config.reader import LARGEST_NUMBER, Reader
 from dantetw.config.report import Mistake
 from dantetw.config.tree import Values
+from dantetw.config.vocabulary import DESTINATIONS, remote_log
 
 _WORD: Final = re.compile(r"(?a)[^\s#{}]+")
 _FREE: Final = re.compile(r"(?a)[^\s#]\S*")
@@ -144,6 +145,26 @@ class Names:
             reader.swallowed = True
         reader.end_of_line()
         return Values(tuple(words))
+
+
+@dataclass(frozen=True, slots=True)
+class Destinations:
+    """Where lines go."""
+
+    @property
+    def form(self) -> str:
+        return DESTINATIONS
+
+    def read(self, reader: Reader) -> Values:
+        if reader.at_end():
+            raise reader.missing(DESTINATIONS)
+        values = Names("destination").read(reader)
+        for word in values.words:
+            try:
+                remote_log(word)
+            except Mistake as mistake:
+                reader.report.mistake(mistake)
+        return values
 
 
 @dataclass(frozen=True, slots=True)

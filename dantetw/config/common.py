@@ -13,6 +13,7 @@ from dantetw.config.policy import Edge, ErrorFilter, SocketOption, Timeouts
 from dantetw.config.problems import nearest
 from dantetw.config.report import Mistake, Report
 from dantetw.config.sockopts import LEVELS, OPTIONS, Option
+from dantetw.config.system import System
 from dantetw.config.tree import Statement
 from dantetw.values import LEVEL_NAMES, Method, Severity
 
@@ -39,11 +40,12 @@ def timeouts(statement: Statement, before: Timeouts) -> Timeouts:
     return dataclasses.replace(before, **changes)
 
 
-def methods(statement: Statement, report: Report) -> tuple[Method, ...]:
+def methods(statement: Statement, system: System, report: Report) -> tuple[Method, ...]:
     """
     The methods of a ``…method`` statement, in order, each once.
 
-    Warns of those that are there twice, and of the old name ``pam``.
+    Warns of those that are there twice, and of the old name ``pam``; notes those that this system
+    cannot check.
     """
     found: list[Method] = []
     for word in statement.values.words:
@@ -69,6 +71,13 @@ def methods(statement: Statement, report: Report) -> tuple[Method, ...]:
             )
         else:
             found.append(method)
+            if method in vocabulary.PAM_METHODS and not system.has_pam():
+                report.error(
+                    word,
+                    f'method "{method.value}" needs libpam and the library pamela, which are not '
+                    "installed here",
+                    "the library: pip install dantetw[pam]",
+                )
     return tuple(found)
 
 

@@ -19,6 +19,7 @@ from dantetw.config.addressing import AddressArgument
 from dantetw.config.arguments import (
     Argument,
     CpuMask,
+    Destinations,
     Names,
     Nothing,
     Number,
@@ -73,7 +74,7 @@ _SECONDS: Final = Number("SECONDS", high=2**31 - 1)
 _YES_NO: Final = Words(vocabulary.YES_NO, "value", many=False, owns_line=False)
 _USER: Final = Names("USER", many=False)
 _FILE: Final = Names("FILE", many=False)
-_OUTPUTS: Final = Names("stdout | stderr | syslog[/FACILITY] | FILE")
+_OUTPUTS: Final = Destinations()
 _SIDE: Final = "(internal|external)"
 
 
@@ -109,10 +110,38 @@ KEYWORDS: Final = (
         "0",
     ),
     _row(
+        "log.format.FORMAT",
+        _GLOBAL,
+        _OUTPUTS,
+        "how these destinations are told, dante or json (dantetw's own)",
+        "log.format.dante",
+        Repeat.ADD,
+        r"log\.(format)\.([^.\s]*)",
+    ),
+    _row(
+        "log.omit.FIELD",
+        _GLOBAL,
+        _OUTPUTS,
+        "leave client, user or target out there (dantetw's own)",
+        "",
+        Repeat.ADD,
+        r"log\.(omit)\.([^.\s]*)",
+    ),
+    _row(
+        "log.hash.FIELD",
+        _GLOBAL,
+        _OUTPUTS,
+        "have a pseudonym for client, user or target there (dantetw's own)",
+        "",
+        Repeat.ADD,
+        r"log\.(hash)\.([^.\s]*)",
+    ),
+    _row("log.hashkey", _GLOBAL, _FILE, "key of the pseudonyms", "another at each start"),
+    _row(
         "SIDE.log.LEVEL.error",
         _ANYWHERE,
         Symbols(),
-        "priority at which these errors are logged; in a rule it has no effect",
+        "priority at which these errors are logged; in a rule, for its sessions",
         "",
         Repeat.ADD,
         rf"{_SIDE}\.log\.([^.\s]*)\.error",

@@ -4,7 +4,7 @@ From a file, or its bytes, to a :class:`~dantetw.config.policy.Policy`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dantetw.config import unsupported as unsupported_
@@ -36,7 +36,7 @@ class Parsed:
 
 
 def parse(
-    text: bytes,
+    text: bytes | Problem,
     file: str,
     system: System,
     unsupported: Mapping[str, str] = UNSUPPORTED,
@@ -47,10 +47,13 @@ def parse(
 
     Never raises, whatever the bytes.
 
+    :param text: the bytes, or what kept :func:`fetch` from reading them.
     :param file: its name, for messages and :attr:`Policy.file`.
     :param unsupported: what is understood but refused.
     :param debug: the command line's debug level, which wins over the file's; None: there is none.
     """
+    if isinstance(text, Problem):
+        return Parsed(None, (text,))
     fatal = _unreadable(text, file)
     if fatal is not None:
         return Parsed(None, (fatal,))
@@ -82,9 +85,8 @@ def _compile(
     tree = parse_tree(Lexer(source), report)
     settings = Settings(system, report)
     settings.read(tree.settings)
-    if debug is not None and settings.debug >= 0:
-        # As in Dante, a level on the command line alone adds no ``log`` words to rules.
-        settings.debug = debug
+    if debug is not None:
+        _override(settings, debug, source.file, report)
     rules = Rules(settings, system, report)
     rules.read(tree.blocks)
     unsupported_.check(tree, unsupported, report)
@@ -93,6 +95,20 @@ def _compile(
     if not report.failed:
         lint(policy, report)
     return policy
+
+
+def _override(settings: Settings, debug: int, file: str, report: Report) -> None:
+    """The command line's debug level wins over the file's."""
+    named = settings.debug >= 0
+    if debug != max(settings.debug, 0):
+        text = (
+            f"{'configparsing' if named else 'parseconfig'}(): debug commandline value"
+            f' "{debug}" overrides config-file value "{max(settings.debug, 0)}" set in file {file}'
+        )
+        report.problems.append(Problem(Severity.NOTICE, Where(file, 0, 0), text))
+    if named:
+        # As in Dante, a level on the command line alone adds no ``log`` words to rules.
+        settings.debug = debug
 
 
 def load(
@@ -106,22 +122,22 @@ def load(
 
     Never raises: a file that cannot be read is a problem of severity error.
     """
+    return parse(fetch(path), path, system, unsupported, debug)
+
+
+def fetch(path: str, opener: Callable[[str, int], int] | None = None) -> bytes | Problem:
+    """
+    The bytes of a configuration file, one more than may be parsed at most; or why there are none.
+
+    :param opener: opens it, as :func:`open` takes one; by default pipes are waited for.
+    """
     try:
-        with open(path, "rb") as file:
-            text = file.read(LARGEST_FILE + 1)
+        with open(path, "rb", opener=opener) as file:
+            return file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Parsed(
-            None,
-            (
-                Problem(
-                    Severity.ERROR,
-                    Where(path, 0, 0),
-                    f"parseconfig(): could not open config file {path}: {reason}",
-                ),
-            ),
-        )
-    return parse(text, path, system, unsupported, debug)
+        text = f"parseconfig(): could not open config file {path}: {reason}"
+        return Problem(Severity.ERROR, Where(path, 0, 0), text)
 
 
 def _unreadable(text: bytes, file: str) -> Problem | None:
@@ -167,8 +183,8 @@ def _policy(file: str, settings: Settings, rules: Rules) -> Policy:
         settings.user_unprivileged,
         settings.username_file,
         settings.timeouts,
-        tuple(settings.logoutput),
-        tuple(settings.errorlog),
+        settings.forms.applied(settings.logoutput),
+        settings.forms.applied(settings.errorlog),
         settings.debug,
         settings.resolve_protocol,
         settings.udp_connectdst,
@@ -176,6 +192,7 @@ def _policy(file: str, settings: Settings, rules: Rules) -> Policy:
         tuple(rules.socks),
         tuple(settings.error_filters),
         tuple(settings.socket_options),
+        settings.hash_key_file,
     )
 
 

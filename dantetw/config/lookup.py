@@ -8,6 +8,7 @@ import re
 from typing import Final
 
 from dantetw.config import vocabulary
+from dantetw.config.forms import FIELDS, FORMATS
 from dantetw.config.keywords import KEYWORDS, Keyword
 from dantetw.config.tree import Place
 
@@ -68,6 +69,9 @@ def names_for(place: Place) -> list[str]:
             names += [row.name.replace("SIDE", side) for side in ("internal", "external")]
         elif "SIDE.]" in row.name:
             names.append(re.sub(r"\[.*?\]", "", row.name))
+        elif row.name.startswith("log."):
+            head, _, what = row.name.rpartition(".")
+            names += [f"{head}.{word}" for word in (FORMATS if what == "FORMAT" else FIELDS)]
         elif "PROC" in row.name and "cpu" in row.name:
             names += [row.name.replace("PROC", process) for process in vocabulary.PROCESSES]
     return [name for name in names if name not in DEPRECATED and name not in IGNORED]

@@ -39,6 +39,9 @@ class Where:
         return f"{self.file}:{self.line}:{self.column}"
 
 
+#: The PAM service of rules that name none.
+PAM_SERVICE = "sockd"
+
 #: The place of what nobody wrote: defaults, the built-in block rule.
 BUILT_IN = Where("(built in)", 0, 0)
 
@@ -163,6 +166,8 @@ class Rule:
     :ivar log: ``LOG_…`` bits of :mod:`dantetw.values`.
     :ivar timeouts: the global ones, overridden by the rule's own.
     :ivar udp_portrange: first and last port of the client's side, for UDP.
+    :ivar pam_service: ``pam.servicename``: the PAM service of its methods ``pam.…``.
+    :ivar error_filters: for its sessions, in addition to the global ones.
     :ivar places: for each keyword the rule's text has, where its last value was written.  A
         condition that is absent here was filled in, not written.
     """
@@ -185,6 +190,8 @@ class Rule:
     socket_options: tuple[SocketOption, ...] = ()
     udp_portrange: tuple[int, int] | None = None
     places: Mapping[str, Where] = field(default_factory=dict)
+    pam_service: str = PAM_SERVICE
+    error_filters: tuple[ErrorFilter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,15 +232,37 @@ class Rotation(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """
+    How a destination is told what happened: ``log.format``, ``log.omit``, ``log.hash``, all ours.
+
+    :ivar format: a name of the catalogue's formats.
+    :ivar omit: of ``client``, ``user``, ``target`` those that are left out; ``hash``: those that
+        are pseudonyms.
+    """
+
+    format: str = "dante"
+    omit: frozenset[str] = frozenset()
+    hash: frozenset[str] = frozenset()
+
+
+#: How everything is told unless the file says otherwise: as Dante does.
+PLAIN_FORM = Form()
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """
     One destination of ``logoutput`` or ``errorlog``.
 
-    :ivar text: ``stdout``, ``stderr``, ``syslog``, ``syslog/FACILITY`` or a file name.
+    :ivar text: ``stdout``, ``stderr``, ``syslog``, ``syslog/FACILITY``,
+        ``syslog+udp://HOST[:PORT][/FACILITY]``, ``syslog+tcp://…`` or a file name.
+    :ivar form: how it is told what happened.
     """
 
     text: str
     where: Where
+    form: Form = PLAIN_FORM
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +299,7 @@ class Policy:
     :ivar username_file: our keyword ``username.file``: users of the method ``username``; None:
         the system's password file.
     :ivar debug: the level of the file, -1 if it names none.
+    :ivar hash_key_file: our keyword ``log.hashkey``; None: a key is made at each start.
     """
 
     file: str
@@ -292,6 +322,7 @@ class Policy:
     socks_rules: tuple[Rule, ...] = ()
     error_filters: tuple[ErrorFilter, ...] = ()
     socket_options: tuple[SocketOption, ...] = ()
+    hash_key_file: str | None = None
 
     @property
     def default_log(self) -> int:

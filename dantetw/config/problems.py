@@ -161,9 +161,11 @@ def tell(problems: Iterable[Problem], file: str) -> str:
     """
     All problems for people, and at the end how many there are; empty if there are none.
 
+    Notices are for the log only.
+
     :param file: the configuration's name, as given.
     """
-    told = list(problems)
+    told = [problem for problem in problems if problem.severity <= Severity.WARNING]
     if not told:
         return ""
     errors = [problem for problem in told if problem.is_error]

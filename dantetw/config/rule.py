@@ -15,8 +15,10 @@ from dantetw.config.addresses import condition, doubt, single
 from dantetw.config.lexer import Token
 from dantetw.config.limits import check_limits
 from dantetw.config.policy import (
+    PAM_SERVICE,
     Address,
     Edge,
+    ErrorFilter,
     HostKind,
     Rule,
     RuleKind,
@@ -136,6 +138,8 @@ class _Reading:
         self.options: list[SocketOption] = []
         self.portrange: tuple[int, int] | None = None
         self.places: dict[str, Where] = {}
+        self.pam_service = PAM_SERVICE
+        self.error_filters: list[ErrorFilter] = []
 
     def read(self) -> None:
         """Go through the statements, then look at the whole."""
@@ -174,7 +178,7 @@ class _Reading:
                 proxies = vocabulary.PROXY_PROTOCOLS
                 self.proxy_protocols |= {proxies[word] for word in words if word in proxies}
             case "clientmethod" | "socksmethod" | "method":
-                found = common.methods(statement, self.report)
+                found = common.methods(statement, self.system, self.report)
                 if statement.name == "clientmethod":
                     self.client_methods = found
                 elif statement.name == "socksmethod":
@@ -183,6 +187,8 @@ class _Reading:
                 self.users.update(words)
             case "group":
                 self.groups.update(words)
+            case "pam.servicename" | "pamservicename":
+                self.pam_service = words[0]
             case "log":
                 for word in words:
                     self.log |= LOG_WORDS.get(word, 0)
@@ -197,7 +203,7 @@ class _Reading:
             case "SIDE.LEVEL.OPTION":
                 self._option(statement)
             case "SIDE.log.LEVEL.error":
-                common.error_filter(statement, self.report)
+                self.error_filters.append(common.error_filter(statement, self.report))
             case "SIDE.log.LEVEL.tcp.enabled" | "SIDE.log.LEVEL.tcp.disabled":
                 common.log_level(statement)
             case _:
@@ -284,6 +290,8 @@ class _Reading:
             tuple(self.options),
             self.portrange,
             self.places,
+            self.pam_service,
+            tuple(self.error_filters),
         )
 
     def _whole(self, keyword: str) -> bool:

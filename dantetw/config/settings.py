@@ -12,6 +12,7 @@ from typing import Final
 
 from dantetw.config import common, vocabulary
 from dantetw.config.addresses import first_port, packed, single
+from dantetw.config.forms import Forms
 from dantetw.config.policy import (
     ErrorFilter,
     External,
@@ -62,6 +63,8 @@ class Settings:
         self.timeouts = Timeouts()
         self.logoutput: list[Output] = []
         self.errorlog: list[Output] = []
+        self.forms = Forms()
+        self.hash_key_file: str | None = None
         self.debug = -1
         self.resolve_protocol = ResolveProtocol.UDP
         self.udp_connectdst = True
@@ -84,6 +87,7 @@ class Settings:
             except Mistake as mistake:
                 self.report.attempted.add(statement.name)
                 self.report.mistake(mistake)
+        self.forms.check([*self.logoutput, *self.errorlog], self.report)
 
     def accepted_families(self, side: str) -> frozenset[Family]:
         """``SIDE.protocol``: both families if there is no such line."""
@@ -107,8 +111,13 @@ class Settings:
                     f'unknown syslog facility "{facility}"'
                     + (f' - did you mean "{near}"?' if near else ""),
                 )
-                continue
             yield Output(word.text, word.where)
+
+    def _log_form(self, statement: Statement) -> None:
+        self.forms.take(statement)
+
+    def _hash_key(self, statement: Statement) -> None:
+        self.hash_key_file = statement.token.text
 
     def _debug(self, statement: Statement) -> None:
         self.debug = statement.values.numbers[0]
@@ -225,10 +234,10 @@ class Settings:
     # Who may use it, and as whom we run
 
     def _client_methods(self, statement: Statement) -> None:
-        self.client_methods = common.methods(statement, self.report)
+        self.client_methods = common.methods(statement, self.system, self.report)
 
     def _socks_methods(self, statement: Statement) -> None:
-        self.socks_methods = common.methods(statement, self.report)
+        self.socks_methods = common.methods(statement, self.system, self.report)
 
     def _user(self, statement: Statement) -> None:
         word = statement.token
@@ -288,6 +297,10 @@ class Settings:
 _EFFECTS: Final[dict[str, Callable[[Settings, Statement], None]]] = {
     "logoutput": Settings._logoutput,
     "errorlog": Settings._errorlog,
+    "log.format.FORMAT": Settings._log_form,
+    "log.omit.FIELD": Settings._log_form,
+    "log.hash.FIELD": Settings._log_form,
+    "log.hashkey": Settings._hash_key,
     "debug": Settings._debug,
     "SIDE.log.LEVEL.error": Settings._error_filter,
     "SIDE.log.LEVEL.tcp.enabled": Settings._tcp_filter,

@@ -40,5 +40,8 @@ class System(Protocol):
     def user_exists(self, name: str) -> bool:
         """Whether the password database has the login name ``name``."""
 
+    def has_pam(self) -> bool:
+        """Whether PAM can be asked: its library, and ours for it, are there."""
+
     def resolve(self, name: str) -> Sequence[str]:
         """Numeric addresses of a host name, in the resolver's order, or nothing."""

@@ -38,15 +38,10 @@ UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
         "gssapi.keytab": "GSSAPI",
         "gssapi.enctype": "GSSAPI",
         "clientcompatibility": "GSSAPI",
-        "pam.servicename": "PAM",
         "bsdauth.stylename": "BSD authentication",
         "ldap.NAME": "LDAP groups",
         "libwrap": "libwrap",
         "libwrap.hosts_access: yes": "libwrap",
-        "method: rfc931": "ident lookups",
-        "method: pam.address": "PAM",
-        "method: pam.any": "PAM",
-        "method: pam.username": "PAM",
         "method: gssapi": "GSSAPI",
         "method: bsdauth": "BSD authentication",
         "method: ldapauth": "LDAP authentication",
@@ -104,6 +99,6 @@ def _keys(statement: Statement) -> Iterator[tuple[Token, str, str]]:
     if row == "child.maxrequests" and values.numbers == (0,):
         return  # no limit is what we do anyway
     name = statement.written.text
-    yield statement.written, statement.name if row == "pamservicename" else row, name
+    yield statement.written, row, name
     for word in values.words:
         yield word, f"{row}: {word.text}", f"{name}: {word.text}"

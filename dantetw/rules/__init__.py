@@ -2,9 +2,13 @@
 Who may do what: the rules of a policy, asked one question at a time.
 
 - :mod:`.addresses` says whether a host and port fit the ``from`` or ``to`` of a rule.
-- :mod:`.deciding` walks the rules and names the first that fits.
+- :mod:`.proving` says which of a rule's methods fits a client.
+- :mod:`.deciding` walks the rules and names the first that fits;
+  :mod:`.wording` tells how each fared.
+- :mod:`.relaxing` finds all that keeps a rule from matching.
 
 Nothing here waits.  Where the answer hangs on something only the network knows (the addresses of
 a host in a rule, the name of an address, the addresses of an interface), the functions return a
-:class:`~dantetw.rules.addresses.Lookup`: answer it and ask again.
+:class:`~dantetw.rules.addresses.Lookup`: answer it and ask again.  Where it hangs on who the client
+is, they return a :class:`~dantetw.rules.proving.Check`.
 """

@@ -7,7 +7,8 @@ verdict.  If none holds, the built-in block rule, number 0, does.
 Within a rule the conditions are tried in Dante's order: ``protocol``, ``command``,
 ``proxyprotocol`` (these in socks rules only), ``from``, ``to``, ``clientmethod``, ``socksmethod``,
 ``user``, ``group``.  For replies (``bindreply``, ``udpreply``) the last four do not count, since
-whoever answers has authenticated to nobody.
+whoever answers has authenticated to nobody.  What the last four mean where methods must be asked
+for stands in :mod:`.proving`.
 
 A decision is taken twice per session, and once per datagram that goes somewhere new, so one pass
 over a rule allocates nothing.
@@ -16,6 +17,7 @@ over a rule allocates nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from enum import Enum
 from functools import lru_cache
 from typing import Final
@@ -31,6 +33,7 @@ from dantetw.config.policy import (
     Where,
 )
 from dantetw.rules.addresses import Known, Lookup, LookupNeededError, Subject, fits
+from dantetw.rules.proving import Check, CheckNeededError, Claim, Shown
 from dantetw.values import (
     NOWHERE,
     Command,
@@ -89,10 +92,22 @@ class Decision:
     :ivar rule: the rule that decided; number 0 if none matched.
     :ivar target: the target, with an address in place of its name if the rule fitted only through
         that address.  :data:`~dantetw.values.NOWHERE` if the question had none.
+    :ivar shown: what the client has shown to that rule, if its methods had to be asked for.
     """
 
     rule: Rule
     target: Endpoint
+    shown: Shown | None = None
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the client is refused, be it that the rule says so or that it lied."""
+        return self.rule.verdict is Verdict.BLOCK or self.refusal != ""
+
+    @property
+    def refusal(self) -> str:
+        """Why a rule that matched refuses the client all the same; empty: it does not."""
+        return "" if self.shown is None else self.shown.refusal
 
 
 @value
@@ -104,6 +119,7 @@ class Tried:
     :ivar where: that condition's place; the rule's if the condition was filled in.
     :ivar wanted: what the rule asks for, as in the file; ``got``: what it was given, unescaped and
         hence hostile.
+    :ivar refusal: all held, but what the client has shown was wrong.
     """
 
     rule: Rule
@@ -111,6 +127,7 @@ class Tried:
     where: Where
     wanted: str
     got: str
+    refusal: str = ""
 
 
 @lru_cache(maxsize=8)
@@ -137,17 +154,19 @@ def decide_client(
     local: Endpoint,
     known: Known,
     trace: list[Tried] | None = None,
-) -> Decision | Lookup:
+    claim: Claim | None = None,
+) -> Decision | Lookup | Check:
     """
     Whether a client may talk to us.
 
     :param client: its end of the connection; ``local``: ours.
     :param trace: if given, gets what became of each rule tried.
-    :returns: the decision, or what must be looked up first.
+    :param claim: the client, where a policy :func:`~dantetw.rules.proving.asks`.
+    :returns: the decision, or what must be looked up or asked first.
     """
     question = Question(source=client, target=local, command=Command.ACCEPT)
     block = block_rule(RuleKind.CLIENT, policy.default_log)
-    return _decide(policy, policy.client_rules, block, question, known, trace)
+    return _decide(policy, policy.client_rules, block, question, known, trace, claim)
 
 
 def decide_socks(
@@ -155,7 +174,8 @@ def decide_socks(
     question: Question,
     known: Known,
     trace: list[Tried] | None = None,
-) -> Decision | Lookup:
+    claim: Claim | None = None,
+) -> Decision | Lookup | Check:
     """
     Whether a client may have what it asks for, or a reply may pass.
 
@@ -163,10 +183,11 @@ def decide_socks(
     every pass rule, but of a block rule only if that covers all a packet could go to.
 
     :param trace: if given, gets what became of each rule tried.
-    :returns: the decision, or what must be looked up first.
+    :param claim: the client, where a policy :func:`~dantetw.rules.proving.asks`.
+    :returns: the decision, or what must be looked up or asked first.
     """
     block = block_rule(RuleKind.SOCKS, policy.default_log)
-    return _decide(policy, policy.socks_rules, block, question, known, trace)
+    return _decide(policy, policy.socks_rules, block, question, known, trace, claim)
 
 
 def asks_for_groups(policy: Policy) -> frozenset[str]:
@@ -182,21 +203,23 @@ def _decide(
     question: Question,
     known: Known,
     trace: list[Tried] | None,
-) -> Decision | Lookup:
+    claim: Claim | None,
+) -> Decision | Lookup | Check:
     source = Subject(question.source)
     target = None if question.target is None else Subject(question.target, question.addresses)
     before = 0 if trace is None else len(trace)
     try:
         for rule in rules:
-            failed = _first_failed(rule, question, source, target, policy, known)
+            failed = _first_failed(rule, question, source, target, policy, known, claim)
             if trace is not None:
-                trace.append(_tried(rule, failed, question))
+                trace.append(_tried(rule, failed, question, claim))
             if not failed:
-                return Decision(rule, _used(target))
-    except LookupNeededError as needed:
+                shown = None if claim is None else claim.shown
+                return Decision(rule, _used(target), shown)
+    except (LookupNeededError, CheckNeededError) as needed:
         if trace is not None:
             del trace[before:]  # the rules will be tried again from the first
-        return needed.lookup
+        return needed.lookup if isinstance(needed, LookupNeededError) else needed.check
     if target is not None:
         target.used = None  # set by a rule that failed later on
     return Decision(block, _used(target))
@@ -215,6 +238,7 @@ def _first_failed(
     target: Subject | None,
     policy: Policy,
     known: Known,
+    claim: Claim | None,
 ) -> str:
     """The keyword of the first condition that does not hold; empty if all do."""
     command = question.command
@@ -237,6 +261,11 @@ def _first_failed(
             return "to"
     if command in _REPLIES:
         return ""
+    if claim is not None:
+        # That of the client rule is not tried anew for a socks rule (observed with Dante 1.4.2).
+        if rule.kind is RuleKind.SOCKS and question.client_method not in rule.client_methods:
+            return "clientmethod"
+        return claim.first_failed(rule)
     if question.client_method not in rule.client_methods:
         return "clientmethod"
     if rule.kind is RuleKind.SOCKS and question.method not in rule.socks_methods:
@@ -265,8 +294,13 @@ def _covers_all(address: Address, policy: Policy) -> bool:
 # What follows is only for whoever asks why.
 
 
-def _tried(rule: Rule, failed: str, question: Question) -> Tried:
-    wanted, got, where = "", "", None
+def _tried(rule: Rule, failed: str, question: Question, claim: Claim | None) -> Tried:
+    wanted, got, where, refusal = "", "", None, ""
+    if claim is not None:
+        shown = claim.shown
+        refusal = "" if failed else shown.refusal
+        method = question.client_method if rule.kind is RuleKind.SOCKS else shown.method
+        question = replace(question, client_method=method, method=shown.method, user=shown.user)
     if failed in ("from", "to"):
         address, endpoint = (
             (rule.source, question.source) if failed == "from" else (rule.target, question.target)
@@ -276,7 +310,8 @@ def _tried(rule: Rule, failed: str, question: Question) -> Tried:
         got = _described(endpoint, question.addresses if failed == "to" else None)
     elif failed:
         wanted, got = _asked_for(rule, failed, question)
-    return Tried(rule, failed, where or rule.places.get(failed, rule.where), wanted, got)
+    where = where or rule.places.get(failed, rule.where)
+    return Tried(rule, failed, where, wanted, got, refusal)
 
 
 def _described(endpoint: Endpoint | None, addresses: tuple[str, ...] | None) -> str:

@@ -43,6 +43,9 @@ class FakeSystem:
     def user_exists(self, name: str) -> bool:
         return name in ("root", "nobody")
 
+    def has_pam(self) -> bool:
+        return True
+
     def resolve(self, name: str) -> Sequence[str]:
         return self.names.get(name, ())
 

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.config import parse
 from dantetw.config.policy import Edge, ResolveProtocol, Rotation, SocketOption
+from dantetw.config.problems import tell
 from dantetw.config.sockopts import OPTIONS
 from dantetw.values import Family, Method, Severity
 from tests.config.fakes import (
@@ -175,6 +176,21 @@ class KeywordTests(SynchronousTestCase):
         alone = policy_of(parse((HEAD + RULES).encode(), "f", FakeSystem(), debug=1))
         self.assertEqual((alone.debug, alone.socks_rules[0].log), (-1, 0))
 
+    def test_overridden(self) -> None:
+        """That the command line overrides the file is a notice for the log, as Dante words it."""
+        said = 'debug commandline value "{}" overrides config-file value "{}" set in file f'
+        cases: list[tuple[str, int, list[str]]] = [
+            ("debug: 1\n", 2, [f"configparsing(): {said.format(2, 1)}"]),
+            ("debug: 2\n", 0, [f"configparsing(): {said.format(0, 2)}"]),
+            ("", 1, [f"parseconfig(): {said.format(1, 0)}"]),
+            ("debug: 1\n", 1, []),
+            ("", 0, []),
+        ]
+        for text, level, expected in cases:
+            parsed = parse((text + HEAD + RULES).encode(), "f", FakeSystem(), debug=level)
+            self.assertEqual([problem.one_line() for problem in parsed.problems], expected, text)
+            self.assertEqual(tell(parsed.problems, "f"), "")
+
     def test_numbers(self) -> None:
         """Numbers are C's, without sign or unit."""
         for text, value in (("0x10", 16), ("010", 8), ("0", 0), ("2147483647", 2147483647)):
@@ -227,13 +243,65 @@ class KeywordTests(SynchronousTestCase):
         self.assertIn("no socks authentication methods enabled", "".join(warnings(read(ADDRESSES))))
 
     def test_facility(self) -> None:
-        """An unknown facility is warned of and left out."""
+        """An unknown facility is warned of; opening it is what fails."""
         parsed = with_globals("logoutput: syslog/kern syslog/local0 syslog")
         self.assertEqual(warnings(parsed), ['unknown syslog facility "kern"'])
         self.assertEqual(
             [output.text for output in policy_of(parsed).logoutput],
-            ["stderr", "syslog/local0", "syslog"],
+            ["stderr", "syslog/kern", "syslog/local0", "syslog"],
         )
+
+    def test_remote_logs(self) -> None:
+        """Daemons elsewhere are named by name or address, with a port and a facility if wanted."""
+        words = [
+            "syslog+udp://loghost",
+            "syslog+tcp://log-1.example.org.:6514",
+            "syslog+udp://192.0.2.1/local0",
+            "syslog+tcp://[2001:db8::1]:65535/auth",
+            "syslog+udp://[fe80::1%eth0]",
+        ]
+        parsed = with_globals(f"logoutput: {' '.join(words)} syslog", f"errorlog: {words[0]} # no")
+        policy = policy_of(parsed)
+        self.assertEqual([output.text for output in policy.logoutput][1:], [*words, "syslog"])
+        self.assertEqual([output.text for output in policy.errorlog], [words[0]])
+
+    def test_remote_logs_refused(self) -> None:
+        """What is wrong with a destination is told at its place: all of it, where words add up."""
+        cases = {
+            "syslog:local2": '18 unexpected ":" in "syslog:local2"',
+            "/var/log/a:b": '22 unexpected ":" in "/var/log/a:b"',
+            "SYSLOG+UDP://h": '22 unexpected ":" in "SYSLOG+UDP://h"',
+            "syslog+tls://h": '22 unexpected ":" in "syslog+tls://h"',
+            "syslog+udp:h": '22 unexpected ":" in "syslog+udp:h"',
+            "syslog+udp://": "25 no host",
+            "syslog+udp:///user": "25 no host",
+            "syslog+tcp://:514": "25 no host",
+            "syslog+tcp://u@h": '25 "u@h" is not a host',
+            "syslog+tcp://::1": "25 no host",
+            "syslog+tcp://[::1": '25 "[::1" is not a host',
+            "syslog+tcp://[]": '26 "" is not an IPv6 address',
+            "syslog+tcp://[192.0.2.1]": '26 "192.0.2.1" is not an IPv6 address',
+            "syslog+tcp://[::1]x": '25 "[::1]x" is not a host',
+            "syslog+udp://h:": '27 "" is not a port',
+            "syslog+udp://h:0": '27 "0" is not a port',
+            "syslog+udp://h:65536/user": '27 "65536" is not a port',
+            "syslog+udp://h:-1": '27 "-1" is not a port',
+            "syslog+udp://h:1:2": '27 "1:2" is not a port',
+            "syslog+udp://h/": '27 unknown syslog facility ""',
+            "syslog+udp://h:1/kern": '29 unknown syslog facility "kern"',
+        }
+        for word, expected in cases.items():
+            found = errors(with_globals(f"logoutput: {word}"))
+            self.assertEqual(found, [f"8:{expected}"], word)
+        words = "stdout " + " ".join(cases)
+        self.assertEqual(len(errors(with_globals(f"errorlog: {words}"))), len(cases))
+
+    def test_remote_logs_hints(self) -> None:
+        """A slip of the pen is told with what was probably meant."""
+        for word, hint in (("syslog+upd://h", "syslog+udp"), ("syslog+udp://h/locl3", "local3")):
+            (problem,) = [p for p in with_globals(f"errorlog: {word}").problems if p.is_error]
+            self.assertEqual(problem.hint, hint)
+            self.assertNotEqual(problem.expected, "")
 
     def test_root(self) -> None:
         """To run as root is warned of, but only who is root can."""
@@ -293,8 +361,19 @@ class ErrorFilterTests(SynchronousTestCase):
     def test_system_any(self) -> None:
         """``system-any`` is every errno, but no resolver's error."""
         (found,) = policy_of(with_globals("external.log.err.error: system-any")).error_filters
-        self.assertLessEqual({"EPERM", "EXFULL", "EWOULDBLOCK", "ENOTSUP"}, found.symbols)
-        self.assertFalse([name for name in found.symbols if name.startswith("EAI_")])
+        self.assertEqual(found.symbols, set(errno.errorcode.values()))
+
+    def test_second_names(self) -> None:
+        """Of two names of one number either will do."""
+        for first, second in (
+            ("EAGAIN", "EWOULDBLOCK"),
+            ("ENOTSUP", "EOPNOTSUPP"),
+            ("EDEADLK", "EDEADLOCK"),
+        ):
+            for name in (first, second):
+                line = f"external.log.err.error: {name}"
+                (found,) = policy_of(with_globals(line)).error_filters
+                self.assertEqual(found.symbols, {errno.errorcode[getattr(errno, name)]})
 
     def test_unknown(self) -> None:
         """Unknown symbols warn, unknown levels and numbers are errors."""

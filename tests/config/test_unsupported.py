@@ -27,7 +27,6 @@ SAMPLES = {
     "gssapi.keytab": f"client pass {{ {ALL}\ngssapi.keytab: x\n}}",
     "gssapi.enctype": f"client pass {{ {ALL}\ngssapi.enctype: clear\n}}",
     "clientcompatibility": f"client pass {{ {ALL}\nclientcompatibility: necgssapi\n}}",
-    "pam.servicename": f"socks pass {{ {ALL}\npamservicename: x\n}}",
     "bsdauth.stylename": f"socks pass {{ {ALL}\nbsdauth.stylename: x\n}}",
     "ldap.NAME": f"socks pass {{ {ALL}\nldap.domain: x\n}}",
     "libwrap": f"socks pass {{ {ALL}\nlibwrap: ALL: ALL\n}}",
@@ -46,10 +45,6 @@ SAMPLES = {
 } | {
     f"method: {name}": f"socksmethod: {name}"
     for name in (
-        "rfc931",
-        "pam.address",
-        "pam.any",
-        "pam.username",
         "gssapi",
         "bsdauth",
         "ldapauth",
@@ -91,8 +86,8 @@ class UnsupportedTests(SynchronousTestCase):
     def test_names_the_keyword(self) -> None:
         """The error names the keyword and the method."""
         self.assertEqual(
-            errors(read(HEAD + "socksmethod: pam.any\n")),
-            ['8:14 "socksmethod: pam.any" is not supported yet (PAM)'],
+            errors(read(HEAD + "socksmethod: bsdauth\n")),
+            ['8:14 "socksmethod: bsdauth" is not supported yet (BSD authentication)'],
         )
 
     def test_rows_are_keywords(self) -> None:

@@ -79,6 +79,7 @@ def rule(
     users: frozenset[str] = frozenset(),
     groups: frozenset[str] = frozenset(),
     places: Mapping[str, Where] | None = None,
+    pam_service: str = "sockd",
 ) -> Rule:
     """A socks rule that fits everything nobody authenticates for."""
     return Rule(
@@ -96,6 +97,7 @@ def rule(
         users=users,
         groups=groups,
         places=places or {},
+        pam_service=pam_service,
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import socket
 
 from dantetw import __version__
 from tests.scenarios.running import SOCKD, Scenario
@@ -28,7 +31,7 @@ class CommandScenarios(Scenario):
         self.assertEqual(self.run_sockd("-v"), (0, f"sockd: dantetw v{__version__}\n", ""))
         status, out, _ = self.run_sockd("-vv")
         self.assertEqual(status, 0)
-        self.assertIn("methods:  none username\n", out)
+        self.assertIn("methods:  none pam.address pam.any pam.username rfc931 username\n", out)
         self.assertEqual(self.run_sockd("-v", "-v")[1], out)
 
     def test_licence(self) -> None:
@@ -73,3 +76,46 @@ class CommandScenarios(Scenario):
         wrong = self.run_program([*SOCKD, "users", "check", path, "joe"], b"guess\n")
         self.assertEqual(right.returncode, 0, right.stderr)
         self.assertNotEqual(wrong.returncode, 0)
+
+    def test_check(self) -> None:
+        """``check`` reads standard input, prints JSON, and tells by its exit status."""
+        path = self.configure(1080, more="iotimeout: 5\nuser.unprivileged: nobody")
+        given = path.read_bytes()
+        done = self.run_program([*SOCKD, "check", "-f", "-", "--json", "--strict"], given)
+        self.assertEqual((done.returncode, done.stderr), (1, b""))
+        (file,) = json.loads(done.stdout)["files"]
+        self.assertEqual((file["errors"], file["problems"][0]["token"]), (0, "iotimeout"))
+        self.assertEqual(self.run_sockd("check", "-f", str(path))[0], 0)
+        self.assertEqual(self.run_sockd("check", "-f", str(path / "no"))[0], 2)
+
+    def test_migrate(self) -> None:
+        """What ``check --migrate`` prints is accepted by Dante without a word of old names."""
+        danted = self.program("danted")
+        path = self.configure(1080, more="user.privileged: root\nuser.unprivileged: nobody")
+        old = path.read_text().replace("socks pass", "pass").replace("socksmethod", "method")
+        path.write_text(re.sub("logoutput: .*", "logoutput: stderr\niotimeout: 5", old))
+        before = self.run_program([danted, "-V", "-f", str(path)])
+        self.assertEqual((before.stdout + before.stderr).count(b"deprecated"), 3)
+        path.write_text(self.run_sockd("check", "--migrate", "-f", str(path))[1])
+        after = self.run_program([danted, "-V", "-f", str(path)])
+        self.assertEqual(after.returncode, 0)
+        self.assertNotIn(b"deprecated", after.stdout + after.stderr)
+        self.assertNotIn("deprecated", self.run_sockd("check", "-f", str(path))[1])
+
+    def test_explain(self) -> None:
+        """``explain`` tells what the server then does."""
+        target = self.listening()
+        port = target.getsockname()[1]
+        server = self.start(more="socks block { from: 0/0 to: 127.0.0.2/32 }")
+        path = str(self.folder / "sockd.conf")
+        for host, status, code in (("127.0.0.1", 0, 0), ("127.0.0.2", 1, 2)):
+            arguments = ("explain", "-f", path, "--from", "127.0.0.1", "--to", f"{host}:{port}")
+            self.assertEqual(self.run_sockd(*arguments)[0], status)
+            with socket.create_connection(("127.0.0.1", server.port), 60) as client:
+                client.sendall(b"\x05\x01\x00\x05\x01\x00\x01" + socket.inet_aton(host))
+                client.sendall(port.to_bytes(2, "big"))
+                heard = b""
+                while len(heard) < 4:
+                    heard += client.recv(4 - len(heard))
+                self.assertEqual(heard[3], code)
+        self.assertEqual(server.stop(), 0)

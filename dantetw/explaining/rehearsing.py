@@ -1,0 +1,253 @@
+"""
+A client's visit, played through the running server's own code, without a network.
+
+A :class:`~dantetw.session.session.Session` gets a client's bytes over a pair of local sockets, and
+goes from the client rules to the point where it would connect.  Afterwards the same rules are
+asked once more, for how each fared.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from dantetw import catalogue
+from dantetw.config.policy import Policy, Rule, RuleKind
+from dantetw.config.system import System
+from dantetw.explaining.staging import Answer, Client, Names
+from dantetw.explaining.standing import Assumed, Believer, Deaf, Members, Proven, Silence, Turns
+from dantetw.net.resolving import Resolver
+from dantetw.net.sources import NoSource
+from dantetw.net.transports import ClientTransport
+from dantetw.observe.observer import Journal
+from dantetw.rules.addresses import Known, Lookup
+from dantetw.rules.deciding import Decision, Question, Tried, decide_client, decide_socks
+from dantetw.rules.proving import Check, Claim, Proof
+from dantetw.rules.relaxing import Missed, missed
+from dantetw.session.protocol import SocksFactory, SocksProtocol
+from dantetw.session.requesting import question_of, shuns_login
+from dantetw.session.session import Session
+from dantetw.threads import Threads
+from dantetw.values import Cause, Command, Ending, Endpoint, Method, Phase, Side, User, value
+
+# Asks the rules of a policy, for how each fares.
+_Decide = Callable[[Policy, Known, list[Tried]], Decision | Lookup | Check]
+
+
+@value
+class Fared:
+    """
+    How a rule fared.
+
+    :ivar tried: with its first condition that failed; ``missed``: all that did.
+    """
+
+    tried: Tried
+    missed: tuple[Missed, ...]
+
+
+@value
+class Outcome:
+    """
+    What came of a visit.
+
+    :ivar ending: how the server ended it; None: it would connect.
+    :ivar client_rule: the one that decided; ``socks_rule``: None if none was asked.
+    :ivar client, socks: how each rule fared that was tried, in order.
+    :ivar method, user: what the client has shown.
+    :ivar target: where it would be connected to, numeric; ``source``: from which of our addresses.
+    :ivar answers: look-ups, in order; ``proofs``: what was assumed of the client, by what was
+        asked.
+    :ivar unnegotiated: a SOCKS 4 request to a server that wants to know who asks.
+    """
+
+    ending: Ending | None
+    client_rule: Rule
+    socks_rule: Rule | None
+    client: tuple[Fared, ...]
+    socks: tuple[Fared, ...]
+    method: Method
+    user: User | None
+    target: Endpoint | None
+    source: str
+    answers: tuple[Answer, ...]
+    proofs: dict[Check, Proof]
+    unnegotiated: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether the server would go on to perform the command."""
+        return self.ending is None
+
+
+class _Visit(Session):
+    """A session that remembers how it ended, whatever its rules log."""
+
+    ending: Ending | None = None
+
+    def end(self, ending: Ending) -> None:
+        if not self.ended:
+            self.ending = ending
+        super().end(ending)
+
+
+class Rehearsal:
+    """
+    One visit to a server with a policy.
+
+    :param system: the machine.
+    :param groups: what groups the client's user is in; None: ask the system.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        client: Client,
+        system: System,
+        names: Names,
+        groups: frozenset[str] | None = None,
+    ) -> None:
+        self._policy = policy
+        self._client = client
+        self._names = names
+        self._turns = turns = Turns()
+        self._source = ""
+        server = self._server = SocksFactory(
+            turns,
+            Journal(Silence()),
+            Resolver(
+                turns,
+                Threads(turns, 1, 1, "resolver", turns),
+                names.getaddrinfo,
+                names.getnameinfo,
+            ),
+            Deaf(),
+            dict.fromkeys(catalogue.COMMANDS, self._reached),
+            system.addresses_of,
+            system.all_addresses,
+            monotonic=turns.seconds,
+        )
+        server.adopt(policy, {Method.USERNAME: Believer()})
+        server.listening = frozenset(e for line in policy.internal for e in line.listens)
+        if groups is not None:
+            server.groups = Members(groups)
+        self._assumed = Assumed(client)
+        self._visit = _Visit(server, 1, client.source, client.local)
+        if server.asks:
+            self._visit.proving = Proven(self._assumed)
+
+    def play(self) -> Outcome:
+        """
+        Play it.
+
+        :raises ValueError: if no client can say that in its protocol; the message says what.
+        """
+        visit = self._visit
+        self._converse(self._client.said())
+        ending, request, asked = visit.ending, visit.request, visit.asked
+        # What follows may look up and assume more than the server does.
+        answers, proofs = tuple(self._names.answers), dict(self._assumed.asked)
+        socks: tuple[Fared, ...] = ()
+        unnegotiated = False
+        if request is not None and asked is not None and visit.socks_rule is not None:
+            unnegotiated = shuns_login(visit, request)
+            if not unnegotiated:
+                socks = self._socks(question_of(visit, request, asked))
+        return Outcome(
+            ending,
+            visit.client_rule,
+            visit.socks_rule,
+            self._clients(),
+            socks,
+            request.method if request is not None else Method.NONE,
+            visit.user,
+            visit.target,
+            self._source,
+            answers,
+            proofs,
+            unnegotiated,
+        )
+
+    def _converse(self, said: bytes) -> None:
+        """Let the client come and say all it has to say."""
+        visit, server, client = self._visit, self._server, self._client
+        ours, theirs = socket.socketpair()
+        try:
+            ours.setblocking(False)
+            peer = (client.source.host, client.source.port)
+            protocol = SocksProtocol(server)
+            visit.begin(ClientTransport(ours, peer, server.poller, protocol, client.local))
+            self._turns.run()
+            if not visit.ended:
+                visit.received(said)
+                self._turns.run()
+        finally:
+            theirs.close()
+            ours.close()
+
+    def _reached(self, session: Session, rule: Rule, target: Endpoint) -> None:
+        """The command would be performed now: which of our addresses would it use?"""
+        session.phase, session.target = Phase.CONNECT, target
+        if self._client.command is not Command.CONNECT:
+            return
+        try:
+            self._source = session.sources.choose(target, session.client, session.local)
+        except NoSource as none:
+            session.refuse(
+                Ending(Side.US, Phase.CONNECT, Cause.UNUSABLE, text=none.text), none.reply
+            )
+
+    # How the rules fared.
+
+    def _clients(self) -> tuple[Fared, ...]:
+        source, local, asks = self._client.source, self._client.local, self._server.asks
+        question = Question(source=source, target=local, command=Command.ACCEPT)
+
+        def decide(policy: Policy, known: Known, trace: list[Tried]) -> Decision | Lookup | Check:
+            claim = Claim(self._assumed, self._visit.groups.of) if asks else None
+            return decide_client(policy, source, local, known, trace, claim)
+
+        return self._fared(decide, question, Method.NONE)
+
+    def _socks(self, question: Question) -> tuple[Fared, ...]:
+        proving, method = self._visit.proving, question.method
+        if proving is not None:
+            method = proving.claim(self._visit).shown.method
+
+        def decide(policy: Policy, known: Known, trace: list[Tried]) -> Decision | Lookup | Check:
+            claim = proving.claim(self._visit) if proving is not None else None
+            return decide_socks(policy, question, known, trace, claim)
+
+        return self._fared(decide, question, method)
+
+    def _fared(self, decide: _Decide, question: Question, method: Method) -> tuple[Fared, ...]:
+        def alone(rule: Rule) -> Tried:
+            rules = (rule,)
+            if rule.kind is RuleKind.CLIENT:
+                policy = replace(self._policy, client_rules=rules)
+            else:
+                policy = replace(self._policy, socks_rules=rules)
+            return self._trace(decide, policy)[-1]
+
+        return tuple(
+            Fared(tried, missed(tried.rule, question, method, alone))
+            for tried in self._trace(decide, self._policy)
+        )
+
+    def _trace(self, decide: _Decide, policy: Policy) -> Sequence[Tried]:
+        trace: list[Tried] = []
+        results: list[object] = []
+        decision = self._server.known.decide_waiting(
+            lambda known: decide(policy, known, trace), lambda failed: None
+        )
+        Deferred.fromCoroutine(decision).addBoth(results.append)
+        self._turns.run()
+        (result,) = results
+        if isinstance(result, Failure):
+            result.raiseException()
+        assert isinstance(result, Decision), result  # all that may be asked is assumed
+        return trace

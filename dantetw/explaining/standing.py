@@ -1,0 +1,157 @@
+"""
+What stands in for the world while a visit is played: proofs, passwords, groups, time and sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from twisted.internet import defer
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogEvent
+from zope.interface import implementer
+
+from dantetw.auth.groups import Groups
+from dantetw.auth.interfaces import IAuthenticator
+from dantetw.explaining.staging import Client
+from dantetw.net.poller import IPoller, Watcher
+from dantetw.rules.proving import Check, Claim, Proof
+from dantetw.session.proving import Proving
+from dantetw.session.session import Session
+from dantetw.values import Method
+
+
+class Assumed(Mapping[Check, Proof]):
+    """
+    The answers to all that a rule may have to ask about a client, as if they had been asked for.
+
+    :ivar asked: those that a rule did ask for.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.asked: dict[Check, Proof] = {}
+        self._named = Method.RFC931 in (client.method, client.client_method)
+        self._user = client.user
+
+    def __getitem__(self, check: Check) -> Proof:
+        name = self._user if check.method is Method.RFC931 and self._named else None
+        return self.asked.setdefault(check, Proof(name))
+
+    def __iter__(self) -> Iterator[Check]:
+        return iter(self.asked)
+
+    def __len__(self) -> int:
+        return len(self.asked)
+
+
+class Proven(Proving):
+    """Proves what is assumed."""
+
+    __slots__ = ("_assumed",)
+
+    def __init__(self, assumed: Assumed) -> None:
+        super().__init__()
+        self._assumed = assumed
+
+    def claim(self, session: Session) -> Claim:
+        return Claim(self._assumed, session.groups.of, self._method, self._name)
+
+    def ask(self, session: Session, check: Check) -> Deferred[Proof]:
+        return defer.succeed(self._assumed[check])
+
+
+@implementer(IAuthenticator)
+class Believer:
+    """Every password is right."""
+
+    def authenticate(self, name: str, password: bytes) -> Deferred[None]:
+        return defer.succeed(None)
+
+    def revision(self, name: str) -> object:
+        return None
+
+
+class Members(Groups):
+    """Everybody is in the groups that are given."""
+
+    def __init__(self, groups: frozenset[str]) -> None:
+        self._members = groups
+
+    def of(self, user: str) -> frozenset[str]:
+        return self._members
+
+
+@implementer(ILogObserver)
+class Silence:
+    """Logs nothing."""
+
+    def __call__(self, event: LogEvent) -> None: ...
+
+
+@implementer(IReactorFromThreads)
+class Turns(Clock):
+    """A reactor without a network, in which no time passes; also a pool of threads without any."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: list[Callable[[], object]] = []
+
+    def callFromThread(  # noqa: N802
+        self, callable: Callable[..., Any], *args: object, **kwargs: object
+    ) -> None:
+        self._calls.append(lambda: callable(*args, **kwargs))
+
+    def start(self) -> None: ...
+
+    def adjustPoolsize(  # noqa: N802
+        self,
+        minthreads: int | None = None,
+        maxthreads: int | None = None,
+    ) -> None: ...
+
+    def callInThreadWithCallback(  # noqa: N802
+        self,
+        onResult: Callable[[bool, Any], object] | None,  # noqa: N803
+        func: Callable[..., Any],
+    ) -> None:
+        done: Deferred[Any] = defer.execute(func)
+        assert onResult is not None
+        done.addCallbacks(lambda result: onResult(True, result), lambda why: onResult(False, why))
+
+    def run(self) -> None:
+        """Go on until nothing is left to be done."""
+        while self._calls:
+            self._calls.pop(0)()
+
+
+@implementer(IPoller)
+class Deaf:
+    """Hears nothing: the client says all it says when it is told to."""
+
+    now = 0.0
+    tells_failures = False
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def watch(self, fd: int, watcher: Watcher) -> None: ...
+
+    def hand_over(self, fd: int, watcher: Watcher) -> None: ...
+
+    def remind(self, fd: int) -> None: ...
+
+    def forget(self, fd: int) -> None: ...
+
+    def pause(self, fd: int) -> None: ...
+
+    def resume(self, fd: int) -> None: ...
+
+    def block(self, source: int, sink: int) -> None: ...
+
+    def unblock(self, source: int, sink: int) -> None: ...
+
+    def again(self, call: Callable[[], None]) -> None: ...
