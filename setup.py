@@ -25,7 +25,8 @@ setup(
     install_requires=["twisted>=24.7", "zope.interface>=6", "service-identity>=24"],
     extras_require={
         "users": ["bcrypt>=4.1"],
-        "test": ["bcrypt>=4.1", "docutils>=0.20", "hypothesis>=6.100"],
+        "pam": ["pamela>=1.2"],
+        "test": ["bcrypt>=4.1", "docutils>=0.20", "hypothesis>=6.100", "pamela>=1.2"],
         "lint": ["ruff==0.17.6", "mypy==2.4.1", "mypy-zope==1.0.17"],
     },
     entry_points={"console_scripts": ["sockd = dantetw.cli:main"]},

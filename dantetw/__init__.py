@@ -4,8 +4,10 @@ A SOCKS server that reads Dante's ``sockd.conf`` and writes Dante's log.
 Imports go one way, down this list:
 
 - wiring: :mod:`.tap`, all that twistd sees; :mod:`.cli`, the command ``sockd``;
-  :mod:`.service`, the root service that owns the rest; :mod:`.catalogue`, everything we can do
-  on one page
+  :mod:`.checking` and :mod:`.migrating`, configurations looked at and renewed;
+  :mod:`.explaining`, what the server would do and why;
+  :mod:`.service`, the root service that owns the rest; :mod:`.reloading`, what SIGHUP does to it;
+  :mod:`.catalogue`, everything we can do on one page
 - story: :mod:`.session`, one client's visit from its arrival to its one end
 - edges, where we wait or touch the kernel: :mod:`.net` listens, dials, resolves and polls;
   :mod:`.auth` asks who somebody is; :mod:`.relay` moves the bytes; :mod:`.observe` brings lines to

@@ -7,12 +7,14 @@ here.  Importing a module changes nothing that the program can do; being listed 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from dantetw.auth.methods import for_username
+from dantetw.auth.methods import for_pam, for_rfc931, for_username
 from dantetw.observe.formats.dante import Dante
-from dantetw.observe.sinks import file, stdio, syslog
+from dantetw.observe.formats.json import Json
+from dantetw.observe.interfaces import IFormat
+from dantetw.observe.sinks import file, remote, stdio, syslog
 from dantetw.observe.sinks.kind import Kind
 from dantetw.session.commands.connect import connect
 from dantetw.session.protocol import Perform
@@ -28,31 +30,42 @@ COMMANDS: Final[Mapping[Command, Perform]] = {
 METHODS: Final = {
     Method.NONE: None,
     Method.USERNAME: for_username,
+    Method.RFC931: for_rfc931,
+    Method.PAM_ADDRESS: for_pam,
+    Method.PAM_ANY: for_pam,
+    Method.PAM_USERNAME: for_pam,
 }
 
-#: What events can be turned into.
-FORMATS: Final = {
-    "dante": Dante,
+#: What events can be turned into; made with whether ``debug`` is on, and the beginning of ids that
+#: no other run of the server has.
+FORMATS: Final[Mapping[str, Callable[[bool, str], IFormat]]] = {
+    "dante": lambda timing, run: Dante(timing),
+    "json": lambda timing, run: Json(run),
 }
 
 #: Where lines can go.  A file takes every name that is left, so it stands last.
-SINKS: Final[tuple[Kind, ...]] = (stdio.opened, syslog.opened, file.opened)
+SINKS: Final[tuple[Kind, ...]] = (stdio.opened, syslog.opened, remote.opened, file.opened)
 
 #: What the server says of itself: stable identifiers of messages, and what each means.
 MESSAGES: Final[Mapping[str, str]] = {
     "auth.users-file": "something is wrong with the file of ``username.file``",
     "config.problem": "a warning about the configuration",
+    "config.understood": "with ``debug``, the configuration as it was understood",
     "external.misrouted": "the address to go out from is not an external one",
     "internal.exhausted": "no descriptors or memory are left to accept a client",
     "internal.unbound": "an internal address cannot be bound",
-    "log.misnamed": "a log destination cannot be meant, such as ``syslog/kern``",
+    "log.broken": "an event could not be told, by a mistake in the server or a library",
+    "log.lost": "how many lines a log destination lost",
     "log.unopenable": "a log file cannot be opened or created",
     "log.unopened": "a log destination is not in use",
     "log.untried": "at a reload, a log destination was not tried after another had failed",
+    "log.unwritable": "a log destination does not take lines",
+    "log.writable": "a log destination takes lines again, and how many were lost",
+    "python.log": "what Twisted and libraries say; with ``debug``, tracebacks",
     "server.failed": "the server cannot start",
-    "server.limits": "how many files can be open",
     "server.notice": "what the built-in configuration does",
     "server.pidfile": "the file for the process id cannot be written",
+    "server.process": "with ``debug``, what this process is, may and has used",
     "server.privileges": "the server was not started as ``user.privileged``",
     "server.reload": "what came of SIGHUP",
     "server.running": "clients can come",

@@ -230,6 +230,15 @@ class Cause(_Word):
     SHUTDOWN = "shutdown"  # the server is stopping
 
 
+class Operation(_Word):
+    """What was being done to a connection when the network failed."""
+
+    ACCEPT = "accept"
+    CONNECT = "connect"
+    SEND = "send"
+    RECEIVE = "receive"
+
+
 @value
 class Ending:
     """
@@ -237,6 +246,7 @@ class Ending:
 
     :ivar errno: the system's error number where ``cause`` is :attr:`Cause.ERROR`, else 0.
     :ivar text: what Dante would say of it where that takes more than the three names.
+    :ivar operation: what failed on the connection of ``side``; None: the network did not fail.
     """
 
     side: Side
@@ -244,6 +254,7 @@ class Ending:
     cause: Cause
     errno: int = 0
     text: str = ""
+    operation: Operation | None = None
 
 
 @value

@@ -12,10 +12,12 @@ from types import ModuleType
 from docutils.core import publish_doctree
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw import catalogue, cli, tap
+from dantetw import catalogue, checking, cli, tap
 from dantetw.auth import useradmin
+from dantetw.explaining import command as explaining
 from dantetw.process import signals
 from dantetw.tap import Options
+from tests.session.world import Machine
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.rst", ROOT / "CHANGELOG.rst", *sorted((ROOT / "docs").glob("*.rst"))]
@@ -43,7 +45,7 @@ def codes_in_code() -> set[str]:
             if isinstance(node, ast.Call) and len(node.args) == 3:
                 function, code = node.func, node.args[1]
                 name = getattr(function, "attr", getattr(function, "id", ""))
-                if name in ("message", "Message") and isinstance(code, ast.Constant):
+                if name in ("message", "messages", "Message") and isinstance(code, ast.Constant):
                     codes.add(code.value)
     return codes
 
@@ -105,6 +107,7 @@ class CatalogueTests(SynchronousTestCase):
         table = re.split(r"^=[= ]+=$", told, flags=re.MULTILINE)[1]
         rows = re.findall(r"^(\S.*?)  +\S", table, re.MULTILINE)
         names = {"anything else": "file", "syslog/NAME": "syslog"}
+        names |= {f"syslog+{transport}://…": "remote" for transport in ("udp", "tcp")}
         words = [names.get(row.strip("`"), row.strip("`")) for row in rows]
         modules = {"stdout": "stdio", "stderr": "stdio", "syslog": "syslog", "file": "file"}
         built = [kind.__module__.rpartition(".")[2] for kind in catalogue.SINKS]
@@ -137,7 +140,7 @@ class RunningTests(SynchronousTestCase):
         """Every exit status that the code names is documented, and no other."""
         told = section("docs/running.rst", "Exit statuses")
         documented = {int(row) for row in re.findall(r"^(\d+) ", told, re.MULTILINE)}
-        self.assertEqual(documented, statuses_in(cli, tap, useradmin))
+        self.assertEqual(documented, statuses_in(cli, tap, useradmin, checking, explaining))
 
     def test_environment(self) -> None:
         """The variable that ``sockd.tac`` looks at is documented."""
@@ -160,6 +163,43 @@ class RunningTests(SynchronousTestCase):
         commands = re.findall(f"^.*{pattern}", text_of("README.rst"), re.MULTILINE)
         self.assertEqual(len(commands), 1)
         self.assertIn("pip install -q -e '.[test]'", commands[0])
+
+
+class CommandsTests(SynchronousTestCase):
+    """``docs/commands.rst`` shows what the commands say."""
+
+    def options(self, title: str) -> set[str]:
+        """The options that a section documents."""
+        told = section("docs/commands.rst", title)
+        return set(re.findall(r"^``(--?\w+)`` ", told, re.MULTILINE))
+
+    def test_options(self) -> None:
+        """Every option of the two commands is documented, and no other."""
+        for title, parser in (
+            ("Is it right: ``sockd check``", checking.parser()),
+            ("Why was I blocked: ``sockd explain``", explaining.parser()),
+        ):
+            shown = set(re.findall(r"^  (--?\w+)", parser.format_help(), re.MULTILINE))
+            self.assertEqual(self.options(title), shown - {"-h"})
+
+    def test_examples(self) -> None:
+        """The examples' output is what the commands print about the configuration shown."""
+        blocks = re.findall(r"::\n\n((?:    .*\n|\n)+)", text_of("docs/commands.rst"))
+        config, *examples = (re.sub(r"^    ", "", b, flags=re.MULTILINE) for b in blocks)
+        Path("office.conf").write_text(config, encoding="utf-8")
+        mains = {"check": checking.main, "explain": explaining.main}
+        ran = []
+        for example in examples:
+            line, _, told = example.strip("\n").partition("\n")
+            dollar, sockd, name, *arguments = line.split()
+            self.assertEqual((dollar, sockd), ("$", "sockd"))
+            if "|" in arguments:
+                continue  # tests/test_migrating.py has it
+            out, err = io.StringIO(), io.StringIO()
+            mains[name](arguments, Machine(), io.StringIO(), out, err)
+            self.assertEqual((out.getvalue().strip("\n"), err.getvalue()), (told, ""))
+            ran.append(name)
+        self.assertEqual(ran, ["check", "explain", "explain"])
 
 
 class FormTests(SynchronousTestCase):

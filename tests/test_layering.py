@@ -36,6 +36,8 @@ LAYERS = {
     "dantetw.observe.interfaces": PURE,
     "dantetw.observe": EDGES,
     "dantetw.net": EDGES,
+    # Names of errors, which formats speak of too.
+    "dantetw.net.naming": PURE,
     "dantetw.auth": EDGES,
     "dantetw.relay": EDGES,
     "dantetw.process": EDGES,
@@ -44,8 +46,12 @@ LAYERS = {
     "dantetw.session": STORY,
     "dantetw.catalogue": WIRING,
     "dantetw.service": WIRING,
+    "dantetw.reloading": WIRING,
     "dantetw.tap": WIRING,
     "dantetw.cli": WIRING,
+    "dantetw.checking": WIRING,
+    "dantetw.migrating": WIRING,
+    "dantetw.explaining": WIRING,
 }
 
 #: What pure modules may use of modules that can wait, look at a clock or touch the kernel.

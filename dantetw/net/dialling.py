@@ -74,6 +74,9 @@ class Dial:
             number = sock.connect_ex((target.host, target.port))
             # After ``connect`` the port is known, also after one that failed.
             self.source = source if granted else Endpoint.of(sock.getsockname())
+            if self.source.port == target.port and self.source.host == target.host:
+                # TCP lets a socket connect to itself; whoever asked wanted somebody else.
+                number = errno.ECONNREFUSED
         except OSError as failed:
             number = failed.errno or errno.EIO
         except OverflowError:

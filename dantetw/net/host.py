@@ -8,6 +8,7 @@ go, and a reload should see them as they are.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import pwd
 import socket
@@ -157,6 +158,15 @@ class Host:
         try:
             pwd.getpwnam(name)
         except (KeyError, ValueError):
+            return False
+        return True
+
+    def has_pam(self) -> bool:
+        """Whether pamela is installed and finds ``libpam``."""
+        try:
+            # It raises whatever ctypes does where there is no libpam.
+            importlib.import_module("pamela")
+        except (ImportError, OSError, AttributeError):
             return False
         return True
 

@@ -14,7 +14,6 @@ in Dante, to that address; the rules treat it as the address too.
 
 from __future__ import annotations
 
-import os
 import socket
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dantetw.escaping import escape
+from dantetw.net.naming import EAI_WORDS, eai_symbol_of, words_of
 from dantetw.rules.addresses import Known, Lookup, LookupKind, literal, number_of
 from dantetw.sharing import Shared
 from dantetw.threads import BusyError, Job, Threads
@@ -37,7 +37,7 @@ KEEP_SECONDS: Final = 300
 KEEP_ENTRIES: Final = 512
 
 #: Look-ups under way at once.  A name whose servers do not answer holds a thread for 10-30
-#: seconds, and others must not notice.
+#: seconds, and others must not notice: so no client gets more than its share of them.
 THREADS: Final = 32
 
 #: Different names that may wait for a thread; the next one fails with ``EAI_AGAIN``.
@@ -51,17 +51,6 @@ BOTH: Final = frozenset((Family.IPV4, Family.IPV6))
 # RFC 1035, 2.3.4.
 _NAME_LENGTH: Final = 255
 _LABEL_LENGTH: Final = 63
-
-_SYMBOLS: Final = {getattr(socket, name): name for name in dir(socket) if name.startswith("EAI_")}
-
-# gai_strerror's words for errors that we find ourselves.
-_REASONS: Final = {
-    "EAI_NONAME": "Name or service not known",
-    "EAI_AGAIN": "Temporary failure in name resolution",
-    "EAI_NODATA": "No address associated with hostname",
-    "EAI_ADDRFAMILY": "Address family for hostname not supported",
-    "EAI_FAIL": "Non-recoverable failure in name resolution",
-}
 
 _log: Final = Logger()
 
@@ -123,11 +112,14 @@ class Resolver:
         self._kept: OrderedDict[_Key, tuple[float, tuple[str, ...]]] = OrderedDict()
         self._searches: dict[_Key, _Search] = {}
 
-    def resolve(self, name: str, families: frozenset[Family] = BOTH) -> Deferred[tuple[str, ...]]:
+    def resolve(
+        self, name: str, families: frozenset[Family] = BOTH, owner: str = ""
+    ) -> Deferred[tuple[str, ...]]:
         """
         The addresses of a host name, in the system's order of preference (:rfc:`6724`).
 
         :param families: which kinds of addresses are wanted.
+        :param owner: the client on whose behalf, see :class:`~dantetw.threads.Threads`.
         :returns: fires with at least one numeric address, or fails with :class:`ResolveError`.
         """
         answer = self.cached(name, families)
@@ -144,11 +136,13 @@ class Resolver:
             found = self._getaddrinfo(query, 0, family, socket.SOCK_STREAM)
             return _addresses(found, families)
 
-        return self._search((family, name.lower()), name, thd_resolve)
+        return self._search((family, name.lower()), name, thd_resolve, owner)
 
-    def reverse(self, address: str) -> Deferred[str | None]:
+    def reverse(self, address: str, owner: str = "") -> Deferred[str | None]:
         """
         The name of a numeric address.
+
+        :param owner: as for :meth:`resolve`.
 
         :returns: fires with None if it has none; fails with :class:`ResolveError` if nobody could
             say.
@@ -163,12 +157,12 @@ class Resolver:
             try:
                 found = self._getnameinfo((address, 0), socket.NI_NAMEREQD)
             except socket.gaierror as error:
-                if _SYMBOLS.get(error.errno or 0) in ("EAI_NONAME", "EAI_NODATA"):
+                if eai_symbol_of(error.errno or 0) in ("EAI_NONAME", "EAI_NODATA"):
                     return ()
                 raise
             return (found[0],)
 
-        search = self._search((_REVERSE, address), address, thd_reverse)
+        search = self._search((_REVERSE, address), address, thd_reverse, owner)
         return search.addCallback(lambda names: names[0] if names else None)
 
     def cached(self, name: str, families: frozenset[Family] = BOTH) -> tuple[str, ...] | None:
@@ -210,7 +204,7 @@ class Resolver:
             self._kept.popitem(last=False)
 
     def _search(
-        self, key: _Key, name: str, thd_ask: Callable[[], tuple[str, ...]]
+        self, key: _Key, name: str, thd_ask: Callable[[], tuple[str, ...]], owner: str
     ) -> Deferred[tuple[str, ...]]:
         """Wait for a look-up, which is begun unless it is under way."""
         under_way = self._searches.get(key)
@@ -219,7 +213,7 @@ class Resolver:
         search = _Search(lambda: self._abandon(key, search))
         try:
             search.job = self._threads.submit(
-                thd_ask, lambda result: self._found(key, search, name, result)
+                thd_ask, lambda result: self._found(key, search, name, result), owner
             )
         except BusyError:
             return _failed("EAI_AGAIN", name)
@@ -275,6 +269,7 @@ class Answers:
         self,
         decide: Callable[[Known], _Decision | Lookup],
         failed: Callable[[ResolveError], None],
+        owner: str = "",
     ) -> _Decision:
         """
         Decide, looking up what is missing.
@@ -291,22 +286,23 @@ class Answers:
         :param decide: takes a decision with what is known.
         :param failed: told of each look-up that failed.  The rule that asked is then treated as if
             its name had no address: it does not match.
+        :param owner: as for :meth:`Resolver.resolve`.
         """
         round_ = _Round(self)
         while isinstance(decision := decide(round_), Lookup):
             assert decision not in round_.answers, decision
             try:
-                round_.answers[decision] = await self._answer(decision)
+                round_.answers[decision] = await self._answer(decision, owner)
             except ResolveError as error:
                 round_.answers[decision] = ()
                 failed(error)
         return decision
 
-    async def _answer(self, lookup: Lookup) -> tuple[str, ...]:
+    async def _answer(self, lookup: Lookup, owner: str) -> tuple[str, ...]:
         if lookup.kind is LookupKind.FORWARD:
-            return await self._resolver.resolve(lookup.name)
+            return await self._resolver.resolve(lookup.name, owner=owner)
         assert lookup.kind is LookupKind.REVERSE  # ``get`` always knows interfaces
-        name = await self._resolver.reverse(lookup.name)
+        name = await self._resolver.reverse(lookup.name, owner)
         return () if name is None else (name,)
 
 
@@ -371,7 +367,7 @@ def _addresses(found: Sequence[tuple[Any, ...]], families: frozenset[Family]) ->
 
 
 def _known_error(symbol: str, name: str) -> ResolveError:
-    return ResolveError(symbol, _REASONS[symbol], name)
+    return ResolveError(symbol, EAI_WORDS[symbol], name)
 
 
 def _failed(symbol: str, name: str) -> Deferred[Any]:
@@ -382,11 +378,11 @@ def _error(failure: Failure, name: str) -> ResolveError:
     """What went wrong in a thread, as a :class:`ResolveError`."""
     error = failure.value
     if isinstance(error, socket.gaierror):
-        symbol = _SYMBOLS.get(error.errno or 0, f"EAI {error.errno}")
+        symbol = eai_symbol_of(error.errno or 0)
         return ResolveError(symbol, error.strerror or symbol, name)
     if isinstance(error, OSError):
         # Python raises the errno behind an EAI_SYSTEM instead.
-        return ResolveError("EAI_SYSTEM", os.strerror(error.errno or 0), name)
+        return ResolveError("EAI_SYSTEM", words_of(error.errno or 0), name)
     if isinstance(error, UnicodeError | ValueError):
         return _known_error("EAI_NONAME", name)
     # Our own mistake: say so, and let the client hear only that the name did not resolve.

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from dantetw.net.poller import FAILED, HANGUP, READABLE, URGENT, WRITABLE, IPoller
-from dantetw.values import Endpoint, Family
+from dantetw.values import Endpoint, Family, Operation
 
 #: Bytes read at a time.  A negotiation has a few hundred at most; what the client sends behind it
 #: stays in the kernel until the relay reads it.
@@ -41,15 +41,17 @@ class SocketLost(error.ConnectionLost):
     The system reported an error on a connection.
 
     :ivar number: the ``errno``; Twisted's own class does not keep it.
+    :ivar operation: what we were about.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, operation: Operation) -> None:
         super().__init__()
         self.number = number
+        self.operation = operation
 
 
-def _lost(failed: OSError) -> Failure:
-    return Failure(SocketLost(failed.errno or 0))
+def _lost(failed: OSError, operation: Operation) -> Failure:
+    return Failure(SocketLost(failed.errno or 0, operation))
 
 
 def address_of(sockaddr: tuple[Any, ...]) -> IPv4Address | IPv6Address:
@@ -102,7 +104,7 @@ class ClientTransport:
         elif mask & FAILED and self._sock is not None:
             # Nobody will read the answer that is being thought about.
             number = self._sock.getsockopt(SOL_SOCKET, SO_ERROR) or EPIPE
-            self._lose(Failure(SocketLost(number)))
+            self._lose(Failure(SocketLost(number, Operation.RECEIVE)))
 
     def _read(self) -> None:
         # Until the socket is drained, gone, or somebody pauses us or takes the socket.
@@ -113,7 +115,7 @@ class ClientTransport:
                 self.hints &= ~READABLE
                 return
             except OSError as failed:
-                self._lose(_lost(failed))
+                self._lose(_lost(failed, Operation.RECEIVE))
                 return
             if not data:
                 self._lose(_DONE)
@@ -162,7 +164,7 @@ class ClientTransport:
             return 0
         except OSError as failed:
             # Not at once: whoever writes is in the midst of something.
-            lost = _lost(failed)
+            lost = _lost(failed, Operation.SEND)
             self._poller.again(lambda: self._lose(lost))
             return len(data)
 

@@ -9,11 +9,13 @@ verdict and place, and decide by ``rule.log`` which lines it makes.
 
 from __future__ import annotations
 
-from dantetw.config.policy import Edge, Rule
+from dantetw.config.policy import Edge, Rule, Where
 from dantetw.values import (
     Command,
     Ending,
     Endpoint,
+    Method,
+    Operation,
     Protocol,
     ProxyProtocol,
     Severity,
@@ -21,6 +23,9 @@ from dantetw.values import (
     User,
     value,
 )
+
+#: Values that may stand in a text, each behind its field: ``client``, ``user`` or ``target``.
+Named = tuple[tuple[str, str], ...]
 
 
 @value
@@ -60,7 +65,9 @@ class Times:
     Seconds of the monotonic clock at which a session reached a stage; 0.0 if it never did.
 
     ``negotiating`` is the client's first byte, ``requested`` the end of its request, ``connected``
-    when the way to the target was open, ``first_io`` the first bytes relayed.
+    when the way to the target was open, ``first_io`` the first bytes relayed.  ``logging_in`` is
+    when a name and a password had come, ``logged_in`` when they had been checked; ``resolved`` when
+    a look-up that had to be waited for had come back; ``connecting`` when the attempt began.
     """
 
     accepted: float
@@ -69,6 +76,10 @@ class Times:
     requested: float = 0.0
     connected: float = 0.0
     first_io: float = 0.0
+    logging_in: float = 0.0
+    logged_in: float = 0.0
+    resolved: float = 0.0
+    connecting: float = 0.0
 
 
 @value
@@ -133,6 +144,12 @@ class Ended:
         ``path``; its ``client`` is the address announced as long as no datagram came, its source
         and target are None as long as none was forwarded.
     :ivar packets: UDP: how many datagrams made up ``counts``.
+    :ivar method: by which the client has shown who it is; None if it had not come to that.
+    :ivar claimed: the name that the client gave with a password, right or wrong; hostile.
+    :ivar addresses: what the name in ``asked`` resolved to, in the order of preference.
+    :ivar tried: of a session that a rule blocked, how each rule fared
+        (:func:`~dantetw.rules.wording.told`), if somebody wants to know; hostile.
+    :ivar named: what may stand in ``ending.text`` and ``tried``.
     """
 
     session: int
@@ -150,6 +167,11 @@ class Ended:
     tcpinfo: tuple[bytes, bytes] = (b"", b"")
     traffic: Path | None = None
     packets: Counts = Counts()
+    method: Method | None = None
+    claimed: str = ""
+    addresses: tuple[str, ...] = ()
+    tried: tuple[str, ...] = ()
+    named: Named = ()
 
     @property
     def established(self) -> bool:
@@ -168,6 +190,7 @@ class ConnectFailed:
 
     :ivar symbol: the error's ``errno`` name.
     :ivar errno: its number.
+    :ivar session: the session's number.
     """
 
     severity: Severity
@@ -175,14 +198,51 @@ class ConnectFailed:
     endpoint: Endpoint
     symbol: str
     errno: int
+    session: int = 0
+
+
+@value
+class TrafficFailed:
+    """
+    A connection that stood has failed (``SIDE.log.LEVEL.error``).
+
+    :ivar operation: in sending or receiving.
+    :ivar endpoint: the far end; ``symbol``, ``errno`` and ``session`` as above.
+    """
+
+    severity: Severity
+    edge: Edge
+    operation: Operation
+    endpoint: Endpoint
+    symbol: str
+    errno: int
+    session: int = 0
+
+
+@value
+class AcceptFailed:
+    """
+    A client could not be accepted (``internal.log.LEVEL.error``).
+
+    :ivar local: where it wanted to come in; ``symbol`` and ``errno`` as above.
+    """
+
+    severity: Severity
+    edge: Edge
+    local: Endpoint
+    symbol: str
+    errno: int
 
 
 @value
 class ResolveFailed:
     """
-    A name has no address (``external.log.LEVEL.error``).
+    A name has no address (``SIDE.log.LEVEL.error``), or nobody can say.
 
+    :ivar edge: external for what a client asked for, internal for what stands in rules and for the
+        client's own address, as in Dante.
     :ivar symbol: the ``EAI_`` name; ``reason``: the resolver's words for it.
+    :ivar session: the session's number.
     """
 
     severity: Severity
@@ -190,6 +250,22 @@ class ResolveFailed:
     name: str
     symbol: str
     reason: str
+    session: int = 0
+
+
+@value
+class Step:
+    """
+    A step of a session, told with ``debug``.
+
+    :ivar text: one line; may hold what the client sent, unescaped.
+    :ivar named: what may stand in it.
+    """
+
+    session: int
+    client: Endpoint
+    text: str
+    named: Named = ()
 
 
 @value
@@ -199,11 +275,41 @@ class Message:
 
     :ivar code: a stable identifier such as ``server.running``, listed in the catalogue.
     :ivar text: one line, Dante's words where Dante has some.
+    :ivar where: the place in a configuration file that it is about, if it is.
+    :ivar named: what of a client's may stand in the text.
     """
 
     severity: Severity
     code: str
     text: str
+    where: Where | None = None
+    named: Named = ()
 
 
-Event = Accepted | Connected | Transferred | Ended | ConnectFailed | ResolveFailed | Message
+@value
+class Repeated:
+    """
+    Something was said again and again, and was not written each time.
+
+    :ivar times: how often, since it was written or summed up.
+    :ivar event: what it was.
+    """
+
+    severity: Severity
+    times: int
+    event: Event
+
+
+Event = (
+    Accepted
+    | Connected
+    | Transferred
+    | Ended
+    | ConnectFailed
+    | TrafficFailed
+    | AcceptFailed
+    | ResolveFailed
+    | Step
+    | Message
+    | Repeated
+)

@@ -4,7 +4,9 @@ Which failures of the network are worth a warning: ``internal.log`` and ``extern
 
 from __future__ import annotations
 
-from dantetw.config.policy import Edge, Policy
+from collections.abc import Iterable
+
+from dantetw.config.policy import Edge, ErrorFilter, Policy, Rule
 from dantetw.values import Severity
 
 
@@ -12,18 +14,27 @@ class ErrorFilters:
     """
     The ``SIDE.log.LEVEL.error`` lines of one policy, ready to be asked.
 
-    A symbol that stands at several levels is reported once, at the most severe of them.
+    A failure is reported once, at the most severe of all levels that its symbol stands at: in the
+    global lines, and in those of the rules that its session is under.
     """
 
     def __init__(self, policy: Policy) -> None:
-        self._severities: dict[tuple[Edge, str], Severity] = {}
-        for entry in policy.error_filters:
-            for symbol in entry.symbols:
-                key = entry.edge, symbol
-                self._severities[key] = min(
-                    entry.severity, self._severities.get(key, Severity.DEBUG)
-                )
+        self._filters = policy.error_filters
 
-    def severity(self, edge: Edge, symbol: str) -> Severity:
-        """The level to report this error at: :attr:`Severity.DEBUG` if no line names it."""
-        return self._severities.get((edge, symbol), Severity.DEBUG)
+    def severity(self, edge: Edge, symbol: str, rules: Iterable[Rule] = ()) -> Severity:
+        """
+        The level to report this error at: :attr:`Severity.DEBUG` if no line names it.
+
+        :param symbol: an ``errno`` or ``EAI_`` name, as :mod:`dantetw.net.naming` has it.
+        :param rules: those of the session, whose own lines count too.
+        """
+        found = _severity(self._filters, edge, symbol)
+        for rule in rules:
+            found = min(found, _severity(rule.error_filters, edge, symbol))
+        return found
+
+
+def _severity(filters: Iterable[ErrorFilter], edge: Edge, symbol: str) -> Severity:
+    # Only failures get here, and nobody has more than a few lines.
+    levels = (entry.severity for entry in filters if entry.edge is edge and symbol in entry.symbols)
+    return min(levels, default=Severity.DEBUG)

@@ -3,8 +3,9 @@ The one ``ILogObserver``: everything that is logged passes here.
 
 An event of ours is turned into lines by the format; what Twisted and libraries say is turned into
 one line here.  The lines go to the sinks: ``errorlog`` takes emergency to warning, ``logoutput``
-takes all, and debug lines exist only with ``debug``.  Sinks say when they are in trouble; the
-observer tells the others, once, and on recovery how much was lost.
+takes all, and debug lines exist only with ``debug``.  Sinks that are told alike form a group, for
+which an event is formatted once.  Warnings that repeat themselves are summed up.  Sinks say when
+they are in trouble; the observer tells the others, once, and on recovery how much was lost.
 
 Threads: the observer belongs to the thread that made it, the reactor's.  Events of other threads
 are handed over with ``callFromThread``, not locked: sinks register with the reactor, which allows
@@ -17,18 +18,32 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import get_ident
 from typing import Any, Final, get_args
 
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
 from twisted.python.failure import Failure
 from twisted.python.reflect import safe_str
 from zope.interface import implementer
 
-from dantetw.observe.events import Event, Message
+from dantetw.config.policy import PLAIN_FORM, Form, Where
+from dantetw.observe.events import (
+    Accepted,
+    Connected,
+    Ended,
+    Event,
+    Message,
+    Named,
+    Repeated,
+    Step,
+    Transferred,
+)
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.interfaces import IFormat, ISink
+from dantetw.observe.outlets import Group, Outlet, losses, ordered, recovery, succeed
+from dantetw.observe.repeats import Repeats
 from dantetw.observe.sinks.opening import Outputs
 from dantetw.values import Severity
 
@@ -40,6 +55,8 @@ COMPLAINT_INTERVAL: Final = 10.0
 _PENDING: Final = 64
 
 _EVENTS: Final = frozenset(get_args(Event))
+# Of sessions, and what has been counted already.
+_NEVER_REPEATED: Final = frozenset((Accepted, Connected, Transferred, Ended, Step, Repeated))
 
 # Looked up once: LogLevel makes a search of it.
 _INFO: Final = LogLevel.info
@@ -53,26 +70,6 @@ _SEVERITIES: Final = {
 }
 
 
-class _Outlet:
-    """
-    A sink and what has been told of it.
-
-    :ivar trouble: what the sink's trouble was when we last looked.
-    :ivar told: whether others were told of it; ``told_at``: when that was, seconds since the epoch.
-    :ivar accounted: of the messages it lost, how many have been told.
-    """
-
-    __slots__ = ("accounted", "sink", "told", "told_at", "trouble", "write")
-
-    def __init__(self, sink: ISink) -> None:
-        self.sink = sink
-        self.write = sink.write
-        self.trouble = 0
-        self.told = False
-        self.told_at = float("-inf")
-        self.accounted = 0
-
-
 @implementer(ILogObserver)
 class Observer:
     """
@@ -80,9 +77,11 @@ class Observer:
 
     Until :meth:`configure`, warnings and worse go to ``startup`` and the rest nowhere.
 
-    :param format: makes lines of our events.
+    :param format: makes lines of our events, as Dante does.
     :param startup: a sink for standard error, or None.
     :param in_reactor: calls a function in the reactor's thread (``callFromThread``).
+    :param later: calls a function after some seconds (``callLater``); without it repeated warnings
+        are written each time.
     """
 
     def __init__(
@@ -90,57 +89,86 @@ class Observer:
         format: IFormat,
         startup: ISink | None,
         in_reactor: Callable[..., object],
+        later: Callable[[float, Callable[[], None]], IDelayedCall] | None = None,
     ) -> None:
         self._format = format
+        self._repeats = None if later is None else Repeats(later, self._sum_up)
         self._in_reactor = in_reactor
         self._thread = get_ident()
-        self._last_resort = None if startup is None else _Outlet(startup)
+        self._last_resort = None if startup is None else Outlet(startup, PLAIN_FORM, format)
         self._debug = 0
         self._busy = False
         self._pending: deque[LogEvent] = deque(maxlen=_PENDING)
-        # All outlets, and those of them that take severities less than a warning.
-        self._outlets: tuple[_Outlet, ...] = ()
-        self._severe: tuple[_Outlet, ...] = self._only_last_resort()
-        self._plain: tuple[_Outlet, ...] = ()
+        self._outlets: tuple[Outlet, ...] = ()
+        self._groups: tuple[Group, ...] = ()
+        self._fall_back()
         # No longer used, but still getting out what waits.
-        self._retired: tuple[_Outlet, ...] = ()
+        self._retired: tuple[Outlet, ...] = ()
 
-    def _only_last_resort(self) -> tuple[_Outlet, ...]:
+    def _only_last_resort(self) -> tuple[Outlet, ...]:
         return () if self._last_resort is None else (self._last_resort,)
+
+    def _fall_back(self) -> None:
+        """Use standard error, for warnings and worse."""
+        self._groups = (Group(self._format, self._only_last_resort(), ()),)
 
     # What the server does with it
 
     def stand_by(self, sink: ISink) -> None:
         """Give warnings and worse to this sink for as long as there is no other."""
-        self._last_resort = _Outlet(sink)
+        self._last_resort = Outlet(sink, PLAIN_FORM, self._format)
         if not self._outlets:
-            self._severe = self._only_last_resort()
+            self._fall_back()
 
-    def configure(self, outputs: Outputs, debug: int = 0, format: IFormat | None = None) -> None:
+    def configure(
+        self, outputs: Outputs, debug: int = 0, formats: Mapping[Form, IFormat] | None = None
+    ) -> None:
         """
         Use these sinks from now on, close the old ones when nothing waits there any more, and log
         what problems there were.
+
+        An old one in which lines wait stays in use in place of the new one of its name, opened
+        anew: lines come out in their order.
 
         If destinations were named but none could be opened, standard error goes on taking warnings
         and worse: Dante falls silent there.
 
         :param debug: the level; above 0 shows debug lines.
-        :param format: another format, if given.
+        :param formats: what makes the lines, for each form there is, :data:`PLAIN_FORM` at least;
+            None: all are told by the format there was.
         """
+        if self._repeats is not None:
+            self._repeats.flush()
         self._debug = debug
-        if format is not None:
-            self._format = format
+        if formats is None:
+            formats = dict.fromkeys((PLAIN_FORM, *outputs.forms.values()), self._format)
+        self._format = formats[PLAIN_FORM]
         if not outputs.kept:
-            errors = [_Outlet(sink) for sink in outputs.errorlog]
-            others = [_Outlet(sink) for sink in outputs.logoutput]
-            old, self._outlets = self._outlets, _ordered(errors + others)
-            self._plain = _ordered(others)
-            self._severe = self._outlets
+            old = [*self._outlets, *self._retired]
+
+            def outlet(sink: ISink) -> Outlet:
+                form = outputs.forms.get(sink, PLAIN_FORM)
+                return succeed(Outlet(sink, form, formats[form]), old)
+
+            errors, others = map(outlet, outputs.errorlog), map(outlet, outputs.logoutput)
+            self._use(tuple(errors), tuple(others))
             if not self._outlets and outputs.problems:
-                self._severe = self._only_last_resort()
-            self._retire(old + self._retired)
+                self._fall_back()
+            self._retire(old)
         for problem in outputs.problems:
-            self._say(problem.severity, time.time(), one_line(problem.text))
+            self._tell(problem, time.time())
+
+    def _use(self, errors: tuple[Outlet, ...], others: tuple[Outlet, ...]) -> None:
+        self._outlets = ordered(errors + others)
+        formats = dict.fromkeys(outlet.format for outlet in self._outlets)
+        self._groups = tuple(
+            Group(
+                format,
+                tuple(outlet for outlet in self._outlets if outlet.format is format),
+                ordered(outlet for outlet in others if outlet.format is format),
+            )
+            for format in formats
+        )
 
     def reopen(self) -> None:
         """Open all destinations anew, as after a log rotation; each that fails stays as it is."""
@@ -148,37 +176,40 @@ class Observer:
             try:
                 outlet.sink.reopen()
             except OSError as error:
-                name, reason = one_line(outlet.sink.name), os.strerror(error.errno or 0)
-                self._say(
-                    Severity.ALERT,
-                    time.time(),
-                    f'could not (re)open logfile "{name}": {reason}.  '
-                    "Will continue using old logfiles",
+                text = (
+                    f'could not (re)open logfile "{outlet.sink.name}":'
+                    f" {os.strerror(error.errno or 0)}.  Will continue using old logfiles"
                 )
+                self._tell(Message(Severity.ALERT, "log.unopened", text), time.time())
 
     def close(self, seconds: float) -> None:
         """
         Get out what still waits, blocking for at most so long, and close all sinks.
 
-        Losses nobody was told of yet are told to the sinks that work.
+        Losses nobody was told of yet are told to the sinks that work, or else to standard error.
         """
+        if self._repeats is not None:
+            self._repeats.stop()
         outlets, deadline = self._outlets + self._retired, time.monotonic() + seconds
         for outlet in outlets:
             outlet.sink.flush(max(0.0, deadline - time.monotonic()))
+        # What is told to one that does not work would be lost in its turn, and nobody told of that.
+        working = [
+            outlet for outlet in self._outlets if not (outlet.sink.trouble or outlet.sink.waiting)
+        ]
         for outlet in outlets:
             lost = outlet.sink.lost + outlet.sink.waiting
             if lost > outlet.accounted:
-                text = self._losses(outlet, lost, "could not write to")
-                if not (outlet.sink.trouble or outlet.sink.waiting):
-                    outlet.write(Severity.WARNING, time.time(), text)
-                self._tell_others(outlet, Severity.WARNING, time.time(), text)
-        self._outlets = self._plain = self._retired = ()
-        self._severe = self._only_last_resort()
+                message = losses(outlet, lost)
+                for other in working or self._only_last_resort():
+                    other.tell(time.time(), message)
+        self._outlets = self._retired = ()
+        self._fall_back()
         for outlet in outlets:
             outlet.sink.flush(max(0.0, deadline - time.monotonic()))
             outlet.sink.close()
 
-    def _retire(self, outlets: tuple[_Outlet, ...]) -> None:
+    def _retire(self, outlets: Sequence[Outlet]) -> None:
         """Close sinks that are no longer used; one with a queue goes on until the next occasion."""
         for outlet in outlets:
             outlet.sink.flush(0.0)
@@ -188,8 +219,7 @@ class Observer:
                 continue
             outlet.sink.close()
             if outlet.sink.lost > outlet.accounted:
-                text = self._losses(outlet, outlet.sink.lost, "could not write to")
-                self._say(Severity.WARNING, time.time(), text)
+                self._tell(losses(outlet, outlet.sink.lost), time.time())
 
     # What emitters do with it
 
@@ -219,34 +249,70 @@ class Observer:
         try:
             when = event.get("log_time") or time.time()
             said: Any = event.get("event")
-            if type(said) in _EVENTS:
-                for severity, text in self._format.lines(said):
-                    self._say(severity, when, text)
+            kind = type(said)
+            if kind in _NEVER_REPEATED:
+                self._tell(said, when)
+            elif kind in _EVENTS:
+                self._tell_once(said, when)
             else:
-                for severity, text in self._diagnosis(event):
-                    self._say(severity, when, text)
+                for message in self._diagnosis(event):
+                    self._tell_once(message, when)
         except Exception as error:
-            self._complain(event, error)
+            self._complain(self._groups, event.get("event", event), error)
 
-    def _complain(self, event: LogEvent, error: Exception) -> None:
+    def _complain(self, groups: Iterable[Group], event: object, error: Exception) -> None:
         """An event could not be logged, by a mistake of ours or of whoever made it."""
-        try:
-            kind = type(event.get("event", event)).__name__
-            text = f"could not log an event ({kind}): {type(error).__name__}: {safe_str(error)}"
-            self._say(Severity.ERROR, time.time(), one_line(text))
-        except Exception:
-            # Not even that: there is nothing left to do, and the server is worth more.
-            return
+        kind, why = type(event).__name__, f"{type(error).__name__}: {safe_str(error)}"
+        text = one_line(f"could not log an event ({kind}): {why}")
+        message = Message(Severity.ERROR, "log.broken", text)
+        for group in groups:
+            try:
+                try:
+                    lines = group.lines(message)
+                except Exception:
+                    lines = ((message.severity, text),)
+                for severity, line in lines:
+                    self._say(group, severity, time.time(), line)
+            except Exception:
+                # Not even that: there is nothing left to do, and the server is worth more.
+                continue
+
+    def _tell_once(self, event: Any, when: float) -> None:
+        """Tell an event, unless it is a warning that has just been told."""
+        severity = event.severity
+        if self._repeats is not None and severity <= Severity.NOTICE:
+            try:
+                key = self._format.lines(event)
+            except Exception as error:
+                self._complain(self._groups, event, error)
+                return
+            if not self._repeats.is_new(key, severity, event):
+                return
+        self._tell(event, when)
+
+    def _sum_up(self, repeated: Repeated) -> None:
+        if self._busy:
+            self._tell(repeated, time.time())
+        else:
+            self._observe({"event": repeated, "log_time": time.time()})
 
     # Lines
 
-    def _say(self, severity: Severity, when: float, text: str) -> None:
+    def _tell(self, event: Event, when: float) -> None:
+        for group in self._groups:
+            try:
+                for severity, text in group.lines(event):
+                    self._say(group, severity, when, text)
+            except Exception as error:
+                self._complain((group,), event, error)
+
+    def _say(self, group: Group, severity: Severity, when: float, text: str) -> None:
         if severity > Severity.WARNING:
             if severity == Severity.DEBUG and not self._debug:
                 return
-            outlets = self._plain
+            outlets = group.plain
         else:
-            outlets = self._severe
+            outlets = group.severe
         for outlet in outlets:
             try:
                 outlet.write(severity, when, text)
@@ -256,14 +322,14 @@ class Observer:
             if outlet.sink.trouble != outlet.trouble:
                 self._look(outlet, when)
 
-    def _look(self, outlet: _Outlet, when: float) -> None:
+    def _look(self, outlet: Outlet, when: float) -> None:
         """A sink got into trouble or out of it."""
         trouble = outlet.trouble = outlet.sink.trouble
         if not trouble:
             if outlet.told:
-                text = self._losses(outlet, outlet.sink.lost, "can write again to")
                 before = outlet.sink.lost
-                outlet.write(Severity.WARNING, when, text)
+                message = recovery(outlet, before)
+                outlet.tell(when, message)
                 if outlet.sink.trouble:
                     # Too early: not even this line got out, and it is not one to be counted.
                     outlet.trouble = outlet.sink.trouble
@@ -271,22 +337,17 @@ class Observer:
                 else:
                     outlet.told = False
                     outlet.accounted = before
-                    self._tell_others(outlet, Severity.WARNING, when, text)
+                    self._tell_others(outlet, when, message)
         else:
             self._accuse(outlet, when, os.strerror(trouble))
 
-    def _accuse(self, outlet: _Outlet, when: float, reason: str) -> None:
+    def _accuse(self, outlet: Outlet, when: float, reason: str) -> None:
         if when - outlet.told_at >= COMPLAINT_INTERVAL:
             outlet.told, outlet.told_at = True, when
             text = f'could not write to logfile "{outlet.sink.name}": {reason}'
-            self._tell_others(outlet, Severity.ALERT, when, one_line(text))
+            self._tell_others(outlet, when, Message(Severity.ALERT, "log.unwritable", text))
 
-    def _losses(self, outlet: _Outlet, lost: int, what: str) -> str:
-        number = lost - outlet.accounted
-        lines = "1 line was lost" if number == 1 else f"{number} lines were lost"
-        return one_line(f'{what} logfile "{outlet.sink.name}": {lines}')
-
-    def _tell_others(self, about: _Outlet, severity: Severity, when: float, text: str) -> None:
+    def _tell_others(self, about: Outlet, when: float, message: Message) -> None:
         """
         Write to all sinks but one; to standard error if there are no others.
 
@@ -296,9 +357,9 @@ class Observer:
         if not others and self._last_resort is not None and about is not self._last_resort:
             others = [self._last_resort]
         for outlet in others:
-            outlet.write(severity, when, text)
+            outlet.tell(when, message)
 
-    def _diagnosis(self, event: LogEvent) -> list[tuple[Severity, str]]:
+    def _diagnosis(self, event: LogEvent) -> list[Message]:
         """What Twisted or a library said: one line, and at debug a failure's traceback."""
         level = event.get("log_level", LogLevel.info)
         severity = _SEVERITIES.get(level, Severity.WARNING)
@@ -307,13 +368,13 @@ class Observer:
         text = formatEvent(event).strip()
         failure = event.get("log_failure")
         if not isinstance(failure, Failure):
-            return [(severity, one_line(text))] if text else []
+            return [_foreign(severity, text)] if text else []
         error = f"{_name(failure)}: {safe_str(failure.value)}"
         summary = f"{text.splitlines()[0]}: {error}" if text else error
-        lines = [(severity, one_line(summary))]
+        lines = [_foreign(severity, summary)]
         if self._debug:
             trace = failure.getTraceback().splitlines()
-            lines += [(Severity.DEBUG, one_line(line)) for line in trace]
+            lines += [_foreign(Severity.DEBUG, line) for line in trace]
         return lines
 
 
@@ -322,9 +383,8 @@ def _name(failure: Failure) -> str:
     return getattr(kind, "__name__", str(kind))
 
 
-def _ordered(outlets: Iterable[_Outlet]) -> tuple[_Outlet, ...]:
-    """Syslog before files; within each, as given (errorlog before logoutput)."""
-    return tuple(sorted(outlets, key=lambda outlet: outlet.sink.rank))
+def _foreign(severity: Severity, text: str) -> Message:
+    return Message(severity, "python.log", text)
 
 
 class Journal:
@@ -332,10 +392,15 @@ class Journal:
     What emitters write to.
 
     :param observer: where events go: the :class:`Observer`, or any other in tests.
+    :ivar debug: the level of ``debug``, 0 to 2 (more is the same as 2).  Emitters ask it before
+        they make anything for debug's sake.
+    :ivar explains: whether a destination wants to know why rules blocked a session.
     """
 
     def __init__(self, observer: ILogObserver) -> None:
         self._observer = observer
+        self.debug = 0
+        self.explains = False
 
     def record(self, event: Event) -> None:
         """Log an event.  Ask the rule's mask first, build the event second."""
@@ -350,11 +415,26 @@ class Journal:
             }
         )
 
-    def message(self, severity: Severity, code: str, text: str) -> None:
+    def message(
+        self,
+        severity: Severity,
+        code: str,
+        text: str,
+        *,
+        where: Where | None = None,
+        named: Named = (),
+    ) -> None:
         """
         Log what the server says of itself.
 
         :param code: a stable identifier such as ``server.running``.
         :param text: one line.
+        :param where: the place in a configuration file that it is about.
+        :param named: what of a client's may stand in the text.
         """
-        self.record(Message(severity, code, text))
+        self.record(Message(severity, code, text, where, named))
+
+    def messages(self, severity: Severity, code: str, lines: Iterable[str]) -> None:
+        """The same for several lines of one kind."""
+        for line in lines:
+            self.message(severity, code, line)

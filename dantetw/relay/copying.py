@@ -19,7 +19,7 @@ from errno import ECONNRESET
 from typing import Final
 
 from dantetw.net.poller import FAILED, HANGUP, READABLE, URGENT, WRITABLE, IPoller
-from dantetw.values import Cause, Ending, Phase, Side
+from dantetw.values import Cause, Ending, Operation, Phase, Side
 
 #: Bytes read at a time: Dante's figure, so that ``ioop`` lines speak of like amounts.
 CHUNK: Final = 65536
@@ -191,7 +191,9 @@ class CopyingRelay:
         if mask & FAILED and not self.ended:
             number = inward.source.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if number:
-                self._fail(inward.side, number)
+                # After an end of file there is nothing to receive: what we sent has failed.
+                operation = Operation.SEND if inward.ended else Operation.RECEIVE
+                self._fail(inward.side, number, operation)
 
     def _continue(self, flow: Flow) -> None:
         if not (flow.pending or flow.waiting or flow.queued or flow.ended or self.ended):
@@ -217,7 +219,7 @@ class CopyingRelay:
             except BlockingIOError:
                 return
             except OSError as failed:
-                self._fail(flow.side, failed.errno or 0)
+                self._fail(flow.side, failed.errno or 0, Operation.RECEIVE)
                 return
             if not count:
                 self._end_of_file(flow)
@@ -232,7 +234,7 @@ class CopyingRelay:
             except BlockingIOError:
                 sent = 0
             except OSError as failed:
-                self._fail(OTHER[flow.side], failed.errno or 0)
+                self._fail(OTHER[flow.side], failed.errno or 0, Operation.SEND)
                 return
             flow.written += sent
             if sent < count:
@@ -259,7 +261,7 @@ class CopyingRelay:
         except BlockingIOError:
             return
         except OSError as failed:
-            self._fail(OTHER[flow.side], failed.errno or 0)
+            self._fail(OTHER[flow.side], failed.errno or 0, Operation.SEND)
             return
         flow.written += sent
         flow.pending = flow.pending[sent:]
@@ -293,7 +295,7 @@ class CopyingRelay:
         except OSError:
             pass  # gone already: the other flow hears of it
 
-    def _fail(self, side: Side, number: int) -> None:
+    def _fail(self, side: Side, number: int, operation: Operation) -> None:
         """
         The socket of ``side`` is dead.
 
@@ -306,7 +308,9 @@ class CopyingRelay:
         if self._failure is not None:
             self._finish_failed(self._failure, flow)
             return
-        self._failure = Ending(side, Phase.RELAY, Cause.ERROR, number)
+        self._failure = Ending(
+            side, Phase.RELAY, Cause.ERROR, number, operation=operation
+        )
         if into.pending or into.waiting:
             self._poller.unblock(into.source.fileno(), into.sink.fileno())
             self._drop(into)

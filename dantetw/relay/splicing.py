@@ -14,7 +14,7 @@ from typing import Final
 
 from dantetw.relay import pipes
 from dantetw.relay.copying import CHUNK, OTHER, CopyingRelay, Flow
-from dantetw.values import Ending
+from dantetw.values import Ending, Operation
 
 #: Bytes a flow copies before it is worth a pipe.
 BULKY: Final = 256 * 1024
@@ -67,7 +67,7 @@ class SplicingRelay(CopyingRelay):
                     self._copy_again(flow)
                 return
             except OSError as failed:
-                self._fail(flow.side, failed.errno or 0)
+                self._fail(flow.side, failed.errno or 0, Operation.RECEIVE)
                 return
             if not count:
                 # The end of file, or urgent data with one behind it: reading tells.
@@ -82,7 +82,7 @@ class SplicingRelay(CopyingRelay):
                 sent = 0
             except OSError as failed:
                 flow.waiting = count
-                self._fail(OTHER[flow.side], failed.errno or 0)
+                self._fail(OTHER[flow.side], failed.errno or 0, Operation.SEND)
                 return
             flow.written += sent
             if sent < count:
@@ -102,7 +102,7 @@ class SplicingRelay(CopyingRelay):
             except BlockingIOError:
                 return
             except OSError as failed:
-                self._fail(OTHER[flow.side], failed.errno or 0)
+                self._fail(OTHER[flow.side], failed.errno or 0, Operation.SEND)
                 return
             flow.written += sent
             flow.waiting -= sent

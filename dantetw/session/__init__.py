@@ -6,8 +6,11 @@ The story of a session.
   a client negotiates with.
 - :mod:`.session`: the story itself: accepted, admitted, negotiated, authenticated, and at the other
   end its one end.
+- :mod:`.proving`: who the client is, where that takes asking others.
 - :mod:`.requesting`: the middle of it: resolved, authorised, given to a command.
 - :mod:`.commands`: what a client can ask for, one file each; :mod:`.performing` is what a session
   knows of a command at work.
-- :mod:`.accounting`: what is recorded at the end.
+- :mod:`.parting`: a refusal that takes time; :mod:`.failing`: failures of the network, told.
+- :mod:`.named`: what texts about a session may hold of its client.
+- :mod:`.accounting`: what is recorded at the end; :mod:`.tracing`: what ``debug`` tells on the way.
 """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dantetw.net.tcpinfo import read
 from dantetw.observe.events import Counts, Ended, Path, Times
+from dantetw.session.named import named_of
 from dantetw.session.requesting import PROTOCOL_OF
 from dantetw.values import LOG_TCPINFO, Ending, Protocol
 
@@ -25,6 +26,10 @@ def account(session: Session, ending: Ending) -> Ended:
         session.requested_at,
         session.connected_at,
         performing.first_io if performing is not None else 0.0,
+        session.logging_in_at,
+        session.logged_in_at,
+        session.resolved_at,
+        session.connecting_at,
     )
     return Ended(
         session.number,
@@ -40,12 +45,25 @@ def account(session: Session, ending: Ending) -> Ended:
         asked=session.asked,
         read=session.negotiation.read if session.negotiation is not None else 0,
         tcpinfo=tcpinfo_of(session),
+        method=session.method if session.user is None else session.user.method,
+        claimed=session.claimed,
+        addresses=session.addresses or (),
+        tried=session.tried,
+        named=named_of(session) if ending.text or session.tried else (),
     )
 
 
 def path_of(session: Session) -> Path:
     """Who talks to whom, as far as it has come."""
-    return Path(session.client, session.local, session.user, session.source, session.target)
+    shown = None if session.proving is None else session.proving.client
+    return Path(
+        session.client,
+        session.local,
+        session.user,
+        session.source,
+        session.target,
+        None if shown is None else shown.user,
+    )
 
 
 def tcpinfo_of(session: Session) -> tuple[bytes, bytes]:

@@ -6,17 +6,30 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from errno import ECONNABORTED, EINTR, EPERM, EPROTO
-from os import strerror
+from errno import (
+    ECONNABORTED,
+    EHOSTDOWN,
+    EHOSTUNREACH,
+    EINTR,
+    ENETDOWN,
+    ENETUNREACH,
+    ENONET,
+    ENOPROTOOPT,
+    EOPNOTSUPP,
+    EPERM,
+    EPROTO,
+)
 from typing import Any, Final
 
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from dantetw.config.policy import SocketOption
+from dantetw.config.policy import Edge, SocketOption
+from dantetw.net.naming import symbol_of, words_of
 from dantetw.net.sockopts import prepare
 from dantetw.net.transports import ClientTransport
+from dantetw.observe.events import AcceptFailed
 from dantetw.session.protocol import SocksFactory
 from dantetw.values import AF_OF, Endpoint, Family, Severity
 
@@ -30,8 +43,23 @@ PATIENCE: Final = 1.0
 
 # Address families by the length of their kernel addresses.
 _NUMBER: Final = {2: socket.AF_INET, 4: socket.AF_INET6}
-# One client's trouble, not ours (``accept(2)``, "Error handling").
-_THEIRS: Final = frozenset((ECONNABORTED, EINTR, EPERM, EPROTO))
+# One client's trouble, not ours: ``accept(2)``, "Error handling", has those of the network, which
+# wait on the new connection.
+_THEIRS: Final = frozenset(
+    (
+        ECONNABORTED,
+        EHOSTDOWN,
+        EHOSTUNREACH,
+        EINTR,
+        ENETDOWN,
+        ENETUNREACH,
+        ENONET,
+        ENOPROTOOPT,
+        EOPNOTSUPP,
+        EPERM,
+        EPROTO,
+    )
+)
 _log: Final = Logger()
 
 
@@ -51,6 +79,7 @@ class Listener:
     Listens on one address, which it binds at once.
 
     :param options: socket options; accepted sockets inherit the ``internal`` ones among them.
+    :param share: a listener of ours that shares the port (:meth:`share`) may be in the way.
     :raises OSError: if the address cannot be bound.
     :ivar endpoint: where clients come in, the port being the real one.
     """
@@ -61,6 +90,7 @@ class Listener:
         factory: SocksFactory,
         reactor: Any,
         options: Sequence[SocketOption] = (),
+        share: bool = False,
     ) -> None:
         self._factory = factory
         self._reactor = reactor
@@ -79,8 +109,10 @@ class Listener:
             info = socket.getaddrinfo(
                 endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
             )
+            self.share(share)
             self._sock.bind(info[0][4])
             self._sock.listen(BACKLOG)
+            self.share(False)
         except OSError:
             self._sock.close()
             raise
@@ -91,6 +123,15 @@ class Listener:
     def set_options(self, options: Sequence[SocketOption]) -> None:
         """Set the ``internal`` ones among these for clients from now on."""
         self._factory.set_options(self._sock, options)
+
+    def share(self, sharing: bool) -> None:
+        """
+        Let another listener of ours have the same port, or no longer.
+
+        A wildcard and an address of its own cannot follow each other otherwise.  Only for as long
+        as it takes: a process of the same user that sets the option too could take clients of ours.
+        """
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, sharing)
 
     def start(self) -> None:
         """Begin to accept."""
@@ -110,33 +151,64 @@ class Listener:
     def connectionLost(self, reason: Any) -> None:
         """Asked for by the interface; a listening socket is never lost."""
 
+    def drain(self) -> None:
+        """Accept all who wait now: closing would reset their connections."""
+        for _ in range(BACKLOG + 1):  # one more than asked for fits in
+            if not self._accept():
+                return
+
     def doRead(self) -> None:
         """Accept who waits.  The reactor calls this."""
-        accept, factory = self._sock.accept, self._factory
         for _ in range(TURN):
-            try:
-                sock, peer = accept()
-            except BlockingIOError:
+            if not self._accept():
                 return
-            except OSError as failed:
-                if failed.errno in _THEIRS:
-                    continue
-                self._wait(failed.errno or 0)
-                return
-            self._exhausted = False
-            try:
-                # Our factory does not ask who it is for; making Twisted's address takes a while.
-                protocol = factory.buildProtocol(None)
-                transport = ClientTransport(sock, peer, factory.poller, protocol, self._local)
-                protocol.makeConnection(transport)  # type: ignore[no-untyped-call]
-            except Exception:
-                _log.failure("Failure in accepting a client")
 
-    def _wait(self, number: int) -> None:
-        """No descriptors or no memory are left: say so once, and let clients wait."""
-        if not self._exhausted:
+    def _accept(self) -> bool:
+        """Accept one client; False if no more can be had now."""
+        try:
+            sock, peer = self._sock.accept()
+        except BlockingIOError:
+            return False
+        except OSError as failed:
+            number = failed.errno or 0
+            told = number != EINTR and self._tell(number)
+            if number in _THEIRS:
+                return True
+            self._wait(number, told)
+            return False
+        self._exhausted = False
+        factory, transport = self._factory, None
+        try:
+            # Our factory does not ask who it is for; making Twisted's address takes a while.
+            protocol = factory.buildProtocol(None)
+            transport = ClientTransport(sock, peer, factory.poller, protocol, self._local)
+            protocol.makeConnection(transport)  # type: ignore[no-untyped-call]
+        except Exception:
+            _log.failure("Failure in accepting a client")
+            if transport is None:
+                sock.close()
+            else:
+                transport.loseConnection()
+        return True
+
+    def _tell(self, number: int) -> bool:
+        """Tell that ``accept`` has failed; whether anybody has asked for that."""
+        symbol = symbol_of(number)
+        severity = self._factory.filters.severity(Edge.INTERNAL, symbol)
+        self._factory.journal.record(
+            AcceptFailed(severity, Edge.INTERNAL, self.endpoint, symbol, number)
+        )
+        return severity is not Severity.DEBUG
+
+    def _wait(self, number: int, told: bool) -> None:
+        """
+        No descriptors or no memory are left: let clients wait.
+
+        :param told: the operator has heard of it; otherwise say so once.
+        """
+        if not self._exhausted and not told:
             self._exhausted = True
-            text = f"could not accept a client on {self.endpoint}: {strerror(number)}"
+            text = f"could not accept a client on {self.endpoint}: {words_of(number)}"
             self._factory.journal.message(Severity.WARNING, "internal.exhausted", text)
         self._reactor.removeReader(self)
         self._reactor.callLater(PATIENCE, self._resume)

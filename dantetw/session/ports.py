@@ -4,7 +4,7 @@ All listeners of a server, and their change at a reload.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -60,24 +60,39 @@ class Ports:
         try:
             with self._privileged():
                 for number, endpoint in enumerate(wanted, 1):
-                    place = f"{number}/{len(wanted)}"
-                    listeners[endpoint] = self._listeners.get(endpoint) or self._new(
-                        endpoint, place, policy
-                    )
+                    listener = self._listeners.get(endpoint)
+                    if listener is None:
+                        going = [x for e, x in self._listeners.items() if e not in wanted]
+                        place = f"{number}/{len(wanted)}"
+                        listener = self._new(endpoint, place, policy, going)
+                    listeners[endpoint] = listener
         except BindError:
             self.release(listeners)
             raise
         return listeners
 
-    def _new(self, endpoint: Endpoint, place: str, policy: Policy) -> Listener:
+    def _new(
+        self, endpoint: Endpoint, place: str, policy: Policy, going: Sequence[Listener]
+    ) -> Listener:
+        # A wildcard and an address of its own are in each other's way.  Both listen for a moment:
+        # nothing is lost if the new one cannot be bound, and no client is turned away.
+        rivals = [x for x in going if x.endpoint.port == endpoint.port]
         try:
-            return Listener(endpoint, self._factory, self._reactor, policy.socket_options)
+            for rival in rivals:
+                rival.share(True)
+            options = policy.socket_options
+            return Listener(endpoint, self._factory, self._reactor, options, bool(rivals))
         except OSError as failed:
             raise BindError(endpoint, place, failed.errno or 0) from None
+        finally:
+            for rival in rivals:
+                rival.share(False)
 
     def release(self, listeners: dict[Endpoint, Listener]) -> None:
         """Let go of listeners that were bound and will not be used."""
-        self._stop(x for x in listeners.values() if x not in self._listeners.values())
+        for listener in listeners.values():
+            if listener not in self._listeners.values():
+                listener.stop()
 
     def use(self, listeners: dict[Endpoint, Listener], policy: Policy | None = None) -> None:
         """
@@ -86,7 +101,11 @@ class Ports:
         :param policy: whose socket options listeners that stay get.
         """
         old, self._listeners = self._listeners, listeners
-        self._stop(listener for listener in old.values() if listener not in listeners.values())
+        for listener in old.values():
+            if listener not in listeners.values():
+                if policy is not None:
+                    listener.drain()
+                listener.stop()
         for listener in listeners.values():
             if listener not in old.values():
                 listener.start()
@@ -97,7 +116,3 @@ class Ports:
     def stop(self) -> None:
         """Accept no more."""
         self.use({})
-
-    def _stop(self, listeners: Iterable[Listener]) -> None:
-        for listener in listeners:
-            listener.stop()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet import error
@@ -16,22 +17,23 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
 from dantetw.auth.groups import Groups
-from dantetw.auth.interfaces import IAuthenticator
 from dantetw.config.policy import Edge, Policy, Rule, RuleKind, SocketOption
 from dantetw.net.naming import words_of
 from dantetw.net.poller import IPoller
-from dantetw.net.resolving import Answers, ResolveError, Resolver
+from dantetw.net.resolving import Answers, Resolver
 from dantetw.net.sockopts import set_options
 from dantetw.net.sources import Sources
 from dantetw.net.transports import ClientTransport, SocketLost
-from dantetw.observe.events import ResolveFailed
 from dantetw.observe.filters import ErrorFilters
 from dantetw.observe.observer import Journal
 from dantetw.relay.sweep import Sweep
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.deciding import Decision, asks_for_groups, block_rule
+from dantetw.rules.proving import Check, asks
+from dantetw.session.failing import unresolved
+from dantetw.session.parting import Parting
 from dantetw.session.session import Session
-from dantetw.values import Command, Endpoint, Method, Severity, User
+from dantetw.values import Command, Endpoint, Method, Severity
 
 #: A command of :mod:`dantetw.session.commands`.
 Perform = Callable[[Session, Rule, Endpoint], None]
@@ -60,14 +62,15 @@ class SocksProtocol(Protocol):
         session, self.session = self.session, None
         if session is not None:
             lost = reason.value
-            session.lost(lost.number if isinstance(lost, SocketLost) else 0)
+            session.lost(lost if isinstance(lost, SocketLost) else None)
 
 
 class SocksFactory(Factory):
     """
     What all sessions of a process share.
 
-    :ivar policy: what new sessions begin with; ``sources`` and ``filters`` are made of it.
+    :ivar policy: what new sessions begin with; ``sources``, ``filters`` and ``groups`` are made of
+        it.
     :ivar sessions: all that are alive.
     :ivar commands: what performs each command; one that is absent is not supported.
     :ivar keep_alive: whether connections get TCP keep-alive.
@@ -81,8 +84,10 @@ class SocksFactory(Factory):
     policy: Policy
     sources: Sources
     filters: ErrorFilters
+    groups: Groups
     nobody: Rule
-    authenticators: Mapping[Method, IAuthenticator]
+    authenticators: Mapping[Method, Any]
+    asks: bool
 
     def __init__(
         self,
@@ -111,20 +116,23 @@ class SocksFactory(Factory):
         self._all_addresses = all_addresses
         self._count = 0
         self._refused: set[SocketOption] = set()
-        self._punished: set[ClientTransport] = set()
+        self._punished: set[ClientTransport | Parting] = set()
 
-    def adopt(self, policy: Policy, authenticators: Mapping[Method, IAuthenticator]) -> None:
+    def adopt(self, policy: Policy, authenticators: Mapping[Method, Any]) -> None:
         """
         Let sessions from now on begin with this policy.
 
-        :param authenticators: what checks logins, for each method that has something to check.
+        :param authenticators: for each method that has something to check, what does: an
+            :class:`~dantetw.auth.interfaces.IAuthenticator` for ``username``, else an
+            :class:`~dantetw.auth.interfaces.IProver`.
         """
         self.policy = policy
+        self.asks = asks(policy)
         self.authenticators = authenticators
         self.sources = Sources(policy, self._addresses_of, self.monotonic)
         self.filters = ErrorFilters(policy)
         self.nobody = block_rule(RuleKind.CLIENT, policy.default_log)
-        self._groups = Groups(asks_for_groups(policy), self.reactor)
+        self.groups = Groups(asks_for_groups(policy), self.reactor)
 
     def buildProtocol(self, addr: IAddress | None) -> SocksProtocol:
         return SocksProtocol(self)
@@ -148,20 +156,24 @@ class SocksFactory(Factory):
                     return True
         return False
 
-    def groups_of(self, user: User) -> frozenset[str]:
-        """The groups a user is in, of those that rules name."""
-        return self._groups.of(user.name)
+    def decide_waiting(
+        self, decide: Callable[[Known], Decision | Lookup | Check], session: Session
+    ) -> Deferred[Decision]:
+        """Decide what needs names looked up, or others asked, on behalf of a session."""
+        return Deferred.fromCoroutine(self._decide(decide, session))
 
-    def decide_waiting(self, decide: Callable[[Known], Decision | Lookup]) -> Deferred[Decision]:
-        """Decide what needs names looked up."""
-        return Deferred.fromCoroutine(self.known.decide_waiting(decide, self.unresolved))
-
-    def unresolved(self, failed: ResolveError) -> None:
-        """A name could not be resolved: tell whoever asked to be told."""
-        severity = self.filters.severity(Edge.EXTERNAL, failed.symbol)
-        self.journal.record(
-            ResolveFailed(severity, Edge.EXTERNAL, failed.name, failed.symbol, failed.reason)
-        )
+    async def _decide(
+        self, decide: Callable[[Known], Decision | Lookup | Check], session: Session
+    ) -> Decision:
+        while True:
+            host = session.client.host
+            decision: Decision | Check
+            decision = await self.known.decide_waiting(decide, partial(unresolved, session), host)
+            if isinstance(decision, Decision):
+                return decision
+            # It comes to an end: each check is asked for once, and rules have only so many.
+            assert session.proving is not None
+            await session.proving.ask(session, decision)
 
     def set_options(self, sock: socket.socket, options: Sequence[SocketOption]) -> None:
         """Set the ``internal`` ones of a rule's socket options on a client's socket."""
@@ -175,7 +187,7 @@ class SocksFactory(Factory):
                 text = f"{option.where}: could not set {option.text}: {words_of(number)}"
                 self.journal.message(Severity.WARNING, "socket.option", text)
 
-    def punish(self, transport: ClientTransport, answer: bytes, seconds: float) -> None:
+    def punish(self, transport: ClientTransport | Parting, answer: bytes, seconds: float) -> None:
         """Answer and close, but not at once: who guesses passwords has to wait."""
 
         def let_go() -> None:

@@ -8,22 +8,27 @@ short session a coroutine, which would read more like a story, costs one part in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from twisted.python.failure import Failure
 
 from dantetw.config.policy import RuleKind
+from dantetw.config.vocabulary import CLIENT_METHODS
 from dantetw.escaping import escape
 from dantetw.net.resolving import ResolveError
 from dantetw.net.sources import no_address_text
-from dantetw.rules.addresses import Lookup
 from dantetw.rules.deciding import Decision, Question, block_rule, decide_socks
+from dantetw.session import tracing
+from dantetw.session.failing import unresolved
+from dantetw.session.parting import refuse_late
 from dantetw.values import (
     Cause,
     Command,
     Ending,
     Endpoint,
     Family,
+    Method,
     Phase,
     Protocol,
     Side,
@@ -70,17 +75,24 @@ def perform(session: Session, request: Request, asked: Endpoint) -> None:
             return
         server.sweep.add(session)
         session.when(
-            server.resolver.resolve(asked.host, families),
-            lambda found: _resolved(session, request, asked, found),
+            server.resolver.resolve(asked.host, families, session.client.host),
+            lambda found: _looked_up(session, request, asked, found),
             lambda failure: _unresolved(session, failure),
         )
+
+
+def _looked_up(
+    session: Session, request: Request, asked: Endpoint, addresses: tuple[str, ...]
+) -> None:
+    session.resolved_at = session.server.monotonic()
+    _resolved(session, request, asked, addresses)
 
 
 def _unresolved(session: Session, failure: Failure) -> None:
     failed = failure.value
     if not isinstance(failed, ResolveError):
         failure.raiseException()
-    session.server.unresolved(failed)
+    unresolved(session, failed)
     refuse_name(session, Cause.UNRESOLVED, failed.name, failed.reason)
 
 
@@ -95,6 +107,8 @@ def _resolved(
     session: Session, request: Request, asked: Endpoint, addresses: tuple[str, ...] | None
 ) -> None:
     session.addresses = addresses
+    if addresses is not None and session.server.journal.debug:
+        tracing.resolved(session, asked.host, addresses)
     if _usable(session, _numeric(session, asked)):
         _authorise(session, request, asked)
 
@@ -127,40 +141,64 @@ def _usable(session: Session, target: Endpoint) -> bool:
 def _authorise(session: Session, request: Request, asked: Endpoint) -> None:
     """Ask the socks rules."""
     session.phase = Phase.AUTHORISE
-    server, user = session.server, session.user
-    if request.method not in session.client_rule.socks_methods:
-        # SOCKS 4 has no negotiation of methods, and must not be a way around it.
+    server, proving = session.server, session.proving
+    if shuns_login(session, request):
         block = block_rule(RuleKind.SOCKS, session.policy.default_log)
         _authorised(session, request, asked, Decision(block, asked))
         return
-    question = Question(
-        source=session.client,
-        target=asked,
-        command=request.command,
-        protocol=PROTOCOL_OF[request.command],
-        proxy_protocol=request.proxy_protocol,
-        method=request.method,
-        user=user,
-        groups=server.groups_of(user) if user is not None else None,
-        addresses=session.addresses,
+    claim = None if proving is None else proving.claim(session)
+    question = question_of(session, request, asked)
+
+    decide = partial(
+        tracing.judged, session, partial(decide_socks, session.policy, question), claim
     )
-
-    def decide(known: Any) -> Decision | Lookup:
-        return decide_socks(session.policy, question, known)
-
     decision = decide(server.known)
     if isinstance(decision, Decision):
         _authorised(session, request, asked, decision)
     else:
         server.sweep.add(session)
         session.when(
-            server.decide_waiting(decide),
+            server.decide_waiting(decide, session),
             lambda decision: _authorised(session, request, asked, decision),
         )
 
 
+def shuns_login(session: Session, request: Request) -> bool:
+    """
+    Whether a request is blocked before any socks rule: SOCKS 4 has no negotiation of methods, and
+    must not be a way around it.
+    """
+    methods = session.client_rule.socks_methods
+    return request.method not in methods and CLIENT_METHODS.isdisjoint(methods)
+
+
+def question_of(session: Session, request: Request, asked: Endpoint) -> Question:
+    """What the socks rules are asked about a request."""
+    proving, user = session.proving, session.user
+    shown = None if proving is None else proving.client
+    return Question(
+        source=session.client,
+        target=asked,
+        command=request.command,
+        protocol=PROTOCOL_OF[request.command],
+        proxy_protocol=request.proxy_protocol,
+        client_method=Method.NONE if shown is None else shown.method,
+        method=request.method,
+        user=user,
+        groups=session.groups.of(user.name) if user is not None else None,
+        addresses=session.addresses,
+    )
+
+
 def _authorised(session: Session, request: Request, asked: Endpoint, decision: Decision) -> None:
     session.socks_rule, session.target = decision.rule, decision.target
+    if session.proving is not None:
+        session.proving.forget()
+        if decision.shown is not None:
+            session.user, session.method = decision.shown.user, decision.shown.method
+        if decision.refusal:
+            refuse_late(session, decision.refusal)
+            return
     if decision.rule.verdict is Verdict.BLOCK:
         session.refuse(Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED), ReplyCode.NOT_ALLOWED)
         return

@@ -12,21 +12,28 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from dantetw.auth.interfaces import AuthenticationFailed
+from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
 from dantetw.config.policy import Rule
-from dantetw.net.naming import words_of
+from dantetw.net.naming import EAI_WORDS, words_of
 from dantetw.net.poller import FAILED
-from dantetw.observe.events import Accepted, Path
-from dantetw.rules.addresses import Lookup, literal_endpoint
+from dantetw.net.resolving import ResolveError
+from dantetw.observe.events import Accepted
+from dantetw.rules.addresses import literal_endpoint
 from dantetw.rules.deciding import Decision, decide_client
-from dantetw.session.accounting import account, tcpinfo_of
+from dantetw.rules.proving import Proof, at_once
+from dantetw.session import tracing
+from dantetw.session.accounting import account, path_of, tcpinfo_of
+from dantetw.session.failing import tell, unresolved
+from dantetw.session.parting import LOGIN_PENALTY, UNREAD
 from dantetw.session.performing import Performing
+from dantetw.session.proving import Proving
 from dantetw.session.requesting import perform, refuse_name
 from dantetw.values import (
     LOG_CONNECT,
@@ -34,24 +41,19 @@ from dantetw.values import (
     Ending,
     Endpoint,
     Method,
+    Operation,
     Phase,
     Side,
     User,
-    Verdict,
 )
 from dantetw.wire.messages import Credentials, ProtocolError, Reply, Request
 from dantetw.wire.negotiation import Negotiation
 from dantetw.wire.replies import ReplyCode, reply
 
 if TYPE_CHECKING:
-    from dantetw.net.transports import ClientTransport
+    from dantetw.net.transports import ClientTransport, SocketLost
     from dantetw.session.protocol import SocksFactory
 
-#: Seconds between a wrong password and its answer, so that guessing takes time.
-LOGIN_PENALTY: Final = 2.0
-
-#: Bytes of a client's that are taken from the kernel and dropped at a refusal.
-_UNREAD: Final = 65536
 _TALKING: Final = (Phase.ACCEPT, Phase.NEGOTIATE, Phase.AUTHENTICATE)
 _log = Logger()
 
@@ -61,17 +63,18 @@ class Session:
     One client's visit.
 
     :ivar server: what all sessions share; ``policy`` the configuration this one began with, and
-        ``authenticators`` and ``sources`` what was made of it.
+        ``authenticators``, ``sources``, ``filters`` and ``groups`` what was made of it.
     :ivar number: from 1, in order of arrival.
     :ivar phase: how far it has come.
     :ivar client: the client's address; ``local`` the one it came in on.
     :ivar client_rule: the client rule that matched; ``socks_rule`` likewise, once there is one.
-    :ivar user: who the client has shown to be.
+    :ivar user: who the client has shown to be; ``proving`` how, where that takes asking others.
     :ivar request: what it asks for; ``asked`` its target, ``addresses`` of the name in it;
         ``target`` what became of it when the rules had been asked; ``source`` our end of the way
         there.
     :ivar sock: the client's socket, once negotiation is over; ``hints`` what the poller has said of
         it that nobody has acted on; ``leftover`` what came behind the request.
+    :ivar method: how it has shown that; ``claimed`` the name it gave; ``tried`` what blocked it.
     :ivar since: monotonic seconds from which the current time limit counts.
     """
 
@@ -80,21 +83,30 @@ class Session:
         "addresses",
         "asked",
         "authenticators",
+        "claimed",
         "client",
         "client_rule",
         "connected_at",
+        "connecting_at",
         "ended",
+        "filters",
+        "groups",
         "hints",
         "leftover",
         "local",
+        "logged_in_at",
+        "logging_in_at",
+        "method",
         "negotiating_at",
         "negotiation",
         "number",
         "performing",
         "phase",
         "policy",
+        "proving",
         "request",
         "requested_at",
+        "resolved_at",
         "server",
         "since",
         "sock",
@@ -103,6 +115,7 @@ class Session:
         "sources",
         "target",
         "transport",
+        "tried",
         "user",
         "waiting",
     )
@@ -114,6 +127,8 @@ class Session:
         self.policy = server.policy
         self.authenticators = server.authenticators
         self.sources = server.sources
+        self.filters = server.filters
+        self.groups = server.groups
         self.number = number
         self.phase = Phase.ACCEPT
         self.client = client
@@ -121,6 +136,7 @@ class Session:
         self.client_rule: Rule = server.nobody
         self.socks_rule: Rule | None = None
         self.user: User | None = None
+        self.proving = Proving() if server.asks else None
         self.request: Request | None = None
         self.asked: Endpoint | None = None
         self.addresses: tuple[str, ...] | None = None
@@ -134,19 +150,25 @@ class Session:
         self.hints = 0
         self.leftover = b""
         self.ended = False
+        self.method: Method | None = None
+        self.tried: tuple[str, ...] = ()
+        self.claimed = ""
         self.accepted_at = self.since = server.monotonic()
         self.negotiating_at = self.requested_at = self.connected_at = 0.0
+        self.logging_in_at = self.logged_in_at = self.resolved_at = self.connecting_at = 0.0
 
     # Accepted.
 
     def begin(self, transport: ClientTransport) -> None:
         """The client is there: ask the client rules."""
         self.transport = transport
+        if self.server.journal.debug:
+            tracing.step(self, f"accepted on {self.local}")
         self.server.sessions.add(self)
 
-        def decide(known: Any) -> Decision | Lookup:
-            return decide_client(self.policy, self.client, self.local, known)
-
+        claim = None if self.proving is None else self.proving.claim(self)
+        ask = partial(decide_client, self.policy, self.client, self.local)
+        decide = partial(tracing.judged, self, ask, claim)
         try:
             decision = decide(self.server.known)
         except Exception:
@@ -157,7 +179,7 @@ class Session:
         else:
             transport.pauseProducing()
             self.server.sweep.add(self)
-            self.when(self.server.decide_waiting(decide), self._admit_late)
+            self.when(self.server.decide_waiting(decide, self), self._admit_late)
 
     def _admit_late(self, decision: Decision) -> None:
         transport = self.transport
@@ -167,12 +189,14 @@ class Session:
 
     def _admit(self, decision: Decision) -> None:
         rule = self.client_rule = decision.rule
-        if rule.verdict is Verdict.BLOCK:
-            self._close(Ending(Side.RULE, Phase.ACCEPT, Cause.BLOCKED))
+        if self.proving is not None:
+            self.proving.client = decision.shown
+        if decision.blocks:
+            self._close(Ending(Side.RULE, Phase.ACCEPT, Cause.BLOCKED, text=decision.refusal))
             return
         if rule.log & LOG_CONNECT:
-            path, tcpinfo = Path(self.client, self.local), tcpinfo_of(self)[0]
-            self.server.journal.record(Accepted(self.number, rule, path, tcpinfo))
+            event = Accepted(self.number, rule, path_of(self), tcpinfo_of(self)[0])
+            self.server.journal.record(event)
         if rule.socket_options and self.transport is not None:
             self.server.set_options(self.transport.socket, rule.socket_options)
         self.phase = Phase.NEGOTIATE
@@ -185,6 +209,8 @@ class Session:
         """Bytes from the client while it negotiates."""
         if not self.negotiating_at:
             self.negotiating_at = self.server.monotonic()
+        if self.server.journal.debug > 1:
+            tracing.step(self, f"{len(data)} bytes in phase {self.phase.word}")
         self._negotiate(data)
 
     def _negotiate(self, data: bytes) -> None:
@@ -203,38 +229,70 @@ class Session:
                     self._log_in(step)
                     return
         except ProtocolError as wrong:
+            if self.server.journal.debug:
+                tracing.offered(self, negotiation.offered)
             ending = Ending(Side.CLIENT, Phase.NEGOTIATE, wrong.cause, text=wrong.text)
             self._close(ending, wrong.reply)
 
     def _log_in(self, credentials: Credentials) -> None:
         assert self.transport is not None
         self.phase = Phase.AUTHENTICATE
+        self.claimed = credentials.name
+        self.logging_in_at = self.server.monotonic()
         self.transport.pauseProducing()
+        if self.proving is not None:
+            self._prove(self.proving, credentials)
+            return
         user = User(Method.USERNAME, credentials.name)
-        authenticator = self.authenticators[Method.USERNAME]
-        check = authenticator.authenticate(credentials.name, credentials.password)
+        users: IAuthenticator = self.authenticators[Method.USERNAME]
+        check = users.authenticate(credentials.name, credentials.password)
         self.when(check, lambda _: self._logged_in(user), self._login_failed)
 
+    def _prove(self, proving: Proving, credentials: Credentials) -> None:
+        check = at_once(self.policy, self.client_rule.socks_methods)
+        method = Method.USERNAME if check is None else check.method
+        proving.given(credentials, method)
+        if check is None:
+            self._let_in()  # the socks rules will tell what to make of it
+            return
+
+        def proved(proof: Proof) -> None:
+            if proof.refusal:
+                self._login_refused(proof.refusal)
+            else:
+                self._logged_in(User(method, credentials.name))
+
+        self.when(proving.ask(self, check), proved)
+
     def _logged_in(self, user: User) -> None:
+        self.user = user
+        if self.server.journal.debug:
+            tracing.logged_in(self, user)
+        self._let_in()
+
+    def _let_in(self) -> None:
         negotiation, transport = self.negotiation, self.transport
         assert negotiation is not None and transport is not None
-        self.user = user
         self.phase = Phase.NEGOTIATE
+        self.logged_in_at = self.server.monotonic()
         transport.write(negotiation.accepted())
         transport.resumeProducing()
         self._negotiate(b"")
 
     def _login_failed(self, failure: Failure) -> None:
-        negotiation, transport = self.negotiation, self.transport
-        assert negotiation is not None and transport is not None
         text = "internal error"
         if isinstance(failure.value, AuthenticationFailed):
             text = str(failure.value)
         else:
             _log.failure("Could not check a password", failure)
+        self._login_refused(text)
+
+    def _login_refused(self, text: str) -> None:
+        negotiation, transport = self.negotiation, self.transport
+        assert negotiation is not None and transport is not None
+        self.end(Ending(Side.CLIENT, Phase.AUTHENTICATE, Cause.CREDENTIALS, text=text))
         self.transport = None
         self.server.punish(transport, negotiation.refused(), LOGIN_PENALTY)
-        self.end(Ending(Side.CLIENT, Phase.AUTHENTICATE, Cause.CREDENTIALS, text=text))
 
     def _close(self, ending: Ending, answer: bytes = b"") -> None:
         """End while the client is still on Twisted's transport."""
@@ -246,14 +304,17 @@ class Session:
         if transport is not None:
             transport.loseConnection()
 
-    def lost(self, number: int) -> None:
-        """The client's connection is gone while it negotiates; ``number`` is the errno, or 0."""
+    def lost(self, lost: SocketLost | None) -> None:
+        """The client's connection is gone while it negotiates; None: it has closed."""
         self.transport = None
-        if number:
-            self.end(Ending(Side.CLIENT, self.phase, Cause.ERROR, number, words_of(number)))
-        else:
+        if lost is None:
             text = "eof from local client"
             self.end(Ending(Side.CLIENT, self.phase, Cause.CLOSED, text=text))
+        else:
+            self._client_failed(lost.number, lost.operation, words_of(lost.number))
+
+    def _client_failed(self, number: int, operation: Operation, text: str) -> None:
+        self.end(Ending(Side.CLIENT, self.phase, Cause.ERROR, number, text, operation))
 
     # The request.
 
@@ -262,11 +323,15 @@ class Session:
         server, transport, negotiation = self.server, self.transport, self.negotiation
         assert transport is not None and negotiation is not None
         self.request = request
+        self.method = request.method
         # Names such as 0x7f.1 are addresses to the C library, so they must be to the rules.
         self.asked = literal_endpoint(request.target)
         self.phase = Phase.RESOLVE
         self.requested_at = self.since = server.monotonic()
         self.leftover = negotiation.leftover
+        if server.journal.debug:
+            tracing.offered(self, negotiation.offered)
+            tracing.requested(self)
         self.transport = self.negotiation = None
         self.sock = transport.detach()
         self.hints = transport.hints
@@ -283,18 +348,20 @@ class Session:
         if mask & FAILED and self.sock is not None:
             number = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.EPIPE
             text = "" if self.source is not None else words_of(number)
-            self.end(Ending(Side.CLIENT, self.phase, Cause.ERROR, number, text))
+            self._client_failed(number, Operation.RECEIVE, text)
 
     def refuse(self, ending: Ending, code: ReplyCode, bound: Endpoint | None = None) -> None:
         """Answer the request with a failure, and end.  Dante echoes the target as the address."""
         assert self.request is not None
+        if self.server.journal.debug:
+            tracing.replied(self, code)
         if self.sock is not None:
             answer = reply(self.request.proxy_protocol, code, bound or self.request.target)
             try:
                 self.sock.send(answer)
                 self.sock.shutdown(socket.SHUT_WR)
                 # Bytes left unread would make ``close`` send a reset that overtakes the answer.
-                self.sock.recv(_UNREAD)
+                self.sock.recv(UNREAD)
             except OSError:
                 pass  # the client has gone, or sent nothing more
         self.end(ending)
@@ -346,8 +413,10 @@ class Session:
         else:
             limit = self.policy.timeouts.connect
             if limit and int(now) - int(self.since) > limit and self.request is not None:
-                name = self.request.target.host
-                refuse_name(self, Cause.TIMEOUT, name, "Temporary failure in name resolution")
+                name, reason = self.request.target.host, EAI_WORDS["EAI_AGAIN"]
+                if self.phase is Phase.RESOLVE:
+                    unresolved(self, ResolveError("EAI_AGAIN", reason, name))
+                refuse_name(self, Cause.TIMEOUT, name, reason)
 
     # The end.
 
@@ -367,8 +436,19 @@ class Session:
         server = self.server
         server.sessions.discard(self)
         server.sweep.discard(self)
-        if self.client_rule.log or (self.socks_rule is not None and self.socks_rule.log):
-            server.journal.record(account(self, ending))
+        try:
+            if ending.operation is not None:
+                tell(self, ending)
+            if self.client_rule.log or (self.socks_rule is not None and self.socks_rule.log):
+                server.journal.record(account(self, ending))
+            if server.journal.debug:
+                tracing.ended(self, ending)
+        finally:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Let go of all that is held."""
+        server = self.server
         performing, self.performing = self.performing, None
         if performing is not None:
             performing.cancel()

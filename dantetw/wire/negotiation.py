@@ -103,9 +103,10 @@ class Negotiation:
     a login, 262 of a request, 520 of a SOCKS 4 request.
 
     :ivar leftover: bytes received that are not used yet.
+    :ivar offered: the method codes of the client's greeting.
     """
 
-    __slots__ = ("_consumed", "_method", "_methods", "_state", "_v4_refusal", "leftover")
+    __slots__ = ("_consumed", "_method", "_methods", "_state", "_v4_refusal", "leftover", "offered")
 
     def __init__(
         self, methods: tuple[Method, ...], v4_allowed: bool = True, v4_refusal: str = ""
@@ -121,7 +122,7 @@ class Negotiation:
         self._method = Method.NONE
         self._state = State.AWAIT_GREETING
         self._consumed = 0
-        self.leftover = b""
+        self.leftover = self.offered = b""
 
     @property
     def read(self) -> int:
@@ -179,8 +180,8 @@ class Negotiation:
         found = socks5.parse_greeting(data)
         if found is None:
             return None
-        offered, end = found
-        chosen = socks5.choose(self._methods, offered)
+        self.offered, end = found
+        chosen = socks5.choose(self._methods, self.offered)
         if chosen is None:
             raise ProtocolError(
                 "client offered no acceptable authentication method",

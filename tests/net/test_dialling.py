@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,14 @@ _Suite = DialCase if TYPE_CHECKING else object
 
 class DialSuite(_Suite):
     """One connection attempt."""
+
+    def test_itself(self) -> None:
+        """A socket that would connect to itself, as TCP allows, is refused."""
+        # An address where no other process is and a port that no other poller's test has used,
+        # which then is in TIME_WAIT: it must be free.
+        pid, port = os.getpid(), 40000 + len(self.poller_class.__name__)
+        target = Endpoint(f"127.88.{pid >> 8 & 255}.{pid & 255}", port, Family.IPV4)
+        self.fail_at_once(target, target, errno.ECONNREFUSED)
 
     def test_success(self) -> None:
         """It fires with a connected socket from the address that was asked for."""

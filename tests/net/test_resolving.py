@@ -286,6 +286,18 @@ class ResolverTests(ResolvingTestCase):
         for each in waited:
             self.failureResultOf(each, ResolveError)
 
+    def test_greedy(self) -> None:
+        """A client whose names nobody answers leaves threads to others."""
+        names = [f"h{number}.test" for number in range(3)]
+        greedy = [self.resolver.resolve(name, owner="192.0.2.66") for name in names]
+        self.names.forward["host.test"] = ["192.0.2.1"]
+        modest = self.resolver.resolve("host.test", owner="192.0.2.1")
+        self.pool.run(1)
+        self.assertEqual(self.successResultOf(modest), ("192.0.2.1",))
+        self.pool.run_all()
+        for each in greedy:
+            self.failureResultOf(each, ResolveError)
+
     def test_stop(self) -> None:
         """After a stop nothing is delivered."""
         waited = self.resolver.resolve("host.test")

@@ -18,7 +18,7 @@ from zope.interface.verify import verifyObject
 
 from dantetw.net.poller import READABLE, EpollPoller, ReactorPoller
 from dantetw.net.transports import CHUNK, ClientTransport, SocketLost, address_of
-from dantetw.values import Endpoint, Family
+from dantetw.values import Endpoint, Family, Operation
 from tests.net.reactors import TurningReactor, connected, until
 
 
@@ -158,7 +158,7 @@ class TransportSuite(_Suite):
         self.client.reset()
         lost = self.lost()
         assert isinstance(lost, SocketLost)
-        self.assertEqual(lost.number, errno.ECONNRESET)
+        self.assertEqual((lost.number, lost.operation), (errno.ECONNRESET, Operation.RECEIVE))
         self.assertIsInstance(lost, error.ConnectionLost)
 
     def test_reset_seen_by_write(self) -> None:
@@ -171,6 +171,7 @@ class TransportSuite(_Suite):
         lost = self.lost()
         assert isinstance(lost, SocketLost)
         self.assertIn(lost.number, (errno.ECONNRESET, errno.EPIPE))
+        self.assertIs(lost.operation, Operation.SEND)
 
     def test_write(self) -> None:
         """What is written goes out at once."""

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from dantetw.config.policy import PLAIN_FORM
 from dantetw.observe import observer as module
 from dantetw.observe.events import Accepted, Event, Message
 from dantetw.observe.formats.dante import Dante
@@ -193,6 +194,42 @@ class RoutingTests(ObserverMixin, SynchronousTestCase):
         self.observer.configure(Outputs((), (FakeSink(),)))
         self.assertEqual(self.all.did.count("close"), 1)
 
+    def test_reload_keeps_order(self) -> None:
+        """Where lines wait in an old sink, it is opened anew and takes the new ones behind them."""
+        self.configure()
+        self.all.waiting = 1
+        new = FakeSink("all")
+        self.observer.configure(Outputs((FakeSink("errors"),), (new,)))
+        self.say("x")
+        self.assertEqual((self.all.texts, new.texts), (["x"], []))
+        self.assertEqual((self.all.did, new.did), (["reopen"], ["close"]))
+        self.assertEqual(self.errors.did[-1], "close")
+
+    def test_reload_from_pipe_to_file(self) -> None:
+        """What waits for a pipe is not taken to a file of its name, which is another kind."""
+
+        class OtherSink(FakeSink):
+            pass
+
+        self.configure()
+        self.all.waiting = 1
+        new = OtherSink("all")
+        self.observer.configure(Outputs((), (new,)))
+        self.say("x")
+        self.assertEqual((self.all.texts, new.texts), ([], ["x"]))
+        self.assertEqual(new.did, [])
+
+    def test_reload_old_unopenable(self) -> None:
+        """If it cannot be opened anew the new sink is used, and the old one gets out what waits."""
+        self.configure()
+        self.all.waiting = 1
+        self.all.fails_with = errno.ENOENT
+        new = FakeSink("all")
+        self.observer.configure(Outputs((), (new,)))
+        self.say("x")
+        self.assertEqual((self.all.texts, new.texts), ([], ["x"]))
+        self.assertNotIn("close", self.all.did)
+
     def test_reload_after_losses(self) -> None:
         """What an old sink lost is told to the new ones."""
         self.configure()
@@ -214,7 +251,7 @@ class RoutingTests(ObserverMixin, SynchronousTestCase):
 
     def test_new_format(self) -> None:
         """A reload may change the format."""
-        self.observer.configure(Outputs((), (self.all,)), 1, BrokenFormat())
+        self.observer.configure(Outputs((), (self.all,)), 1, {PLAIN_FORM: BrokenFormat()})
         self.say("x")
         self.assertEqual(
             self.all.lines, [(S.ERROR, r"could not log an event (Message): ValueError: a\nb")]
@@ -245,6 +282,23 @@ class RoutingTests(ObserverMixin, SynchronousTestCase):
             self.assertEqual(sink.did[-1], "close")
         self.say("late", S.ERROR)
         self.assertEqual(self.stderr.texts, ["late"])
+
+    def test_close_several(self) -> None:
+        """At the end losses are told to the sinks that work only: the others would lose them."""
+        third = FakeSink("third")
+        self.observer.configure(Outputs((self.errors,), (third, self.all)))
+        self.errors.waiting = third.waiting = 3
+        self.observer.close(1.0)
+        text = 'could not write to logfile "{}": 3 lines were lost'
+        self.assertEqual(self.all.texts, [text.format("errors"), text.format("third")])
+        self.assertEqual((self.errors.texts, third.texts), ([], []))
+
+    def test_close_none_works(self) -> None:
+        """If none works at the end, standard error is told."""
+        self.configure()
+        self.errors.waiting = self.all.waiting = 1
+        self.observer.close(1.0)
+        self.assertEqual(len(self.stderr.texts), 2)
 
     def test_close_after_recovery(self) -> None:
         """A sink that recovered without a line to show it is told of its losses at the end."""

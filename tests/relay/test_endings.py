@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dantetw.net.poller import EpollPoller, ReactorPoller
 from dantetw.relay.copying import CHUNK
-from dantetw.values import Cause, Ending, Phase, Side
+from dantetw.values import Cause, Ending, Operation, Phase, Side
 from tests.relay.rig import MEGABYTE, SIDES, STOPPED, RelayCase, Rig, everywhere, noise
 
 _Suite = RelayCase if TYPE_CHECKING else object
@@ -16,9 +16,14 @@ _Suite = RelayCase if TYPE_CHECKING else object
 class EndingSuite(_Suite):
     """How a relay ends when nobody said goodbye."""
 
-    def failed(self, side: Side, number: int = errno.ECONNRESET) -> Ending:
+    def failed(
+        self,
+        side: Side,
+        number: int = errno.ECONNRESET,
+        operation: Operation = Operation.RECEIVE,
+    ) -> Ending:
         """The ending of a side that has failed."""
-        return Ending(side, Phase.RELAY, Cause.ERROR, number)
+        return Ending(side, Phase.RELAY, Cause.ERROR, number, operation=operation)
 
     def test_reset(self) -> None:
         """A reset is one side's error, and reaches the other as a reset."""
@@ -140,7 +145,7 @@ class EndingSuite(_Suite):
         self.reactor.settle()
         if not rig.endings:
             rig.client.send(b"two")
-        self.assertEqual(rig.finish(), self.failed(Side.TARGET, errno.EPIPE))
+        self.assertEqual(rig.finish(), self.failed(Side.TARGET, errno.EPIPE, Operation.SEND))
 
     def test_both_fail(self) -> None:
         """If the other side fails too, while it is given the rest, the first failure counts."""

@@ -10,6 +10,9 @@ environment, as in continuous integration, it fails instead.
 - :mod:`.test_clients`: what curl, ncat, socksify and proxychains4 get, and what the log says.
 - :mod:`.test_starting`: all ways to start, and to fail to.
 - :mod:`.test_stopping`: signals.
+- :mod:`.test_reloading`: SIGHUP, with clients from :mod:`.load`.
+- :mod:`.test_syslog`: log daemons, here and elsewhere.
 - :mod:`.test_commands`: what the ``sockd`` command prints and returns.
-- :mod:`.test_users`: logins, and whose rights the server works with.
+- :mod:`.test_users`: logins, and whose rights the server works with; :mod:`.test_proving`: PAM and
+  ident; :mod:`.rights`: what the two share.
 """

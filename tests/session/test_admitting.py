@@ -14,6 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw.escaping import escape
 from dantetw.net.poller import FAILED
 from dantetw.observe.events import Accepted, Ended
+from dantetw.session import accounting
+from dantetw.session import session as session_module
 from dantetw.session.session import LOGIN_PENALTY
 from dantetw.values import Cause, Command, Ending, Endpoint, Family, Method, Phase, Side, User
 from dantetw.wire import socks4, userpass
@@ -296,6 +298,15 @@ class LoginTests(SynchronousTestCase):
         world.settle()
         self.assertEqual(client.hear(), b"\x05\x02\x01\x00")
 
+    def test_tcpinfo(self) -> None:
+        """With ``log: tcpinfo`` a refused login is told with the client's connection."""
+        self.patch(accounting, "read", lambda sock: b"info")
+        world = World(self, LOGINS.replace("error", "error tcpinfo"))
+        world.client(LOGIN)
+        world.doorkeeper.answer(False)
+        world.settle()
+        self.assertEqual(world.ended[0].tcpinfo, (b"info", b""))
+
     def test_reset_while_checked(self) -> None:
         """A client that resets its connection while its password is checked is let go at once."""
         world = World(self, LOGINS)
@@ -416,12 +427,29 @@ class LoginTests(SynchronousTestCase):
 class BrokenTests(SynchronousTestCase):
     """Mistakes of ours cost one session."""
 
+    def test_accounting(self) -> None:
+        """One in accounting for a session leaves nothing of it open."""
+
+        def account(*_: object) -> None:
+            raise RuntimeError("never to be seen")
+
+        world = World(self)
+        client, dial = world.connected()
+        self.patch(session_module, "account", account)
+        (session,) = world.sessions
+        ending = Ending(Side.CLIENT, Phase.RELAY, Cause.CLOSED)
+        self.assertRaises(RuntimeError, session.end, ending)
+        self.assertEqual(world.sessions, set())
+        client.hear()
+        self.assertTrue(client.closed)
+        self.assertEqual(dial.far.recv(1), b"")
+
     def test_admission(self) -> None:
         """One behind a look-up for a client rule closes the client, which is not served."""
         rules = "client pass { from: pc.example.org to: 0/0 }\nclient pass { from: 0/0 to: 0/0 }\n"
         world = World(self, f"socksmethod: none\n{rules}socks pass {{ from: 0/0 to: 0/0 }}\n")
         world.factory.resolver.resolve = (  # type: ignore[method-assign]
-            lambda *_: fail(RuntimeError("never to be seen"))
+            lambda *_, **__: fail(RuntimeError("never to be seen"))
         )
         client = world.client(GREETING)
         client.hear()

@@ -227,6 +227,36 @@ class TroubleTests(ListenerCase):
         listener.doRead()
         self.assertEqual((len(sock.numbers), world.events), (0, []))
 
+    def test_network_error(self) -> None:
+        """So is one on whose way the network has failed: all that accept(2) names."""
+        names = "ENETDOWN EPROTO ENOPROTOOPT EHOSTDOWN ENONET EHOSTUNREACH EOPNOTSUPP ENETUNREACH"
+        numbers = [getattr(errno, name) for name in names.split()]
+        world, listener, sock = self.failing(*numbers)
+        listener.doRead()
+        self.assertEqual((len(sock.numbers), world.events), (0, []))
+
+    def test_broken(self) -> None:
+        """A mistake of ours in accepting a client costs that client only, and no descriptor."""
+        for part in ("buildProtocol", "arrived"):
+            with self.subTest(part):
+                world, listener = self.listen()
+
+                def fail(*_: object) -> None:
+                    raise ZeroDivisionError("told to")
+
+                right = getattr(world.factory, part)
+                setattr(world.factory, part, fail)
+                client = self.open()
+                client.connect((listener.endpoint.host, listener.endpoint.port))
+                failures: list[object] = []
+                world.until(
+                    lambda: failures.extend(self.flushLoggedErrors(ZeroDivisionError)) or failures  # noqa: B023
+                )
+                self.assertEqual(client.recv(1), b"")
+                world.check_over()
+                setattr(world.factory, part, right)
+                self.arrive(world, listener)
+
     def test_exhausted(self) -> None:
         """Without descriptors clients wait in the backlog; the log says so once."""
         world, listener, _ = self.failing(errno.EMFILE, errno.EMFILE)

@@ -82,6 +82,9 @@ class Machine:
     def user_exists(self, name: str) -> bool:
         return True
 
+    def has_pam(self) -> bool:
+        return True
+
     def resolve(self, name: str) -> Sequence[str]:
         return []
 

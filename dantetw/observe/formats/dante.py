@@ -8,22 +8,25 @@ rule it is told under.  The prefix (date, program, pid, severity) is the sink's 
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from zope.interface import implementer
 
 from dantetw.escaping import escape
+from dantetw.net.naming import failure_text
 from dantetw.observe.events import (
     Accepted,
+    AcceptFailed,
     Connected,
     ConnectFailed,
     Ended,
     Event,
     Message,
+    Repeated,
     ResolveFailed,
+    Step,
+    TrafficFailed,
     Transferred,
 )
 from dantetw.observe.formats import endings
@@ -38,13 +41,10 @@ from dantetw.values import (
     LOG_IOOP,
     LOG_TCPINFO,
     Command,
+    Operation,
     Severity,
     Side,
 )
-
-#: Errors that are told as ``no route to``, not as ``connect to host … failed``.  ``ETIMEDOUT``
-#: belongs to the symbol ``no-route`` too, but has the other text.
-NO_ROUTE: Final = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN))
 
 
 @implementer(IFormat)
@@ -63,8 +63,12 @@ class Dante:
             Transferred: self._transferred,
             Ended: self._ended,
             ConnectFailed: self._connect_failed,
+            TrafficFailed: self._traffic_failed,
+            AcceptFailed: self._accept_failed,
             ResolveFailed: self._resolve_failed,
+            Step: self._step,
             Message: self._message,
+            Repeated: self._repeated,
         }
 
     def lines(self, event: Event) -> tuple[Line, ...]:
@@ -116,14 +120,31 @@ class Dante:
         return endings.lines(event, self._timing)
 
     def _connect_failed(self, event: ConnectFailed) -> tuple[Line, ...]:
-        host, error = place(event.endpoint), os.strerror(event.errno)
-        if event.errno in NO_ROUTE:
-            return ((event.severity, f"no route to {host}: {error}"),)
-        return ((event.severity, f"connect to host {host} failed: {error}"),)
+        text = failure_text(Operation.CONNECT, place(event.endpoint), event.errno)
+        return ((event.severity, text),)
+
+    def _traffic_failed(self, event: TrafficFailed) -> tuple[Line, ...]:
+        text = failure_text(event.operation, place(event.endpoint), event.errno)
+        return ((event.severity, text),)
+
+    def _accept_failed(self, event: AcceptFailed) -> tuple[Line, ...]:
+        text = failure_text(Operation.ACCEPT, place(event.local), event.errno)
+        return ((event.severity, text),)
 
     def _resolve_failed(self, event: ResolveFailed) -> tuple[Line, ...]:
         text = f'could not DNS-resolve "{escape(event.name)}": {one_line(event.reason)}'
         return ((event.severity, text),)
 
+    def _step(self, event: Step) -> tuple[Line, ...]:
+        text = f"session {event.session} from {event.client}: {event.text}"
+        return ((Severity.DEBUG, one_line(text)),)
+
     def _message(self, event: Message) -> tuple[Line, ...]:
         return ((event.severity, one_line(event.text)),)
+
+    def _repeated(self, event: Repeated) -> tuple[Line, ...]:
+        times = "1 time" if event.times == 1 else f"{event.times} times"
+        return tuple(
+            (severity, f"last message repeated {times}: {text}")
+            for severity, text in self.lines(event.event)
+        )

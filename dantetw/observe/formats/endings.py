@@ -81,6 +81,27 @@ def lines(event: Ended, timing: bool) -> tuple[Line, ...]:
     return _failed(event)
 
 
+def wanting(event: Ended) -> int:
+    """The ``LOG_…`` bits of which the client rule or the socks rule needs one for a line."""
+    ending = event.ending
+    if ending.cause is Cause.BLOCKED and ending.phase is not Phase.RELAY:
+        return _BLOCKS
+    if event.established and ending.phase not in _EARLY and ending.cause in _ORDERLY:
+        return LOG_DISCONNECT
+    return _ERRORS
+
+
+def words(event: Ended) -> str:
+    """Why a session ended, in Dante's words as far as it has some; empty for a plain block."""
+    ending = event.ending
+    if ending.text:
+        return ending.text
+    if ending.cause is Cause.BLOCKED:
+        rule = event.socks_rule or event.client_rule
+        return "" if rule.number else _NO_RULE
+    return reason(ending) if event.established else _complaint(ending)
+
+
 def reason(ending: Ending) -> str:
     """Why an established session ended, such as ``remote peer error (Connection refused)``."""
     match ending.cause:

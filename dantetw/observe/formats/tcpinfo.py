@@ -109,6 +109,12 @@ def _values(raw: bytes) -> tuple[str, ...] | None:
     )
 
 
+def table(raw: bytes) -> dict[str, str] | None:
+    """The same of one socket, by the rows' names; None for a socket without information."""
+    values = _values(raw)
+    return None if values is None else dict(zip(filter(None, _ROWS), values, strict=True))
+
+
 def block(*sockets: bytes) -> str:
     """
     ``TCP_INFO:`` and its rows, without a newline at the end; empty if no socket has information.

@@ -10,14 +10,16 @@ from typing import Final
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from dantetw.config.policy import Edge, Rule
+from dantetw.config.policy import Rule
 from dantetw.net.dialling import Dial, DialError
-from dantetw.net.naming import reply_of, symbol_of, words_of
+from dantetw.net.naming import reply_of, words_of
 from dantetw.net.sources import NoSource
-from dantetw.observe.events import Connected, ConnectFailed, Counts, Transferred
+from dantetw.observe.events import Connected, Counts, Transferred
 from dantetw.relay.copying import CopyingRelay
 from dantetw.relay.splicing import relay_class
+from dantetw.session import tracing
 from dantetw.session.accounting import path_of, tcpinfo_of
+from dantetw.session.named import named_of
 from dantetw.session.performing import Performing
 from dantetw.session.session import Session
 from dantetw.values import (
@@ -29,6 +31,7 @@ from dantetw.values import (
     Cause,
     Ending,
     Endpoint,
+    Operation,
     Phase,
     Severity,
     Side,
@@ -62,11 +65,15 @@ class Connect(Performing):
         options = session.policy.socket_options + rule.socket_options
         self._dial = Dial(server.poller, source, target, options, server.keep_alive)
         session.source = self._dial.source
+        if server.journal.debug:
+            tracing.step(session, f"connecting to {target} from {session.source}")
         if options:
+            if server.journal.debug > 1:
+                tracing.options(session, options)
             server.report_refused(self._dial.refused)
             if session.sock is not None:
                 server.set_options(session.sock, rule.socket_options)
-        session.since = server.monotonic()
+        session.connecting_at = session.since = server.monotonic()
         server.sweep.add(session)
         return self._dial.done
 
@@ -78,16 +85,12 @@ class Connect(Performing):
         """The target cannot be reached: say why."""
         assert isinstance(failed, DialError), failed
         session = self._session
-        server, target, number = session.server, session.target, failed.number
-        assert target is not None
-        session.source = failed.source
-        symbol = symbol_of(number)
-        severity = server.filters.severity(Edge.EXTERNAL, symbol)
-        server.journal.record(ConnectFailed(severity, Edge.EXTERNAL, target, symbol, number))
+        session.source, number = failed.source, failed.number
         text = ""
         if failed.immediate:
-            text = f"connect(2) to {target} from {failed.source} failed: {words_of(number)}"
-        ending = Ending(Side.TARGET, Phase.CONNECT, Cause.ERROR, number, text)
+            words = words_of(number)
+            text = f"connect(2) to {session.target} from {failed.source} failed: {words}"
+        ending = Ending(Side.TARGET, Phase.CONNECT, Cause.ERROR, number, text, Operation.CONNECT)
         session.refuse(ending, reply_of(number), failed.source)
 
     def relay(self, target: socket.socket) -> None:
@@ -98,7 +101,9 @@ class Connect(Performing):
         self._dial = None
         session.phase = Phase.RELAY
         session.connected_at = server.monotonic()
-        tap = self._saw if rule.log & _TAPPED else None
+        tap = self._saw if rule.log & _TAPPED or server.journal.debug > 1 else None
+        if server.journal.debug:
+            tracing.connected(session)
         self._relay = relay_class(tap is not None)(
             server.poller, client, target, self._relayed, tap
         )
@@ -107,8 +112,10 @@ class Connect(Performing):
             # A few bytes always fit into a buffer nothing was ever written to.
             client.send(answer)
         except OSError as failed:
-            ending = Ending(Side.CLIENT, Phase.RELAY, Cause.ERROR, failed.errno or 0)
-            self._relay.end(ending)
+            number = failed.errno or 0
+            self._relay.end(
+                Ending(Side.CLIENT, Phase.RELAY, Cause.ERROR, number, operation=Operation.SEND)
+            )
             return
         if rule.log & LOG_CONNECT:
             server.journal.record(
@@ -122,6 +129,10 @@ class Connect(Performing):
 
     def _saw(self, origin: Side, data: bytes) -> None:
         session, rule = self._session, self._rule
+        if session.server.journal.debug > 1:
+            tracing.moved(session, origin, len(data))
+        if not rule.log & _TAPPED:
+            return
         shown = data if rule.log & LOG_DATA else None
         tcpinfo = tcpinfo_of(session) if rule.log & LOG_TCPINFO else (b"", b"")
         session.server.journal.record(
@@ -143,7 +154,8 @@ class Connect(Performing):
         session, timeouts, relay = self._session, self._rule.timeouts, self._relay
         if relay is None:
             if timeouts.connect and int(now) - int(session.since) > timeouts.connect:
-                ending = Ending(Side.TARGET, Phase.CONNECT, Cause.TIMEOUT)
+                connecting = Operation.CONNECT
+                ending = Ending(Side.TARGET, Phase.CONNECT, Cause.TIMEOUT, operation=connecting)
                 session.refuse(ending, ReplyCode.TTL_EXPIRED, NOWHERE)
             return
         limit, cause, side = timeouts.io_tcp, Cause.TIMEOUT, Side.US
@@ -194,7 +206,8 @@ def connect(session: Session, rule: Rule, target: Endpoint) -> None:
     except NoSource as none:
         if none.misrouted:
             text = f"getoutaddr(): {none.text}"
-            server.journal.message(Severity.WARNING, "external.misrouted", text)
+            named = named_of(session)
+            server.journal.message(Severity.WARNING, "external.misrouted", text, named=named)
         text = f"could not bind address to use on external side: {none.text}"
         session.refuse(Ending(Side.US, Phase.CONNECT, Cause.UNUSABLE, text=text), none.reply)
         return

@@ -1,0 +1,320 @@
+"""
+JSON: one object for each event, on one line, for programs to read.
+
+Which events are told follows the ``log`` keywords of their rules, as Dante's lines do; a session's
+end is one object, though it may be two lines in Dante's.  The members are described in
+``docs/logging.rst`` and, for programs, in ``docs/session-events.schema.json``.
+
+A text is what was received: bytes that are not UTF-8 are single surrogates (:pep:`383`), as in the
+events.  All that is not printable ASCII is written as an escape.
+
+The object's beginning, with the time and the severity, is put in front by
+:class:`~dantetw.observe.prefix.JsonPrefix`, as the prefix of Dante's lines is.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from enum import Enum
+from json import JSONEncoder
+from typing import Any, Final
+
+from zope.interface import implementer
+
+from dantetw.config.policy import Rule
+from dantetw.escaping import escape
+from dantetw.observe.events import (
+    Accepted,
+    Connected,
+    Counts,
+    Ended,
+    Event,
+    Message,
+    Path,
+    Repeated,
+    Step,
+    Times,
+    Transferred,
+)
+from dantetw.observe.formats import endings
+from dantetw.observe.formats.dante import Dante
+from dantetw.observe.formats.endings import Line
+from dantetw.observe.formats.tcpinfo import table
+from dantetw.observe.interfaces import IFormat
+from dantetw.values import (
+    LOG_CONNECT,
+    LOG_DATA,
+    LOG_IOOP,
+    LOG_TCPINFO,
+    NOWHERE,
+    Endpoint,
+    Family,
+    Phase,
+    Protocol,
+    Severity,
+    User,
+)
+
+#: Version of the schema: changes when a member changes its meaning or goes, not when one comes.
+SCHEMA: Final = 1
+
+_encode: Final = JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_DELETE: Final = "\x7f"
+
+
+@implementer(IFormat)
+class Json:
+    """
+    The format ``json``.
+
+    :param run: what the ids of this run of the server begin with, unique among all runs.
+    """
+
+    def __init__(self, run: str = "") -> None:
+        self._run = run
+        self._words = Dante()
+        self._tellers: Mapping[type[Any], Callable[[Any], dict[str, Any] | None]] = {
+            Accepted: self._accepted,
+            Connected: self._connected,
+            Transferred: self._transferred,
+            Ended: self._ended,
+            Step: self._step,
+            Message: _message,
+        }
+
+    def lines(self, event: Event) -> tuple[Line, ...]:
+        """All but the beginning of an event's object; nothing if its rule does not want it."""
+        told = self._told(event)
+        if told is None:
+            return ()
+        text = _encode(told)[1:]
+        if _DELETE in text:
+            text = text.replace(_DELETE, "\\u007f")
+        return ((getattr(event, "severity", _SEVERITIES.get(type(event), Severity.INFO)), text),)
+
+    def _told(self, event: Event) -> dict[str, Any] | None:
+        if isinstance(event, Repeated):
+            told = self._told(event.event)
+            return None if told is None else {**told, "repeated": event.times}
+        return self._tellers.get(type(event), self._other)(event)
+
+    def _id(self, number: int) -> str:
+        return f"{self._run}{number:x}"
+
+    def _accepted(self, event: Accepted) -> dict[str, Any] | None:
+        rule = event.rule
+        if not rule.log & LOG_CONNECT:
+            return None
+        told = {
+            "kind": "accepted",
+            "id": self._id(event.session),
+            "session": event.session,
+            "rule": _rule(rule),
+            **_ends(event.path),
+        }
+        if rule.log & LOG_TCPINFO:
+            told["tcpinfo"] = {"client": table(event.tcpinfo)}
+        return told
+
+    def _connected(self, event: Connected) -> dict[str, Any] | None:
+        return self._on_the_way(event, "connected") if event.rule.log & LOG_CONNECT else None
+
+    def _transferred(self, event: Transferred) -> dict[str, Any] | None:
+        if not event.rule.log & (LOG_IOOP | LOG_DATA):
+            return None
+        told = self._on_the_way(event, "transferred")
+        told["origin"] = event.origin.word
+        told["bytes"] = event.count
+        if event.data:
+            told["data"] = escape(event.data)
+        return told
+
+    def _on_the_way(self, event: Connected | Transferred, kind: str) -> dict[str, Any]:
+        told = {
+            "kind": kind,
+            "id": self._id(event.session),
+            "session": event.session,
+            "rule": _rule(event.rule),
+            "protocol": event.protocol.word,
+            "command": event.command.word,
+            **_ends(event.path),
+        }
+        if event.rule.log & LOG_TCPINFO:
+            told["tcpinfo"] = _tcpinfo(event.tcpinfo)
+        return told
+
+    def _ended(self, event: Ended) -> dict[str, Any] | None:
+        client_rule, socks_rule = event.client_rule, event.socks_rule
+        log = client_rule.log | (0 if socks_rule is None else socks_rule.log)
+        if not log & endings.wanting(event):
+            return None
+        ending, counts = event.ending, event.counts
+        number = ending.errno
+        told = {
+            "kind": "session",
+            "id": self._id(event.session),
+            "session": event.session,
+            "client_rule": _rule(client_rule),
+            "socks_rule": None if socks_rule is None else _rule(socks_rule),
+            **_ends(event.path),
+            "method": _word(event.method),
+            "claimed": event.claimed or None,
+            "proxy_protocol": _word(event.proxy_protocol),
+            "protocol": event.protocol.word,
+            "command": _word(event.command),
+            "asked": _place(event.asked),
+            "addresses": event.addresses,
+            "upstream": None,
+            "bytes": _counts(counts),
+            "packets": _counts(event.packets) if event.protocol is Protocol.UDP else None,
+            "negotiation_bytes": event.read,
+            "seconds": _seconds(event),
+            "ending": {
+                "side": ending.side.word,
+                "phase": ending.phase.word,
+                "cause": ending.cause.word,
+                "errno": errno.errorcode.get(number, str(number)) if number else None,
+                "text": endings.words(event),
+            },
+            "tried": event.tried,
+        }
+        if event.traffic is not None:
+            told["traffic"] = _ends(event.traffic)
+        if log & LOG_TCPINFO:
+            told["tcpinfo"] = _tcpinfo(event.tcpinfo)
+        return told
+
+    def _step(self, event: Step) -> dict[str, Any]:
+        return {
+            "kind": "step",
+            "id": self._id(event.session),
+            "session": event.session,
+            "client": _place(event.client),
+            "text": event.text,
+        }
+
+    def _other(self, event: Any) -> dict[str, Any]:
+        """A failure of the network, or an event that is not known here: its fields."""
+        name = type(event).__name__
+        kind = "failure" if name.endswith("Failed") else name.lower()
+        told: dict[str, Any] = {"kind": kind, "what": name}
+        if number := getattr(event, "session", 0):
+            told["id"] = self._id(number)
+        for field in fields(event):
+            if field.name != "severity":
+                told[field.name] = _plain(getattr(event, field.name))
+        if kind == "failure":
+            told["text"] = " ".join(text for _, text in self._words.lines(event))
+        return told
+
+
+_SEVERITIES: Final[Mapping[type[Any], Severity]] = {Step: Severity.DEBUG}
+
+
+def _message(event: Message) -> dict[str, Any]:
+    told: dict[str, Any] = {"kind": "message", "code": event.code, "text": event.text}
+    where = event.where
+    if where is not None:
+        told |= {"file": where.file, "line": where.line, "column": where.column}
+    return told
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    return {
+        "kind": rule.kind.value,
+        "number": rule.number,
+        "verdict": rule.verdict.word,
+        "file": rule.where.file,
+        "line": rule.where.line,
+    }
+
+
+def _place(endpoint: Endpoint | None) -> dict[str, Any] | None:
+    if endpoint is None or (endpoint.host == NOWHERE.host and not endpoint.port):
+        return None
+    return {"host": endpoint.host, "port": endpoint.port}
+
+
+def _ends(path: Path) -> dict[str, Any]:
+    return {
+        "client": _place(path.client),
+        "local": _place(path.local),
+        "source": _place(path.source),
+        "target": _place(path.target),
+        "user": _name(path.user),
+        "client_user": _name(path.client_user),
+    }
+
+
+def _name(user: User | None) -> str | None:
+    return None if user is None else user.name
+
+
+def _word(member: Any) -> str | None:
+    return None if member is None else member.word
+
+
+def _counts(counts: Counts) -> dict[str, int]:
+    return {
+        "to_client": counts.to_client,
+        "from_client": counts.from_client,
+        "to_target": counts.to_target,
+        "from_target": counts.from_target,
+    }
+
+
+def _seconds(event: Ended) -> dict[str, float | None]:
+    """What each phase took, up to the session's end if it did not come to its own."""
+    times: Times = event.times
+    over = times.ended
+
+    def took(start: float, end: float) -> float | None:
+        return round((end or over) - start, 6) if start else None
+
+    login = took(times.logging_in, times.logged_in)
+    negotiated = (times.requested or over) - times.accepted - (login or 0.0)
+    looked_up, authorising = None, times.requested
+    if times.resolved:
+        looked_up, authorising = took(times.requested, times.resolved), times.resolved
+    elif event.ending.phase is Phase.RESOLVE and _is_name(event.asked):
+        looked_up, authorising = took(times.requested, over), 0.0
+    return {
+        "negotiate": round(negotiated, 6),
+        "authenticate": login,
+        "resolve": looked_up,
+        "authorise": took(authorising, times.connecting),
+        "connect": took(times.connecting, times.connected),
+        "first_byte": took(times.connected, times.first_io) if times.first_io else None,
+        "total": round(over - times.accepted, 6),
+    }
+
+
+def _is_name(endpoint: Endpoint | None) -> bool:
+    return endpoint is not None and endpoint.family is Family.NAME
+
+
+def _tcpinfo(sockets: tuple[bytes, bytes]) -> dict[str, Any]:
+    client, target = sockets
+    return {"client": table(client), "target": table(target)}
+
+
+def _plain(value: Any) -> Any:
+    """A field's value as JSON has it."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value.value if isinstance(value, Enum) else value
+        case Endpoint():
+            return _place(value)
+        case Rule():
+            return _rule(value)
+        case Enum():
+            return value.value
+        case bytes():
+            return escape(value)
+        case tuple() | list() | frozenset() | set():
+            return [_plain(item) for item in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return str(value)

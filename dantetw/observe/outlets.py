@@ -1,0 +1,102 @@
+"""
+Sinks as the observer sees them: what has been told of each, and which are told alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dantetw.config.policy import Form
+from dantetw.observe.events import Message
+from dantetw.observe.interfaces import IFormat, ISink
+from dantetw.values import Severity
+
+
+class Outlet:
+    """
+    A sink and what has been told of it.
+
+    :ivar format: makes its lines; ``form`` says how.
+    :ivar trouble: what the sink's trouble was when we last looked.
+    :ivar told: whether others were told of it; ``told_at``: when that was, seconds since the epoch.
+    :ivar accounted: of the messages it lost, how many have been told.
+    """
+
+    __slots__ = ("accounted", "form", "format", "sink", "told", "told_at", "trouble", "write")
+
+    def __init__(self, sink: ISink, form: Form, format: IFormat) -> None:
+        self.sink = sink
+        self.write = sink.write
+        self.form = form
+        self.format = format
+        self.trouble = 0
+        self.told = False
+        self.told_at = float("-inf")
+        self.accounted = 0
+
+    def tell(self, when: float, message: Message) -> None:
+        """Write what the observer has to say."""
+        for severity, text in self.format.lines(message):
+            self.write(severity, when, text)
+
+
+class Group:
+    """
+    Outlets that are told alike.
+
+    :ivar lines: makes their lines.
+    :ivar severe: those that take warnings and worse; ``plain``: those that take the rest.
+    """
+
+    __slots__ = ("lines", "plain", "severe")
+
+    def __init__(
+        self, format: IFormat, severe: tuple[Outlet, ...], plain: tuple[Outlet, ...]
+    ) -> None:
+        self.lines = format.lines
+        self.severe = severe
+        self.plain = plain
+
+
+def losses(outlet: Outlet, lost: int) -> Message:
+    """How many messages were lost, of which nobody has been told yet."""
+    text = f'could not write to logfile "{outlet.sink.name}": {_lines(outlet, lost)}'
+    return Message(Severity.WARNING, "log.lost", text)
+
+
+def recovery(outlet: Outlet, lost: int) -> Message:
+    """The same for a sink that works again."""
+    text = f'can write again to logfile "{outlet.sink.name}": {_lines(outlet, lost)}'
+    return Message(Severity.WARNING, "log.writable", text)
+
+
+def _lines(outlet: Outlet, lost: int) -> str:
+    number = lost - outlet.accounted
+    return "1 line was lost" if number == 1 else f"{number} lines were lost"
+
+
+def succeed(new: Outlet, old: list[Outlet]) -> Outlet:
+    """
+    Where the lines for a new outlet go.
+
+    :param old: those it takes the place of; one that stays is removed.
+    """
+    sink = new.sink
+    for outlet in old:
+        before, alike = outlet.sink, outlet.form.format == new.form.format
+        if before.waiting and alike and before.name == sink.name and type(before) is type(sink):
+            try:
+                before.reopen()
+            except OSError:
+                # The new sink could open it a moment ago; leave the old one where it was.
+                continue
+            old.remove(outlet)
+            sink.close()
+            outlet.form, outlet.format = new.form, new.format
+            return outlet
+    return new
+
+
+def ordered(outlets: Iterable[Outlet]) -> tuple[Outlet, ...]:
+    """Syslog before files; within each, as given (errorlog before logoutput)."""
+    return tuple(sorted(outlets, key=lambda outlet: outlet.sink.rank))

@@ -1,0 +1,143 @@
+"""
+Privacy: events without clients, users or targets, or with pseudonyms for them.
+
+Values are replaced in the event, before a format makes text of it.  Texts that an event holds
+(reasons, debug steps) come with the values that may stand in them, and these are replaced there.
+
+A pseudonym is the first 16 hexadecimal digits of an HMAC-SHA-256 over the field's name and value,
+so nobody without the key can try addresses until one fits, and a client is not recognised among
+the targets.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import fields, replace
+from typing import Any, Final
+
+from zope.interface import implementer
+
+from dantetw.config.policy import Edge, Form
+from dantetw.escaping import escape
+from dantetw.observe.events import Ended, Event, Named, Path, Repeated, Transferred
+from dantetw.observe.interfaces import IFormat
+from dantetw.values import NOWHERE, Endpoint, Severity, User
+
+#: Hexadecimal digits of a pseudonym.
+DIGITS: Final = 16
+
+#: Stands in texts for what is left out.
+_LEFT_OUT: Final = "-"
+
+# Our own ends of connections.
+_OURS: Final = frozenset(("local", "source"))
+_NUMERIC: Final = re.compile(r"[0-9.]+|.*:.*")
+
+
+@implementer(IFormat)
+class Private:
+    """
+    Another format, which does not get to see everything.
+
+    What is relayed (``log: data``) may hold anything, so nothing of it is shown.
+
+    :param format: makes lines of what is left.
+    :param key: of the pseudonyms.
+    """
+
+    def __init__(self, format: IFormat, form: Form, key: bytes) -> None:
+        self._format = format
+        self._omit = form.omit
+        self._hash = form.hash
+        self._fields = form.omit | form.hash
+        self._key = key
+
+    def lines(self, event: Event) -> tuple[tuple[Severity, str], ...]:
+        """See :meth:`IFormat.lines`."""
+        lines: tuple[tuple[Severity, str], ...] = self._format.lines(self.veiled(event))
+        return lines
+
+    def veiled(self, event: Any) -> Any:
+        """The event that may be shown."""
+        if isinstance(event, Repeated):
+            return replace(event, event=self.veiled(event.event))
+        named: Named = getattr(event, "named", ())
+        edge = getattr(event, "edge", None)
+        changes: dict[str, Any] = {}
+        for field in fields(event):
+            name, value = field.name, getattr(event, field.name)
+            if isinstance(value, Path):
+                changes[name] = self._path(value)
+            elif isinstance(value, Endpoint) and name not in _OURS:
+                kind = "client" if name == "client" or edge is Edge.INTERNAL else "target"
+                changes[name] = self._endpoint(kind, value)
+            elif isinstance(value, User):
+                changes[name] = self._user(value)
+        if named:
+            cover = self._cover(named)
+            for name in ("text", "reason"):
+                if hasattr(event, name):
+                    changes[name] = cover(getattr(event, name))
+            changes["named"] = ()
+            if isinstance(event, Ended):
+                changes["ending"] = replace(event.ending, text=cover(event.ending.text))
+                changes["tried"] = tuple(map(cover, event.tried))
+        if isinstance(event, Ended):
+            changes["claimed"] = self._value("user", event.claimed, "")
+            shown = (self._value("target", address, "") for address in event.addresses)
+            changes["addresses"] = tuple(filter(None, shown))
+        elif isinstance(event, Transferred):
+            changes["data"] = None
+        elif edge is not None and hasattr(event, "name"):
+            inner = edge is Edge.INTERNAL or _NUMERIC.fullmatch(event.name)
+            changes["name"] = self._value("client" if inner else "target", event.name, _LEFT_OUT)
+        return replace(event, **changes) if changes else event
+
+    def _value(self, field: str, value: str, left_out: str) -> str:
+        if not value or field not in self._fields:
+            return value
+        if field in self._omit:
+            return left_out
+        message = f"{field}\0{value}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self._key, message, "sha256").hex()[:DIGITS]
+
+    def _endpoint(self, field: str, endpoint: Endpoint | None) -> Endpoint | None:
+        if endpoint is None or field not in self._fields:
+            return endpoint
+        if field in self._omit:
+            return Endpoint(NOWHERE.host, NOWHERE.port, endpoint.family)
+        return Endpoint(self._value(field, endpoint.host, ""), endpoint.port, endpoint.family)
+
+    def _user(self, user: User | None) -> User | None:
+        if user is None or "user" not in self._fields:
+            return user
+        return User(user.method, self._value("user", user.name, ""))
+
+    def _path(self, path: Path) -> Path:
+        client = self._endpoint("client", path.client)
+        assert client is not None
+        return Path(
+            client,
+            path.local,
+            self._user(path.user),
+            path.source,
+            self._endpoint("target", path.target),
+            self._user(path.client_user),
+        )
+
+    def _cover(self, named: Iterable[tuple[str, str]]) -> Callable[[str], str]:
+        """What replaces these values in a text, however they are spelt in it."""
+        stand_ins: dict[str, str] = {}
+        for field, value in named:
+            if value and field in self._fields:
+                for spelling in (value, escape(value)):
+                    stand_ins.setdefault(spelling, self._value(field, value, _LEFT_OUT))
+        if not stand_ins:
+            return str
+        longest_first = sorted(stand_ins, key=len, reverse=True)
+        words = "|".join(map(re.escape, longest_first))
+        # Not within a longer name or address; but Dante's notation has a port behind a dot.
+        pattern = re.compile(rf"(?<![\w.-])(?:{words})(?![\w-])")
+        return lambda text: pattern.sub(lambda match: stand_ins[match[0]], text)

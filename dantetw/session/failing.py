@@ -1,0 +1,59 @@
+"""
+Failures of the network: told to whoever asked for it by ``SIDE.log.LEVEL.error``.
+
+A session's failure is told once, before its end.  The client's connection is on the internal side,
+the target's on the external one.  What counts is what the lines of the session's policy and of its
+rules say; nothing here is done for a session that does not fail.
+"""
+
+from __future__ import annotations
+
+from errno import ETIMEDOUT
+from typing import TYPE_CHECKING
+
+from dantetw.config.policy import Edge, Rule
+from dantetw.net.naming import symbol_of
+from dantetw.net.resolving import ResolveError
+from dantetw.observe.events import ConnectFailed, ResolveFailed, TrafficFailed
+from dantetw.values import Ending, Operation, Severity, Side
+
+if TYPE_CHECKING:
+    from dantetw.session.session import Session
+
+
+def tell(session: Session, ending: Ending) -> None:
+    """Tell of the failure that ends a session, if its connections have failed."""
+    operation = ending.operation
+    if operation is None:
+        return
+    edge, endpoint = Edge.INTERNAL, session.client
+    if ending.side is Side.TARGET:
+        assert session.target is not None
+        edge, endpoint = Edge.EXTERNAL, session.target
+    number = ending.errno or ETIMEDOUT  # our own time limit has no errno
+    symbol, record = symbol_of(number), session.server.journal.record
+    severity = _severity(session, edge, symbol)
+    if operation is Operation.CONNECT:
+        record(ConnectFailed(severity, edge, endpoint, symbol, number, session.number))
+    else:
+        record(TrafficFailed(severity, edge, operation, endpoint, symbol, number, session.number))
+
+
+def unresolved(session: Session, failed: ResolveError) -> None:
+    """Tell of a name that did not resolve: of the session's target, or in a rule."""
+    asked = session.asked
+    theirs = () if asked is None else (asked.host, *(session.addresses or ()))
+    # Names in rules are internal in Dante, whatever they are compared with.
+    edge = Edge.EXTERNAL if failed.name in theirs else Edge.INTERNAL
+    severity = _severity(session, edge, failed.symbol)
+    session.server.journal.record(
+        ResolveFailed(severity, edge, failed.name, failed.symbol, failed.reason, session.number)
+    )
+
+
+def _severity(session: Session, edge: Edge, symbol: str) -> Severity:
+    socks_rule = session.socks_rule
+    rules: tuple[Rule, ...] = (session.client_rule,)
+    if socks_rule is not None:
+        rules += (socks_rule,)
+    return session.filters.severity(edge, symbol, rules)

@@ -1,0 +1,127 @@
+"""
+What ``debug`` tells of a session on its way: each step of it, one line a step.
+
+Callers ask ``journal.debug`` first, so that a server nobody looks into pays for no more than that.
+Passwords and other payload are never told; ``log: data`` is for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from dantetw.config.policy import SocketOption
+from dantetw.net.naming import words_of
+from dantetw.observe.events import Step
+from dantetw.rules.addresses import Known, Lookup
+from dantetw.rules.deciding import Decision, Tried
+from dantetw.rules.proving import Check, Claim
+from dantetw.rules.wording import told
+from dantetw.session.named import named_of
+from dantetw.values import Cause, Ending, Side, User
+from dantetw.wire.replies import ReplyCode
+
+if TYPE_CHECKING:
+    from dantetw.session.session import Session
+
+# RFC 1928, section 3.
+_METHODS = {0: "none", 1: "gssapi", 2: "username"}
+_FIRST = {Side.CLIENT: "the client closed first", Side.TARGET: "the target closed first"}
+
+
+def step(session: Session, text: str) -> None:
+    """Tell one step."""
+    named = named_of(session)
+    session.server.journal.record(Step(session.number, session.client, text, named))
+
+
+def judged(
+    session: Session,
+    ask: Callable[[Known, list[Tried] | None, Claim | None], Decision | Lookup | Check],
+    claim: Claim | None,
+    known: Known,
+) -> Decision | Lookup | Check:
+    """
+    Ask the rules, and tell how each fared; of one that blocks, keep it for the session's record.
+
+    :param ask: asks them; called again if only the verdict shows that somebody wants to know.
+    """
+    journal = session.server.journal
+    trace: list[Tried] = []
+    decision = ask(known, trace if journal.debug else None, claim)
+    if isinstance(decision, Decision):
+        if decision.blocks and journal.explains:
+            if not journal.debug:
+                ask(known, trace, claim)
+            session.tried = tuple(told(trace))
+        if journal.debug:
+            for line in told(trace):
+                step(session, line)
+    return decision
+
+
+def offered(session: Session, codes: bytes) -> None:
+    """The client may have named the methods it knows; in SOCKS 4 it does not."""
+    if codes:
+        names = ", ".join(f"0x{code:02x} ({_METHODS.get(code, 'unknown')})" for code in codes)
+        step(session, f"offers authentication methods: {names}")
+
+
+def logged_in(session: Session, user: User) -> None:
+    """The client has shown who it is."""
+    step(session, f'method {user.method.word}: logged in as "{user.name}"')
+
+
+def requested(session: Session) -> None:
+    """The request is complete."""
+    request = session.request
+    assert request is not None
+    step(
+        session,
+        f"asks by {request.proxy_protocol.word} to {request.command.word} to {request.target},"
+        f" method {request.method.word}; {len(session.leftover)} bytes came behind it",
+    )
+
+
+def resolved(session: Session, name: str, addresses: Sequence[str]) -> None:
+    """The target's name has addresses, from the cache or from a look-up."""
+    seconds = session.server.monotonic() - session.requested_at
+    step(session, f'"{name}" resolved to {", ".join(addresses)} in {seconds:.6f}s')
+
+
+def options(session: Session, set_: Sequence[SocketOption]) -> None:
+    """Socket options were set, unless a warning says otherwise (``debug: 2``)."""
+    for option in set_:
+        step(session, f"socket option {option.text}: {option.value}")
+
+
+def connected(session: Session) -> None:
+    """The connection stands."""
+    seconds = session.connected_at - session.requested_at
+    step(session, f"connected to {session.target} from {session.source} after {seconds:.6f}s")
+
+
+def moved(session: Session, origin: Side, count: int) -> None:
+    """A chunk, or an end of file, was read (``debug: 2``)."""
+    other = Side.TARGET if origin is Side.CLIENT else Side.CLIENT
+    text = f"{count} bytes" if count else "end of file"
+    step(session, f"{text} from {origin.word} for {other.word}")
+
+
+def replied(session: Session, code: ReplyCode) -> None:
+    """The request was answered."""
+    step(session, f"replies {int(code)} ({code.name.lower().replace('_', ' ')})")
+
+
+def ended(session: Session, ending: Ending) -> None:
+    """It is over."""
+    how = f"{ending.side.word}, {ending.phase.word}, {ending.cause.word}"
+    if ending.cause is Cause.CLOSED and ending.side in _FIRST:
+        how = f"{how} ({_FIRST[ending.side]})"
+    if ending.errno:
+        how = f"{how} ({words_of(ending.errno)})"
+    if ending.text:
+        how = f"{how}: {ending.text}"
+    seconds = session.server.monotonic() - session.accepted_at
+    others = len(session.server.sessions)
+    step(session, f"ends after {seconds:.6f}s: {how}; {others} other sessions")

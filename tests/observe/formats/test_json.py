@@ -1,0 +1,389 @@
+"""Tests of :mod:`dantetw.observe.formats.json` and of what stands in front of it."""
+
+from __future__ import annotations
+
+import errno
+import json
+from dataclasses import fields, make_dataclass, replace
+from itertools import product
+from pathlib import Path as File
+from typing import Any, get_args
+
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from dantetw.config.policy import Edge, Where
+from dantetw.observe.events import (
+    Accepted,
+    AcceptFailed,
+    Connected,
+    ConnectFailed,
+    Ended,
+    Event,
+    Message,
+    Repeated,
+    ResolveFailed,
+    Step,
+    Times,
+    TrafficFailed,
+    Transferred,
+)
+from dantetw.observe.formats.dante import Dante
+from dantetw.observe.formats.json import Json
+from dantetw.observe.formats.tcpinfo import SIZE
+from dantetw.observe.interfaces import IFormat
+from dantetw.observe.prefix import JsonPrefix
+from dantetw.values import (
+    LOG_CONNECT,
+    LOG_DATA,
+    LOG_TCPINFO,
+    NOWHERE,
+    Cause,
+    Command,
+    Ending,
+    Endpoint,
+    Family,
+    Method,
+    Operation,
+    Phase,
+    Protocol,
+    Severity,
+    Side,
+    User,
+)
+from tests.observe.formats.names import NAMES
+from tests.observe.formats.refusals import REFUSALS
+from tests.observe.formats.traffic import TRAFFIC
+from tests.observe.making import ALL, BLOCKED, CLIENT, RESET, TARGET, ended, endpoint, path, rule
+
+DOCS = File(__file__).parents[3] / "docs"
+SCHEMA = json.loads((DOCS / "session-events.schema.json").read_text("utf-8"))
+WAY = path(CLIENT, TARGET)
+INFO = bytes(SIZE)
+
+# One event of each kind, whose rule wants it.
+EVENTS: tuple[Event, ...] = (
+    Accepted(1, rule(), path(CLIENT)),
+    Connected(1, rule(), WAY),
+    Transferred(1, rule(log=LOG_DATA), WAY, Side.CLIENT, 6, b"a\n\xff"),
+    ended(),
+    Step(1, endpoint("127.0.0.1.5"), "a step"),
+    Message(Severity.WARNING, "x.y", "a warning"),
+    Repeated(Severity.WARNING, 3, Message(Severity.WARNING, "x.y", "a warning")),
+    ConnectFailed(
+        Severity.WARNING,
+        Edge.EXTERNAL,
+        endpoint("10.0.0.1.80"),
+        "ECONNREFUSED",
+        errno.ECONNREFUSED,
+    ),
+    TrafficFailed(
+        Severity.WARNING,
+        Edge.INTERNAL,
+        Operation.SEND,
+        endpoint("10.0.0.1.80"),
+        "EPIPE",
+        errno.EPIPE,
+        7,
+    ),
+    AcceptFailed(Severity.WARNING, Edge.INTERNAL, endpoint("10.0.0.1.80"), "EMFILE", errno.EMFILE),
+    ResolveFailed(Severity.WARNING, Edge.EXTERNAL, "a.example", "EAI_NONAME", "not known"),
+)
+
+
+def written(event: Event, when: float = 1795405831.154986) -> list[dict[str, Any]]:
+    """The objects an event makes, as they come out of the file; each on a line of its own."""
+    prefix = JsonPrefix("sockd")
+    objects = []
+    for severity, text in Json("1a-2b-").lines(event):
+        line = prefix.stamped(severity, when, text)
+        assert line.endswith(b"\n") and len(line.decode("ascii").splitlines()) == 1, line
+        assert line.decode("ascii")[:-1].isprintable(), line
+        objects.append(json.loads(line))
+    return objects
+
+
+def one(event: Event) -> dict[str, Any]:
+    """The only object of an event."""
+    (told,) = written(event)
+    return told
+
+
+class SchemaTests(SynchronousTestCase):
+    """The schema and the lines."""
+
+    validator = Draft202012Validator(SCHEMA)
+
+    def check(self, event: Event) -> None:
+        """Hold an event's object against the schema."""
+        for told in written(event):
+            self.validator.validate(told)
+
+    def test_schema(self) -> None:
+        """The schema is one."""
+        Draft202012Validator.check_schema(SCHEMA)
+
+    def test_every_event(self) -> None:
+        """Every kind of event has a form, which fits the schema."""
+        verifyObject(IFormat, Json())
+        self.assertEqual({type(event) for event in EVENTS}, set(get_args(Event)))
+        for event in EVENTS:
+            self.assertEqual(len(written(event)), 1, event)
+            self.check(event)
+
+    def test_samples(self) -> None:
+        """All sessions of which Dante's lines are known fit it."""
+        for _, event, _ in (*TRAFFIC, *REFUSALS, *NAMES):
+            self.check(event)
+
+    def test_strict(self) -> None:
+        """A member that is missing or of another kind does not fit it."""
+        told = one(ended())
+        for wrong in (
+            {**told, "asked": 1},
+            {name: value for name, value in told.items() if name != "tried"},
+            {**told, "ending": {**told["ending"], "side": "nobody"}},
+            {**told, "schema": 2},
+        ):
+            self.assertFalse(self.validator.is_valid(wrong))
+
+    def test_endings(self) -> None:
+        """Every side, phase and cause fits it, and there is none in it that is not."""
+        for side, phase, cause in product(Side, Phase, Cause):
+            self.check(ended(Ending(side, phase, cause)))
+        (session,) = (
+            part["then"]["properties"]
+            for part in SCHEMA["allOf"]
+            if part["if"]["properties"]["kind"]["const"] == "session"
+        )
+        words = session["ending"]["properties"]
+        for name, kind in (("side", Side), ("phase", Phase), ("cause", Cause)):
+            self.assertEqual(words[name]["enum"], [member.word for member in kind])
+
+    def test_documented(self) -> None:
+        """``docs/logging.rst`` lists every side, phase and cause, every kind and every member."""
+        text = (DOCS / "logging.rst").read_text("utf-8")
+        told = text.split("\nJSON\n====\n")[1].split("\nPrivacy\n====")[0]
+        for name, kind in (("side", Side), ("phase", Phase), ("cause", Cause)):
+            sentence = told.split(f"``{name}`` is one of")[1].split(".\n")[0]
+            found = sentence.split("``")[1::2]
+            self.assertEqual(sorted(found), sorted(member.word for member in kind))
+        for part in SCHEMA["allOf"]:
+            kind_ = part["if"]["properties"]["kind"]["const"]
+            for name in (kind_, *part["then"]["properties"]):
+                self.assertIn(f"``{name}``", told)
+        for name in SCHEMA["properties"]:
+            self.assertIn(f"``{name}``", told)
+
+
+class MaskTests(SynchronousTestCase):
+    """Which events are told."""
+
+    def test_as_dante(self) -> None:
+        """An event makes an object if, and only if, it makes a line of Dante's."""
+        samples = [event for _, event, _ in (*TRAFFIC, *REFUSALS, *NAMES)]
+        for event in samples:
+            for bits in range(64):
+                if isinstance(event, Ended):
+                    socks = event.socks_rule
+                    for other in (bits, 0, ALL):
+                        changed: Event = replace(
+                            event,
+                            client_rule=replace(event.client_rule, log=bits),
+                            socks_rule=None if socks is None else replace(socks, log=other),
+                        )
+                        self.compare(changed)
+                elif isinstance(event, Accepted | Connected | Transferred):
+                    self.compare(replace(event, rule=replace(event.rule, log=bits)))
+
+    def compare(self, event: Event) -> None:
+        """Whether both formats tell it, or none."""
+        self.assertEqual(bool(Json().lines(event)), bool(Dante().lines(event)), event)
+
+
+class ContentTests(SynchronousTestCase):
+    """What an object says."""
+
+    def test_beginning(self) -> None:
+        """Each begins with schema, time in UTC and as a number, program, process, severity."""
+        told = one(Message(Severity.ERROR, "a.b", "c"))
+        del told["pid"]
+        self.assertEqual(
+            told,
+            {
+                "schema": 1,
+                "time": "2026-11-23T03:50:31.154986Z",
+                "epoch": 1795405831.154986,
+                "program": "sockd",
+                "severity": "error",
+                "kind": "message",
+                "code": "a.b",
+                "text": "c",
+            },
+        )
+
+    def test_daemon(self) -> None:
+        """Log daemons get their header, and behind it the object."""
+        ((severity, text),) = Json().lines(Message(Severity.INFO, "a", "b"))
+        prefix = JsonPrefix("sockd")
+        for message in (
+            prefix.datagram(3, severity, 1.5, text),
+            prefix.rfc5424(3, severity, 1.5, text),
+        ):
+            header, _, rest = message.decode().partition("{")
+            self.assertTrue(header.startswith("<30>"))
+            self.assertNotIn("info", header)
+            self.assertEqual(json.loads("{" + rest)["epoch"], 1.5)
+
+    def test_session(self) -> None:
+        """The record of a session has rules, ends, target, bytes and how it ended."""
+        event = ended(
+            RESET[1],
+            replace(WAY, user=User(Method.USERNAME, "bob")),
+            socks_rule=replace(rule(7), where=Where("f.conf", 9, 1)),
+            asked=endpoint("a.example.12101"),
+            addresses=("127.0.0.1", "::1"),
+            method=Method.USERNAME,
+            claimed="bob",
+        )
+        told = one(event)
+        self.assertEqual(told["id"], "1a-2b-1")
+        self.assertEqual(
+            told["socks_rule"],
+            {"kind": "socks", "number": 7, "verdict": "pass", "file": "f.conf", "line": 9},
+        )
+        self.assertEqual(
+            (told["user"], told["method"], told["claimed"]), ("bob", "username", "bob")
+        )
+        self.assertEqual(told["asked"], {"host": "a.example", "port": 12101})
+        self.assertEqual(told["target"], {"host": "127.0.0.1", "port": 12101})
+        self.assertEqual(told["addresses"], ["127.0.0.1", "::1"])
+        self.assertEqual(set(told["bytes"].values()), {6})
+        self.assertEqual(
+            told["ending"],
+            {
+                "side": "target",
+                "phase": "relay",
+                "cause": "error",
+                "errno": "ECONNRESET",
+                "text": "remote peer error (Connection reset by peer)",
+            },
+        )
+
+    def test_tried(self) -> None:
+        """A blocked session's record says how the rules fared."""
+        told = one(ended(BLOCKED, path(CLIENT), tried=("rule #1 does not match",)))
+        self.assertEqual(told["tried"], ["rule #1 does not match"])
+
+    def test_no_rule(self) -> None:
+        """Where no rule matched that is the text."""
+        block = rule(0)
+        told = one(ended(BLOCKED, path(CLIENT), socks_rule=block))
+        self.assertEqual(told["ending"]["text"], "no rules matched; using default block rule")
+
+    def test_seconds(self) -> None:
+        """Each phase is told with what it took, the last one up to the end."""
+        whole = Times(100.0, 107.5, 100.5, 103.0, 106.0, 106.25, 101.0, 102.0, 104.0, 105.0)
+        names = ("negotiate", "authenticate", "resolve", "authorise", "connect", "first_byte")
+        resolving = Ending(Side.TARGET, Phase.RESOLVE, Cause.UNRESOLVED)
+        for times, ending, expected in (
+            (whole, RESET[0], (2.0, 1.0, 1.0, 1.0, 1.0, 0.25)),
+            (replace(whole, first_io=0.0), RESET[0], (2.0, 1.0, 1.0, 1.0, 1.0, None)),
+            (replace(whole, resolved=0.0), RESET[0], (2.0, 1.0, None, 2.0, 1.0, 0.25)),
+            (Times(100.0, 107.5), RESET[0], (7.5, None, None, None, None, None)),
+            (
+                Times(100.0, 107.5, 100.5, logging_in=101.0),
+                RESET[0],
+                (1.0, 6.5, None, None, None, None),
+            ),
+            (Times(100.0, 107.5, 100.5, 101.0), resolving, (1.0, None, 6.5, None, None, None)),
+        ):
+            event = ended(ending, asked=endpoint("a.example.1"), times=times)
+            told = one(event)["seconds"]
+            self.assertEqual(told.pop("total"), 7.5)
+            self.assertEqual(told, dict(zip(names, expected, strict=True)))
+
+    def test_data(self) -> None:
+        """What is relayed is escaped as Dante escapes it."""
+        self.assertEqual(one(EVENTS[2])["data"], r"a\n\377")
+
+    def test_tcpinfo(self) -> None:
+        """``tcpinfo`` has the rows of Dante's block, by their names."""
+        log = LOG_CONNECT | LOG_TCPINFO
+        told = one(Connected(1, rule(log=log), WAY, tcpinfo=(INFO, b"")))
+        self.assertEqual(told["tcpinfo"]["client"]["tcpi_rtt"], "0")
+        self.assertIsNone(told["tcpinfo"]["target"])
+
+    def test_failure(self) -> None:
+        """A failure has its symbol, its session and Dante's words."""
+        told = one(ConnectFailed(Severity.ERROR, Edge.EXTERNAL, endpoint("::1.80"), "EIO", 5, 10))
+        self.assertEqual((told["symbol"], told["id"]), ("EIO", "1a-2b-a"))
+        self.assertEqual(told["endpoint"], {"host": "::1", "port": 80})
+        self.assertEqual(told["text"], "connect to host ::1.80 failed: Input/output error")
+
+    def test_nowhere(self) -> None:
+        """An address that there is not is null."""
+        self.assertIsNone(one(Step(1, NOWHERE, "x"))["client"])
+
+    def test_packets(self) -> None:
+        """Only UDP has packets."""
+        self.assertIsNone(one(ended())["packets"])
+        told = one(ended(protocol=Protocol.UDP, command=Command.UDPASSOCIATE))
+        self.assertEqual(told["packets"]["to_client"], 0)
+
+    def test_place(self) -> None:
+        """A message about the configuration has file, line and column."""
+        told = one(Message(Severity.WARNING, "x", "y", Where("f", 3, 4)))
+        self.assertEqual((told["file"], told["line"], told["column"]), ("f", 3, 4))
+
+    def test_repeated(self) -> None:
+        """A summary is what was repeated, with the number of times."""
+        message = Message(Severity.WARNING, "x", "y")
+        self.assertEqual(
+            one(Repeated(Severity.WARNING, 3, message)), {**one(message), "repeated": 3}
+        )
+
+    def test_unknown_event(self) -> None:
+        """An event that nobody has taught it is told with its fields."""
+        kind = make_dataclass(
+            "ReadFailed", [("severity", Any), ("symbol", str), ("what_for", Any), ("rest", Any)]
+        )
+        event = kind(Severity.NOTICE, "EIO", Operation.SEND, (rule(), {1}, b"\0", WAY, None, 1.5))
+        self.patch(Dante, "lines", lambda self, event: ((Severity.NOTICE, "words"),))
+        ((severity, text),) = Json().lines(event)
+        told = json.loads("{" + text)
+        self.assertEqual(severity, Severity.NOTICE)
+        self.assertEqual(
+            (told["kind"], told["what"], told["symbol"], told["what_for"], told["text"]),
+            ("failure", "ReadFailed", "EIO", "send", "words"),
+        )
+        self.assertEqual(told["rest"][1:3], [[1], r"\0"])
+        self.assertEqual(told["rest"][3]["client"]["port"], 37098)
+        self.assertEqual(set(told["rest"][3]), {field.name for field in fields(WAY)})
+
+
+class HostileTests(SynchronousTestCase):
+    """Whatever a client sends."""
+
+    @given(st.binary(max_size=300), st.binary(max_size=300))
+    def test_bytes(self, name: bytes, host: bytes) -> None:
+        """Any bytes come back as they were, from one line of printable ASCII."""
+        user, target = (raw.decode("utf-8", "surrogateescape") for raw in (name, host))
+        way = replace(WAY, user=User(Method.USERNAME, user))
+        told = one(ended(way=way, asked=Endpoint(target, 80, Family.NAME), claimed=user))
+        self.assertEqual((told["user"], told["asked"]["host"]), (user, target))
+        self.assertEqual(told["user"].encode("utf-8", "surrogateescape"), name)
+
+    @given(st.text(st.characters(exclude_categories=())))
+    def test_texts(self, text: str) -> None:
+        """Any text comes back as it was, in every place there is one."""
+        for event in (
+            Step(1, endpoint("127.0.0.1.5"), text),
+            Message(Severity.INFO, "x", text),
+        ):
+            self.assertEqual(one(event)["text"], text)
+        event = ended(replace(BLOCKED, text=text or "x"), path(CLIENT), tried=(text,))
+        self.assertEqual(one(event)["tried"], [text])
