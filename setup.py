@@ -26,7 +26,13 @@ setup(
     extras_require={
         "users": ["bcrypt>=4.1"],
         "pam": ["pamela>=1.2"],
-        "test": ["bcrypt>=4.1", "docutils>=0.20", "hypothesis>=6.100", "pamela>=1.2"],
+        "test": [
+            "bcrypt>=4.1",
+            "docutils>=0.20",
+            "hypothesis>=6.100",
+            "jsonschema>=4.20",
+            "pamela>=1.2",
+        ],
         "lint": ["ruff==0.17.6", "mypy==2.4.1", "mypy-zope==1.0.17"],
     },
     entry_points={"console_scripts": ["sockd = dantetw.cli:main"]},

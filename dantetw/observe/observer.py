@@ -402,6 +402,10 @@ class Journal:
         self.debug = 0
         self.explains = False
 
+    def wants(self, severity: Severity) -> bool:
+        """Whether anybody gets to see messages of this severity: those of debug need ``debug``."""
+        return self.debug > 0 or severity is not Severity.DEBUG
+
     def record(self, event: Event) -> None:
         """Log an event.  Ask the rule's mask first, build the event second."""
         # What Logger.emit would make, which takes longer over it than the rest of the line does.

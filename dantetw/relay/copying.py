@@ -308,9 +308,7 @@ class CopyingRelay:
         if self._failure is not None:
             self._finish_failed(self._failure, flow)
             return
-        self._failure = Ending(
-            side, Phase.RELAY, Cause.ERROR, number, operation=operation
-        )
+        self._failure = Ending(side, Phase.RELAY, Cause.ERROR, number, operation=operation)
         if into.pending or into.waiting:
             self._poller.unblock(into.source.fileno(), into.sink.fileno())
             self._drop(into)

@@ -4,8 +4,9 @@ The story of a session.
 - :mod:`.listener`: a port clients come in by; :mod:`.ports`: all of them.
 - :mod:`.protocol`: Twisted's side: the Factory that holds what all sessions share, and the Protocol
   a client negotiates with.
-- :mod:`.session`: the story itself: accepted, admitted, negotiated, authenticated, and at the other
-  end its one end.
+- :mod:`.session`: the story itself: accepted, admitted, negotiated, and at the other end its one
+  end.
+- :mod:`.authenticating`: a login on the way.
 - :mod:`.proving`: who the client is, where that takes asking others.
 - :mod:`.requesting`: the middle of it: resolved, authorised, given to a command.
 - :mod:`.commands`: what a client can ask for, one file each; :mod:`.performing` is what a session

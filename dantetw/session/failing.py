@@ -3,7 +3,8 @@ Failures of the network: told to whoever asked for it by ``SIDE.log.LEVEL.error`
 
 A session's failure is told once, before its end.  The client's connection is on the internal side,
 the target's on the external one.  What counts is what the lines of the session's policy and of its
-rules say; nothing here is done for a session that does not fail.
+rules say; nothing here is done for a session that does not fail.  A failure that nobody has asked
+for is of severity debug, and told only with ``debug``.
 """
 
 from __future__ import annotations
@@ -31,8 +32,11 @@ def tell(session: Session, ending: Ending) -> None:
         assert session.target is not None
         edge, endpoint = Edge.EXTERNAL, session.target
     number = ending.errno or ETIMEDOUT  # our own time limit has no errno
-    symbol, record = symbol_of(number), session.server.journal.record
+    symbol, journal = symbol_of(number), session.server.journal
     severity = _severity(session, edge, symbol)
+    if not journal.wants(severity):
+        return
+    record = journal.record
     if operation is Operation.CONNECT:
         record(ConnectFailed(severity, edge, endpoint, symbol, number, session.number))
     else:
@@ -45,10 +49,11 @@ def unresolved(session: Session, failed: ResolveError) -> None:
     theirs = () if asked is None else (asked.host, *(session.addresses or ()))
     # Names in rules are internal in Dante, whatever they are compared with.
     edge = Edge.EXTERNAL if failed.name in theirs else Edge.INTERNAL
-    severity = _severity(session, edge, failed.symbol)
-    session.server.journal.record(
-        ResolveFailed(severity, edge, failed.name, failed.symbol, failed.reason, session.number)
-    )
+    severity, journal = _severity(session, edge, failed.symbol), session.server.journal
+    if journal.wants(severity):
+        journal.record(
+            ResolveFailed(severity, edge, failed.name, failed.symbol, failed.reason, session.number)
+        )
 
 
 def _severity(session: Session, edge: Edge, symbol: str) -> Severity:

@@ -193,11 +193,10 @@ class Listener:
 
     def _tell(self, number: int) -> bool:
         """Tell that ``accept`` has failed; whether anybody has asked for that."""
-        symbol = symbol_of(number)
+        symbol, journal = symbol_of(number), self._factory.journal
         severity = self._factory.filters.severity(Edge.INTERNAL, symbol)
-        self._factory.journal.record(
-            AcceptFailed(severity, Edge.INTERNAL, self.endpoint, symbol, number)
-        )
+        if journal.wants(severity):
+            journal.record(AcceptFailed(severity, Edge.INTERNAL, self.endpoint, symbol, number))
         return severity is not Severity.DEBUG
 
     def _wait(self, number: int, told: bool) -> None:

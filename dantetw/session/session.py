@@ -2,9 +2,10 @@
 The story of one client, from its arrival to its one end.
 
 A session is accepted and admitted by the client rules (:meth:`Session.begin`), negotiates
-(:meth:`Session.received`), perhaps logs in; then its request is resolved, authorised by the socks
-rules and given to its command (:mod:`.requesting`).  Whatever ends it, in whichever stage, ends it
-in :meth:`Session.end`, which gives back what it holds and records it (:mod:`.accounting`).
+(:meth:`Session.received`), perhaps logs in (:mod:`.authenticating`);
+then its request is resolved, authorised by the socks rules and given to its command
+(:mod:`.requesting`).  Whatever ends it, in whichever stage, ends it in :meth:`Session.end`, which
+gives back what it holds and records it (:mod:`.accounting`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
 from dantetw.config.policy import Rule
 from dantetw.net.naming import EAI_WORDS, words_of
 from dantetw.net.poller import FAILED
@@ -27,11 +27,11 @@ from dantetw.net.resolving import ResolveError
 from dantetw.observe.events import Accepted
 from dantetw.rules.addresses import literal_endpoint
 from dantetw.rules.deciding import Decision, decide_client
-from dantetw.rules.proving import Proof, at_once
 from dantetw.session import tracing
 from dantetw.session.accounting import account, path_of, tcpinfo_of
+from dantetw.session.authenticating import log_in
 from dantetw.session.failing import tell, unresolved
-from dantetw.session.parting import LOGIN_PENALTY, UNREAD
+from dantetw.session.parting import UNREAD
 from dantetw.session.performing import Performing
 from dantetw.session.proving import Proving
 from dantetw.session.requesting import perform, refuse_name
@@ -46,7 +46,7 @@ from dantetw.values import (
     Side,
     User,
 )
-from dantetw.wire.messages import Credentials, ProtocolError, Reply, Request
+from dantetw.wire.messages import ProtocolError, Reply, Request
 from dantetw.wire.negotiation import Negotiation
 from dantetw.wire.replies import ReplyCode, reply
 
@@ -211,9 +211,10 @@ class Session:
             self.negotiating_at = self.server.monotonic()
         if self.server.journal.debug > 1:
             tracing.step(self, f"{len(data)} bytes in phase {self.phase.word}")
-        self._negotiate(data)
+        self.negotiate(data)
 
-    def _negotiate(self, data: bytes) -> None:
+    def negotiate(self, data: bytes) -> None:
+        """Act on what the client has said; ``data`` are bytes that came just now, if any."""
         negotiation, transport = self.negotiation, self.transport
         if negotiation is None or transport is None or self.ended:
             return
@@ -226,73 +227,13 @@ class Session:
                     self._take_over(step)
                     return
                 else:
-                    self._log_in(step)
+                    log_in(self, step)
                     return
         except ProtocolError as wrong:
             if self.server.journal.debug:
                 tracing.offered(self, negotiation.offered)
             ending = Ending(Side.CLIENT, Phase.NEGOTIATE, wrong.cause, text=wrong.text)
             self._close(ending, wrong.reply)
-
-    def _log_in(self, credentials: Credentials) -> None:
-        assert self.transport is not None
-        self.phase = Phase.AUTHENTICATE
-        self.claimed = credentials.name
-        self.logging_in_at = self.server.monotonic()
-        self.transport.pauseProducing()
-        if self.proving is not None:
-            self._prove(self.proving, credentials)
-            return
-        user = User(Method.USERNAME, credentials.name)
-        users: IAuthenticator = self.authenticators[Method.USERNAME]
-        check = users.authenticate(credentials.name, credentials.password)
-        self.when(check, lambda _: self._logged_in(user), self._login_failed)
-
-    def _prove(self, proving: Proving, credentials: Credentials) -> None:
-        check = at_once(self.policy, self.client_rule.socks_methods)
-        method = Method.USERNAME if check is None else check.method
-        proving.given(credentials, method)
-        if check is None:
-            self._let_in()  # the socks rules will tell what to make of it
-            return
-
-        def proved(proof: Proof) -> None:
-            if proof.refusal:
-                self._login_refused(proof.refusal)
-            else:
-                self._logged_in(User(method, credentials.name))
-
-        self.when(proving.ask(self, check), proved)
-
-    def _logged_in(self, user: User) -> None:
-        self.user = user
-        if self.server.journal.debug:
-            tracing.logged_in(self, user)
-        self._let_in()
-
-    def _let_in(self) -> None:
-        negotiation, transport = self.negotiation, self.transport
-        assert negotiation is not None and transport is not None
-        self.phase = Phase.NEGOTIATE
-        self.logged_in_at = self.server.monotonic()
-        transport.write(negotiation.accepted())
-        transport.resumeProducing()
-        self._negotiate(b"")
-
-    def _login_failed(self, failure: Failure) -> None:
-        text = "internal error"
-        if isinstance(failure.value, AuthenticationFailed):
-            text = str(failure.value)
-        else:
-            _log.failure("Could not check a password", failure)
-        self._login_refused(text)
-
-    def _login_refused(self, text: str) -> None:
-        negotiation, transport = self.negotiation, self.transport
-        assert negotiation is not None and transport is not None
-        self.end(Ending(Side.CLIENT, Phase.AUTHENTICATE, Cause.CREDENTIALS, text=text))
-        self.transport = None
-        self.server.punish(transport, negotiation.refused(), LOGIN_PENALTY)
 
     def _close(self, ending: Ending, answer: bytes = b"") -> None:
         """End while the client is still on Twisted's transport."""

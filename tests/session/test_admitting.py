@@ -16,8 +16,19 @@ from dantetw.net.poller import FAILED
 from dantetw.observe.events import Accepted, Ended
 from dantetw.session import accounting
 from dantetw.session import session as session_module
-from dantetw.session.session import LOGIN_PENALTY
-from dantetw.values import Cause, Command, Ending, Endpoint, Family, Method, Phase, Side, User
+from dantetw.session.parting import LOGIN_PENALTY
+from dantetw.values import (
+    Cause,
+    Command,
+    Ending,
+    Endpoint,
+    Family,
+    Method,
+    Operation,
+    Phase,
+    Side,
+    User,
+)
 from dantetw.wire import socks4, userpass
 from tests.session.world import (
     GREETING,
@@ -256,6 +267,7 @@ class NegotiationTests(SynchronousTestCase):
                 Cause.ERROR,
                 errno.ECONNRESET,
                 "Connection reset by peer",
+                Operation.RECEIVE,
             ),
         )
         self.assertEqual(world.ended[0].read, 3)

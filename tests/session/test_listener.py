@@ -14,7 +14,7 @@ from dantetw.net.dialling import Dial
 from dantetw.observe.events import Counts, Message
 from dantetw.session.commands import connect
 from dantetw.session.listener import PATIENCE, Listener
-from dantetw.values import Cause, Ending, Endpoint, Family, Phase, Side
+from dantetw.values import Cause, Ending, Endpoint, Family, Operation, Phase, Side
 from tests.session.world import GREETING, OPEN, World, request
 
 HEAD = """
@@ -106,9 +106,9 @@ class SessionTests(ListenerCase):
         client.send(GREETING + request(Endpoint.of(closed.getsockname())))
         self.over(world)
         self.assertEqual(client.recv(100)[2:4], b"\x05\x05")
-        self.assertEqual(
-            world.ending, Ending(Side.TARGET, Phase.CONNECT, Cause.ERROR, errno.ECONNREFUSED)
-        )
+        number, operation = errno.ECONNREFUSED, Operation.CONNECT
+        ending = Ending(Side.TARGET, Phase.CONNECT, Cause.ERROR, number, "", operation)
+        self.assertEqual(world.ending, ending)
 
     def test_reset(self) -> None:
         """A client's reset is told as one, in negotiation and in a relay."""

@@ -174,7 +174,7 @@ class ResolvingTests(RequestCase):
 
     def test_unresolvable(self) -> None:
         """A name without an address is refused with reply 4, and told of."""
-        world = World(self)
+        world = World(self, f"external.log.warning.error: dns-any\n{OPEN}")
         client = self.asked(world, GREETING + request(name("no.example.org")))
         text = 'could not resolve hostname "no.example.org": Name or service not known'
         self.assertEqual(self.refused(world, client, 4), text)

@@ -66,8 +66,7 @@ class StepTests(TracingCase):
                 "socks-rule #3 (sockd.conf:13) matches: pass",
                 "connecting to 198.51.100.7.80 from 192.0.2.1.40000",
                 "connected to 198.51.100.7.80 from 192.0.2.1.40000 after Ns",
-                "ends after Ns: client, relay, closed (the client closed first);"
-                " 0 other sessions",
+                "ends after Ns: client, relay, closed (the client closed first); 0 other sessions",
             ],
         )
 

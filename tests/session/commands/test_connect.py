@@ -14,6 +14,7 @@ from dantetw.values import (
     Ending,
     Endpoint,
     Family,
+    Operation,
     Phase,
     Severity,
     Side,
@@ -98,7 +99,7 @@ class DialTests(ConnectCase):
         """An attempt that fails on its way has a reply for its errno, and counters in the log."""
         for number, code in self.REPLIES:
             with self.subTest(errno.errorcode[number]):
-                world = self.world()
+                world = self.world(f"external.log.warning.error: system-any\n{OPEN}")
                 client = world.client(GREETING + request())
                 world.dials[0].decide(number)
                 world.settle()
@@ -106,12 +107,13 @@ class DialTests(ConnectCase):
                     client.hear()[2:], bytes((5, code, 0, 1)) + b"\xc0\x00\x02\x01\x9c\x40"
                 )
                 self.assertTrue(client.closed)
-                ending = Ending(Side.TARGET, Phase.CONNECT, Cause.ERROR, number)
+                operation = Operation.CONNECT
+                ending = Ending(Side.TARGET, Phase.CONNECT, Cause.ERROR, number, "", operation)
                 self.assertEqual(world.ending, ending)
                 (failed,) = [event for event in world.events if isinstance(event, ConnectFailed)]
                 self.assertEqual(
                     (failed.symbol, failed.endpoint, failed.severity),
-                    (errno.errorcode[number], TARGET, Severity.DEBUG),
+                    (errno.errorcode[number], TARGET, Severity.WARNING),
                 )
                 world.check_over()
 
@@ -138,7 +140,7 @@ class DialTests(ConnectCase):
         self.assertEqual(client.hear()[2:4], b"\x05\x03")
         failed = "connect(2) to 198.51.100.7.80 from 192.0.2.1.40000 failed: Network is unreachable"
         self.assertEqual(
-            world.lines()[2:],
+            world.lines()[1:],
             [
                 f"block(1): tcp/connect ]: {NEAR} -> {FAR}: {failed}",
                 f"block(1): tcp/accept ]: {NEAR}: request was not performed due to error: {failed}",
@@ -271,9 +273,9 @@ class RelayTests(ConnectCase):
                 world.settle()
                 (client.sock if resets == "client" else dial.far).close()
                 world.settle()
-                self.assertEqual(
-                    world.ending, Ending(side, Phase.RELAY, Cause.ERROR, errno.ECONNRESET)
-                )
+                number, operation = errno.ECONNRESET, Operation.RECEIVE
+                ending = Ending(side, Phase.RELAY, Cause.ERROR, number, "", operation)
+                self.assertEqual(world.ending, ending)
                 self.assertTrue(world.lines()[2].endswith(f"{text}.  Session duration: 0s"))
                 world.check_over()
 

@@ -1,0 +1,96 @@
+"""
+A session's login, from the name and the password to the client that is let in, or has to wait.
+
+The negotiation stands still meanwhile, and the client is not listened to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
+from dantetw.rules.proving import Proof, at_once
+from dantetw.session import tracing
+from dantetw.session.parting import LOGIN_PENALTY
+from dantetw.session.proving import Proving
+from dantetw.values import Cause, Ending, Method, Phase, Side, User
+from dantetw.wire.messages import Credentials
+
+if TYPE_CHECKING:
+    from dantetw.session.session import Session
+
+_log = Logger()
+
+
+def log_in(session: Session, credentials: Credentials) -> None:
+    """Check what the client has given, or keep it for the socks rules."""
+    assert session.transport is not None
+    session.phase = Phase.AUTHENTICATE
+    session.claimed = credentials.name
+    session.logging_in_at = session.server.monotonic()
+    session.transport.pauseProducing()
+    if session.proving is not None:
+        _prove(session, session.proving, credentials)
+        return
+    user = User(Method.USERNAME, credentials.name)
+    users: IAuthenticator = session.authenticators[Method.USERNAME]
+    check = users.authenticate(credentials.name, credentials.password)
+    session.when(
+        check,
+        lambda _: _logged_in(session, user),
+        lambda failure: _failed(session, failure),
+    )
+
+
+def _prove(session: Session, proving: Proving, credentials: Credentials) -> None:
+    check = at_once(session.policy, session.client_rule.socks_methods)
+    method = Method.USERNAME if check is None else check.method
+    proving.given(credentials, method)
+    if check is None:
+        _let_in(session)  # the socks rules will tell what to make of it
+        return
+
+    def proved(proof: Proof) -> None:
+        if proof.refusal:
+            _refused(session, proof.refusal)
+        else:
+            _logged_in(session, User(method, credentials.name))
+
+    session.when(proving.ask(session, check), proved)
+
+
+def _logged_in(session: Session, user: User) -> None:
+    session.user = user
+    if session.server.journal.debug:
+        tracing.logged_in(session, user)
+    _let_in(session)
+
+
+def _let_in(session: Session) -> None:
+    negotiation, transport = session.negotiation, session.transport
+    assert negotiation is not None and transport is not None
+    session.phase = Phase.NEGOTIATE
+    session.logged_in_at = session.server.monotonic()
+    transport.write(negotiation.accepted())
+    transport.resumeProducing()
+    session.negotiate(b"")
+
+
+def _failed(session: Session, failure: Failure) -> None:
+    text = "internal error"
+    if isinstance(failure.value, AuthenticationFailed):
+        text = str(failure.value)
+    else:
+        _log.failure("Could not check a password", failure)
+    _refused(session, text)
+
+
+def _refused(session: Session, text: str) -> None:
+    negotiation, transport = session.negotiation, session.transport
+    assert negotiation is not None and transport is not None
+    session.end(Ending(Side.CLIENT, Phase.AUTHENTICATE, Cause.CREDENTIALS, text=text))
+    session.transport = None
+    session.server.punish(transport, negotiation.refused(), LOGIN_PENALTY)
