@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.net.poller import EpollPoller, ReactorPoller
-from dantetw.session.session import LOGIN_PENALTY
+from dantetw.session.parting import LOGIN_PENALTY
 from dantetw.values import Cause, Ending, Phase, Side
 from tests.session.world import (
     GREETING,
