@@ -26,7 +26,7 @@ from dantetw.config.policy import PLAIN_FORM, Form, Policy
 from dantetw.config.problems import Problem
 from dantetw.config.vocabulary import PAM_METHODS
 from dantetw.net.host import Host
-from dantetw.net.poller import make_poller
+from dantetw.net.poller import INPUT, make_poller
 from dantetw.net.resolving import Resolver
 from dantetw.observe.observer import Journal, Observer
 from dantetw.observe.prefix import JsonPrefix, Prefix
@@ -166,6 +166,7 @@ class SockdService(MultiService):
             host.addresses_of,
             host.all_addresses,
             settings.keep_alive,
+            datagrams=make_poller(self._reactor, INPUT),
         )
         self._ports = Ports(factory, self._reactor, self._privileges.raised)
         try:
@@ -294,6 +295,7 @@ class SockdService(MultiService):
         if self.journal.debug:
             self.journal.messages(Severity.DEBUG, "server.process", (f"now {identity()}",))
         factory.poller.start()
+        factory.datagrams.start()
         self._ports.use(self._bound)
         self._bound = {}
         factory.sweep.start()

@@ -230,6 +230,20 @@ class Cause(_Word):
     SHUTDOWN = "shutdown"  # the server is stopping
 
 
+class Drop(_Word):
+    """Why a datagram was not relayed."""
+
+    MALFORMED = "malformed"  # no header that makes sense
+    FRAGMENT = "fragment"
+    STRANGER = "stranger"  # not from the association's client
+    BLOCKED = "blocked"  # by a rule
+    UNRESOLVED = "unresolved"  # the target's name has no address
+    UNUSABLE = "unusable"  # the target makes no sense: port 0, no address of ours in its family…
+    ERROR = "error"  # the system would not send it
+    UNDELIVERED = "undelivered"  # sent, but the network says that it did not arrive
+    OVERFLOW = "overflow"  # it came faster than it could be relayed
+
+
 class Operation(_Word):
     """What was being done to a connection when the network failed."""
 

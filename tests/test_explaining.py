@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -302,27 +303,31 @@ class SameTests(SynchronousTestCase):
         self.check_fates(outcome.client, decision)
         if outcome.socks_rule is None or outcome.unnegotiated:
             return
-        named = client.target.family is Family.NAME and client.command is Command.CONNECT
+        named = client.target.family is Family.NAME and client.command is not Command.BIND
         addresses = tuple(
             address for address in NAMES.get(client.target.host, ()) if ":" not in address
         )
         udp = client.command is Command.UDPASSOCIATE
         logged_in = client.user and client.proxy_protocol is ProxyProtocol.SOCKS_V5
-        decision = decide_socks(
-            policy,
-            Question(
-                CLIENT,
-                client.target,
-                client.command,
-                Protocol.UDP if udp else Protocol.TCP,
-                client.proxy_protocol,
-                method=Method.USERNAME if logged_in else Method.NONE,
-                user=User(Method.USERNAME, client.user) if logged_in else None,
-                addresses=addresses if named else None,
-            ),
-            known,
+        question = Question(
+            CLIENT,
+            None if udp else client.target,
+            client.command,
+            Protocol.UDP if udp else Protocol.TCP,
+            client.proxy_protocol,
+            method=Method.USERNAME if logged_in else Method.NONE,
+            user=User(Method.USERNAME, client.user) if logged_in else None,
+            addresses=addresses if named and not udp else None,
         )
+        decision = decide_socks(policy, question, known)
         assert isinstance(decision, Decision)
+        if udp and not decision.blocks and (addresses or not named):
+            # The client has its association: now its datagram is judged.
+            question = replace(
+                question, target=client.target, addresses=addresses if named else None
+            )
+            decision = decide_socks(policy, question, known)
+            assert isinstance(decision, Decision)
         self.assertIs(outcome.socks_rule, decision.rule)
         self.check_fates(outcome.socks, decision)
         if outcome.passed:

@@ -20,19 +20,32 @@ from dantetw.config.policy import Policy, Rule, RuleKind
 from dantetw.config.system import System
 from dantetw.explaining.staging import Answer, Client, Names
 from dantetw.explaining.standing import Assumed, Believer, Deaf, Members, Proven, Silence, Turns
-from dantetw.net.resolving import Resolver
+from dantetw.net.resolving import ResolveError, Resolver
 from dantetw.net.sources import NoSource
 from dantetw.net.transports import ClientTransport
 from dantetw.observe.observer import Journal
-from dantetw.rules.addresses import Known, Lookup
+from dantetw.rules.addresses import Known, Lookup, literal_endpoint
 from dantetw.rules.deciding import Decision, Question, Tried, decide_client, decide_socks
 from dantetw.rules.proving import Check, Claim, Proof
 from dantetw.rules.relaxing import Missed, missed
+from dantetw.session.judging import Judge
 from dantetw.session.protocol import SocksFactory, SocksProtocol
-from dantetw.session.requesting import question_of, shuns_login
+from dantetw.session.requesting import question_of, refuse_name, shuns_login
 from dantetw.session.session import Session
 from dantetw.threads import Threads
-from dantetw.values import Cause, Command, Ending, Endpoint, Method, Phase, Side, User, value
+from dantetw.values import (
+    Cause,
+    Command,
+    Ending,
+    Endpoint,
+    Family,
+    Method,
+    Phase,
+    Side,
+    User,
+    value,
+)
+from dantetw.wire.replies import ReplyCode
 
 # Asks the rules of a policy, for how each fares.
 _Decide = Callable[[Policy, Known, list[Tried]], Decision | Lookup | Check]
@@ -116,6 +129,7 @@ class Rehearsal:
         self._names = names
         self._turns = turns = Turns()
         self._source = ""
+        self._datagram: Question | None = None
         server = self._server = SocksFactory(
             turns,
             Journal(Silence()),
@@ -156,7 +170,7 @@ class Rehearsal:
         if request is not None and asked is not None and visit.socks_rule is not None:
             unnegotiated = shuns_login(visit, request)
             if not unnegotiated:
-                socks = self._socks(question_of(visit, request, asked))
+                socks = self._socks(self._datagram or question_of(visit, request, asked))
         return Outcome(
             ending,
             visit.client_rule,
@@ -192,8 +206,36 @@ class Rehearsal:
     def _reached(self, session: Session, rule: Rule, target: Endpoint) -> None:
         """The command would be performed now: which of our addresses would it use?"""
         session.phase, session.target = Phase.CONNECT, target
-        if self._client.command is not Command.CONNECT:
-            return
+        if self._client.command is Command.CONNECT:
+            self._choose(session, target)
+        elif self._client.command is Command.UDPASSOCIATE:
+            self._send(session)
+
+    def _send(self, session: Session) -> None:
+        """The client has its association, and sends a datagram."""
+        client = self._client
+        asked = literal_endpoint(client.target)
+
+        def decided(decision: Decision, target: Endpoint) -> None:
+            assert session.request is not None
+            session.socks_rule, session.target = decision.rule, target
+            addresses = None
+            if asked.family is Family.NAME:
+                addresses = self._server.resolver.cached(asked.host, session.sources.families())
+            question = question_of(session, session.request, asked)
+            self._datagram = replace(question, target=asked, addresses=addresses)
+            if decision.blocks:
+                blocked = Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED)
+                session.refuse(blocked, ReplyCode.NOT_ALLOWED)
+            else:
+                self._choose(session, target)
+
+        def unresolved(failed: ResolveError) -> None:
+            refuse_name(session, Cause.UNRESOLVED, failed.name, failed.reason)
+
+        Judge(session).target(client.source, asked, decided, unresolved)
+
+    def _choose(self, session: Session, target: Endpoint) -> None:
         try:
             self._source = session.sources.choose(target, session.client, session.local)
         except NoSource as none:

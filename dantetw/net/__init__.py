@@ -5,6 +5,7 @@ Where we touch the kernel's network.
 - :mod:`.transports` is the transport clients negotiate on, which keeps errnos and can hand its bare
   socket over.
 - :mod:`.dialling` connects to targets; :mod:`.sources` chooses the address we go out from.
+- :mod:`.datagrams` makes sockets for datagrams, and hears what became of those.
 - :mod:`.resolving` looks names up and keeps the answers.
 - :mod:`.naming` gives errors their names, replies and words.
 - :mod:`.host` tells facts of this machine: interfaces, addresses, services.

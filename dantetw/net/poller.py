@@ -39,6 +39,11 @@ HANGUP: Final = 0x2010  # EPOLLHUP | EPOLLRDHUP
 #: Events taken from the kernel in one turn, so that the reactor's other work gets its turn too.
 _BATCH: Final = 512
 
+#: Input, output and the peer's end, edge-triggered: for connections.
+EDGES: Final = 0x8000_2007  # EPOLLET | EPOLLRDHUP | EPOLLOUT | EPOLLPRI | EPOLLIN
+#: Input as long as there is any: for datagrams, where each that is sent would be an edge of output.
+INPUT: Final = READABLE
+
 Watcher = Callable[[int], None]
 _log = Logger()
 
@@ -112,21 +117,24 @@ class EpollPoller(_Again):
 
     :param reactor: gets this poller as a reader in :meth:`start`.
     :param monotonic: the clock behind :attr:`now`.
+    :param interest: what is watched for.
     """
 
-    def __init__(self, reactor: Any, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        monotonic: Callable[[], float] = time.monotonic,
+        interest: int = EDGES,
+    ) -> None:
         super().__init__(reactor)
         self._monotonic = monotonic
+        self._interest = interest
         self._epoll = select.epoll()
         self._watchers: dict[int, Watcher] = {}
         self._forgotten: set[int] = set()
         self.now = monotonic()
 
     tells_failures = True
-
-    _INTEREST = (
-        select.EPOLLIN | select.EPOLLOUT | select.EPOLLPRI | select.EPOLLRDHUP | select.EPOLLET
-    )
 
     def start(self) -> None:
         """Join the reactor."""
@@ -148,14 +156,14 @@ class EpollPoller(_Again):
 
     def watch(self, fd: int, watcher: Watcher) -> None:
         self._watchers[fd] = watcher
-        self._epoll.register(fd, self._INTEREST)
+        self._epoll.register(fd, self._interest)
 
     def hand_over(self, fd: int, watcher: Watcher) -> None:
         self._watchers[fd] = watcher
 
     def remind(self, fd: int) -> None:
         # Modifying, even without a change, makes the kernel look afresh.
-        self._epoll.modify(fd, self._INTEREST)
+        self._epoll.modify(fd, self._interest)
 
     def forget(self, fd: int) -> None:
         # Closing the descriptor, which follows, takes it out of the epoll.
@@ -304,6 +312,8 @@ class ReactorPoller(_Again):
         self.resume(source)
 
 
-def make_poller(reactor: Any) -> EpollPoller | ReactorPoller:
+def make_poller(reactor: Any, interest: int = EDGES) -> EpollPoller | ReactorPoller:
     """The best poller this system has."""
-    return EpollPoller(reactor) if hasattr(select, "epoll") else ReactorPoller(reactor)
+    if hasattr(select, "epoll"):
+        return EpollPoller(reactor, interest=interest)
+    return ReactorPoller(reactor)

@@ -32,6 +32,7 @@ from dantetw.config.policy import PLAIN_FORM, Form, Where
 from dantetw.observe.events import (
     Accepted,
     Connected,
+    Dropped,
     Ended,
     Event,
     Message,
@@ -56,7 +57,9 @@ _PENDING: Final = 64
 
 _EVENTS: Final = frozenset(get_args(Event))
 # Of sessions, and what has been counted already.
-_NEVER_REPEATED: Final = frozenset((Accepted, Connected, Transferred, Ended, Step, Repeated))
+_NEVER_REPEATED: Final = frozenset(
+    (Accepted, Connected, Transferred, Dropped, Ended, Step, Repeated)
+)
 
 # Looked up once: LogLevel makes a search of it.
 _INFO: Final = LogLevel.info

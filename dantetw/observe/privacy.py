@@ -73,6 +73,8 @@ class Private:
             elif isinstance(value, Endpoint) and name not in _OURS:
                 kind = "client" if name == "client" or edge is Edge.INTERNAL else "target"
                 changes[name] = self._endpoint(kind, value)
+            elif name == "traffic":
+                changes[name] = tuple(replace(each, path=self._path(each.path)) for each in value)
             elif isinstance(value, User):
                 changes[name] = self._user(value)
         if named:

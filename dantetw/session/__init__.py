@@ -11,6 +11,7 @@ The story of a session.
 - :mod:`.requesting`: the middle of it: resolved, authorised, given to a command.
 - :mod:`.commands`: what a client can ask for, one file each; :mod:`.performing` is what a session
   knows of a command at work.
+- :mod:`.judging`: what the rules say of datagrams; :mod:`.dropping`: those that are not relayed.
 - :mod:`.parting`: a refusal that takes time; :mod:`.failing`: failures of the network, told.
 - :mod:`.named`: what texts about a session may hold of its client.
 - :mod:`.accounting`: what is recorded at the end; :mod:`.tracing`: what ``debug`` tells on the way.

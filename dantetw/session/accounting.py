@@ -48,6 +48,9 @@ def account(session: Session, ending: Ending) -> Ended:
         method=session.method if session.user is None else session.user.method,
         claimed=session.claimed,
         addresses=session.addresses or (),
+        traffic=performing.traffic if performing is not None else (),
+        packets=performing.packets if performing is not None else Counts(),
+        drops=performing.drops if performing is not None else (),
         tried=session.tried,
         named=named_of(session) if ending.text or session.tried else (),
     )

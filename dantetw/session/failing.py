@@ -16,7 +16,7 @@ from dantetw.config.policy import Edge, Rule
 from dantetw.net.naming import symbol_of
 from dantetw.net.resolving import ResolveError
 from dantetw.observe.events import ConnectFailed, ResolveFailed, TrafficFailed
-from dantetw.values import Ending, Operation, Severity, Side
+from dantetw.values import Ending, Endpoint, Operation, Severity, Side
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
@@ -31,7 +31,17 @@ def tell(session: Session, ending: Ending) -> None:
     if ending.side is Side.TARGET:
         assert session.target is not None
         edge, endpoint = Edge.EXTERNAL, session.target
-    number = ending.errno or ETIMEDOUT  # our own time limit has no errno
+    failed(session, edge, operation, endpoint, ending.errno or ETIMEDOUT)  # or our own time limit
+
+
+def failed(
+    session: Session, edge: Edge, operation: Operation, endpoint: Endpoint, number: int
+) -> None:
+    """
+    Tell of a failure on the way to ``endpoint``, or from it.
+
+    :param number: the ``errno``.
+    """
     symbol, journal = symbol_of(number), session.server.journal
     severity = _severity(session, edge, symbol)
     if not journal.wants(severity):
@@ -43,9 +53,13 @@ def tell(session: Session, ending: Ending) -> None:
         record(TrafficFailed(severity, edge, operation, endpoint, symbol, number, session.number))
 
 
-def unresolved(session: Session, failed: ResolveError) -> None:
-    """Tell of a name that did not resolve: of the session's target, or in a rule."""
-    asked = session.asked
+def unresolved(session: Session, failed: ResolveError, asked: Endpoint | None = None) -> None:
+    """
+    Tell of a name that did not resolve: of a target, or in a rule.
+
+    :param asked: the target; None: the session's.
+    """
+    asked = asked or session.asked
     theirs = () if asked is None else (asked.host, *(session.addresses or ()))
     # Names in rules are internal in Dante, whatever they are compared with.
     edge = Edge.EXTERNAL if failed.name in theirs else Edge.INTERNAL

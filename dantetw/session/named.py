@@ -6,15 +6,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dantetw.observe.events import Named
+from dantetw.observe.events import Named, Path
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
 
 
-def named_of(session: Session) -> Named:
-    """What of a session's may stand in texts about it."""
+def named_of(session: Session, path: Path | None = None) -> Named:
+    """
+    What of a session's may stand in texts about it.
+
+    :param path: of a datagram of the session's that it is about.
+    """
     found = [("client", session.client.host), ("user", session.claimed)]
+    if path is not None:
+        found.append(("client", path.client.host))
+        if path.target is not None:
+            found.append(("target", path.target.host))
     if session.user is not None:
         found.append(("user", session.user.name))
     if session.proving is not None:

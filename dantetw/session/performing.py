@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import socket
 
-from dantetw.observe.events import Counts
+from dantetw.observe.events import Counts, Traffic
+from dantetw.values import Drop
 
 
 class Performing:
@@ -21,6 +22,9 @@ class Performing:
     def check(self, now: float) -> None:
         """Act if a time limit of the command has passed; ``now`` is monotonic seconds."""
 
+    def closing(self) -> None:
+        """The session ends now: say what is left to say."""
+
     def cancel(self) -> None:
         """Release all that the command holds."""
 
@@ -28,6 +32,21 @@ class Performing:
     def counts(self) -> Counts:
         """Bytes moved so far."""
         return Counts()
+
+    @property
+    def packets(self) -> Counts:
+        """Datagrams moved so far."""
+        return Counts()
+
+    @property
+    def traffic(self) -> tuple[Traffic, ...]:
+        """The datagrams by each way out."""
+        return ()
+
+    @property
+    def drops(self) -> tuple[tuple[Drop, int], ...]:
+        """How many datagrams were not relayed, and why."""
+        return ()
 
     @property
     def first_io(self) -> float:

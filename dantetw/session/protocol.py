@@ -26,6 +26,7 @@ from dantetw.net.sources import Sources
 from dantetw.net.transports import ClientTransport, SocketLost
 from dantetw.observe.filters import ErrorFilters
 from dantetw.observe.observer import Journal
+from dantetw.relay.latency import Stopwatch
 from dantetw.relay.sweep import Sweep
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.deciding import Decision, asks_for_groups, block_rule
@@ -77,7 +78,10 @@ class SocksFactory(Factory):
     :ivar nobody: stands for the client rule before there is one.
     :ivar listening: where clients come in.
 
+    :ivar stopwatch: measures how long datagrams stay here.
+
     :param addresses_of: the addresses an interface has now; ``all_addresses``: all of this host.
+    :param datagrams: watches sockets of datagrams, for input only; None: ``poller`` does.
     """
 
     noisy = False
@@ -100,6 +104,7 @@ class SocksFactory(Factory):
         all_addresses: Callable[[], Sequence[str]],
         keep_alive: bool = True,
         monotonic: Callable[[], float] = time.monotonic,
+        datagrams: IPoller | None = None,
     ) -> None:
         self.reactor = reactor
         self.journal = journal
@@ -108,6 +113,8 @@ class SocksFactory(Factory):
         self.commands = commands
         self.keep_alive = keep_alive
         self.monotonic = monotonic
+        self.datagrams = poller if datagrams is None else datagrams
+        self.stopwatch = Stopwatch(monotonic)
         self.sweep = Sweep(reactor, monotonic)
         self.sessions: set[Session] = set()
         self.listening: frozenset[Endpoint] = frozenset()

@@ -178,7 +178,7 @@ def question_of(session: Session, request: Request, asked: Endpoint) -> Question
     shown = None if proving is None else proving.client
     return Question(
         source=session.client,
-        target=asked,
+        target=asked if request.command is not Command.UDPASSOCIATE else None,
         command=request.command,
         protocol=PROTOCOL_OF[request.command],
         proxy_protocol=request.proxy_protocol,
@@ -191,7 +191,9 @@ def question_of(session: Session, request: Request, asked: Endpoint) -> Question
 
 
 def _authorised(session: Session, request: Request, asked: Endpoint, decision: Decision) -> None:
-    session.socks_rule, session.target = decision.rule, decision.target
+    session.socks_rule = decision.rule
+    if request.command is not Command.UDPASSOCIATE:
+        session.target = decision.target
     if session.proving is not None:
         session.proving.forget()
         if decision.shown is not None:
@@ -202,9 +204,11 @@ def _authorised(session: Session, request: Request, asked: Endpoint, decision: D
     if decision.rule.verdict is Verdict.BLOCK:
         session.refuse(Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED), ReplyCode.NOT_ALLOWED)
         return
-    target = _numeric(session, decision.target)
-    if decision.target is not asked and not _usable(session, target):
-        return  # the rule chose another of the name's addresses
+    target = asked
+    if request.command is not Command.UDPASSOCIATE:
+        target = _numeric(session, decision.target)
+        if decision.target is not asked and not _usable(session, target):
+            return  # the rule chose another of the name's addresses
     command = session.server.commands.get(request.command)
     if command is None:
         text = f"command {request.command.word} is not supported yet"

@@ -378,6 +378,8 @@ class Session:
         server.sessions.discard(self)
         server.sweep.discard(self)
         try:
+            if self.performing is not None:
+                self.performing.closing()
             if ending.operation is not None:
                 tell(self, ending)
             if self.client_rule.log or (self.socks_rule is not None and self.socks_rule.log):

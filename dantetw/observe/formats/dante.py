@@ -20,6 +20,7 @@ from dantetw.observe.events import (
     AcceptFailed,
     Connected,
     ConnectFailed,
+    Dropped,
     Ended,
     Event,
     Message,
@@ -30,7 +31,7 @@ from dantetw.observe.events import (
     Transferred,
 )
 from dantetw.observe.formats import endings
-from dantetw.observe.formats.addresses import arrival, inward, outward, place
+from dantetw.observe.formats.addresses import arrival, far, inward, near, outward, place
 from dantetw.observe.formats.endings import Line
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.formats.tcpinfo import block
@@ -61,6 +62,7 @@ class Dante:
             Accepted: self._accepted,
             Connected: self._connected,
             Transferred: self._transferred,
+            Dropped: self._dropped,
             Ended: self._ended,
             ConnectFailed: self._connect_failed,
             TrafficFailed: self._traffic_failed,
@@ -115,6 +117,20 @@ class Dante:
             if info := block(*columns):
                 text = f"{text}\n{info}"
         return ((Severity.INFO, text),)
+
+    def _dropped(self, event: Dropped) -> tuple[Line, ...]:
+        rule = event.rule
+        if not rule.log & endings.wanting_drop(event.drop):
+            return ()
+        if event.origin is Side.CLIENT:
+            way = f"{near(event.path)} -> {far(event.path)}"
+        else:
+            way = inward(event.path)
+        text = f": {one_line(event.text)}" if event.text else ""
+        if event.more:
+            text = f"{text}; {event.more} more like it since this was last told"
+        what = f"{event.protocol.word}/{event.command.word}"
+        return ((Severity.INFO, f"block({rule.number}): {what} -: {way}{text}"),)
 
     def _ended(self, event: Ended) -> tuple[Line, ...]:
         return endings.lines(event, self._timing)

@@ -29,6 +29,7 @@ from dantetw.observe.events import (
     Accepted,
     Connected,
     Counts,
+    Dropped,
     Ended,
     Event,
     Message,
@@ -36,6 +37,7 @@ from dantetw.observe.events import (
     Repeated,
     Step,
     Times,
+    Traffic,
     Transferred,
 )
 from dantetw.observe.formats import endings
@@ -79,6 +81,7 @@ class Json:
             Accepted: self._accepted,
             Connected: self._connected,
             Transferred: self._transferred,
+            Dropped: self._dropped,
             Ended: self._ended,
             Step: self._step,
             Message: _message,
@@ -131,8 +134,25 @@ class Json:
             told["data"] = escape(event.data)
         return told
 
+    def _dropped(self, event: Dropped) -> dict[str, Any] | None:
+        if not event.rule.log & endings.wanting_drop(event.drop):
+            return None
+        return {
+            **self._under_way(event, "dropped"),
+            "origin": event.origin.word,
+            "cause": event.drop.word,
+            "text": event.text,
+            "more": event.more,
+        }
+
     def _on_the_way(self, event: Connected | Transferred, kind: str) -> dict[str, Any]:
-        told = {
+        told = self._under_way(event, kind)
+        if event.rule.log & LOG_TCPINFO:
+            told["tcpinfo"] = _tcpinfo(event.tcpinfo)
+        return told
+
+    def _under_way(self, event: Connected | Transferred | Dropped, kind: str) -> dict[str, Any]:
+        return {
             "kind": kind,
             "id": self._id(event.session),
             "session": event.session,
@@ -141,9 +161,6 @@ class Json:
             "command": event.command.word,
             **_ends(event.path),
         }
-        if event.rule.log & LOG_TCPINFO:
-            told["tcpinfo"] = _tcpinfo(event.tcpinfo)
-        return told
 
     def _ended(self, event: Ended) -> dict[str, Any] | None:
         client_rule, socks_rule = event.client_rule, event.socks_rule
@@ -180,8 +197,9 @@ class Json:
             },
             "tried": event.tried,
         }
-        if event.traffic is not None:
-            told["traffic"] = _ends(event.traffic)
+        if event.protocol is Protocol.UDP:
+            told["traffic"] = [_traffic(traffic) for traffic in event.traffic]
+            told["drops"] = {drop.word: number for drop, number in event.drops}
         if log & LOG_TCPINFO:
             told["tcpinfo"] = _tcpinfo(event.tcpinfo)
         return told
@@ -245,6 +263,14 @@ def _ends(path: Path) -> dict[str, Any]:
         "target": _place(path.target),
         "user": _name(path.user),
         "client_user": _name(path.client_user),
+    }
+
+
+def _traffic(traffic: Traffic) -> dict[str, Any]:
+    return {
+        **_ends(traffic.path),
+        "bytes": _counts(traffic.counts),
+        "packets": _counts(traffic.packets),
     }
 
 

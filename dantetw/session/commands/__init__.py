@@ -1,5 +1,5 @@
 """
-What a client can ask for, one file a command: :mod:`.connect`.
+What a client can ask for, one file a command: :mod:`.connect`, :mod:`.associate`.
 
 Each is a function ``def (session, rule, target)`` that the catalogue lists.  It performs the
 request under the socks rule that passed it, sets ``session.performing``, and sees to it that the

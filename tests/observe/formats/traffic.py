@@ -9,6 +9,7 @@ from dantetw.observe.events import (
     Connected,
     Counts,
     Event,
+    Traffic,
     Transferred,
 )
 from dantetw.values import (
@@ -296,7 +297,7 @@ TRAFFIC: list[tuple[str, Event, list[str]]] = [
             protocol=Protocol.UDP,
             command=Command.UDPASSOCIATE,
             counts=Counts(),
-            traffic=path("0.0.0.0.0 127.0.0.1.49552"),
+            traffic=(Traffic(path("0.0.0.0.0 127.0.0.1.49552")),),
         ),
         [
             "pass(1): udp/udpassociate ]: 0/0 -> 0.0.0.0.0 127.0.0.1.49552 -> 0/0: "
@@ -314,8 +315,13 @@ TRAFFIC: list[tuple[str, Event, list[str]]] = [
             protocol=Protocol.UDP,
             command=Command.UDPASSOCIATE,
             counts=counts(15, 15, 5, 5),
-            packets=counts(1, 1, 1, 1),
-            traffic=path("127.0.0.1.35272 127.0.0.1.59096", "127.0.0.1.47645 127.0.0.1.12102"),
+            traffic=(
+                Traffic(
+                    path("127.0.0.1.35272 127.0.0.1.59096", "127.0.0.1.47645 127.0.0.1.12102"),
+                    counts(15, 15, 5, 5),
+                    counts(1, 1, 1, 1),
+                ),
+            ),
         ),
         [
             "pass(1): udp/udpassociate ]: 15/1 -> 127.0.0.1.35272 127.0.0.1.59096 -> 15/1, "
