@@ -1,8 +1,8 @@
 """
 A network of the tests' own, in which connections and look-ups really fail.
 
-The server is started in namespaces (:manpage:`namespaces(7)`) that end with it; clients, targets and
-the name server are sockets of the test that are made there.  Only root may go there.
+The server is started in namespaces (:manpage:`namespaces(7)`) that end with it; clients, targets
+and the name server are sockets of the test that are made there.  Only root may go there.
 """
 
 from __future__ import annotations
@@ -34,12 +34,15 @@ ABSENT = "198.51.100.9"
 #: Nobody knows the way there.
 NOWHERE = "203.0.113.5"
 
-# Pairs of interfaces whose other ends are nobody's: without ARP packets go to the wrong one, with it
+# Pairs of interfaces, the other ends of which are nobody: without ARP packets are lost, with it
 # nobody answers the question for a neighbour.
 _SETUP = """\
 set -e
 folder=$1
-shift
+if [ "$2" -gt 0 ]; then
+    ulimit -n "$2"
+fi
+shift 2
 ip link set lo up
 ip link add silent type veth peer name drain
 ip link set silent arp off
@@ -76,10 +79,12 @@ class NetworkScenario(RootScenario):
     """
     A server in a network of its own.
 
-    :ivar server: the last that was started; sockets are made where it is.
+    :ivar server: the one that was started; sockets are made where it is.
+    :ivar ulimit: how many descriptors it may have; 0: as many as we.
     """
 
     server: Running
+    ulimit = 0
 
     def setUp(self) -> None:
         super().setUp()
@@ -94,7 +99,7 @@ class NetworkScenario(RootScenario):
     def inside(self, command: Sequence[str]) -> list[str]:
         """A command line that runs another in a network of its own."""
         unshare = ["unshare", "--net", "--mount", "sh", "-c", _SETUP, "sh"]
-        return [*unshare, str(self.folder), *command]
+        return [*unshare, str(self.folder), str(self.ulimit), *command]
 
     def foreground(self, path: Path) -> Sequence[str]:
         """``sockd`` in the foreground, in a network of its own."""
@@ -116,9 +121,9 @@ class NetworkScenario(RootScenario):
         )
         return path
 
-    def run_server(self, text: str) -> None:
-        """Start a server whose configuration begins with ``text``."""
-        self.server = self.start(more=text)
+    def run_server(self, text: str, **variables: str) -> None:
+        """Start a server with ``text`` in its configuration, before the rules that pass all."""
+        self.server = self.start(more=text, **variables)
 
     def failures(self) -> list[str]:
         """The log between the server's first line and its last ones, in order of the alphabet."""
@@ -197,7 +202,7 @@ class NetworkScenario(RootScenario):
         """
         Serve names, whose first part says how it fails.
 
-        ``rcodeN``: with that code of :rfc:`1035`; ``empty``: the name is there, but no address of it;
+        ``rcodeN``: with that code of :rfc:`1035`; ``empty``: the name has no address;
         ``silent``: without an answer.
         """
         sock = self.socket(socket.SOCK_DGRAM)
