@@ -398,6 +398,7 @@ class SockdService(MultiService):
         return stopped
 
     def _end_log(self) -> None:
+        self.observer.conclude()
         if self.journal.debug:
             self.journal.messages(Severity.DEBUG, "server.process", (usage(),))
         self.journal.message(Severity.ALERT, "server.stopped", "mother[1/1]: shutting down")

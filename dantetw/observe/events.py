@@ -284,6 +284,7 @@ class ResolveFailed:
         client's own address, as in Dante.
     :ivar symbol: the ``EAI_`` name; ``reason``: the resolver's words for it.
     :ivar session: the session's number.
+    :ivar reverse: the other way round: ``name`` is an address whose name was asked for.
     """
 
     severity: Severity
@@ -292,6 +293,7 @@ class ResolveFailed:
     symbol: str
     reason: str
     session: int = 0
+    reverse: bool = False
 
 
 @value

@@ -185,14 +185,18 @@ class Observer:
                 )
                 self._tell(Message(Severity.ALERT, "log.unopened", text), time.time())
 
+    def conclude(self) -> None:
+        """Sum up what has repeated itself; from now on all is written, for the last lines come."""
+        if self._repeats is not None:
+            self._repeats.stop()
+
     def close(self, seconds: float) -> None:
         """
         Get out what still waits, blocking for at most so long, and close all sinks.
 
         Losses nobody was told of yet are told to the sinks that work, or else to standard error.
         """
-        if self._repeats is not None:
-            self._repeats.stop()
+        self.conclude()
         outlets, deadline = self._outlets + self._retired, time.monotonic() + seconds
         for outlet in outlets:
             outlet.sink.flush(max(0.0, deadline - time.monotonic()))
@@ -281,9 +285,10 @@ class Observer:
                 continue
 
     def _tell_once(self, event: Any, when: float) -> None:
-        """Tell an event, unless it is a warning that has just been told."""
+        """Tell an event, unless it is a warning that has just been told, or a failure."""
         severity = event.severity
-        if self._repeats is not None and severity <= Severity.NOTICE:
+        least = Severity.NOTICE if type(event) is Message else Severity.INFO
+        if self._repeats is not None and severity <= least:
             try:
                 key = self._format.lines(event)
             except Exception as error:

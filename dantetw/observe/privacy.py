@@ -33,7 +33,6 @@ _LEFT_OUT: Final = "-"
 
 # Our own ends of connections.
 _OURS: Final = frozenset(("local", "source"))
-_NUMERIC: Final = re.compile(r"[0-9.]+|.*:.*")
 
 
 @implementer(IFormat)
@@ -93,8 +92,8 @@ class Private:
         elif isinstance(event, Transferred):
             changes["data"] = None
         elif edge is not None and hasattr(event, "name"):
-            inner = edge is Edge.INTERNAL or _NUMERIC.fullmatch(event.name)
-            changes["name"] = self._value("client" if inner else "target", event.name, _LEFT_OUT)
+            kind = "client" if edge is Edge.INTERNAL else "target"
+            changes["name"] = self._value(kind, event.name, _LEFT_OUT)
         return replace(event, **changes) if changes else event
 
     def _value(self, field: str, value: str, left_out: str) -> str:

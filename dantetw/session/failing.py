@@ -16,7 +16,8 @@ from dantetw.config.policy import Edge, Rule
 from dantetw.net.naming import symbol_of
 from dantetw.net.resolving import ResolveError
 from dantetw.observe.events import ConnectFailed, ResolveFailed, TrafficFailed
-from dantetw.values import Ending, Endpoint, Operation, Severity, Side
+from dantetw.rules.addresses import literal
+from dantetw.values import Cause, Ending, Endpoint, Operation, Severity, Side
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
@@ -31,7 +32,9 @@ def tell(session: Session, ending: Ending) -> None:
     if ending.side is Side.TARGET:
         assert session.target is not None
         edge, endpoint = Edge.EXTERNAL, session.target
-    failed(session, edge, operation, endpoint, ending.errno or ETIMEDOUT)  # or our own time limit
+    # Our own time limit has no errno: it is told as the system's.
+    number = ETIMEDOUT if ending.cause is Cause.TIMEOUT else ending.errno
+    failed(session, edge, operation, endpoint, number)
 
 
 def failed(
@@ -55,7 +58,8 @@ def failed(
 
 def unresolved(session: Session, failed: ResolveError, asked: Endpoint | None = None) -> None:
     """
-    Tell of a name that did not resolve: of a target, or in a rule.
+    Tell of a name that did not resolve: of a target, or in a rule; or of an address of either end
+    whose name nobody could tell.
 
     :param asked: the target; None: the session's.
     """
@@ -65,9 +69,9 @@ def unresolved(session: Session, failed: ResolveError, asked: Endpoint | None = 
     edge = Edge.EXTERNAL if failed.name in theirs else Edge.INTERNAL
     severity, journal = _severity(session, edge, failed.symbol), session.server.journal
     if journal.wants(severity):
-        journal.record(
-            ResolveFailed(severity, edge, failed.name, failed.symbol, failed.reason, session.number)
-        )
+        name, symbol, reason = failed.name, failed.symbol, failed.reason
+        reverse = literal(name) is not None
+        journal.record(ResolveFailed(severity, edge, name, symbol, reason, session.number, reverse))
 
 
 def _severity(session: Session, edge: Edge, symbol: str) -> Severity:

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from dantetw.config.policy import RuleKind
 from dantetw.config.vocabulary import CLIENT_METHODS
 from dantetw.escaping import escape
+from dantetw.net.naming import UNRESOLVED_REPLY
 from dantetw.net.resolving import ResolveError
 from dantetw.net.sources import no_address_text
 from dantetw.rules.deciding import Decision, Question, block_rule, decide_socks
@@ -100,7 +101,7 @@ def refuse_name(session: Session, cause: Cause, name: str, reason: str) -> None:
     """Refuse a request whose target has no address, or none in time."""
     text = f'could not resolve hostname "{escape(name)}": {reason}'
     ending = Ending(Side.TARGET, session.phase, cause, text=text)
-    session.refuse(ending, ReplyCode.HOST_UNREACHABLE)
+    session.refuse(ending, UNRESOLVED_REPLY)
 
 
 def _resolved(

@@ -14,7 +14,7 @@ from typing import Any
 from zope.interface import implementer
 
 from dantetw.escaping import escape
-from dantetw.net.naming import failure_text
+from dantetw.net.naming import failure_text, lookup_text
 from dantetw.observe.events import (
     Accepted,
     AcceptFailed,
@@ -148,7 +148,7 @@ class Dante:
         return ((event.severity, text),)
 
     def _resolve_failed(self, event: ResolveFailed) -> tuple[Line, ...]:
-        text = f'could not DNS-resolve "{escape(event.name)}": {one_line(event.reason)}'
+        text = lookup_text(escape(event.name), one_line(event.reason), event.reverse)
         return ((event.severity, text),)
 
     def _step(self, event: Step) -> tuple[Line, ...]:

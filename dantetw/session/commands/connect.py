@@ -5,6 +5,7 @@ CONNECT (:rfc:`1928` section 4): a TCP connection to the target, then a relay.
 from __future__ import annotations
 
 import socket
+from errno import ETIMEDOUT
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -156,7 +157,7 @@ class Connect(Performing):
             if timeouts.connect and int(now) - int(session.since) > timeouts.connect:
                 connecting = Operation.CONNECT
                 ending = Ending(Side.TARGET, Phase.CONNECT, Cause.TIMEOUT, operation=connecting)
-                session.refuse(ending, ReplyCode.TTL_EXPIRED, NOWHERE)
+                session.refuse(ending, reply_of(ETIMEDOUT), NOWHERE)
             return
         limit, cause, side = timeouts.io_tcp, Cause.TIMEOUT, Side.US
         fin_wait = timeouts.tcp_fin_wait if relay.first_closed is not None else 0

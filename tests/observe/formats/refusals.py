@@ -1,4 +1,4 @@
-"""Lines that Dante 1.4.2 wrote of what was refused or failed."""
+"""Lines that Dante 1.4.2 wrote of what was refused or failed, and ours where it has none."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from dataclasses import replace
 
 from dantetw.config.policy import Edge
 from dantetw.observe.events import (
+    AcceptFailed,
     ConnectFailed,
     Event,
     Message,
+    Repeated,
     ResolveFailed,
+    TrafficFailed,
 )
 from dantetw.values import (
     LOG_CONNECT,
@@ -18,6 +21,7 @@ from dantetw.values import (
     LOG_ERROR,
     Cause,
     Command,
+    Operation,
     Phase,
     Protocol,
     Severity,
@@ -40,6 +44,14 @@ from tests.observe.making import (
     refused,
     rule,
     unasked,
+)
+
+REFUSED = ConnectFailed(
+    Severity.WARNING,
+    Edge.EXTERNAL,
+    endpoint("127.0.0.1.12199"),
+    "ECONNREFUSED",
+    errno.ECONNREFUSED,
 )
 
 # Sample, event, the lines it makes.
@@ -290,13 +302,7 @@ REFUSALS: list[tuple[str, Event, list[str]]] = [
     ),
     (
         "70 refused",
-        ConnectFailed(
-            Severity.WARNING,
-            Edge.EXTERNAL,
-            endpoint("127.0.0.1.12199"),
-            "ECONNREFUSED",
-            errno.ECONNREFUSED,
-        ),
+        REFUSED,
         ["connect to host 127.0.0.1.12199 failed: Connection refused"],
     ),
     (
@@ -309,6 +315,77 @@ REFUSALS: list[tuple[str, Event, list[str]]] = [
             "Name or service not known",
         ),
         ['could not DNS-resolve "NOSUCHDNSNAME": Name or service not known'],
+    ),
+    (
+        "70, with the place where Dante has N/A",
+        TrafficFailed(
+            Severity.NOTICE,
+            Edge.EXTERNAL,
+            Operation.SEND,
+            endpoint("127.0.0.1.12104"),
+            "ECONNRESET",
+            errno.ECONNRESET,
+        ),
+        ["send to host 127.0.0.1.12104 failed: Connection reset by peer"],
+    ),
+    (
+        "23 the same three errors in sending",
+        TrafficFailed(
+            Severity.WARNING,
+            Edge.EXTERNAL,
+            Operation.SEND,
+            endpoint("10.95.0.5.80"),
+            "ENETUNREACH",
+            errno.ENETUNREACH,
+        ),
+        ["no route to 10.95.0.5.80: Network is unreachable"],
+    ),
+    (
+        "ours: reading",
+        TrafficFailed(
+            Severity.CRITICAL,
+            Edge.INTERNAL,
+            Operation.RECEIVE,
+            endpoint("127.0.0.1.54832"),
+            "ECONNRESET",
+            errno.ECONNRESET,
+        ),
+        ["receive from host 127.0.0.1.54832 failed: Connection reset by peer"],
+    ),
+    (
+        "ours: accepting",
+        AcceptFailed(
+            Severity.ERROR, Edge.INTERNAL, endpoint("127.0.0.1.12001"), "EMFILE", errno.EMFILE
+        ),
+        ["accept of client on 127.0.0.1.12001 failed: Too many open files"],
+    ),
+    (
+        "8.3, with the address where Dante has <nonsense address>",
+        ResolveFailed(
+            Severity.WARNING,
+            Edge.INTERNAL,
+            "10.0.0.9",
+            "EAI_AGAIN",
+            "Temporary failure in name resolution",
+            reverse=True,
+        ),
+        ["could not DNS reversemap address 10.0.0.9: Temporary failure in name resolution"],
+    ),
+    (
+        "ours: once more",
+        Repeated(Severity.WARNING, 1, REFUSED),
+        [
+            "last message repeated 1 time: "
+            "connect to host 127.0.0.1.12199 failed: Connection refused"
+        ],
+    ),
+    (
+        "ours: again and again",
+        Repeated(Severity.WARNING, 120, REFUSED),
+        [
+            "last message repeated 120 times: "
+            "connect to host 127.0.0.1.12199 failed: Connection refused"
+        ],
     ),
     (
         "oracle: UDP refused by rule",
