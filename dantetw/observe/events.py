@@ -59,6 +59,14 @@ class Counts:
     to_target: int = 0
     from_target: int = 0
 
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.to_client + other.to_client,
+            self.from_client + other.from_client,
+            self.to_target + other.to_target,
+            self.from_target + other.from_target,
+        )
+
 
 @value
 class Times:

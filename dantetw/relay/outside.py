@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from dantetw.config.policy import SocketOption
 from dantetw.net.datagrams import bind_beside
 from dantetw.net.poller import FAILED
+from dantetw.observe.events import Counts
 from dantetw.relay.routes import Answer, Route
 from dantetw.values import Endpoint
 
@@ -121,6 +122,21 @@ class Outside:
             self.others = bind_beside(self.first, target.family, self._options)
             self._relay.watch(self.others, self._others_ready)
         route.sock, route.address = self.others or self.first, address
+
+    @property
+    def counts(self) -> Counts:
+        """Bytes."""
+        return Counts(self.to_client, self.from_client, self.to_target, self.from_target)
+
+    @property
+    def packets(self) -> Counts:
+        """Datagrams."""
+        return Counts(
+            self.packets_to_client,
+            self.packets_from_client,
+            self.packets_to_target,
+            self.packets_from_target,
+        )
 
     def sockets(self) -> list[socket.socket]:
         """All there are."""

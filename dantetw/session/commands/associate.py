@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
@@ -366,11 +365,11 @@ class Association(Performing):
 
     @property
     def counts(self) -> Counts:
-        return _sum(traffic.counts for traffic in self.traffic)
+        return sum((each.counts for each in self.traffic), Counts())
 
     @property
     def packets(self) -> Counts:
-        return _sum(traffic.packets for traffic in self.traffic)
+        return sum((each.packets for each in self.traffic), Counts())
 
     @property
     def drops(self) -> tuple[tuple[Drop, int], ...]:
@@ -382,18 +381,8 @@ class Association(Performing):
         found = tuple(
             Traffic(
                 Path(self.client, self.local, user, outside.source, outside.target),
-                Counts(
-                    outside.to_client,
-                    outside.from_client,
-                    outside.to_target,
-                    outside.from_target,
-                ),
-                Counts(
-                    outside.packets_to_client,
-                    outside.packets_from_client,
-                    outside.packets_to_target,
-                    outside.packets_from_target,
-                ),
+                outside.counts,
+                outside.packets,
             )
             for outside in self.relay.outsides.values()
         )
@@ -402,18 +391,6 @@ class Association(Performing):
     @property
     def first_io(self) -> float:
         return self.relay.first_io
-
-
-def _sum(counts: Iterable[Counts]) -> Counts:
-    total = Counts()
-    for each in counts:
-        total = Counts(
-            total.to_client + each.to_client,
-            total.from_client + each.from_client,
-            total.to_target + each.to_target,
-            total.from_target + each.from_target,
-        )
-    return total
 
 
 def associate(session: Session, rule: Rule, target: Endpoint) -> None:
