@@ -377,18 +377,13 @@ class Observer:
         failure = event.get("log_failure")
         if not isinstance(failure, Failure):
             return [_foreign(severity, text)] if text else []
-        error = f"{_name(failure)}: {safe_str(failure.value)}"
+        error = f"{type(failure.value).__name__}: {safe_str(failure.value)}"
         summary = f"{text.splitlines()[0]}: {error}" if text else error
         lines = [_foreign(severity, summary)]
         if self._debug:
             trace = failure.getTraceback().splitlines()
             lines += [_foreign(Severity.DEBUG, line) for line in trace]
         return lines
-
-
-def _name(failure: Failure) -> str:
-    kind: Any = failure.type
-    return getattr(kind, "__name__", str(kind))
 
 
 def _foreign(severity: Severity, text: str) -> Message:
