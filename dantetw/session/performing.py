@@ -5,8 +5,10 @@ A command being performed, as a session sees it.
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 
-from dantetw.observe.events import Counts
+from dantetw.observe.events import Counts, Path
+from dantetw.observe.status import Traffic
 
 
 class Performing:
@@ -23,6 +25,23 @@ class Performing:
 
     def cancel(self) -> None:
         """Release all that the command holds."""
+
+    @property
+    def under_way(self) -> bool:
+        """
+        Whether the status report shows the session's traffic; else, that its request is in progress
+        (as that of a BIND is that waits for its peer).  It counts in ``performed`` from then on.
+        """
+        return False
+
+    def traffic(self, now: float) -> Iterator[tuple[Path, Traffic]]:
+        """
+        How the traffic stands, for the status report: for each way it takes who talks to whom, and
+        how much.  Asked only when it is under way.
+
+        :param now: monotonic seconds.
+        """
+        return iter(())
 
     @property
     def counts(self) -> Counts:

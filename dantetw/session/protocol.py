@@ -76,6 +76,8 @@ class SocksFactory(Factory):
     :ivar keep_alive: whether connections get TCP keep-alive.
     :ivar nobody: stands for the client rule before there is one.
     :ivar listening: where clients come in.
+    :ivar accepted: how many clients have come since the start; ``requested``: how many of them have
+        brought a request; ``performed``: how many requests have got under way.
 
     :param addresses_of: the addresses an interface has now; ``all_addresses``: all of this host.
     """
@@ -114,7 +116,7 @@ class SocksFactory(Factory):
         self.known = Answers(resolver, addresses_of)
         self._addresses_of = addresses_of
         self._all_addresses = all_addresses
-        self._count = 0
+        self.accepted = self.requested = self.performed = 0
         self._refused: set[SocketOption] = set()
         self._punished: set[ClientTransport | Parting] = set()
 
@@ -139,8 +141,8 @@ class SocksFactory(Factory):
 
     def arrived(self, transport: ClientTransport) -> Session:
         """Begin the session of a client that has just been accepted."""
-        self._count += 1
-        session = Session(self, self._count, Endpoint.of(transport.peer), transport.local)
+        self.accepted += 1
+        session = Session(self, self.accepted, Endpoint.of(transport.peer), transport.local)
         session.begin(transport)
         return session
 

@@ -263,6 +263,7 @@ class Session:
         """The negotiation is over: leave Twisted's transport, watch the bare socket."""
         server, transport, negotiation = self.server, self.transport, self.negotiation
         assert transport is not None and negotiation is not None
+        server.requested += 1
         self.request = request
         self.method = request.method
         # Names such as 0x7f.1 are addresses to the C library, so they must be to the rules.

@@ -5,6 +5,7 @@ CONNECT (:rfc:`1928` section 4): a TCP connection to the target, then a relay.
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -13,9 +14,11 @@ from twisted.python.failure import Failure
 from dantetw.config.policy import Rule
 from dantetw.net.dialling import Dial, DialError
 from dantetw.net.naming import reply_of, words_of
+from dantetw.net.queues import unread, unsent
 from dantetw.net.sources import NoSource
-from dantetw.observe.events import Connected, Counts, Transferred
-from dantetw.relay.copying import CopyingRelay
+from dantetw.observe.events import Connected, Counts, Path, Transferred
+from dantetw.observe.status import Buffered, Traffic
+from dantetw.relay.copying import CopyingRelay, Flow
 from dantetw.relay.splicing import relay_class
 from dantetw.session import tracing
 from dantetw.session.accounting import path_of, tcpinfo_of
@@ -65,6 +68,7 @@ class Connect(Performing):
         options = session.policy.socket_options + rule.socket_options
         self._dial = Dial(server.poller, source, target, options, server.keep_alive)
         session.source = self._dial.source
+        server.performed += 1
         if server.journal.debug:
             tracing.step(session, f"connecting to {target} from {session.source}")
         if options:
@@ -177,6 +181,24 @@ class Connect(Performing):
             relay.end(Ending(Side.US, Phase.RELAY, Cause.SHUTDOWN))
 
     @property
+    def under_way(self) -> bool:
+        return True
+
+    def traffic(self, now: float) -> Iterator[tuple[Path, Traffic]]:
+        session, relay = self._session, self._relay
+        age = now - session.accepted_at
+        if relay is None:
+            client = session.sock
+            held = len(session.leftover)
+            up = Buffered(0 if client is None else unread(client), held, 0)
+            idle = now - session.connecting_at
+            way = Traffic(age, idle, Counts(), up, Buffered(), connecting=True)
+        else:
+            up, down = _buffered(relay.up), _buffered(relay.down)
+            way = Traffic(age, now - relay.stamp, self.counts, up, down)
+        yield path_of(session), way
+
+    @property
     def counts(self) -> Counts:
         relay = self._relay
         if relay is None:
@@ -191,6 +213,11 @@ class Connect(Performing):
     @property
     def target_socket(self) -> socket.socket | None:
         return self._relay.down.source if self._relay is not None else None
+
+
+def _buffered(flow: Flow) -> Buffered:
+    held = len(flow.pending) + flow.waiting
+    return Buffered(unread(flow.source), held, unsent(flow.sink))
 
 
 def connect(session: Session, rule: Rule, target: Endpoint) -> None:
