@@ -103,15 +103,15 @@ class Traffic:
     """
     How the traffic of an active session stands, or (UDP) that with one of its targets.
 
-    :ivar age: seconds since the client was accepted (UDP: since the first datagram to the target).
-    :ivar idle: seconds since anything was received or could be sent, in either direction.
+    :ivar began: monotonic seconds when the client was accepted (UDP: of the first datagram to the
+        target); ``stirred``: when something was last received or could be sent, either way.
     :ivar to_target: what waits on the way there, ``to_client`` on the way back; None for UDP.
     :ivar packets: UDP: how many datagrams make up ``counts``.
     :ivar connecting: the connection to the target does not stand yet.
     """
 
-    age: float
-    idle: float
+    began: float
+    stirred: float
     counts: Counts
     to_target: Buffered | None = None
     to_client: Buffered | None = None
@@ -125,7 +125,7 @@ class Active:
     A session that is alive, in a status report; a UDP association has one for each target.
 
     :ivar work: what is being done for it.
-    :ivar age: seconds since the client was accepted; ``lasting``: since this work began.
+    :ivar now: monotonic seconds; ``accepted``: when the client was; ``began``: when this work did.
     :ivar path: who talks to whom; UDP: of the datagrams.
     :ivar choice: the session's configuration has more than one client rule or socks rule.
     :ivar traffic: how it stands, if ``work`` is :attr:`Work.IO`, else None.
@@ -134,8 +134,9 @@ class Active:
     report: int
     session: int
     work: Work
-    age: float
-    lasting: float
+    now: float
+    accepted: float
+    began: float
     client_rule: Rule
     socks_rule: Rule | None
     path: Path

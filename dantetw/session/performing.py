@@ -34,12 +34,10 @@ class Performing:
         """
         return False
 
-    def traffic(self, now: float) -> Iterator[tuple[Path, Traffic]]:
+    def traffic(self) -> Iterator[tuple[Path, Traffic]]:
         """
         How the traffic stands, for the status report: for each way it takes who talks to whom, and
-        how much.  Asked only when it is under way.
-
-        :param now: monotonic seconds.
+        how much.  At least one; asked only when it is under way.
         """
         return iter(())
 

@@ -107,7 +107,7 @@ class Reporting:
         if behind <= BEHIND:
             self._looks = LOOKS
             return False
-        # One that is stuck must not keep the others from the report: it loses lines, which it counts.
+        # One that is stuck must not keep the others from the report: it counts what it loses.
         self._looks = LOOKS if behind < before else self._looks - 1
         return self._looks > 0
 
@@ -180,17 +180,18 @@ def actives(session: Session, report: int) -> Iterator[Active]:
     """What to tell of a session that is alive."""
     now, work, policy = session.server.monotonic(), work_of(session), session.policy
     request, performing = session.request, session.performing
-    age = now - session.accepted_at
+    accepted = session.accepted_at
     ways: Iterable[tuple[Path, Traffic | None]] = ((path_of(session), None),)
     if performing is not None and work is Work.IO:
-        ways = performing.traffic(now)
+        ways = performing.traffic()
     for path, traffic in ways:
         yield Active(
             report,
             session.number,
             work,
-            age,
-            age if work is Work.NEGOTIATE else now - session.requested_at,
+            now,
+            accepted,
+            accepted if work is Work.NEGOTIATE else session.requested_at,
             session.client_rule,
             session.socks_rule,
             path,

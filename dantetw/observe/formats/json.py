@@ -208,9 +208,9 @@ class Json:
             "protocol": event.protocol.word,
             "command": _word(event.command),
             "asked": _place(event.asked),
-            "age": round(event.age, 6),
-            "lasting": round(event.lasting, 6),
-            "traffic": None if traffic is None else _traffic(traffic),
+            "age": round(event.now - event.accepted, 6),
+            "lasting": round(event.now - event.began, 6),
+            "traffic": None if traffic is None else _traffic(traffic, event.now),
         }
         log = client_rule.log | (0 if socks_rule is None else socks_rule.log)
         if log & LOG_TCPINFO:
@@ -272,11 +272,11 @@ def _facts(event: Child | Reported) -> dict[str, Any]:
     return {"kind": type(event).__name__.lower(), **facts}
 
 
-def _traffic(traffic: Traffic) -> dict[str, Any]:
+def _traffic(traffic: Traffic, now: float) -> dict[str, Any]:
     packets = traffic.packets
     return {
-        "age": round(traffic.age, 6),
-        "idle": round(traffic.idle, 6),
+        "age": round(now - traffic.began, 6),
+        "idle": round(now - traffic.stirred, 6),
         "connecting": traffic.connecting,
         "bytes": _counts(traffic.counts),
         "packets": None if packets is None else _counts(packets),

@@ -45,11 +45,11 @@ def active(event: Active) -> tuple[tuple[Severity, str], ...]:
     if traffic is not None:
         line = _traffic(event)
     elif event.work is Work.NEGOTIATE:
-        line = f"{arrival(path)}: negotiating for {int(event.lasting)}s"
+        line = f"{arrival(path)}: negotiating for {_seconds(event, event.began)}s"
     else:
         command = "" if event.command is None else f"{event.command.word}-"
         line = f"{place(path.client)}: {event.protocol.word} {command}request in progress for"
-        line = f"{line} {int(event.lasting)}s"
+        line = f"{line} {_seconds(event, event.began)}s"
     if event.choice:
         rules = f"client-rule #{rule.number}"
         if event.socks_rule is not None:
@@ -119,13 +119,18 @@ def _traffic(event: Active) -> str:
     waiting = " (waiting for connect to complete)" if traffic.connecting else ""
     counts, packets = traffic.counts, traffic.packets
     line = (
-        f"{event.protocol.word}: {ways}: age: {int(traffic.age)}s, idle: {int(traffic.idle)}s"
+        f"{event.protocol.word}: {ways}: age: {_seconds(event, traffic.began)}s, idle: {_seconds(event, traffic.stirred)}s"
         f"{waiting}, bytes transferred: {counts.to_target}{_buffered(traffic.to_target)} <->"
         f" {counts.to_client}{_buffered(traffic.to_client)}"
     )
     if packets is not None:
         line = f"{line}, packets: {packets.to_target} <-> {packets.to_client}"
     return line
+
+
+def _seconds(event: Active, since: float) -> int:
+    # As at a session's end, Dante subtracts truncated clocks.
+    return int(event.now) - int(since)
 
 
 def _buffered(buffered: Buffered | None) -> str:

@@ -184,18 +184,19 @@ class Connect(Performing):
     def under_way(self) -> bool:
         return True
 
-    def traffic(self, now: float) -> Iterator[tuple[Path, Traffic]]:
+    def traffic(self) -> Iterator[tuple[Path, Traffic]]:
         session, relay = self._session, self._relay
-        age = now - session.accepted_at
+        began = session.accepted_at
         if relay is None:
-            client = session.sock
-            held = len(session.leftover)
-            up = Buffered(0 if client is None else unread(client), held, 0)
-            idle = now - session.connecting_at
-            way = Traffic(age, idle, Counts(), up, Buffered(), connecting=True)
+            early = Buffered(
+                0 if session.sock is None else unread(session.sock), len(session.leftover)
+            )
+            way = Traffic(
+                began, session.connecting_at, Counts(), early, Buffered(), connecting=True
+            )
         else:
             up, down = _buffered(relay.up), _buffered(relay.down)
-            way = Traffic(age, now - relay.stamp, self.counts, up, down)
+            way = Traffic(began, relay.stamp, self.counts, up, down)
         yield path_of(session), way
 
     @property
