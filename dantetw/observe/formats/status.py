@@ -118,9 +118,10 @@ def _traffic(event: Active) -> str:
         ways = f"{ways} <-> {far(path)}"
     waiting = " (waiting for connect to complete)" if traffic.connecting else ""
     counts, packets = traffic.counts, traffic.packets
+    age, idle = _seconds(event, traffic.began), _seconds(event, traffic.stirred)
     line = (
-        f"{event.protocol.word}: {ways}: age: {_seconds(event, traffic.began)}s, idle: {_seconds(event, traffic.stirred)}s"
-        f"{waiting}, bytes transferred: {counts.to_target}{_buffered(traffic.to_target)} <->"
+        f"{event.protocol.word}: {ways}: age: {age}s, idle: {idle}s{waiting}, bytes transferred:"
+        f" {counts.to_target}{_buffered(traffic.to_target)} <->"
         f" {counts.to_client}{_buffered(traffic.to_client)}"
     )
     if packets is not None:
