@@ -14,7 +14,6 @@ be longer.  So we stop while one is behind, for as long as it makes progress.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from twisted.logger import Logger
@@ -122,11 +121,14 @@ class Reporting:
             files = counted
             yield
 
-        works: dict[Work, list[Session]] = {work: [] for work in Work}
-        for session in sorted(server.sessions, key=attrgetter("number")):
-            works[work_of(session)].append(session)
+        # One moment: what is read here belongs together.
         up = server.monotonic() - self._since
-        record(self._status({work: len(sessions) for work, sessions in works.items()}, files, up))
+        record(self._status(files, up))
+        alive = tuple(server.sessions.values())
+        works: dict[Work, list[Session]] = {work: [] for work in Work}
+        for session in alive:
+            works[work_of(session)].append(session)
+            yield
 
         told = gone = 0
         for work, sessions in works.items():
@@ -143,26 +145,25 @@ class Reporting:
                         record(event)
         record(Reported(self._number, told, gone, server.monotonic() - begun))
 
-    def _status(self, current: dict[Work, int], files: int | None, up: float) -> Status:
+    def _status(self, files: int | None, up: float) -> Status:
         server = self._server
+        accepted, requested, performed = server.accepted, server.requested, server.performed
+        current = len(server.sessions)
+        negotiating = accepted - requested - server.unrequested
+        requesting = requested - performed - server.unperformed
+        relaying = current - negotiating - requesting
         most_processes, most_files = limits()
         left = None if most_files is None or files is None else max(most_files - files, 0)
-        relays = current[Work.IO]
+        pairs = None if left is None else left // _DESCRIPTORS
         return Status(
             self._number,
             __version__,
             up,
-            server.accepted,
-            sum(current.values()),
-            Load(1, server.accepted, server.requested, current[Work.NEGOTIATE], left),
-            Load(1, server.requested, server.performed, current[Work.REQUEST], left),
-            Load(
-                1,
-                server.performed,
-                server.performed - relays,
-                relays,
-                None if left is None else left // _DESCRIPTORS,
-            ),
+            accepted,
+            current,
+            Load(1, accepted, requested, negotiating, left),
+            Load(1, requested, performed, requesting, left),
+            Load(1, performed, performed - relaying, relaying, pairs),
             Limit(most_processes, None if most_processes is None else most_processes - tasks()),
             Limit(most_files, left),
         )

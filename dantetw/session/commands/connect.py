@@ -102,7 +102,6 @@ class Connect(Performing):
         session, rule = self._session, self._rule
         server, client = session.server, session.sock
         assert session.request is not None and session.source is not None and client is not None
-        self._dial = None
         session.phase = Phase.RELAY
         session.connected_at = server.monotonic()
         tap = self._saw if rule.log & _TAPPED or server.journal.debug > 1 else None
@@ -111,6 +110,7 @@ class Connect(Performing):
         self._relay = relay_class(tap is not None)(
             server.poller, client, target, self._relayed, tap
         )
+        self._dial = None
         answer = reply(session.request.proxy_protocol, ReplyCode.SUCCEEDED, session.source)
         try:
             # A few bytes always fit into a buffer nothing was ever written to.
@@ -182,7 +182,7 @@ class Connect(Performing):
 
     @property
     def under_way(self) -> bool:
-        return True
+        return self._dial is not None or self._relay is not None
 
     def traffic(self) -> Iterator[tuple[Path, Traffic]]:
         session, relay = self._session, self._relay
