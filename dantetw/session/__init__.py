@@ -13,5 +13,6 @@ The story of a session.
   knows of a command at work.
 - :mod:`.parting`: a refusal that takes time; :mod:`.failing`: failures of the network, told.
 - :mod:`.named`: what texts about a session may hold of its client.
-- :mod:`.accounting`: what is recorded at the end; :mod:`.tracing`: what ``debug`` tells on the way.
+- :mod:`.accounting`: what is recorded at the end; :mod:`.tracing`: what ``debug`` tells on the way;
+  :mod:`.reporting`: what SIGUSR1 shows of all.
 """
