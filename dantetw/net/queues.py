@@ -6,6 +6,9 @@ import fcntl
 import socket
 import sys
 import termios
+from typing import Final
+
+_ROOM: Final = bytes(4)
 
 
 def unread(sock: socket.socket) -> int | None:
@@ -23,6 +26,6 @@ def unsent(sock: socket.socket) -> int | None:
 
 def _ask(sock: socket.socket, request: int) -> int | None:
     try:
-        return int.from_bytes(fcntl.ioctl(sock, request, bytes(4)), sys.byteorder)
+        return int.from_bytes(fcntl.ioctl(sock, request, _ROOM), sys.byteorder)
     except (OSError, ValueError):
         return None

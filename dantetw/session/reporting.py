@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 #: Seconds of work in a slice, and seconds between two.
 SLICE: Final = 0.002
-#: Messages that may wait at a destination: a quarter of its queue, if they are of usual length.
-BEHIND: Final = 1000
+#: Messages that may wait at a destination: a quarter of its queue of 1 MiB, if they are of the
+#: longest kind, with ``log: tcpinfo``.
+BEHIND: Final = 100
 #: Seconds until we look again whether a destination that is behind has caught up.
 PAUSE: Final = 0.02
 #: Looks at a destination that is behind and makes no progress, until it is given up: two seconds.

@@ -138,6 +138,10 @@ def _buffered(buffered: Buffered | None) -> str:
     """``(+ TOTAL buffered (unread + held + unsent))``, with a question mark for the unknown."""
     if buffered is None:
         return ""
-    parts = (buffered.unread, buffered.held, buffered.unsent)
-    shown = " + ".join("?" if part is None else str(part) for part in parts)
-    return f" (+ {sum(part or 0 for part in parts)} buffered ({shown}))"
+    unread, held, unsent = buffered.unread, buffered.held, buffered.unsent
+    total = (unread or 0) + held + (unsent or 0)
+    return f" (+ {total} buffered ({_known(unread)} + {held} + {_known(unsent)}))"
+
+
+def _known(count: int | None) -> int | str:
+    return "?" if count is None else count
