@@ -169,7 +169,7 @@ class SchemaTests(SynchronousTestCase):
         """``docs/logging.rst`` lists every side, phase and cause, every kind and every member."""
         text = (DOCS / "logging.rst").read_text("utf-8")
         told = text.split("\nJSON\n====\n")[1].split("\nPrivacy\n====")[0]
-        report = text.split("\nStatus report: SIGUSR1\n====")[1].split("\n====")[0]
+        report = text.split("\nStatus report: SIGUSR1\n====")[1].split("\nFailures of ")[0]
         for name, kind in (("side", Side), ("phase", Phase), ("cause", Cause)):
             sentence = told.split(f"``{name}`` is one of")[1].split(".\n")[0]
             found = sentence.split("``")[1::2]
