@@ -41,6 +41,7 @@ from dantetw.reloading import Reload, UnusableError
 from dantetw.session.listener import Listener
 from dantetw.session.ports import BindError, Ports
 from dantetw.session.protocol import SocksFactory
+from dantetw.session.reporting import Reporting
 from dantetw.threads import Threads
 from dantetw.values import Endpoint, Method, Severity
 
@@ -168,6 +169,7 @@ class SockdService(MultiService):
             settings.keep_alive,
             datagrams=make_poller(self._reactor, INPUT),
         )
+        self._status = Reporting(factory, lambda: self.observer.waiting)
         self._ports = Ports(factory, self._reactor, self._privileges.raised)
         try:
             factory.adopt(policy, self._authenticators(policy))
@@ -327,7 +329,7 @@ class SockdService(MultiService):
     # Signals.
 
     def _catch_signals(self) -> None:
-        signals.install(self._reactor, self._stop, self._reload.ask, self._status)
+        signals.install(self._reactor, self._stop, self._reload.ask, self._status.ask)
 
     def _stop(self, number: int) -> None:
         if not self._signal:
@@ -370,9 +372,6 @@ class SockdService(MultiService):
         self._ports.use(listeners, policy)
         self._policy = policy
 
-    def _status(self) -> None:
-        """The status report is not built yet; the signal must not end the server."""
-
     # Ending.
 
     def stopService(self) -> Deferred[Any] | None:
@@ -382,6 +381,7 @@ class SockdService(MultiService):
             self.journal.message(Severity.INFO, "server.stopping", text)
         factory = self._factory
         if factory is not None:
+            self._status.stop()
             self._ports.release(self._bound)
             self._ports.stop()
             factory.stop()

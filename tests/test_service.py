@@ -338,6 +338,21 @@ class StopTests(ServiceCase):
         self.assertEqual(self.reactor.stops, 0)
         made.stopService()
 
+    def test_status(self) -> None:
+        """SIGUSR1 makes a report, but not when the server is stopping."""
+        made = self.start()
+        self.reactor.advance(0)
+        self.handlers[signal.SIGUSR1](signal.SIGUSR1, None)
+        self.reactor.settle()
+        report = self.lines()[1:]
+        self.assertEqual(len(report), 10)
+        self.assertRegex(report[0], "^info: dantetw v.* up 0 days, 0:00, a: 0, h: 0 c: 0$")
+        self.assertEqual(report[-1], "info: no i/o latency information available (yet)")
+        made.stopService()
+        self.handlers[signal.SIGUSR1](signal.SIGUSR1, None)
+        self.reactor.settle()
+        self.assertEqual(self.lines()[11:], [OVER])
+
 
 class ReloadTests(ServiceCase):
     """SIGHUP."""

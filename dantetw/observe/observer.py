@@ -30,16 +30,10 @@ from zope.interface import implementer
 
 from dantetw.config.policy import PLAIN_FORM, Form, Where
 from dantetw.observe.events import (
-    Accepted,
-    Connected,
-    Dropped,
-    Ended,
     Event,
     Message,
     Named,
     Repeated,
-    Step,
-    Transferred,
 )
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.interfaces import IFormat, ISink
@@ -56,9 +50,9 @@ COMPLAINT_INTERVAL: Final = 10.0
 _PENDING: Final = 64
 
 _EVENTS: Final = frozenset(get_args(Event))
-# Of sessions, and what has been counted already.
+# Of sessions and their status, which have no severity, and what has been counted already.
 _NEVER_REPEATED: Final = frozenset(
-    (Accepted, Connected, Transferred, Dropped, Ended, Step, Repeated)
+    kind for kind in _EVENTS if kind is Repeated or not hasattr(kind, "severity")
 )
 
 # Looked up once: LogLevel makes a search of it.
@@ -172,6 +166,11 @@ class Observer:
             )
             for format in formats
         )
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait at the destination which is furthest behind."""
+        return max((outlet.sink.waiting for outlet in self._outlets), default=0)
 
     def reopen(self) -> None:
         """Open all destinations anew, as after a log rotation; each that fails stays as it is."""

@@ -184,6 +184,13 @@ class RoutingTests(ObserverMixin, SynchronousTestCase):
         self.assertEqual((self.all.texts, other.texts), ([], ["x"]))
         self.assertEqual(self.all.did, ["flush", "close"])
 
+    def test_waiting(self) -> None:
+        """It says how far the slowest of its sinks is behind."""
+        self.assertEqual(self.observer.waiting, 0)
+        self.configure()
+        self.all.waiting, self.errors.waiting = 3, 7
+        self.assertEqual(self.observer.waiting, 7)
+
     def test_reload_loses_nothing(self) -> None:
         """An old sink that still has messages to get out is closed at the next occasion."""
         self.configure()
