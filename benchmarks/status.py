@@ -158,12 +158,14 @@ def main() -> int:
         folder = Path(name)
         folder.chmod(0o755)
         load = Load(build(folder))
-        log = Destination(folder)
-        server = Server(DANTETW, folder, [log], "")
         try:
-            wrong = _measure(server, load, log, count, relayed, options.seconds)
+            log = Destination(folder)
+            server = Server(DANTETW, folder, [log], "")
+            try:
+                wrong = _measure(server, load, log, count, relayed, options.seconds)
+            finally:
+                server.kill()
         finally:
-            server.kill()
             load.stop()
     print("\n" + ("\n".join(f"wrong: {text}" for text in wrong) or "nothing is wrong"))
     return bool(wrong)

@@ -39,6 +39,8 @@ BEHIND: Final = 100
 PAUSE: Final = 0.02
 #: Looks at a destination that is behind and makes no progress, until it is given up: two seconds.
 LOOKS: Final = 100
+#: Seconds that a report may be held up in all, by a destination that takes a line now and then.
+LONGEST: Final = 60.0
 
 #: Descriptors that a session takes when it is relayed: the client's and the target's.
 _DESCRIPTORS: Final = 2
@@ -62,6 +64,7 @@ class Reporting:
         self._stopped = False
         self._behind = 0
         self._looks = LOOKS
+        self._paused = 0.0
 
     def ask(self) -> None:
         """Report; if a report is under way, once more behind it, however often this is called."""
@@ -69,6 +72,7 @@ class Reporting:
             self._asked = True
         elif not self._stopped:
             self._number += 1
+            self._paused = 0.0
             self._report = self._told()
             self._continue()
 
@@ -84,6 +88,7 @@ class Reporting:
         if report is None:
             return
         if self._held_up():
+            self._paused += PAUSE
             server.reactor.callLater(PAUSE, self._continue)
             return
         monotonic = server.monotonic
@@ -109,7 +114,7 @@ class Reporting:
             return False
         # One that is stuck must not keep the others from the report: it counts what it loses.
         self._looks = LOOKS if behind < before else self._looks - 1
-        return self._looks > 0
+        return self._looks > 0 and self._paused < LONGEST
 
     # The report.
 

@@ -14,7 +14,7 @@ from dantetw.observe.formats.dante import Dante
 from dantetw.observe.status import Active, Child, Reported, Standing, Status
 from dantetw.session import reporting
 from dantetw.session.performing import Performing
-from dantetw.session.reporting import BEHIND, LOOKS, PAUSE, SLICE, Reporting, work_of
+from dantetw.session.reporting import BEHIND, LONGEST, LOOKS, PAUSE, SLICE, Reporting, work_of
 from dantetw.values import Command, Endpoint, Family, Phase, Work
 from tests.session.world import GREETING, LOGIN, LOGINS, NAMED, TARGET, World, request
 
@@ -371,4 +371,16 @@ class PaceTests(ReportingCase):
             looks += 1
         self.assertEqual(looks, LOOKS)
         self.assertAlmostEqual(LOOKS * PAUSE, 2.0)
+        self.assertEqual(self.kinds(world)[-1], Reported)
+
+    def test_dribbling(self) -> None:
+        """One that takes a line now and then is waited for a minute."""
+        world = self.world()
+        self.waiting = 1_000_000
+        self.reporting.ask()
+        begun = world.reactor.seconds()
+        while not world.events:
+            self.waiting -= 1
+            world.reactor.advance(PAUSE)
+        self.assertAlmostEqual(world.reactor.seconds() - begun, LONGEST, 1)
         self.assertEqual(self.kinds(world)[-1], Reported)
