@@ -349,15 +349,17 @@ class Observer:
 
     def _tell_others(self, about: Outlet, when: float, message: Message) -> None:
         """
-        Write to all sinks but one; to standard error if there are no others.
+        Write to all sinks but one; to standard error too if none of them gets it out, as when all
+        files are on one full disk.
 
         Trouble of theirs is noticed at their next line, so this does not come back here.
         """
         others = [outlet for outlet in self._outlets if outlet is not about]
-        if not others and self._last_resort is not None and about is not self._last_resort:
-            others = [self._last_resort]
         for outlet in others:
             outlet.tell(when, message)
+        if all(outlet.sink.trouble for outlet in others) and about is not self._last_resort:
+            for outlet in self._only_last_resort():
+                outlet.tell(when, message)
 
     def _diagnosis(self, event: LogEvent) -> list[Message]:
         """What Twisted or a library said: one line, and at debug a failure's traceback."""

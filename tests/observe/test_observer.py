@@ -397,6 +397,24 @@ class TroubleTests(ObserverMixin, SynchronousTestCase):
         self.say("x")
         self.assertEqual(self.stderr.lines, [(S.ALERT, self.full)])
 
+    def test_all_fail(self) -> None:
+        """If all others fail too, as on one full disk, standard error is told at once, of each."""
+        self.errors.fails_with = self.all.fails_with = errno.ENOSPC
+        self.warn("x")
+        self.warn("y")
+        texts = [self.full, self.full.replace("errors", "all")]
+        self.assertEqual(self.stderr.lines, [(S.ALERT, text) for text in texts])
+
+    def test_all_recover(self) -> None:
+        """When one of them works again standard error is told no more."""
+        self.errors.fails_with = self.all.fails_with = errno.ENOSPC
+        self.warn("x")
+        self.errors.fails_with = self.all.fails_with = 0
+        self.stderr.lines.clear()
+        self.warn("y")
+        self.assertEqual(self.stderr.lines, [])
+        self.assertIn('can write again to logfile "all": 2 lines were lost', self.errors.texts)
+
     def test_raising(self) -> None:
         """A sink that raises, against its promise, does not silence the others."""
 
