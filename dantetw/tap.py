@@ -115,6 +115,15 @@ def reread(path: str | None, debug: int | None = None) -> Callable[[], Parsed]:
     return lambda: parse(text, path, system, debug=debug)
 
 
+def _keeps_log(twistd: Any) -> bool:
+    """
+    Whether twistd was asked for a log of its own, by ``--logfile``, ``--syslog`` or ``--logger``.
+
+    :param twistd: its options, None if we are not its command (in an application file, say).
+    """
+    return twistd is not None and any(twistd.get(flag) for flag in ("logfile", "syslog", "logger"))
+
+
 def makeService(options: Any) -> Service:
     """
     Make the service; twistd calls this before it goes to the background.
@@ -132,6 +141,7 @@ def makeService(options: Any) -> Service:
         keep_alive=not options["no-keepalive"],
         pidfile=options["pid"],
         notices=_DEFAULT_SAID if path is None else (),
+        twistd_log=_keeps_log(options.parent),
     )
     return SockdService(
         parsed.policy,

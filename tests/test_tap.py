@@ -132,6 +132,22 @@ class ServiceMakerTests(SynchronousTestCase):
         self.assertTrue(IService.providedBy(made))
         self.assertIsNone(made._factory)
 
+    def test_twistd_log(self) -> None:
+        """twistd's flags for a log of its own are heeded; without them, or without twistd, not."""
+        options = self.options(CONFIG)
+        for parent, keeps in (
+            (None, False),
+            ({"logfile": None, "syslog": 0, "logger": None}, False),
+            ({"logfile": "x.log", "syslog": 0, "logger": None}, True),
+            ({"logfile": None, "syslog": 1, "logger": None}, True),
+            ({"logfile": None, "syslog": 0, "logger": "a.b"}, True),
+        ):
+            with self.subTest(str(parent)):
+                options.parent = parent
+                made = tap.makeService(options)
+                assert isinstance(made, SockdService)
+                self.assertEqual(made._settings.twistd_log, keeps)
+
     def test_refused(self) -> None:
         """A wrong one is told on standard error, place and all, and ends the program with 1."""
         for text, said in (
