@@ -50,6 +50,8 @@ from dantetw.values import Severity
 #: Seconds between two complaints about the same sink, lest a disk that is all but full fills the
 #: other logs.
 COMPLAINT_INTERVAL: Final = 10.0
+#: Seconds between two looks at sinks in trouble, some of which recover with no line to show it.
+WATCH_INTERVAL: Final = 1.0
 
 # Events that arrive while one is being written (from a destructor, say), at most.
 _PENDING: Final = 64
@@ -81,7 +83,7 @@ class Observer:
     :param startup: a sink for standard error, or None.
     :param in_reactor: calls a function in the reactor's thread (``callFromThread``).
     :param later: calls a function after some seconds (``callLater``); without it repeated warnings
-        are written each time.
+        are written each time, and a sink's recovery shows at its next line.
     """
 
     def __init__(
@@ -93,6 +95,8 @@ class Observer:
     ) -> None:
         self._format = format
         self._repeats = None if later is None else Repeats(later, self._sum_up)
+        self._later = later
+        self._watch: IDelayedCall | None = None
         self._in_reactor = in_reactor
         self._thread = get_ident()
         self._last_resort = None if startup is None else Outlet(startup, PLAIN_FORM, format)
@@ -190,6 +194,9 @@ class Observer:
         """
         if self._repeats is not None:
             self._repeats.stop()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._later = self._watch = None
         outlets, deadline = self._outlets + self._retired, time.monotonic() + seconds
         for outlet in outlets:
             outlet.sink.flush(max(0.0, deadline - time.monotonic()))
@@ -340,6 +347,18 @@ class Observer:
                     self._tell_others(outlet, when, message)
         else:
             self._accuse(outlet, when, os.strerror(trouble))
+            if self._later is not None and self._watch is None:
+                self._watch = self._later(WATCH_INTERVAL, self._look_again)
+
+    def _look_again(self) -> None:
+        """Look after sinks in trouble: a queue may have gone out since their last line."""
+        self._watch = None
+        for outlet in self._outlets:
+            if outlet.trouble and not outlet.sink.trouble:
+                self._look(outlet, time.time())
+        in_trouble = any(outlet.trouble for outlet in self._outlets)
+        if in_trouble and self._later is not None and self._watch is None:
+            self._watch = self._later(WATCH_INTERVAL, self._look_again)
 
     def _accuse(self, outlet: Outlet, when: float, reason: str) -> None:
         if when - outlet.told_at >= COMPLAINT_INTERVAL:

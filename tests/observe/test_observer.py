@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,7 +17,7 @@ from dantetw.observe import observer as module
 from dantetw.observe.events import Accepted, Event, Message
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.interfaces import IFormat, ISink
-from dantetw.observe.observer import COMPLAINT_INTERVAL, Journal, Observer
+from dantetw.observe.observer import COMPLAINT_INTERVAL, WATCH_INTERVAL, Journal, Observer
 from dantetw.observe.sinks.opening import Outputs
 from dantetw.values import Severity
 from tests.observe.making import CLIENT, path, rule
@@ -389,6 +390,37 @@ class TroubleTests(ObserverMixin, SynchronousTestCase):
         again = 'can write again to logfile "errors": 2 lines were lost'
         self.assertEqual(self.errors.texts, ["b", "d", again])
         self.assertEqual(self.all.texts.count(again), 1)
+
+    def test_recovery_in_silence(self) -> None:
+        """A sink whose queue went out, with no line to show it, is told of within a second."""
+        clock = Clock()
+        errors, everything = FakeSink("errors"), FakeSink("all")
+        observer = Observer(Dante(), self.stderr, lambda *call: None, clock.callLater)
+        observer.configure(Outputs((errors,), (everything,)))
+        errors.fails_with = errno.ENOSPC
+        Journal(observer).message(S.WARNING, "test", "x")
+        clock.pump([WATCH_INTERVAL] * 3)
+        self.assertEqual(everything.texts, [self.full, "x"])
+        errors.trouble = errors.fails_with = 0
+        clock.advance(WATCH_INTERVAL)
+        again = 'can write again to logfile "errors": 1 line was lost'
+        self.assertEqual(everything.texts, [self.full, "x", again])
+        self.assertEqual(errors.texts, [again])
+        clock.pump([WATCH_INTERVAL] * 3)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_watch_ends(self) -> None:
+        """Nobody looks after sinks that are closed, or no longer used."""
+        for end in (lambda o: o.close(0.0), lambda o: o.configure(Outputs((), (FakeSink(),)))):
+            clock = Clock()
+            errors = FakeSink("errors")
+            observer = Observer(Dante(), self.stderr, lambda *call: None, clock.callLater)
+            observer.configure(Outputs((errors,), (FakeSink("all"),)))
+            errors.fails_with = errno.ENOSPC
+            Journal(observer).message(S.WARNING, "test", "x")
+            end(observer)
+            clock.pump([WATCH_INTERVAL] * 3)
+            self.assertEqual(clock.getDelayedCalls(), [])
 
     def test_no_other(self) -> None:
         """If there is no other sink, standard error is told."""
