@@ -59,7 +59,8 @@ class Surroundings:
     :ivar prefix: puts date, program and severity in front of messages; ``prefixes`` do so for
         other formats than Dante's, by name.
     :ivar standard: descriptors behind the words ``stdout`` and ``stderr``: our own duplicates,
-        since daemons put other things at 1 and 2.
+        since daemons put other things at 1 and 2; ``own``: those of them that could be opened once
+        more, for writing without waiting, by descriptor.
     :ivar privileged: makes a context in which files are opened.
     :ivar device: where the log daemon listens.
     """
@@ -67,6 +68,7 @@ class Surroundings:
     prefix: Prefix
     reactor: Reactor
     standard: Mapping[str, int] = field(default_factory=_standard)
+    own: dict[int, int] = field(default_factory=dict)
     privileged: Callable[[], AbstractContextManager[object]] = nullcontext
     device: str = "/dev/log"
     prefixes: Mapping[str, Prefix] = field(default_factory=dict)

@@ -6,6 +6,9 @@ import errno
 import os
 import pty
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
@@ -30,6 +33,7 @@ class StandardTests(SynchronousTestCase):
         """Have a reactor."""
         self.reactor = FakeReactor()
         self.surroundings = Surroundings(Prefix("sockd"), self.reactor, standard={})
+        self.addCleanup(lambda: [os.close(own) for own in self.surroundings.own.values()])
 
     def open(self, descriptor: int) -> ISink:
         """A sink to the descriptor."""
@@ -220,6 +224,36 @@ class StandardTests(SynchronousTestCase):
         sink.flush(5.0)
         self.assertTrue(read_all(reader).endswith(b" info: x\n"))
         self.assertTrue(os.get_blocking(writer))
+
+    def test_not_ours_any_more(self) -> None:
+        """A reload may come when we have no right to open the pipe any more: no thread then."""
+        reader, writer = self.pipe()
+        old = self.open(writer)
+
+        def refused(path: str, flags: int) -> int:
+            raise PermissionError(errno.EACCES, path)
+
+        self.patch(os, "open", refused)
+        new = self.open(writer)
+        self.assertIsInstance(new, Stream)
+        new.write(Severity.INFO, 0.0, "new")
+        old.reopen()
+        old.write(Severity.INFO, 0.0, "old")
+        self.assertEqual(self.endings(read_all(reader)), [b"new", b"old"])
+
+    def test_privileges(self) -> None:
+        """A pipe is opened with privileges, once: it may be somebody else's."""
+        taken = []
+
+        @contextmanager
+        def privileges() -> Iterator[None]:
+            taken.append("taken")
+            yield
+
+        self.surroundings = replace(self.surroundings, privileged=privileges)
+        _, writer = self.pipe()
+        self.open(writer).reopen()
+        self.assertEqual(taken, ["taken"])
 
 
 class OpenedTests(SynchronousTestCase):
