@@ -65,6 +65,18 @@ def default_configuration(system: System) -> bytes:
     return _DEFAULT.format(externals=externals, users=users).encode()
 
 
+def _level(text: str) -> int:
+    """
+    A debug level.
+
+    :raises ValueError: if it is none.
+    """
+    level = int(text)
+    if level < 0:
+        raise ValueError("must be 0 or more")
+    return level
+
+
 class Options(usage.Options):
     """The options of ``twistd sockd``."""
 
@@ -72,7 +84,7 @@ class Options(usage.Options):
 
     optParameters: ClassVar = [
         ["config", "f", None, "The configuration, a sockd.conf; without one a built-in is used."],
-        ["debug", "d", None, "Debug level, overrides the configuration's.", int],
+        ["debug", "d", None, "Debug level, overrides the configuration's.", _level],
         ["pid", None, "", "File to write the process id to, emptied at the end."],
         ["program", None, "sockd", "The program's name in the log."],
     ]

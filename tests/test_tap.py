@@ -50,8 +50,8 @@ class OptionsTests(SynchronousTestCase):
         self.assertTrue(options["no-keepalive"])
 
     def test_wrong(self) -> None:
-        """A debug level that is no number is an error of usage."""
-        for arguments in (["-d", "x"], ["--nonsense"], ["argument"]):
+        """A debug level that is no number, or below 0, is an error of usage."""
+        for arguments in (["-d", "x"], ["-d", "-1"], ["--nonsense"], ["argument"]):
             self.assertRaises(UsageError, tap.Options().parseOptions, arguments)
 
 
