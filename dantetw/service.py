@@ -152,6 +152,7 @@ class SockdService(MultiService):
             self._prefix,
             self._reactor,
             privileged=self._privileges.raised,
+            owner=self._privileges.owner,
             prefixes={"json": JsonPrefix(self._settings.program)},
         )
         self.observer.stand_by(open_sink("stderr", self._surroundings, catalogue.SINKS))

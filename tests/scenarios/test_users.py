@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import grp
+import os
+import signal
 import socket
 import subprocess
 
 from twisted.trial.unittest import SkipTest
 
-from tests.scenarios.rights import DROP, RootScenario, effective
-from tests.scenarios.running import mask
+from tests.scenarios.rights import DROP, NOBODY, RootScenario, effective
+from tests.scenarios.running import mask, wait_until
 
 
 class UserScenarios(RootScenario):
@@ -25,6 +27,19 @@ class UserScenarios(RootScenario):
         self.assertEqual(server.stop(), 0)
         # Root's own file: to empty it takes root's rights.
         self.assertEqual((self.folder / "sockd.pid").read_text(), "")
+
+    def test_rotation(self) -> None:
+        """A log that root created can be opened anew by ``user.privileged``, who is not root."""
+        os.chown(self.folder, self.nobody.pw_uid, self.nobody.pw_gid)
+        server = self.start(more=f"user.privileged: {NOBODY}\nuser.unprivileged: {NOBODY}")
+        old = self.folder / "old.log"
+        server.log.rename(old)
+        server.send(signal.SIGHUP)
+        wait_until(server.log.exists, "the new file")
+        self.assertEqual(server.stop(), 0)
+        self.assertIn("SIGHUP [", old.read_text())
+        self.assertIn("config reloaded", server.log.read_text())
+        self.assertEqual(server.log.stat().st_uid, self.nobody.pw_uid)
 
     def test_privileged_port(self) -> None:
         """Ports below 1024 are bound before the rights are given up."""
