@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import grp
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
+from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
@@ -30,6 +33,9 @@ class UserScenarios(RootScenario):
 
     def test_rotation(self) -> None:
         """A log that root created can be opened anew by ``user.privileged``, who is not root."""
+        # Trial's own folders are for root alone.
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
         os.chown(self.folder, self.nobody.pw_uid, self.nobody.pw_gid)
         server = self.start(more=f"user.privileged: {NOBODY}\nuser.unprivileged: {NOBODY}")
         old = self.folder / "old.log"
