@@ -317,7 +317,7 @@ class SockdService(MultiService):
 
     def _write_pidfile(self) -> None:
         try:
-            pidfile.write(self._settings.pidfile)
+            pidfile.write(self._settings.pidfile, self._privileges.owner)
         except OSError as failed:
             text = f"could not open pidfile {self._settings.pidfile} for writing"
             text = f"{text}: {os.strerror(failed.errno or 0)}"

@@ -183,7 +183,7 @@ class StartTests(ServiceCase):
         self.patch(
             service.pidfile,
             "write",
-            lambda path: (caught.append(signal.SIGHUP in self.handlers), write(path)),
+            lambda path, owner: (caught.append(signal.SIGHUP in self.handlers), write(path)),
         )
         made.startService()
         self.assertEqual(caught[-2:], [True, True])

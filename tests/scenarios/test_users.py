@@ -32,7 +32,10 @@ class UserScenarios(RootScenario):
         self.assertEqual((self.folder / "sockd.pid").read_text(), "")
 
     def test_rotation(self) -> None:
-        """A log that root created can be opened anew by ``user.privileged``, who is not root."""
+        """
+        Where ``user.privileged`` is not root, it can open anew a log that root created, and empty
+        the file of the process id.
+        """
         # Trial's own folders are for root alone.
         self.folder = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
@@ -46,6 +49,7 @@ class UserScenarios(RootScenario):
         self.assertIn("SIGHUP [", old.read_text())
         self.assertIn("config reloaded", server.log.read_text())
         self.assertEqual(server.log.stat().st_uid, self.nobody.pw_uid)
+        self.assertEqual((self.folder / "sockd.pid").read_text(), "")
 
     def test_privileged_port(self) -> None:
         """Ports below 1024 are bound before the rights are given up."""
