@@ -23,12 +23,12 @@ from threading import get_ident
 from typing import Any, Final, get_args
 
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
-from twisted.python.failure import Failure
+from twisted.logger import ILogObserver, LogEvent, LogLevel
 from twisted.python.reflect import safe_str
 from zope.interface import implementer
 
 from dantetw.config.policy import PLAIN_FORM, Form, Where
+from dantetw.observe.diagnosing import diagnosis
 from dantetw.observe.events import (
     Event,
     Message,
@@ -45,6 +45,8 @@ from dantetw.values import Severity
 #: Seconds between two complaints about the same sink, lest a disk that is all but full fills the
 #: other logs.
 COMPLAINT_INTERVAL: Final = 10.0
+#: Seconds between two looks at sinks in trouble, some of which recover with no line to show it.
+WATCH_INTERVAL: Final = 1.0
 
 # Events that arrive while one is being written (from a destructor, say), at most.
 _PENDING: Final = 64
@@ -58,14 +60,6 @@ _NEVER_REPEATED: Final = frozenset(
 # Looked up once: LogLevel makes a search of it.
 _INFO: Final = LogLevel.info
 
-_SEVERITIES: Final = {
-    LogLevel.debug: Severity.DEBUG,
-    LogLevel.info: Severity.DEBUG,
-    LogLevel.warn: Severity.WARNING,
-    LogLevel.error: Severity.ERROR,
-    LogLevel.critical: Severity.CRITICAL,
-}
-
 
 @implementer(ILogObserver)
 class Observer:
@@ -78,7 +72,7 @@ class Observer:
     :param startup: a sink for standard error, or None.
     :param in_reactor: calls a function in the reactor's thread (``callFromThread``).
     :param later: calls a function after some seconds (``callLater``); without it repeated warnings
-        are written each time.
+        are written each time, and a sink's recovery shows at its next line.
     """
 
     def __init__(
@@ -90,6 +84,8 @@ class Observer:
     ) -> None:
         self._format = format
         self._repeats = None if later is None else Repeats(later, self._sum_up)
+        self._later = later
+        self._watch: IDelayedCall | None = None
         self._in_reactor = in_reactor
         self._thread = get_ident()
         self._last_resort = None if startup is None else Outlet(startup, PLAIN_FORM, format)
@@ -196,6 +192,9 @@ class Observer:
         Losses nobody was told of yet are told to the sinks that work, or else to standard error.
         """
         self.conclude()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._later = self._watch = None
         outlets, deadline = self._outlets + self._retired, time.monotonic() + seconds
         for outlet in outlets:
             outlet.sink.flush(max(0.0, deadline - time.monotonic()))
@@ -261,7 +260,7 @@ class Observer:
             elif kind in _EVENTS:
                 self._tell_once(said, when)
             else:
-                for message in self._diagnosis(event):
+                for message in diagnosis(event, self._debug):
                     self._tell_once(message, when)
         except Exception as error:
             self._complain(self._groups, event.get("event", event), error)
@@ -347,6 +346,18 @@ class Observer:
                     self._tell_others(outlet, when, message)
         else:
             self._accuse(outlet, when, os.strerror(trouble))
+            if self._later is not None and self._watch is None:
+                self._watch = self._later(WATCH_INTERVAL, self._look_again)
+
+    def _look_again(self) -> None:
+        """Look after sinks in trouble: a queue may have gone out since their last line."""
+        self._watch = None
+        for outlet in self._outlets:
+            if outlet.trouble and not outlet.sink.trouble:
+                self._look(outlet, time.time())
+        in_trouble = any(outlet.trouble for outlet in self._outlets)
+        if in_trouble and self._later is not None and self._watch is None:
+            self._watch = self._later(WATCH_INTERVAL, self._look_again)
 
     def _accuse(self, outlet: Outlet, when: float, reason: str) -> None:
         if when - outlet.told_at >= COMPLAINT_INTERVAL:
@@ -356,42 +367,17 @@ class Observer:
 
     def _tell_others(self, about: Outlet, when: float, message: Message) -> None:
         """
-        Write to all sinks but one; to standard error if there are no others.
+        Write to all sinks but one; to standard error too if none of them gets it out, as when all
+        files are on one full disk.
 
         Trouble of theirs is noticed at their next line, so this does not come back here.
         """
         others = [outlet for outlet in self._outlets if outlet is not about]
-        if not others and self._last_resort is not None and about is not self._last_resort:
-            others = [self._last_resort]
         for outlet in others:
             outlet.tell(when, message)
-
-    def _diagnosis(self, event: LogEvent) -> list[Message]:
-        """What Twisted or a library said: one line, and at debug a failure's traceback."""
-        level = event.get("log_level", LogLevel.info)
-        severity = _SEVERITIES.get(level, Severity.WARNING)
-        if severity == Severity.DEBUG and self._debug < (2 if level is LogLevel.debug else 1):
-            return []
-        text = formatEvent(event).strip()
-        failure = event.get("log_failure")
-        if not isinstance(failure, Failure):
-            return [_foreign(severity, text)] if text else []
-        error = f"{_name(failure)}: {safe_str(failure.value)}"
-        summary = f"{text.splitlines()[0]}: {error}" if text else error
-        lines = [_foreign(severity, summary)]
-        if self._debug:
-            trace = failure.getTraceback().splitlines()
-            lines += [_foreign(Severity.DEBUG, line) for line in trace]
-        return lines
-
-
-def _name(failure: Failure) -> str:
-    kind: Any = failure.type
-    return getattr(kind, "__name__", str(kind))
-
-
-def _foreign(severity: Severity, text: str) -> Message:
-    return Message(severity, "python.log", text)
+        if all(outlet.sink.trouble for outlet in others) and about is not self._last_resort:
+            for outlet in self._only_last_resort():
+                outlet.tell(when, message)
 
 
 class Journal:
