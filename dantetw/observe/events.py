@@ -10,7 +10,7 @@ verdict and place, and decide by ``rule.log`` which lines it makes.
 from __future__ import annotations
 
 from dantetw.config.policy import Edge, Rule, Where
-from dantetw.observe.status import Active, Child, Reported, Status
+from dantetw.observe.status import Active, Child, Latency, Reported, Status
 from dantetw.values import (
     Command,
     Drop,
@@ -365,6 +365,7 @@ Event = (
     | Step
     | Status
     | Child
+    | Latency
     | Active
     | Reported
     | Message

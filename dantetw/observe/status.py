@@ -4,6 +4,7 @@ What a status report says (SIGUSR1), as frozen values: events beside those of
 
 A report is a :class:`Status` with the totals, then for each kind of work a :class:`Child` (Dante
 has processes for each) and an :class:`Active` for each session, at last a :class:`Reported`.
+Behind the ``Child`` of relays there is a :class:`Latency` of each kind.
 """
 
 from __future__ import annotations
@@ -82,6 +83,55 @@ class Child:
     report: int
     work: Work
     up: float
+
+
+@value
+class Figures:
+    """
+    What there is to say of many values.  Microseconds.
+
+    :ivar count: how many; the rest is 0 if there are none.
+    """
+
+    count: int = 0
+    minimum: int = 0
+    mean: float = 0.0
+    maximum: int = 0
+    deviation: float = 0.0
+    p50: int = 0
+    p95: int = 0
+    p99: int = 0
+
+
+@value
+class Latest:
+    """Dante's figures of the latest values, truncated and rounded as Dante does."""
+
+    count: int
+    minimum: int
+    maximum: int
+    median: int
+    average: int
+    last: int
+    deviation: int
+
+
+@value
+class Latency:
+    """
+    How long what is relayed stays in this host.
+
+    :ivar kind: ``read-only`` and ``i/o``, of datagrams, as Dante has them: until they have been
+        read, and until they have been sent on; the latter also by their way, ``i/o to target`` and
+        ``i/o to client``; and ``tcp i/o``, of connections.
+    :ivar latest: Dante's figures; None if there are none yet, or not of this kind.
+    """
+
+    report: int
+    kind: str
+    latest: Latest | None
+    since_start: Figures
+    last_minute: Figures
 
 
 @value

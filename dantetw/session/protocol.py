@@ -120,6 +120,8 @@ class SocksFactory(Factory):
         self.datagrams = poller if datagrams is None else datagrams
         self.stopwatch = Stopwatch(monotonic)
         self.sweep = Sweep(reactor, monotonic)
+        self.sweep.add(self.stopwatch)
+        poller.turned = self.stopwatch.turns.add
         self.sessions: dict[int, Session] = {}
         self.listening: frozenset[Endpoint] = frozenset()
         self.known = Answers(resolver, addresses_of)

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 
 from dantetw import __version__
 from dantetw.observe.events import Path
-from dantetw.observe.status import Active, Child, Limit, Load, Reported, Standing, Status
+from dantetw.observe.status import Active, Child, Latency, Limit, Load, Reported, Standing, Status
 from dantetw.process.limits import count_files, limits, tasks
 from dantetw.session.accounting import path_of, tcpinfo_of
 from dantetw.session.requesting import PROTOCOL_OF
@@ -139,6 +139,9 @@ class Reporting:
         told = gone = 0
         for work, sessions in works.items():
             record(Child(self._number, work, up))
+            if work is Work.IO:
+                for latency in self._latencies():
+                    record(latency)
             for session in sessions:
                 yield
                 if session.ended:
@@ -150,6 +153,19 @@ class Reporting:
                     for event in actives(session, self._number):
                         record(event)
         record(Reported(self._number, told, gone, server.monotonic() - begun))
+
+    def _latencies(self) -> Iterator[Latency]:
+        stopwatch = self._server.stopwatch
+        for kind, latency in (
+            ("read-only", stopwatch.reading),
+            ("i/o", stopwatch.relaying),
+            ("i/o to target", stopwatch.to_target),
+            ("i/o to client", stopwatch.to_client),
+            ("tcp i/o", stopwatch.turns),
+        ):
+            latency.tick()
+            since_start, last_minute = latency.since_start(), latency.last_minute()
+            yield Latency(self._number, kind, latency.latest(), since_start, last_minute)
 
     def _status(self, files: int | None, up: float) -> Status:
         server = self._server

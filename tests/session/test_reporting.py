@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw import __version__
 from dantetw.observe.events import Counts, Path
 from dantetw.observe.formats.dante import Dante
-from dantetw.observe.status import Active, Child, Reported, Standing, Status
+from dantetw.observe.status import Active, Child, Latency, Reported, Standing, Status
 from dantetw.session import reporting
 from dantetw.session.performing import Performing
 from dantetw.session.reporting import BEHIND, LONGEST, LOOKS, PAUSE, SLICE, Reporting, work_of
@@ -64,6 +64,7 @@ class ReportingCase(SynchronousTestCase):
     def world(self, *how: Any, **more: Any) -> World:
         """A world whose server can report."""
         world = World(self, *how, **more)
+        world.poller.turned = None  # how many turns there are is the kernel's business
         real = world.factory.monotonic
 
         def monotonic() -> float:
@@ -87,7 +88,7 @@ class ReportingCase(SynchronousTestCase):
 
     def kinds(self, world: World) -> list[type]:
         """What was told of reports."""
-        known = (Status, Child, Active, Reported)
+        known = (Status, Child, Latency, Active, Reported)
         return [type(event) for event in world.events if isinstance(event, known)]
 
 
@@ -314,7 +315,7 @@ class SliceTests(ReportingCase):
             self.reporting.ask()
         for _ in range(5):
             world.reactor.advance(SLICE)
-        whole = [Status, Child, Active, Child, Child, Reported]
+        whole = [Status, Child, Active, Child, Child, *[Latency] * 5, Reported]
         self.assertEqual(self.kinds(world), whole * 2)
         self.assertEqual(
             [event.report for event in world.events if isinstance(event, Status)], [1, 2]

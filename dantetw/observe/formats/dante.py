@@ -36,7 +36,7 @@ from dantetw.observe.formats.endings import Line
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.formats.tcpinfo import block
 from dantetw.observe.interfaces import IFormat
-from dantetw.observe.status import Active, Child, Reported, Status
+from dantetw.observe.status import Active, Child, Latency, Reported, Status
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,
@@ -72,6 +72,7 @@ class Dante:
             Step: self._step,
             Status: status.status,
             Child: status.child,
+            Latency: status.latency,
             Active: status.active,
             Reported: _nothing,
             Message: self._message,

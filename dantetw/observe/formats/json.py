@@ -45,7 +45,7 @@ from dantetw.observe.formats.dante import Dante
 from dantetw.observe.formats.endings import Line
 from dantetw.observe.formats.tcpinfo import table
 from dantetw.observe.interfaces import IFormat
-from dantetw.observe.status import Active, Buffered, Child, Reported, Standing, Status
+from dantetw.observe.status import Active, Buffered, Child, Latency, Reported, Standing, Status
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,
@@ -87,6 +87,7 @@ class Json:
             Step: self._step,
             Status: _status,
             Child: _facts,
+            Latency: _latency,
             Active: self._active,
             Reported: _facts,
             Message: _message,
@@ -289,6 +290,17 @@ def _status(event: Status) -> dict[str, Any]:
 def _facts(event: Child | Reported) -> dict[str, Any]:
     facts = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
     return {"kind": type(event).__name__.lower(), **facts}
+
+
+def _latency(event: Latency) -> dict[str, Any]:
+    return {
+        "kind": "latency",
+        "report": event.report,
+        "what": event.kind,
+        "latest": _plain(event.latest),
+        "since_start": _plain(event.since_start),
+        "last_minute": _plain(event.last_minute),
+    }
 
 
 def _standing(standing: Standing, now: float) -> dict[str, Any]:

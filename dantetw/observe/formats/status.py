@@ -11,10 +11,12 @@ from typing import Final
 
 from dantetw.observe.formats.addresses import arrival, far, near, place
 from dantetw.observe.formats.tcpinfo import block
-from dantetw.observe.status import Active, Buffered, Child, Limit, Load, Status
+from dantetw.observe.status import Active, Buffered, Child, Latency, Limit, Load, Status
 from dantetw.values import LOG_TCPINFO, Severity, Work
 
 _DAY: Final = 24 * 60 * 60
+# Dante has a line for these, whatever there is to tell.
+_DANTES: Final = ("read-only", "i/o")
 
 
 def status(event: Status) -> tuple[tuple[Severity, str], ...]:
@@ -33,9 +35,33 @@ def status(event: Status) -> tuple[tuple[Severity, str], ...]:
 
 def child(event: Child) -> tuple[tuple[Severity, str], ...]:
     """The first lines of one of Dante's other processes."""
-    lines = [f"{event.work.word}-child up {_up(event.up)}"]
-    if event.work is Work.IO:
-        lines += (f"no {kind} latency information available (yet)" for kind in ("read-only", "i/o"))
+    return _info(f"{event.work.word}-child up {_up(event.up)}")
+
+
+def latency(event: Latency) -> tuple[tuple[Severity, str], ...]:
+    """Dante's line, and if there is anything to tell two of ours."""
+    lines = []
+    if event.kind in _DANTES:
+        latest = event.latest
+        line = f"no {event.kind} latency information available (yet)"
+        if latest is not None:
+            line = (
+                f"{event.kind} latency statistics based on last {latest.count} packets:"
+                f" min/max/median/average/last/stddev: {latest.minimum}/{latest.maximum}"
+                f"/{latest.median}/{latest.average}/{latest.last}/{latest.deviation} (us)"
+            )
+        lines.append(line)
+    if event.since_start.count:
+        for name, figures in (
+            ("since start", event.since_start),
+            ("in the last minute", event.last_minute),
+        ):
+            lines.append(
+                f"{event.kind} latency {name}: {figures.count} measured:"
+                f" min/mean/max/stddev/p50/p95/p99: {figures.minimum}/{figures.mean:.0f}"
+                f"/{figures.maximum}/{figures.deviation:.0f}"
+                f"/{figures.p50}/{figures.p95}/{figures.p99} (us)"
+            )
     return _info(*lines)
 
 

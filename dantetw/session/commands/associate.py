@@ -308,7 +308,6 @@ class Association(Performing):
     # What the session asks.
 
     def check(self, now: float) -> None:
-        self._session.server.stopwatch.tick()
         limit = self.rule.timeouts.io_udp
         if limit and int(now) - int(self.relay.stamp) > limit:
             self._session.end(Ending(Side.US, Phase.RELAY, Cause.TIMEOUT))

@@ -9,6 +9,9 @@ from dantetw.observe.status import (
     Active,
     Buffered,
     Child,
+    Figures,
+    Latency,
+    Latest,
     Limit,
     Load,
     Reported,
@@ -115,12 +118,32 @@ REPORT: list[tuple[str, Event, list[str]]] = [
     (
         "40 relays",
         Child(1, Work.IO, 3.0),
+        ["io-child up 0 days, 0:00:03"],
+    ),
+    (
+        "40 no datagram",
+        Latency(1, "read-only", None, Figures(), Figures()),
+        ["no read-only latency information available (yet)"],
+    ),
+    (
+        "41 datagrams",
+        Latency(
+            1,
+            "i/o",
+            Latest(128, 33, 286, 124, 134, 132, 48),
+            Figures(210, 33, 133.6, 409, 48.4, 124, 242, 286),
+            Figures(105, 33, 130.2, 286, 47.8, 124, 240, 286),
+        ),
         [
-            "io-child up 0 days, 0:00:03",
-            "no read-only latency information available (yet)",
-            "no i/o latency information available (yet)",
+            "i/o latency statistics based on last 128 packets:"
+            " min/max/median/average/last/stddev: 33/286/124/134/132/48 (us)",
+            "i/o latency since start: 210 measured: min/mean/max/stddev/p50/p95/p99:"
+            " 33/134/409/48/124/242/286 (us)",
+            "i/o latency in the last minute: 105 measured: min/mean/max/stddev/p50/p95/p99:"
+            " 33/130/286/48/124/240/286 (us)",
         ],
     ),
+    ("no connection", Latency(1, "tcp i/o", None, Figures(), Figures()), []),
     (
         "40 negotiating",
         NEGOTIATING,
