@@ -396,6 +396,7 @@ class SockdService(MultiService):
             factory.sweep.stop()
             factory.resolver.stop()
             factory.poller.stop()
+            factory.datagrams.stop()
         self._threads.stop()
         self._reload.stop()
         if self._settings.pidfile:

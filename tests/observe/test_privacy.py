@@ -22,6 +22,7 @@ from dantetw.observe.events import (
     AcceptFailed,
     Connected,
     ConnectFailed,
+    Dropped,
     Ended,
     Event,
     Message,
@@ -29,6 +30,7 @@ from dantetw.observe.events import (
     Repeated,
     ResolveFailed,
     Step,
+    Traffic,
     TrafficFailed,
     Transferred,
 )
@@ -39,12 +41,15 @@ from dantetw.observe.privacy import DIGITS, Private
 from dantetw.values import (
     LOG_DATA,
     Cause,
+    Command,
+    Drop,
     Ending,
     Endpoint,
     Family,
     Method,
     Operation,
     Phase,
+    Protocol,
     Severity,
     Side,
     User,
@@ -84,6 +89,17 @@ def events(user: str = USER, name: str = NAME) -> Iterator[Event]:
     yield Connected(1, LOUD, way)
     yield Connected(1, LOUD, replace(way, target=at(name)))
     yield Transferred(1, LOUD, way, Side.CLIENT, 9, f"{name} {user}".encode("utf-8", "replace"))
+    yield Dropped(1, LOUD, way, Side.CLIENT, Drop.ERROR, told, 1, named)
+    yield Dropped(1, LOUD, replace(way, target=at(name)), Side.TARGET, Drop.BLOCKED)
+    yield ended(
+        way=replace(way, source=None, target=None),
+        socks_rule=LOUD,
+        asked=here,
+        protocol=Protocol.UDP,
+        command=Command.UDPASSOCIATE,
+        traffic=(Traffic(way), Traffic(replace(way, target=None))),
+        named=named,
+    )
     for command in (None, ended().command):
         for ending in (
             Ending(Side.TARGET, Phase.CONNECT, Cause.ERROR, errno.ECONNREFUSED, told),

@@ -9,6 +9,7 @@ from dantetw.config.policy import Edge
 from dantetw.observe.events import (
     AcceptFailed,
     ConnectFailed,
+    Dropped,
     Event,
     Message,
     Repeated,
@@ -21,6 +22,7 @@ from dantetw.values import (
     LOG_ERROR,
     Cause,
     Command,
+    Drop,
     Operation,
     Phase,
     Protocol,
@@ -401,5 +403,107 @@ REFUSALS: list[tuple[str, Event, list[str]]] = [
             "block(1): tcp/accept ]: 127.0.0.1.60312 127.0.0.1.23902: "
             "blocked by higher-level socks-rule #1",
         ],
+    ),
+    (
+        "23 blocked datagram",
+        Dropped(
+            1,
+            rule(),
+            path("127.0.0.1.39616 127.0.0.1.53400", "127.0.0.1.53450 127.0.0.1.12109"),
+            Side.CLIENT,
+            Drop.BLOCKED,
+        ),
+        [
+            "block(1): udp/udpassociate -: 127.0.0.1.39616 127.0.0.1.53400 -> "
+            "127.0.0.1.53450 127.0.0.1.12109"
+        ],
+    ),
+    (
+        "23 blocked first datagram",
+        Dropped(
+            1,
+            rule(),
+            replace(path("127.0.0.1.38593 127.0.0.1.51102"), target=endpoint("127.0.0.1.12109")),
+            Side.CLIENT,
+            Drop.BLOCKED,
+        ),
+        [
+            "block(1): udp/udpassociate -: 127.0.0.1.38593 127.0.0.1.51102 -> "
+            "0.0.0.0.0 127.0.0.1.12109"
+        ],
+    ),
+    (
+        "23 blocked answer",
+        Dropped(
+            1,
+            rule(3, verdict=Verdict.BLOCK),
+            path("127.0.0.1.38891 127.0.0.1.34986", "127.0.0.1.55382 127.0.0.1.12103"),
+            Side.TARGET,
+            Drop.BLOCKED,
+            command=Command.UDPREPLY,
+        ),
+        [
+            "block(3): udp/udpreply -: 127.0.0.1.12103 127.0.0.1.55382 -> "
+            "127.0.0.1.34986 127.0.0.1.38891"
+        ],
+    ),
+    (
+        "23 ICMP error",
+        Dropped(
+            1,
+            rule(2, LOG_ERROR),
+            path("127.0.0.1.47812 127.0.0.1.44860", "127.0.0.1.53492 127.0.0.1.12199"),
+            Side.CLIENT,
+            Drop.UNDELIVERED,
+            "Connection refused (delayed error)",
+        ),
+        [
+            "block(2): udp/udpassociate -: 127.0.0.1.47812 127.0.0.1.44860 -> "
+            "127.0.0.1.53492 127.0.0.1.12199: Connection refused (delayed error)"
+        ],
+    ),
+    (
+        "23 malformed datagram",
+        Dropped(
+            1,
+            rule(2, LOG_DISCONNECT),
+            path("127.0.0.1.37053 127.0.0.1.41496"),
+            Side.CLIENT,
+            Drop.MALFORMED,
+            "SOCKS protocol error in socks udp packet of length 2.  Could not extract valid "
+            "address from SOCKS UDP header",
+        ),
+        [
+            "block(2): udp/udpassociate -: 127.0.0.1.37053 127.0.0.1.41496 -> "
+            "0.0.0.0.0 0.0.0.0.0: SOCKS protocol error in socks udp packet of length 2.  "
+            "Could not extract valid address from SOCKS UDP header"
+        ],
+    ),
+    (
+        "ours: more than are told",
+        Dropped(
+            1,
+            rule(2),
+            path("127.0.0.1.54297 127.0.0.1.41158"),
+            Side.CLIENT,
+            Drop.STRANGER,
+            "expected udp packet from clientaddress 127.0.0.9.0, got it from 127.0.0.1.54297",
+            7,
+        ),
+        [
+            "block(2): udp/udpassociate -: 127.0.0.1.54297 127.0.0.1.41158 -> "
+            "0.0.0.0.0 0.0.0.0.0: expected udp packet from clientaddress 127.0.0.9.0, got it "
+            "from 127.0.0.1.54297; 7 more like it since this was last told"
+        ],
+    ),
+    (
+        "no keyword, no line",
+        Dropped(1, rule(2, LOG_CONNECT), path("127.0.0.1.1 127.0.0.1.2"), Side.CLIENT, Drop.ERROR),
+        [],
+    ),
+    (
+        "a block is not an error",
+        Dropped(1, rule(2, LOG_ERROR), path("127.0.0.1.1 127.0.0.1.2"), Side.CLIENT, Drop.BLOCKED),
+        [],
     ),
 ]

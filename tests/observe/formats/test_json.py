@@ -21,6 +21,8 @@ from dantetw.observe.events import (
     AcceptFailed,
     Connected,
     ConnectFailed,
+    Counts,
+    Dropped,
     Ended,
     Event,
     Message,
@@ -28,6 +30,7 @@ from dantetw.observe.events import (
     ResolveFailed,
     Step,
     Times,
+    Traffic,
     TrafficFailed,
     Transferred,
 )
@@ -43,6 +46,7 @@ from dantetw.values import (
     NOWHERE,
     Cause,
     Command,
+    Drop,
     Ending,
     Endpoint,
     Family,
@@ -70,6 +74,7 @@ EVENTS: tuple[Event, ...] = (
     Accepted(1, rule(), path(CLIENT)),
     Connected(1, rule(), WAY),
     Transferred(1, rule(log=LOG_DATA), WAY, Side.CLIENT, 6, b"a\n\xff"),
+    Dropped(1, rule(), WAY, Side.TARGET, Drop.BLOCKED, "why", 3, command=Command.UDPREPLY),
     ended(),
     Step(1, endpoint("127.0.0.1.5"), "a step"),
     Message(Severity.WARNING, "x.y", "a warning"),
@@ -164,6 +169,7 @@ class SchemaTests(SynchronousTestCase):
         words = session["ending"]["properties"]
         for name, kind in (("side", Side), ("phase", Phase), ("cause", Cause)):
             self.assertEqual(words[name]["enum"], [member.word for member in kind])
+        self.assertEqual(list(session["drops"]["properties"]), [drop.word for drop in Drop])
 
     def test_documented(self) -> None:
         """``docs/logging.rst`` lists every side, phase and cause, every kind and every member."""
@@ -200,7 +206,7 @@ class MaskTests(SynchronousTestCase):
                             socks_rule=None if socks is None else replace(socks, log=other),
                         )
                         self.compare(changed)
-                elif isinstance(event, Accepted | Connected | Transferred):
+                elif isinstance(event, Accepted | Connected | Transferred | Dropped):
                     self.compare(replace(event, rule=replace(event.rule, log=bits)))
 
     def compare(self, event: Event) -> None:
@@ -337,6 +343,31 @@ class ContentTests(SynchronousTestCase):
         self.assertIsNone(one(ended())["packets"])
         told = one(ended(protocol=Protocol.UDP, command=Command.UDPASSOCIATE))
         self.assertEqual(told["packets"]["to_client"], 0)
+
+    def test_datagrams(self) -> None:
+        """The record of an association has each way out, and what was not relayed."""
+        told = one(
+            ended(
+                protocol=Protocol.UDP,
+                command=Command.UDPASSOCIATE,
+                traffic=(Traffic(WAY, Counts(1, 2, 3, 4), Counts(5, 6, 7, 8)), Traffic(WAY)),
+                drops=((Drop.OVERFLOW, 9), (Drop.STRANGER, 1)),
+            )
+        )
+        first, second = told["traffic"]
+        self.assertEqual(first["bytes"]["from_target"], 4)
+        self.assertEqual(first["packets"]["to_client"], 5)
+        self.assertEqual(first["target"], {"host": "127.0.0.1", "port": 12101})
+        self.assertEqual(set(second["packets"].values()), {0})
+        self.assertEqual(told["drops"], {"overflow": 9, "stranger": 1})
+
+    def test_dropped(self) -> None:
+        """A datagram that was not relayed has its origin and cause, and how many more are meant."""
+        told = one(EVENTS[3])
+        self.assertEqual(
+            [told[name] for name in ("origin", "cause", "text", "more", "command", "protocol")],
+            ["target", "blocked", "why", 3, "udpreply", "udp"],
+        )
 
     def test_place(self) -> None:
         """A message about the configuration has file, line and column."""
