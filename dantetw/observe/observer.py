@@ -2,10 +2,11 @@
 The one ``ILogObserver``: everything that is logged passes here.
 
 An event of ours is turned into lines by the format; what Twisted and libraries say is turned into
-one line here.  The lines go to the sinks: ``errorlog`` takes emergency to warning, ``logoutput``
-takes all, and debug lines exist only with ``debug``.  Sinks that are told alike form a group, for
-which an event is formatted once.  Warnings that repeat themselves are summed up.  Sinks say when
-they are in trouble; the observer tells the others, once, and on recovery how much was lost.
+one first (:mod:`~dantetw.observe.foreign`).  The lines go to the sinks: ``errorlog`` takes
+emergency to warning, ``logoutput`` takes all, and debug lines exist only with ``debug``.  Sinks
+that are told alike form a group, for which an event is formatted once.  Warnings that repeat
+themselves are summed up.  Sinks say when they are in trouble; the observer tells the others, once,
+and on recovery how much was lost.
 
 Threads: the observer belongs to the thread that made it, the reactor's.  Events of other threads
 are handed over with ``callFromThread``, not locked: sinks register with the reactor, which allows
@@ -23,8 +24,7 @@ from threading import get_ident
 from typing import Any, Final, get_args
 
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
-from twisted.python.failure import Failure
+from twisted.logger import ILogObserver, LogEvent, LogLevel
 from twisted.python.reflect import safe_str
 from zope.interface import implementer
 
@@ -40,6 +40,7 @@ from dantetw.observe.events import (
     Step,
     Transferred,
 )
+from dantetw.observe.foreign import diagnosis
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.interfaces import IFormat, ISink
 from dantetw.observe.outlets import Group, Outlet, losses, ordered, recovery, succeed
@@ -62,14 +63,6 @@ _NEVER_REPEATED: Final = frozenset((Accepted, Connected, Transferred, Ended, Ste
 
 # Looked up once: LogLevel makes a search of it.
 _INFO: Final = LogLevel.info
-
-_SEVERITIES: Final = {
-    LogLevel.debug: Severity.DEBUG,
-    LogLevel.info: Severity.DEBUG,
-    LogLevel.warn: Severity.WARNING,
-    LogLevel.error: Severity.ERROR,
-    LogLevel.critical: Severity.CRITICAL,
-}
 
 
 @implementer(ILogObserver)
@@ -262,7 +255,7 @@ class Observer:
             elif kind in _EVENTS:
                 self._tell_once(said, when)
             else:
-                for message in self._diagnosis(event):
+                for message in diagnosis(event, self._debug):
                     self._tell_once(message, when)
         except Exception as error:
             self._complain(self._groups, event.get("event", event), error)
@@ -379,33 +372,6 @@ class Observer:
         if all(outlet.sink.trouble for outlet in others) and about is not self._last_resort:
             for outlet in self._only_last_resort():
                 outlet.tell(when, message)
-
-    def _diagnosis(self, event: LogEvent) -> list[Message]:
-        """What Twisted or a library said: one line, and at debug a failure's traceback."""
-        level = event.get("log_level", LogLevel.info)
-        severity = _SEVERITIES.get(level, Severity.WARNING)
-        if severity == Severity.DEBUG and self._debug < (2 if level is LogLevel.debug else 1):
-            return []
-        text = formatEvent(event).strip()
-        failure = event.get("log_failure")
-        if not isinstance(failure, Failure):
-            return [_foreign(severity, text)] if text else []
-        error = f"{_name(failure)}: {safe_str(failure.value)}"
-        summary = f"{text.splitlines()[0]}: {error}" if text else error
-        lines = [_foreign(severity, summary)]
-        if self._debug:
-            trace = failure.getTraceback().splitlines()
-            lines += [_foreign(Severity.DEBUG, line) for line in trace]
-        return lines
-
-
-def _name(failure: Failure) -> str:
-    kind: Any = failure.type
-    return getattr(kind, "__name__", str(kind))
-
-
-def _foreign(severity: Severity, text: str) -> Message:
-    return Message(severity, "python.log", text)
 
 
 class Journal:
