@@ -2,10 +2,11 @@
 The one ``ILogObserver``: everything that is logged passes here.
 
 An event of ours is turned into lines by the format; what Twisted and libraries say is turned into
-one line here.  The lines go to the sinks: ``errorlog`` takes emergency to warning, ``logoutput``
-takes all, and debug lines exist only with ``debug``.  Sinks that are told alike form a group, for
-which an event is formatted once.  Warnings that repeat themselves are summed up.  Sinks say when
-they are in trouble; the observer tells the others, once, and on recovery how much was lost.
+one first (:mod:`~dantetw.observe.foreign`).  The lines go to the sinks: ``errorlog`` takes
+emergency to warning, ``logoutput`` takes all, and debug lines exist only with ``debug``.  Sinks
+that are told alike form a group, for which an event is formatted once.  Warnings that repeat
+themselves are summed up.  Sinks say when they are in trouble; the observer tells the others, once,
+and on recovery how much was lost.
 
 Threads: the observer belongs to the thread that made it, the reactor's.  Events of other threads
 are handed over with ``callFromThread``, not locked: sinks register with the reactor, which allows
@@ -28,13 +29,13 @@ from twisted.python.reflect import safe_str
 from zope.interface import implementer
 
 from dantetw.config.policy import PLAIN_FORM, Form, Where
-from dantetw.observe.diagnosing import diagnosis
 from dantetw.observe.events import (
     Event,
     Message,
     Named,
     Repeated,
 )
+from dantetw.observe.foreign import diagnosis
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.interfaces import IFormat, ISink
 from dantetw.observe.outlets import Group, Outlet, losses, ordered, recovery, succeed

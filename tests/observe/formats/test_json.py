@@ -182,7 +182,9 @@ class SchemaTests(SynchronousTestCase):
             self.assertEqual(sorted(found), sorted(member.word for member in kind))
         for part in SCHEMA["allOf"]:
             kind_ = part["if"]["properties"]["kind"]["const"]
-            where = report if kind_ in ("status", "child", "latency", "active", "reported") else told
+            where = (
+                report if kind_ in ("status", "child", "latency", "active", "reported") else told
+            )
             for name in (kind_, *part["then"]["properties"]):
                 self.assertIn(f"``{name}``", where)
         for name in SCHEMA["properties"]:

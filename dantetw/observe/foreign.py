@@ -1,5 +1,5 @@
 """
-What Twisted and libraries say, as messages of ours: one line each, and with ``debug`` tracebacks.
+What Twisted and libraries say, as messages of ours.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _SEVERITIES: Final = {
 
 def diagnosis(event: LogEvent, debug: int) -> list[Message]:
     """
-    The messages of an event that is not ours.
+    One message, and with ``debug`` a failure's traceback behind it.
 
-    :param debug: the level; below 1 there is no information, below 2 nothing for debugging.
+    :param debug: the level; what is information to them shows at 1, their debugging at 2.
     """
     level = event.get("log_level", LogLevel.info)
     severity = _SEVERITIES.get(level, Severity.WARNING)
