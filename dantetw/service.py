@@ -13,7 +13,7 @@ from typing import Any, NoReturn, Protocol
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
-from twisted.logger import ILogObserver
+from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.python.components import Componentized
 
 from dantetw import __version__, catalogue
@@ -41,6 +41,7 @@ from dantetw.reloading import Reload, UnusableError
 from dantetw.session.listener import Listener
 from dantetw.session.ports import BindError, Ports
 from dantetw.session.protocol import SocksFactory
+from dantetw.session.reporting import Reporting
 from dantetw.threads import Threads
 from dantetw.values import Endpoint, Method, Severity
 
@@ -63,6 +64,7 @@ class Settings:
     :ivar keep_alive: False with ``-n``.
     :ivar pidfile: ``-p``: written at the start, emptied at the end; empty: none.
     :ivar notices: lines to log at the start, as information.
+    :ivar twistd_log: twistd was asked for a log of its own, which Twisted's messages go to as well.
     """
 
     program: str = "sockd"
@@ -70,6 +72,7 @@ class Settings:
     keep_alive: bool = True
     pidfile: str = ""
     notices: Sequence[str] = ()
+    twistd_log: bool = False
 
 
 class StartFailedError(Exception):
@@ -130,9 +133,14 @@ class SockdService(MultiService):
         self._signal = 0
 
     def setServiceParent(self, parent: Any) -> None:
-        """Make our observer twistd's, in place of its log file."""
+        """Make our observer twistd's, in place of its log file or beside it."""
         super().setServiceParent(parent)  # type: ignore[no-untyped-call]
-        if isinstance(parent, Componentized):
+        if not isinstance(parent, Componentized):
+            return
+        if self._settings.twistd_log:
+            # twistd would prefer the component to what it was asked for.
+            globalLogPublisher.addObserver(self.observer)
+        else:
             parent.setComponent(ILogObserver, self.observer)
 
     # Starting.
@@ -145,6 +153,7 @@ class SockdService(MultiService):
             self._prefix,
             self._reactor,
             privileged=self._privileges.raised,
+            owner=self._privileges.owner,
             prefixes={"json": JsonPrefix(self._settings.program)},
         )
         self.observer.stand_by(open_sink("stderr", self._surroundings, catalogue.SINKS))
@@ -168,6 +177,7 @@ class SockdService(MultiService):
             settings.keep_alive,
             datagrams=make_poller(self._reactor, INPUT),
         )
+        self._status = Reporting(factory, lambda: self.observer.waiting)
         self._ports = Ports(factory, self._reactor, self._privileges.raised)
         try:
             factory.adopt(policy, self._authenticators(policy))
@@ -311,7 +321,7 @@ class SockdService(MultiService):
 
     def _write_pidfile(self) -> None:
         try:
-            pidfile.write(self._settings.pidfile)
+            pidfile.write(self._settings.pidfile, self._privileges.owner)
         except OSError as failed:
             text = f"could not open pidfile {self._settings.pidfile} for writing"
             text = f"{text}: {os.strerror(failed.errno or 0)}"
@@ -327,7 +337,7 @@ class SockdService(MultiService):
     # Signals.
 
     def _catch_signals(self) -> None:
-        signals.install(self._reactor, self._stop, self._reload.ask, self._status)
+        signals.install(self._reactor, self._stop, self._reload.ask, self._status.ask)
 
     def _stop(self, number: int) -> None:
         if not self._signal:
@@ -370,9 +380,6 @@ class SockdService(MultiService):
         self._ports.use(listeners, policy)
         self._policy = policy
 
-    def _status(self) -> None:
-        """The status report is not built yet; the signal must not end the server."""
-
     # Ending.
 
     def stopService(self) -> Deferred[Any] | None:
@@ -382,6 +389,7 @@ class SockdService(MultiService):
             self.journal.message(Severity.INFO, "server.stopping", text)
         factory = self._factory
         if factory is not None:
+            self._status.stop()
             self._ports.release(self._bound)
             self._ports.stop()
             factory.stop()

@@ -214,6 +214,17 @@ class Phase(_Word):
     RELAY = "relay"
 
 
+class Work(_Word):
+    """
+    What is being done for a session, by Dante's names for the processes that do it: ``NEGOTIATE``
+    until its request is there, ``REQUEST`` until the request is under way, then ``IO``.
+    """
+
+    NEGOTIATE = "negotiate"
+    REQUEST = "request"
+    IO = "io"
+
+
 class Cause(_Word):
     """Why a session ended."""
 

@@ -9,5 +9,6 @@ Where we touch the kernel's network.
 - :mod:`.resolving` looks names up and keeps the answers.
 - :mod:`.naming` gives errors their names, replies and words.
 - :mod:`.host` tells facts of this machine: interfaces, addresses, services.
-- :mod:`.sockopts` and :mod:`.tcpinfo` set and read socket options.
+- :mod:`.sockopts` and :mod:`.tcpinfo` set and read socket options; :mod:`.queues` tells what waits
+  in the kernel.
 """

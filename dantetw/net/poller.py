@@ -52,6 +52,7 @@ class IPoller(Interface):
     """Waits for sockets."""
 
     now = Attribute("Monotonic seconds when the current turn began.")
+    turned = Attribute("Called with the microseconds each turn with events took, if it is set.")
     tells_failures = Attribute("Whether a socket has no error if a mask says nothing of one.")
 
     def start() -> None:
@@ -132,6 +133,7 @@ class EpollPoller(_Again):
         self._epoll = select.epoll()
         self._watchers: dict[int, Watcher] = {}
         self._forgotten: set[int] = set()
+        self.turned: Callable[[int], None] | None = None
         self.now = monotonic()
 
     tells_failures = True
@@ -199,6 +201,8 @@ class EpollPoller(_Again):
                     watcher(mask)
                 except Exception:
                     _log.failure("Failure in a relay")
+        if events and self.turned is not None:
+            self.turned(int((self._monotonic() - self.now) * 1_000_000))
 
 
 @implementer(IReadWriteDescriptor)
@@ -256,6 +260,7 @@ class ReactorPoller(_Again):
     def __init__(self, reactor: Any, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__(reactor)
         self._set: IReactorFDSet = reactor
+        self.turned: Callable[[int], None] | None = None  # there are no turns
         self._monotonic = monotonic
         self._descriptors: dict[int, _Descriptor] = {}
 

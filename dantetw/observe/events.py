@@ -10,6 +10,7 @@ verdict and place, and decide by ``rule.log`` which lines it makes.
 from __future__ import annotations
 
 from dantetw.config.policy import Edge, Rule, Where
+from dantetw.observe.status import Active, Child, Latency, Reported, Status
 from dantetw.values import (
     Command,
     Drop,
@@ -362,6 +363,11 @@ Event = (
     | AcceptFailed
     | ResolveFailed
     | Step
+    | Status
+    | Child
+    | Latency
+    | Active
+    | Reported
     | Message
     | Repeated
 )

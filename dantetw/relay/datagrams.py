@@ -232,7 +232,7 @@ class DatagramRelay:
             read_at = time()
             self._forward(route, count)
             if not self.ended:
-                stopwatch.measure(self.client.fileno(), read_at)
+                stopwatch.measure(self.client.fileno(), read_at, stopwatch.to_target)
 
     def _find(self, count: int) -> Route | None:
         """The route of the datagram in the buffer, if it can be gone now."""

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from time import time
 from typing import Final
 
-from dantetw.values import value
+from dantetw.observe.status import Figures, Latest
 
 #: Seconds in one of the parts of the last minute, and how many there are.
 PART: Final = 10.0
@@ -37,37 +37,6 @@ _MICRO: Final = 1_000_000
 
 # The time stamp of the datagram that was read last, as ``struct timespec`` (``socket(7)``).
 _SIOCGSTAMPNS: Final = 0x8907
-
-
-@value
-class Figures:
-    """
-    What there is to say of many values.  Microseconds.
-
-    :ivar count: how many; the rest is 0 if there are none.
-    """
-
-    count: int = 0
-    minimum: int = 0
-    mean: float = 0.0
-    maximum: int = 0
-    deviation: float = 0.0
-    p50: int = 0
-    p95: int = 0
-    p99: int = 0
-
-
-@value
-class Latest:
-    """Dante's figures of the latest values, truncated and rounded as Dante does."""
-
-    count: int
-    minimum: int
-    maximum: int
-    median: int
-    average: int
-    last: int
-    deviation: int
 
 
 class Histogram:
@@ -211,10 +180,13 @@ class Latency:
 
 class Stopwatch:
     """
-    Measures datagrams: all of them, or if there are many each sixteenth.
+    Measures datagrams: all of them, or if there are many each sixteenth; and relays of connections.
 
-    :ivar reading: from their arrival in the kernel until we have read them; ``relaying``: until we
-        have sent them on.
+    :ivar reading: of datagrams, from their arrival in the kernel until we have read them;
+        ``relaying``: until we have sent them on.
+    :ivar to_target: the latter for those of clients; ``to_client``: for those of targets.
+    :ivar turns: of connections: from when we hear that something can be relayed until all that we
+        heard of at the same time has been.
     :ivar backwards: how often the clock went back meanwhile, so that nothing could be said.
     :ivar wait: how many datagrams to let pass before the next is measured.
     """
@@ -223,20 +195,23 @@ class Stopwatch:
         "_due",
         "_every",
         "_measured",
-        "_monotonic",
         "_stamp",
         "_stamp_parts",
-        "_works",
         "backwards",
         "reading",
         "relaying",
+        "to_client",
+        "to_target",
+        "turns",
         "wait",
     )
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
         self.reading = Latency(monotonic)
         self.relaying = Latency(monotonic)
+        self.to_target = Latency(monotonic)
+        self.to_client = Latency(monotonic)
+        self.turns = Latency(monotonic)
         self.backwards = 0
         self.wait = 0
         self._every = 1
@@ -244,7 +219,6 @@ class Stopwatch:
         self._due = 0.0
         self._stamp = bytearray(16)
         self._stamp_parts = memoryview(self._stamp).cast("q")
-        self._works = True
 
     def prepare(self, fd: int) -> None:
         """Have the kernel stamp what arrives on a socket from now on."""
@@ -253,11 +227,12 @@ class Stopwatch:
         except OSError:
             pass  # "nothing was stamped yet"; asking is what begins it
 
-    def measure(self, fd: int, read_at: float) -> None:
+    def measure(self, fd: int, read_at: float, way: Latency) -> None:
         """
         Measure the datagram that was read last from a socket and has been sent on.
 
         :param read_at: seconds since the epoch when it had been read.
+        :param way: ``to_target`` or ``to_client``.
         """
         try:
             fcntl.ioctl(fd, _SIOCGSTAMPNS, self._stamp, True)
@@ -274,14 +249,14 @@ class Stopwatch:
             return
         self.reading.add(read)
         self.relaying.add(sent)
+        way.add(sent)
 
-    def tick(self) -> None:
-        """To be called about once a second: see how many there are to measure."""
-        now = self._monotonic()
+    def check(self, now: float) -> None:
+        """Let time go by, about once a second; ``now`` is monotonic seconds."""
         if now < self._due:
             return
-        self._due = now + 1.0
+        self._due = now + 0.9
         self._every = SPARSE if self._measured * self._every > MANY else 1
         self._measured = 0
-        self.reading.tick()
-        self.relaying.tick()
+        for latency in (self.reading, self.relaying, self.to_target, self.to_client, self.turns):
+            latency.tick()

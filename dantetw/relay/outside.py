@@ -243,7 +243,7 @@ class Outside:
             read_at = time()
             self._return(answer, count)
             if not relay.ended:
-                stopwatch.measure(sock.fileno(), read_at)
+                stopwatch.measure(sock.fileno(), read_at, stopwatch.to_client)
 
     def answered(self, answer: Answer) -> None:
         """It has turned out what becomes of a target's answers: see to those that have waited."""

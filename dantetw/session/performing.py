@@ -5,8 +5,10 @@ A command being performed, as a session sees it.
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 
-from dantetw.observe.events import Counts, Traffic
+from dantetw.observe.events import Counts, Path, Traffic
+from dantetw.observe.status import Standing
 from dantetw.values import Drop
 
 
@@ -27,6 +29,21 @@ class Performing:
 
     def cancel(self) -> None:
         """Release all that the command holds."""
+
+    @property
+    def under_way(self) -> bool:
+        """
+        Whether the status report shows the session's traffic; else, that its request is in progress
+        (as that of a BIND is that waits for its peer).  It counts in ``performed`` from then on.
+        """
+        return False
+
+    def standing(self) -> Iterator[tuple[Path, Standing]]:
+        """
+        How the traffic stands, for the status report: for each way it takes who talks to whom, and
+        how much.  At least one; asked only when it is under way.
+        """
+        return iter(())
 
     @property
     def counts(self) -> Counts:

@@ -17,7 +17,7 @@ from dantetw.observe import observer as module
 from dantetw.observe.events import Accepted, ConnectFailed, Event, Message
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.interfaces import IFormat, ISink
-from dantetw.observe.observer import COMPLAINT_INTERVAL, Journal, Observer
+from dantetw.observe.observer import COMPLAINT_INTERVAL, WATCH_INTERVAL, Journal, Observer
 from dantetw.observe.repeats import INTERVAL
 from dantetw.observe.sinks.opening import Outputs
 from dantetw.values import Severity
@@ -183,6 +183,13 @@ class RoutingTests(ObserverMixin, SynchronousTestCase):
         self.say("x")
         self.assertEqual((self.all.texts, other.texts), ([], ["x"]))
         self.assertEqual(self.all.did, ["flush", "close"])
+
+    def test_waiting(self) -> None:
+        """It says how far the slowest of its sinks is behind."""
+        self.assertEqual(self.observer.waiting, 0)
+        self.configure()
+        self.all.waiting, self.errors.waiting = 3, 7
+        self.assertEqual(self.observer.waiting, 7)
 
     def test_reload_loses_nothing(self) -> None:
         """An old sink that still has messages to get out is closed at the next occasion."""
@@ -392,12 +399,61 @@ class TroubleTests(ObserverMixin, SynchronousTestCase):
         self.assertEqual(self.errors.texts, ["b", "d", again])
         self.assertEqual(self.all.texts.count(again), 1)
 
+    def test_recovery_in_silence(self) -> None:
+        """A sink whose queue went out, with no line to show it, is told of within a second."""
+        clock = Clock()
+        errors, everything = FakeSink("errors"), FakeSink("all")
+        observer = Observer(Dante(), self.stderr, lambda *call: None, clock.callLater)
+        observer.configure(Outputs((errors,), (everything,)))
+        errors.fails_with = errno.ENOSPC
+        Journal(observer).message(S.WARNING, "test", "x")
+        clock.pump([WATCH_INTERVAL] * 3)
+        self.assertEqual(everything.texts, [self.full, "x"])
+        errors.trouble = errors.fails_with = 0
+        clock.advance(WATCH_INTERVAL)
+        again = 'can write again to logfile "errors": 1 line was lost'
+        self.assertEqual(everything.texts, [self.full, "x", again])
+        self.assertEqual(errors.texts, [again])
+        clock.pump([WATCH_INTERVAL] * 3)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_watch_ends(self) -> None:
+        """Nobody looks after sinks that are closed, or no longer used."""
+        for end in (lambda o: o.close(0.0), lambda o: o.configure(Outputs((), (FakeSink(),)))):
+            clock = Clock()
+            errors = FakeSink("errors")
+            observer = Observer(Dante(), self.stderr, lambda *call: None, clock.callLater)
+            observer.configure(Outputs((errors,), (FakeSink("all"),)))
+            errors.fails_with = errno.ENOSPC
+            Journal(observer).message(S.WARNING, "test", "x")
+            end(observer)
+            clock.pump([WATCH_INTERVAL] * 3)
+            self.assertEqual(clock.getDelayedCalls(), [])
+
     def test_no_other(self) -> None:
         """If there is no other sink, standard error is told."""
         self.observer.configure(Outputs((), (self.errors,)))
         self.errors.fails_with = errno.ENOSPC
         self.say("x")
         self.assertEqual(self.stderr.lines, [(S.ALERT, self.full)])
+
+    def test_all_fail(self) -> None:
+        """If all others fail too, as on one full disk, standard error is told at once, of each."""
+        self.errors.fails_with = self.all.fails_with = errno.ENOSPC
+        self.warn("x")
+        self.warn("y")
+        texts = [self.full, self.full.replace("errors", "all")]
+        self.assertEqual(self.stderr.lines, [(S.ALERT, text) for text in texts])
+
+    def test_all_recover(self) -> None:
+        """When one of them works again standard error is told no more."""
+        self.errors.fails_with = self.all.fails_with = errno.ENOSPC
+        self.warn("x")
+        self.errors.fails_with = self.all.fails_with = 0
+        self.stderr.lines.clear()
+        self.warn("y")
+        self.assertEqual(self.stderr.lines, [])
+        self.assertIn('can write again to logfile "all": 2 lines were lost', self.errors.texts)
 
     def test_raising(self) -> None:
         """A sink that raises, against its promise, does not silence the others."""

@@ -30,12 +30,13 @@ from dantetw.observe.events import (
     TrafficFailed,
     Transferred,
 )
-from dantetw.observe.formats import endings
+from dantetw.observe.formats import endings, status
 from dantetw.observe.formats.addresses import arrival, far, inward, near, outward, place
 from dantetw.observe.formats.endings import Line
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.formats.tcpinfo import block
 from dantetw.observe.interfaces import IFormat
+from dantetw.observe.status import Active, Child, Latency, Reported, Status
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,
@@ -69,6 +70,11 @@ class Dante:
             AcceptFailed: self._accept_failed,
             ResolveFailed: self._resolve_failed,
             Step: self._step,
+            Status: status.status,
+            Child: status.child,
+            Latency: status.latency,
+            Active: status.active,
+            Reported: _nothing,
             Message: self._message,
             Repeated: self._repeated,
         }
@@ -164,3 +170,8 @@ class Dante:
             (severity, f"last message repeated {times}: {text}")
             for severity, text in self.lines(event.event)
         )
+
+
+def _nothing(event: Reported) -> tuple[Line, ...]:
+    """Dante does not say when a report is complete."""
+    return ()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
@@ -23,11 +24,13 @@ from dantetw.net.datagrams import bind_inside, bind_outside
 from dantetw.net.resolving import KEEP_SECONDS, ResolveError
 from dantetw.net.sources import NoSource
 from dantetw.observe.events import Connected, Counts, Path, Traffic, Transferred
+from dantetw.observe.status import Standing
 from dantetw.relay.datagrams import DatagramRelay
 from dantetw.relay.outside import Outside
 from dantetw.relay.routes import Answer, Judged, Route
 from dantetw.rules.deciding import Decision
 from dantetw.session import failing, tracing
+from dantetw.session.control import Control
 from dantetw.session.dropping import Drops
 from dantetw.session.judging import Judge
 from dantetw.session.performing import Performing
@@ -46,7 +49,6 @@ from dantetw.values import (
     Operation,
     Phase,
     Protocol,
-    Severity,
     Side,
     Verdict,
 )
@@ -57,8 +59,6 @@ from dantetw.wire.replies import ReplyCode, reply
 _TAPPED: Final = LOG_IOOP | LOG_DATA
 _UNSPECIFIED: Final = frozenset(("0.0.0.0", "::"))
 _SAID: Final = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
-#: Bytes of a control connection that are read in one turn, and that are shown of them.
-_READ, _SHOWN = 4096, 256
 
 
 class Association(Performing):
@@ -104,11 +104,13 @@ class Association(Performing):
         assert session.request is not None and control is not None
         session.phase = Phase.RELAY
         session.connected_at = server.monotonic()
+        server.performed += 1
         bound = session.policy.announced(self.local)
         try:
             control.send(reply(session.request.proxy_protocol, ReplyCode.SUCCEEDED, bound))
         except OSError as failed:
-            self._control_failed(failed.errno or 0, Operation.SEND)
+            number, operation = failed.errno or 0, Operation.SEND
+            session.end(Ending(Side.CLIENT, Phase.RELAY, Cause.ERROR, number, operation=operation))
             return
         if rule.log & LOG_CONNECT:
             path = Path(self.client, self.local, session.user)
@@ -118,48 +120,7 @@ class Association(Performing):
         if server.journal.debug:
             tracing.step(session, f"expects datagrams from {self._expected} on {self.local}")
         server.sweep.add(session)
-        server.poller.resume(control.fileno())
-        server.poller.hand_over(control.fileno(), self._control_ready)
-        early, session.leftover = session.leftover, b""
-        if early:
-            self._babbled(early)
-        self._control_ready(session.hints)
-
-    # The control connection.
-
-    def _control_ready(self, mask: int) -> None:
-        control = self._session.sock
-        if control is None or self.relay.ended:
-            return
-        try:
-            data = control.recv(_READ)
-        except BlockingIOError:
-            return
-        except OSError as failed:
-            self._control_failed(failed.errno or 0, Operation.RECEIVE)
-            return
-        if not data:
-            self._session.end(Ending(Side.CLIENT, Phase.RELAY, Cause.CLOSED))
-            return
-        self._babbled(data)
-        self._session.server.poller.again(partial(self._control_ready, mask))
-
-    def _control_failed(self, number: int, operation: Operation) -> None:
-        self._session.end(
-            Ending(Side.CLIENT, Phase.RELAY, Cause.ERROR, number, operation=operation)
-        )
-
-    def _babbled(self, data: bytes) -> None:
-        """The client has said something where there is nothing to be said."""
-        session = self._session
-        if self._drops.may_tell(None):
-            shown = escape(data[:_SHOWN]) + ("..." if len(data) > _SHOWN else "")
-            text = (
-                f"run_io(): {len(data)} unexpected bytes over control connection from client"
-                f" {session.client}: {shown}"
-            )
-            named = (("client", session.client.host),)
-            session.server.journal.message(Severity.NOTICE, "association.bytes", text, named=named)
+        Control(session, self._drops).begin()
 
     # What the relay asks.
 
@@ -347,7 +308,6 @@ class Association(Performing):
     # What the session asks.
 
     def check(self, now: float) -> None:
-        self._session.server.stopwatch.tick()
         limit = self.rule.timeouts.io_udp
         if limit and int(now) - int(self.relay.stamp) > limit:
             self._session.end(Ending(Side.US, Phase.RELAY, Cause.TIMEOUT))
@@ -362,6 +322,23 @@ class Association(Performing):
     def cancel(self) -> None:
         self.relay.end()
         self._judge.cancel()
+
+    @property
+    def under_way(self) -> bool:
+        return True
+
+    def standing(self) -> Iterator[tuple[Path, Standing]]:
+        session, relay = self._session, self.relay
+        for outside in relay.outsides.values():
+            path = Path(self.client, self.local, session.user, outside.source, outside.target)
+            yield (
+                path,
+                Standing(outside.since, outside.stamp, outside.counts, packets=outside.packets),
+            )
+        if not relay.outsides:
+            path = Path(self.client, self.local, session.user)
+            began = session.accepted_at
+            yield path, Standing(began, relay.stamp, Counts(), packets=Counts())
 
     @property
     def counts(self) -> Counts:

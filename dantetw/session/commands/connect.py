@@ -5,6 +5,7 @@ CONNECT (:rfc:`1928` section 4): a TCP connection to the target, then a relay.
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from errno import ETIMEDOUT
 from typing import Final
 
@@ -14,9 +15,11 @@ from twisted.python.failure import Failure
 from dantetw.config.policy import Rule
 from dantetw.net.dialling import Dial, DialError
 from dantetw.net.naming import reply_of, words_of
+from dantetw.net.queues import unread, unsent
 from dantetw.net.sources import NoSource
-from dantetw.observe.events import Connected, Counts, Transferred
-from dantetw.relay.copying import CopyingRelay
+from dantetw.observe.events import Connected, Counts, Path, Transferred
+from dantetw.observe.status import Buffered, Standing
+from dantetw.relay.copying import CopyingRelay, Flow
 from dantetw.relay.splicing import relay_class
 from dantetw.session import tracing
 from dantetw.session.accounting import path_of, tcpinfo_of
@@ -66,6 +69,7 @@ class Connect(Performing):
         options = session.policy.socket_options + rule.socket_options
         self._dial = Dial(server.poller, source, target, options, server.keep_alive)
         session.source = self._dial.source
+        server.performed += 1
         if server.journal.debug:
             tracing.step(session, f"connecting to {target} from {session.source}")
         if options:
@@ -99,7 +103,6 @@ class Connect(Performing):
         session, rule = self._session, self._rule
         server, client = session.server, session.sock
         assert session.request is not None and session.source is not None and client is not None
-        self._dial = None
         session.phase = Phase.RELAY
         session.connected_at = server.monotonic()
         tap = self._saw if rule.log & _TAPPED or server.journal.debug > 1 else None
@@ -108,6 +111,7 @@ class Connect(Performing):
         self._relay = relay_class(tap is not None)(
             server.poller, client, target, self._relayed, tap
         )
+        self._dial = None
         answer = reply(session.request.proxy_protocol, ReplyCode.SUCCEEDED, session.source)
         try:
             # A few bytes always fit into a buffer nothing was ever written to.
@@ -178,6 +182,25 @@ class Connect(Performing):
             relay.end(Ending(Side.US, Phase.RELAY, Cause.SHUTDOWN))
 
     @property
+    def under_way(self) -> bool:
+        return self._dial is not None or self._relay is not None
+
+    def standing(self) -> Iterator[tuple[Path, Standing]]:
+        session, relay = self._session, self._relay
+        began = session.accepted_at
+        if relay is None:
+            early = Buffered(
+                0 if session.sock is None else unread(session.sock), len(session.leftover)
+            )
+            way = Standing(
+                began, session.connecting_at, Counts(), early, Buffered(), connecting=True
+            )
+        else:
+            up, down = _buffered(relay.up), _buffered(relay.down)
+            way = Standing(began, relay.stamp, self.counts, up, down)
+        yield path_of(session), way
+
+    @property
     def counts(self) -> Counts:
         relay = self._relay
         if relay is None:
@@ -192,6 +215,11 @@ class Connect(Performing):
     @property
     def target_socket(self) -> socket.socket | None:
         return self._relay.down.source if self._relay is not None else None
+
+
+def _buffered(flow: Flow) -> Buffered:
+    held = len(flow.pending) + flow.waiting
+    return Buffered(unread(flow.source), held, unsent(flow.sink))
 
 
 def connect(session: Session, rule: Rule, target: Endpoint) -> None:

@@ -60,6 +60,7 @@ from dantetw.values import (
 )
 from tests.observe.formats.names import NAMES
 from tests.observe.formats.refusals import REFUSALS
+from tests.observe.formats.report import REPORT
 from tests.observe.formats.traffic import TRAFFIC
 from tests.observe.making import ALL, BLOCKED, CLIENT, RESET, TARGET, ended, endpoint, path, rule
 
@@ -96,6 +97,7 @@ EVENTS: tuple[Event, ...] = (
     ),
     AcceptFailed(Severity.WARNING, Edge.INTERNAL, endpoint("10.0.0.1.80"), "EMFILE", errno.EMFILE),
     ResolveFailed(Severity.WARNING, Edge.EXTERNAL, "a.example", "EAI_NONAME", "not known"),
+    *{type(event): event for _, event, _ in REPORT}.values(),
 )
 
 
@@ -141,7 +143,7 @@ class SchemaTests(SynchronousTestCase):
 
     def test_samples(self) -> None:
         """All sessions of which Dante's lines are known fit it."""
-        for _, event, _ in (*TRAFFIC, *REFUSALS, *NAMES):
+        for _, event, _ in (*TRAFFIC, *REFUSALS, *NAMES, *REPORT):
             self.check(event)
 
     def test_strict(self) -> None:
@@ -173,14 +175,18 @@ class SchemaTests(SynchronousTestCase):
         """``docs/logging.rst`` lists every side, phase and cause, every kind and every member."""
         text = (DOCS / "logging.rst").read_text("utf-8")
         told = text.split("\nJSON\n====\n")[1].split("\nPrivacy\n====")[0]
+        report = text.split("\nStatus report: SIGUSR1\n====")[1].split("\nFailures of ")[0]
         for name, kind in (("side", Side), ("phase", Phase), ("cause", Cause)):
             sentence = told.split(f"``{name}`` is one of")[1].split(".\n")[0]
             found = sentence.split("``")[1::2]
             self.assertEqual(sorted(found), sorted(member.word for member in kind))
         for part in SCHEMA["allOf"]:
             kind_ = part["if"]["properties"]["kind"]["const"]
+            where = (
+                report if kind_ in ("status", "child", "latency", "active", "reported") else told
+            )
             for name in (kind_, *part["then"]["properties"]):
-                self.assertIn(f"``{name}``", told)
+                self.assertIn(f"``{name}``", where)
         for name in SCHEMA["properties"]:
             self.assertIn(f"``{name}``", told)
 
