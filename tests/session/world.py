@@ -21,7 +21,7 @@ from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
 from dantetw.config import Policy, parse
 from dantetw.config.policy import SocketOption
 from dantetw.net.dialling import DialError
-from dantetw.net.poller import FAILED, WRITABLE, EpollPoller, IPoller, ReactorPoller
+from dantetw.net.poller import FAILED, INPUT, WRITABLE, EpollPoller, IPoller, ReactorPoller
 from dantetw.net.resolving import Resolver
 from dantetw.net.transports import ClientTransport, address_of
 from dantetw.observe.events import Ended, Event
@@ -341,6 +341,10 @@ class World:
         else:
             self.poller = ReactorPoller(self.reactor, self.reactor.seconds)
         self.poller.start()
+        self.datagrams: Any = self.poller
+        if make_poller is EpollPoller:
+            self.datagrams = EpollPoller(self.reactor, self.reactor.seconds, INPUT)
+            self.datagrams.start()
         case.addCleanup(self.close)
         case.patch(connecting, "Dial", self._dial)
         machine = Machine()
@@ -353,6 +357,7 @@ class World:
             machine.addresses_of,
             machine.all_addresses,
             monotonic=self.reactor.seconds,
+            datagrams=self.datagrams,
         )
         self.policy = compiled(head + text)
         self.factory.adopt(self.policy, {Method.USERNAME: self.doorkeeper})
@@ -361,6 +366,8 @@ class World:
     def close(self) -> None:
         """Close what a test has left open."""
         self.poller.stop()
+        if self.datagrams is not self.poller:
+            self.datagrams.stop()
         for sock in self.sockets:
             sock.close()
 
@@ -463,10 +470,9 @@ class World:
         for number, sock in enumerate(self.sockets):
             if number % 2 == 0:  # the server's end of a pair
                 case.assertEqual(sock.fileno(), -1, f"pair {number // 2} is still open")
-        watched = getattr(self.poller, "_watchers", None) or getattr(
-            self.poller, "_descriptors", {}
-        )
-        case.assertEqual(dict(watched), {})
+        for poller in self.poller, self.datagrams:
+            watched = getattr(poller, "_watchers", None) or getattr(poller, "_descriptors", {})
+            case.assertEqual(dict(watched), {})
 
     def until(self, condition: Callable[[], object]) -> None:
         """Take turns until something has happened, where the kernel's network is involved."""
