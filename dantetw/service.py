@@ -308,6 +308,7 @@ class SockdService(MultiService):
         factory.datagrams.start()
         self._ports.use(self._bound)
         self._bound = {}
+        factory.sweep.add(factory.stopwatch)
         factory.sweep.start()
         # What is there now stays: let the garbage collector look at what sessions make only, and at
         # that rarely, since they make no cycles.  A tenth of a short session's cost.

@@ -120,7 +120,6 @@ class SocksFactory(Factory):
         self.datagrams = poller if datagrams is None else datagrams
         self.stopwatch = Stopwatch(monotonic)
         self.sweep = Sweep(reactor, monotonic)
-        self.sweep.add(self.stopwatch)
         poller.turned = self.stopwatch.turns.add
         self.sessions: dict[int, Session] = {}
         self.listening: frozenset[Endpoint] = frozenset()
