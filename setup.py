@@ -32,6 +32,7 @@ setup(
             "hypothesis>=6.100",
             "jsonschema>=4.20",
             "pamela>=1.2",
+            "PySocks>=1.7",
         ],
         "lint": ["ruff==0.17.6", "mypy==2.4.1", "mypy-zope==1.0.17"],
     },
