@@ -27,6 +27,10 @@ def value(cls: type[_Value]) -> type[_Value]:
     return dataclass(slots=True, unsafe_hash=True)(cls)
 
 
+#: The configuration that is read where no other is named.
+CONFIG_FILE: Final = "/etc/sockd.conf"
+
+
 class _Word(Enum):
     """
     An enumeration of words, made for speed.
