@@ -16,6 +16,7 @@ from dantetw.observe.formats.json import Json
 from dantetw.observe.interfaces import IFormat
 from dantetw.observe.sinks import file, remote, stdio, syslog
 from dantetw.observe.sinks.kind import Kind
+from dantetw.session.commands.bind import bind
 from dantetw.session.commands.connect import connect
 from dantetw.session.protocol import Perform
 from dantetw.values import Command, Method
@@ -23,6 +24,7 @@ from dantetw.values import Command, Method
 #: What a client can ask for.
 COMMANDS: Final[Mapping[Command, Perform]] = {
     Command.CONNECT: connect,
+    Command.BIND: bind,
 }
 
 #: How a client can show who it is, and what makes the check for a policy.  ``none`` has nothing to

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from dantetw.config.policy import Edge, Rule
 from dantetw.net.naming import symbol_of
 from dantetw.net.resolving import ResolveError
-from dantetw.observe.events import ConnectFailed, ResolveFailed, TrafficFailed
-from dantetw.values import Ending, Operation, Severity, Side
+from dantetw.observe.events import AcceptFailed, ConnectFailed, ResolveFailed, TrafficFailed
+from dantetw.values import Ending, Endpoint, Operation, Severity, Side
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
@@ -56,9 +56,17 @@ def unresolved(session: Session, failed: ResolveError) -> None:
         )
 
 
+def unaccepted(session: Session, bound: Endpoint, number: int) -> None:
+    """Tell of a BIND's peer that could not be accepted."""
+    symbol, journal = symbol_of(number), session.server.journal
+    severity = _severity(session, Edge.EXTERNAL, symbol)
+    if journal.wants(severity):
+        journal.record(AcceptFailed(severity, Edge.EXTERNAL, bound, symbol, number))
+
+
 def _severity(session: Session, edge: Edge, symbol: str) -> Severity:
-    socks_rule = session.socks_rule
     rules: tuple[Rule, ...] = (session.client_rule,)
-    if socks_rule is not None:
-        rules += (socks_rule,)
+    for rule in (session.socks_rule, session.reply_rule):
+        if rule is not None:
+            rules += (rule,)
     return session.filters.severity(edge, symbol, rules)
