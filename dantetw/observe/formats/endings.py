@@ -316,7 +316,9 @@ def _finished(event: Ended, timing: bool) -> tuple[Line, ...]:
     rule = event.socks_rule
     if bound and rule is not None and rule.log & LOG_DISCONNECT:
         severity, line = _bind_line(event, rule, rule.verdict, "")
-        lines += ((severity, _with_tcpinfo(line, rule, event, timing=False)),)
+        if event.reply_rule is not None and event.reply_rule.log & LOG_TCPINFO:
+            line = _with_tcpinfo(line, rule, event, timing=False)
+        lines += ((severity, line),)
     rule = event.client_rule
     if rule.log & wanted:
         counts = event.counts

@@ -75,8 +75,6 @@ class Connect(Relaying):
         session = self._session
         assert session.source is not None
         self._dial = None
-        if session.server.journal.debug:
-            tracing.connected(session)
         self.relay(target, session.source)
 
     def check(self, now: float) -> None:

@@ -78,6 +78,8 @@ class Relaying(Performing):
         assert client is not None
         session.phase = Phase.RELAY
         session.connected_at = server.monotonic()
+        if server.journal.debug:
+            tracing.connected(session)
         tap = self._saw if rule.log & _TAPPED or server.journal.debug > 1 else None
         self._relay = relay_class(tap is not None)(
             server.poller, client, target, self._relayed, tap
