@@ -166,8 +166,10 @@ class Rehearsal:
         unnegotiated = False
         if request is not None and asked is not None and visit.socks_rule is not None:
             unnegotiated = shuns_login(visit, request)
-            if not unnegotiated:
-                judged = asked if visit.awaited is None else visit.awaited.bound
+            judged: Endpoint | None = asked
+            if request.command is Command.BIND:
+                judged = None if visit.awaited is None else visit.awaited.bound
+            if judged is not None and not unnegotiated:
                 socks = self._socks(question_of(visit, request, judged))
         return Outcome(
             ending,
