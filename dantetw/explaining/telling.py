@@ -56,7 +56,9 @@ def _lines(client: Client, outcome: Outcome, policy: Policy, texts: Texts) -> It
     yield f"asked: {_asked(client)}"
     yield "client rules:"
     yield from _fates(outcome.client)
-    if outcome.socks_rule is not None and not outcome.unnegotiated:
+    # A request may be refused in the name of the built-in rule with none asked, and says why.
+    unasked = outcome.ending is not None and outcome.ending.text and not outcome.socks
+    if outcome.socks_rule is not None and not outcome.unnegotiated and not unasked:
         yield "socks rules:"
         yield from _fates(outcome.socks)
     rule = decisive(outcome)
