@@ -81,6 +81,16 @@ class Await:
         sock.setblocking(False)
         return sock, Endpoint.of(peer)
 
+    def pause(self) -> None:
+        """A peer that cannot be accepted now is not to be announced again and again."""
+        if self._poller is not None:
+            self._poller.pause(self._sock.fileno())
+
+    def resume(self) -> None:
+        """Announce peers again; who has come meanwhile is not."""
+        if self._poller is not None:
+            self._poller.resume(self._sock.fileno())
+
     def close(self) -> None:
         """Wait no more.  May be called twice."""
         poller, self._poller = self._poller, None

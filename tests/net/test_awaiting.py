@@ -119,6 +119,22 @@ class ListenTests(SynchronousTestCase):
         with self.assertRaises(ConnectionRefusedError):
             self.peer(port, waits=False)
 
+    def test_paused(self) -> None:
+        """A port that is paused announces nobody, and whoever has come can still be accepted."""
+        port = self.listening()
+        self.peer(port)
+        port.pause()
+        self.came.clear()
+        for _ in range(3):
+            self.reactor.turn(0)
+        self.assertEqual(self.came, [])
+        port.resume()
+        ours, _ = port.accept()
+        self.addCleanup(ours.close)
+        self.came.clear()
+        self.peer(port)
+        self.assertTrue(self.came)
+
     def test_options(self) -> None:
         """The peer's socket has what the port was given, and what every socket gets."""
         port = self.listening(

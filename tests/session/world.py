@@ -238,7 +238,9 @@ class FakeAwait:
     A port that waits for a peer, whom a test lets come.
 
     :ivar bound: where: the port asked for, or one from 49152.
-    :ivar listens: whether peers can come; ``open``: whether it is held.
+    :ivar listens: whether peers can come; ``open``: whether it is held; ``paused``: whether it is
+        watched.
+    :ivar trouble: errnos of the calls that fail next.
     """
 
     def __init__(
@@ -251,7 +253,7 @@ class FakeAwait:
         port = source.port if source.port >= 1024 else 49152 + len(world.awaits)
         self.bound = Endpoint(source.host, port, source.family)
         self.refused: list[tuple[SocketOption, int]] = []
-        self.open, self.listens = True, False
+        self.open, self.listens, self.paused = True, False, False
         self.trouble: list[int] = []
         self._waiting: list[tuple[socket.socket, Endpoint]] = []
         world.awaits.append(self)
@@ -281,6 +283,14 @@ class FakeAwait:
         if not self._waiting:
             raise BlockingIOError
         return self._waiting.pop(0)
+
+    def pause(self) -> None:
+        """See :meth:`dantetw.net.awaiting.Await.pause`."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """See :meth:`dantetw.net.awaiting.Await.resume`."""
+        self.paused = False
 
     def close(self) -> None:
         """See :meth:`dantetw.net.awaiting.Await.close`."""

@@ -15,6 +15,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from twisted.python.failure import Failure
+
 from dantetw.config.policy import Rule
 from dantetw.escaping import escape
 from dantetw.net.awaiting import Await
@@ -145,16 +147,20 @@ class Bind(Relaying):
         except OSError as failed:
             # No descriptors are left, or the peer is in trouble: it may come again.
             unaccepted(session, bound, failed.errno or 0)
+            self._awaited.pause()
             self._unaccepted = True
             return
         self._awaited.close()
         session.target, session.since = peer, session.server.monotonic()
         if session.server.journal.debug:
             tracing.step(session, f"{peer} has come to {bound}")
-        if not self._expects(peer):
-            self._refuse_other(peer)
-            return
-        self._judge(peer)
+        try:
+            if self._expects(peer):
+                self._judge(peer)
+            else:
+                self._refuse_other(peer)
+        except Exception:
+            session.broken(Failure())
 
     def _expects(self, peer: Endpoint) -> bool:
         session, asked = self._session, self._session.asked
@@ -218,6 +224,7 @@ class Bind(Relaying):
             limit, code = session.policy.timeouts.connect, ReplyCode.HOST_UNREACHABLE
         else:
             if self._unaccepted:
+                self._awaited.resume()
                 self._comes(0)
             limit, code = self._rule.timeouts.io_tcp, ReplyCode.TTL_EXPIRED
         if limit and int(now) - int(session.since) > limit and not session.ended:

@@ -11,7 +11,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.net.naming import words_of
 from dantetw.net.poller import EpollPoller, ReactorPoller
-from dantetw.observe.events import AcceptFailed, Connected, Counts, TrafficFailed, Transferred
+from dantetw.observe.events import (
+    AcceptFailed,
+    Connected,
+    Counts,
+    Step,
+    TrafficFailed,
+    Transferred,
+)
+from dantetw.session.commands import bind as binding
 from dantetw.session.commands.bind import EARLY
 from dantetw.values import Cause, Command, Ending, Endpoint, Family, Operation, Phase, Side
 from dantetw.wire import socks4
@@ -522,11 +530,38 @@ class PeerTests(BindCase):
         self.assertEqual(client.hear(), FIRST)
         (failed,) = [event for event in world.events if isinstance(event, AcceptFailed)]
         self.assertEqual((str(failed.local), failed.symbol), (BOUND, "EMFILE"))
+        # Else a reactor would announce the peer all the time.
+        self.assertTrue(port.paused)
         world.wait(1)
+        self.assertFalse(port.paused)
         self.assertEqual(client.hear()[12:], SECOND)
         peer.close()
         client.close()
         world.check_over()
+
+    def test_broken(self) -> None:
+        """A mistake of ours costs one session, and all that it holds is given back."""
+        world = self.world()
+        _, port = self.waiting(world)
+
+        def fail(*_: object) -> None:
+            raise RuntimeError("a mistake")
+
+        self.patch(binding, "decide_socks", fail)
+        port.come(PEER)
+        self.assertEqual(world.ending.text, "internal error")
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        world.check_over()
+
+    def test_steps(self) -> None:
+        """With ``debug`` each step is told."""
+        world = self.world()
+        world.factory.journal.debug = 1
+        self.met(world)
+        steps = [event.text for event in world.events if isinstance(event, Step)]
+        self.assertIn(f"waits on {BOUND} for a peer", steps)
+        self.assertIn(f"{PEER} has come to {BOUND}", steps)
+        self.assertIn(f"connected by {PEER} to {BOUND} after 0.000000s", steps)
 
     def test_gone_again(self) -> None:
         """A peer that is gone before it was accepted is nobody."""
