@@ -4,6 +4,7 @@ What the server costs, and that it keeps its promises under load.  For developer
 Run from the root of the source: ``python -m benchmarks.logging --quick``.
 
 - :mod:`~benchmarks.logging`: the program: lines of the log, whether any is missing, and their cost
+- :mod:`~benchmarks.status`: the program: what clients notice of a status report
 - :mod:`~benchmarks.setups`: where lines go, and what the server is put through meanwhile
 - :mod:`~benchmarks.accounting`: reads a log and says what is wrong with it
 - :mod:`~benchmarks.destinations`: files, pipes, a log daemon, a small disk: blocked and freed

@@ -16,6 +16,7 @@ from dantetw.observe.formats.json import Json
 from dantetw.observe.interfaces import IFormat
 from dantetw.observe.sinks import file, remote, stdio, syslog
 from dantetw.observe.sinks.kind import Kind
+from dantetw.session.commands.associate import associate
 from dantetw.session.commands.bind import bind
 from dantetw.session.commands.connect import connect
 from dantetw.session.protocol import Perform
@@ -25,6 +26,7 @@ from dantetw.values import Command, Method
 COMMANDS: Final[Mapping[Command, Perform]] = {
     Command.CONNECT: connect,
     Command.BIND: bind,
+    Command.UDPASSOCIATE: associate,
 }
 
 #: How a client can show who it is, and what makes the check for a policy.  ``none`` has nothing to
@@ -50,6 +52,7 @@ SINKS: Final[tuple[Kind, ...]] = (stdio.opened, syslog.opened, remote.opened, fi
 
 #: What the server says of itself: stable identifiers of messages, and what each means.
 MESSAGES: Final[Mapping[str, str]] = {
+    "association.bytes": "a client with an association says something on its connection",
     "auth.users-file": "something is wrong with the file of ``username.file``",
     "config.problem": "a warning about the configuration",
     "config.understood": "with ``debug``, the configuration as it was understood",

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, Protocol
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
-from twisted.logger import ILogObserver
+from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.python.components import Componentized
 
 from dantetw import __version__, catalogue
@@ -26,7 +26,7 @@ from dantetw.config.policy import PLAIN_FORM, Form, Policy
 from dantetw.config.problems import Problem
 from dantetw.config.vocabulary import PAM_METHODS
 from dantetw.net.host import Host
-from dantetw.net.poller import make_poller
+from dantetw.net.poller import INPUT, make_poller
 from dantetw.net.resolving import Resolver
 from dantetw.observe.observer import Journal, Observer
 from dantetw.observe.prefix import JsonPrefix, Prefix
@@ -41,6 +41,7 @@ from dantetw.reloading import Reload, UnusableError
 from dantetw.session.listener import Listener
 from dantetw.session.ports import BindError, Ports
 from dantetw.session.protocol import SocksFactory
+from dantetw.session.reporting import Reporting
 from dantetw.threads import Threads
 from dantetw.values import Endpoint, Method, Severity
 
@@ -63,6 +64,7 @@ class Settings:
     :ivar keep_alive: False with ``-n``.
     :ivar pidfile: ``-p``: written at the start, emptied at the end; empty: none.
     :ivar notices: lines to log at the start, as information.
+    :ivar twistd_log: twistd was asked for a log of its own, which Twisted's messages go to as well.
     """
 
     program: str = "sockd"
@@ -70,6 +72,7 @@ class Settings:
     keep_alive: bool = True
     pidfile: str = ""
     notices: Sequence[str] = ()
+    twistd_log: bool = False
 
 
 class StartFailedError(Exception):
@@ -130,9 +133,14 @@ class SockdService(MultiService):
         self._signal = 0
 
     def setServiceParent(self, parent: Any) -> None:
-        """Make our observer twistd's, in place of its log file."""
+        """Make our observer twistd's, in place of its log file or beside it."""
         super().setServiceParent(parent)  # type: ignore[no-untyped-call]
-        if isinstance(parent, Componentized):
+        if not isinstance(parent, Componentized):
+            return
+        if self._settings.twistd_log:
+            # twistd would prefer the component to what it was asked for.
+            globalLogPublisher.addObserver(self.observer)
+        else:
             parent.setComponent(ILogObserver, self.observer)
 
     # Starting.
@@ -145,6 +153,7 @@ class SockdService(MultiService):
             self._prefix,
             self._reactor,
             privileged=self._privileges.raised,
+            owner=self._privileges.owner,
             prefixes={"json": JsonPrefix(self._settings.program)},
         )
         self.observer.stand_by(open_sink("stderr", self._surroundings, catalogue.SINKS))
@@ -166,7 +175,9 @@ class SockdService(MultiService):
             host.addresses_of,
             host.all_addresses,
             settings.keep_alive,
+            datagrams=make_poller(self._reactor, INPUT),
         )
+        self._status = Reporting(factory, lambda: self.observer.waiting)
         self._ports = Ports(factory, self._reactor, self._privileges.raised)
         try:
             factory.adopt(policy, self._authenticators(policy))
@@ -294,8 +305,10 @@ class SockdService(MultiService):
         if self.journal.debug:
             self.journal.messages(Severity.DEBUG, "server.process", (f"now {identity()}",))
         factory.poller.start()
+        factory.datagrams.start()
         self._ports.use(self._bound)
         self._bound = {}
+        factory.sweep.add(factory.stopwatch)
         factory.sweep.start()
         # What is there now stays: let the garbage collector look at what sessions make only, and at
         # that rarely, since they make no cycles.  A tenth of a short session's cost.
@@ -309,7 +322,7 @@ class SockdService(MultiService):
 
     def _write_pidfile(self) -> None:
         try:
-            pidfile.write(self._settings.pidfile)
+            pidfile.write(self._settings.pidfile, self._privileges.owner)
         except OSError as failed:
             text = f"could not open pidfile {self._settings.pidfile} for writing"
             text = f"{text}: {os.strerror(failed.errno or 0)}"
@@ -325,7 +338,7 @@ class SockdService(MultiService):
     # Signals.
 
     def _catch_signals(self) -> None:
-        signals.install(self._reactor, self._stop, self._reload.ask, self._status)
+        signals.install(self._reactor, self._stop, self._reload.ask, self._status.ask)
 
     def _stop(self, number: int) -> None:
         if not self._signal:
@@ -368,9 +381,6 @@ class SockdService(MultiService):
         self._ports.use(listeners, policy)
         self._policy = policy
 
-    def _status(self) -> None:
-        """The status report is not built yet; the signal must not end the server."""
-
     # Ending.
 
     def stopService(self) -> Deferred[Any] | None:
@@ -380,12 +390,14 @@ class SockdService(MultiService):
             self.journal.message(Severity.INFO, "server.stopping", text)
         factory = self._factory
         if factory is not None:
+            self._status.stop()
             self._ports.release(self._bound)
             self._ports.stop()
             factory.stop()
             factory.sweep.stop()
             factory.resolver.stop()
             factory.poller.stop()
+            factory.datagrams.stop()
         self._threads.stop()
         self._reload.stop()
         if self._settings.pidfile:
@@ -396,6 +408,7 @@ class SockdService(MultiService):
         return stopped
 
     def _end_log(self) -> None:
+        self.observer.conclude()
         if self.journal.debug:
             self.journal.messages(Severity.DEBUG, "server.process", (usage(),))
         self.journal.message(Severity.ALERT, "server.stopped", "mother[1/1]: shutting down")

@@ -65,6 +65,18 @@ def default_configuration(system: System) -> bytes:
     return _DEFAULT.format(externals=externals, users=users).encode()
 
 
+def _level(text: str) -> int:
+    """
+    A debug level.
+
+    :raises ValueError: if it is none.
+    """
+    level = int(text)
+    if level < 0:
+        raise ValueError("must be 0 or more")
+    return level
+
+
 class Options(usage.Options):
     """The options of ``twistd sockd``."""
 
@@ -72,7 +84,7 @@ class Options(usage.Options):
 
     optParameters: ClassVar = [
         ["config", "f", None, "The configuration, a sockd.conf; without one a built-in is used."],
-        ["debug", "d", None, "Debug level, overrides the configuration's.", int],
+        ["debug", "d", None, "Debug level, overrides the configuration's.", _level],
         ["pid", None, "", "File to write the process id to, emptied at the end."],
         ["program", None, "sockd", "The program's name in the log."],
     ]
@@ -115,6 +127,15 @@ def reread(path: str | None, debug: int | None = None) -> Callable[[], Parsed]:
     return lambda: parse(text, path, system, debug=debug)
 
 
+def _keeps_log(twistd: Any) -> bool:
+    """
+    Whether twistd was asked for a log of its own, by ``--logfile``, ``--syslog`` or ``--logger``.
+
+    :param twistd: its options, None if we are not its command (in an application file, say).
+    """
+    return twistd is not None and any(twistd.get(flag) for flag in ("logfile", "syslog", "logger"))
+
+
 def makeService(options: Any) -> Service:
     """
     Make the service; twistd calls this before it goes to the background.
@@ -132,6 +153,7 @@ def makeService(options: Any) -> Service:
         keep_alive=not options["no-keepalive"],
         pidfile=options["pid"],
         notices=_DEFAULT_SAID if path is None else (),
+        twistd_log=_keeps_log(options.parent),
     )
     return SockdService(
         parsed.policy,

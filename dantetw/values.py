@@ -217,6 +217,17 @@ class Phase(_Word):
     RELAY = "relay"
 
 
+class Work(_Word):
+    """
+    What is being done for a session, by Dante's names for the processes that do it: ``NEGOTIATE``
+    until its request is there, ``REQUEST`` until the request is under way, then ``IO``.
+    """
+
+    NEGOTIATE = "negotiate"
+    REQUEST = "request"
+    IO = "io"
+
+
 class Cause(_Word):
     """Why a session ended."""
 
@@ -231,6 +242,20 @@ class Cause(_Word):
     UNUSABLE = "unusable"  # the request makes no sense: port 0, our own address…
     UNSUPPORTED = "unsupported"  # a command that is not built
     SHUTDOWN = "shutdown"  # the server is stopping
+
+
+class Drop(_Word):
+    """Why a datagram was not relayed."""
+
+    MALFORMED = "malformed"  # no header that makes sense
+    FRAGMENT = "fragment"
+    STRANGER = "stranger"  # not from the association's client
+    BLOCKED = "blocked"  # by a rule
+    UNRESOLVED = "unresolved"  # the target's name has no address
+    UNUSABLE = "unusable"  # the target makes no sense: port 0, no address of ours in its family…
+    ERROR = "error"  # the system would not send it
+    UNDELIVERED = "undelivered"  # sent, but the network says that it did not arrive
+    OVERFLOW = "overflow"  # it came faster than it could be relayed
 
 
 class Operation(_Word):

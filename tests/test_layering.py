@@ -30,6 +30,7 @@ LAYERS = {
     "dantetw.config": PURE,
     "dantetw.rules": PURE,
     "dantetw.observe.events": PURE,
+    "dantetw.observe.status": PURE,
     "dantetw.observe.filters": PURE,
     "dantetw.observe.formats": PURE,
     # What a format is: an interface and nothing else.

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from twisted.application.service import Application
-from twisted.logger import ILogObserver
+from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.python.components import Componentized
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -183,7 +183,7 @@ class StartTests(ServiceCase):
         self.patch(
             service.pidfile,
             "write",
-            lambda path: (caught.append(signal.SIGHUP in self.handlers), write(path)),
+            lambda path, owner: (caught.append(signal.SIGHUP in self.handlers), write(path)),
         )
         made.startService()
         self.assertEqual(caught[-2:], [True, True])
@@ -253,6 +253,20 @@ class StartTests(ServiceCase):
         made = self.service()
         made.setServiceParent(application)
         self.assertIs(application.getComponent(ILogObserver), made.observer)
+
+    def test_twistd_log(self) -> None:
+        """If twistd was asked for a log of its own it has that, and our observer hears as much."""
+        application = Application("sockd")
+        assert isinstance(application, Componentized)
+        made = self.service(twistd_log=True)
+        made.setServiceParent(application)
+        self.addCleanup(globalLogPublisher.removeObserver, made.observer)
+        self.assertIsNone(application.getComponent(ILogObserver, None))
+        made.privilegedStartService()
+        made.startService()
+        self.addCleanup(made.stopService)
+        Logger().warn("from a library")
+        self.assertIn("warning: from a library", self.lines())
 
 
 class FailureTests(ServiceCase):
@@ -337,6 +351,21 @@ class StopTests(ServiceCase):
             self.handlers[number](number, None)
         self.assertEqual(self.reactor.stops, 0)
         made.stopService()
+
+    def test_status(self) -> None:
+        """SIGUSR1 makes a report, but not when the server is stopping."""
+        made = self.start()
+        self.reactor.advance(0)
+        self.handlers[signal.SIGUSR1](signal.SIGUSR1, None)
+        self.reactor.settle()
+        report = self.lines()[1:]
+        self.assertEqual(len(report), 10)
+        self.assertRegex(report[0], "^info: dantetw v.* up 0 days, 0:00, a: 0, h: 0 c: 0$")
+        self.assertEqual(report[-1], "info: no i/o latency information available (yet)")
+        made.stopService()
+        self.handlers[signal.SIGUSR1](signal.SIGUSR1, None)
+        self.reactor.settle()
+        self.assertEqual(self.lines()[11:], [OVER])
 
 
 class ReloadTests(ServiceCase):

@@ -50,8 +50,8 @@ class OptionsTests(SynchronousTestCase):
         self.assertTrue(options["no-keepalive"])
 
     def test_wrong(self) -> None:
-        """A debug level that is no number is an error of usage."""
-        for arguments in (["-d", "x"], ["--nonsense"], ["argument"]):
+        """A debug level that is no number, or below 0, is an error of usage."""
+        for arguments in (["-d", "x"], ["-d", "-1"], ["--nonsense"], ["argument"]):
             self.assertRaises(UsageError, tap.Options().parseOptions, arguments)
 
 
@@ -131,6 +131,22 @@ class ServiceMakerTests(SynchronousTestCase):
         self.assertIsInstance(made, SockdService)
         self.assertTrue(IService.providedBy(made))
         self.assertIsNone(made._factory)
+
+    def test_twistd_log(self) -> None:
+        """twistd's flags for a log of its own are heeded; without them, or without twistd, not."""
+        options = self.options(CONFIG)
+        for parent, keeps in (
+            (None, False),
+            ({"logfile": None, "syslog": 0, "logger": None}, False),
+            ({"logfile": "x.log", "syslog": 0, "logger": None}, True),
+            ({"logfile": None, "syslog": 1, "logger": None}, True),
+            ({"logfile": None, "syslog": 0, "logger": "a.b"}, True),
+        ):
+            with self.subTest(str(parent)):
+                options.parent = parent
+                made = tap.makeService(options)
+                assert isinstance(made, SockdService)
+                self.assertEqual(made._settings.twistd_log, keeps)
 
     def test_refused(self) -> None:
         """A wrong one is told on standard error, place and all, and ends the program with 1."""

@@ -211,6 +211,14 @@ KEYWORDS: Final = (
         "connect the outgoing UDP socket while there is one destination",
         "yes",
     ),
+    _row(
+        "udp.announce",
+        _GLOBAL,
+        Names("ADDRESS"),
+        "where clients are told to send their datagrams, behind NAT (dantetw's own)",
+        "where they came in",
+        Repeat.ADD,
+    ),
     # Who may use it
     _row(
         "clientmethod",

@@ -188,6 +188,7 @@ def _policy(file: str, settings: Settings, rules: Rules) -> Policy:
         settings.debug,
         settings.resolve_protocol,
         settings.udp_connectdst,
+        tuple(settings.udp_announce),
         tuple(rules.client),
         tuple(rules.socks),
         tuple(settings.error_filters),

@@ -299,6 +299,7 @@ class Policy:
     :ivar username_file: our keyword ``username.file``: users of the method ``username``; None:
         the system's password file.
     :ivar debug: the level of the file, -1 if it names none.
+    :ivar udp_announce: our keyword: addresses that clients are told to send their datagrams to.
     :ivar hash_key_file: our keyword ``log.hashkey``; None: a key is made at each start.
     """
 
@@ -318,11 +319,19 @@ class Policy:
     debug: int = -1
     resolve_protocol: ResolveProtocol = ResolveProtocol.UDP
     udp_connectdst: bool = True
+    udp_announce: tuple[Endpoint, ...] = ()
     client_rules: tuple[Rule, ...] = ()
     socks_rules: tuple[Rule, ...] = ()
     error_filters: tuple[ErrorFilter, ...] = ()
     socket_options: tuple[SocketOption, ...] = ()
     hash_key_file: str | None = None
+
+    def announced(self, bound: Endpoint) -> Endpoint:
+        """The address by which clients reach a socket of ours for datagrams."""
+        for endpoint in self.udp_announce:
+            if endpoint.family is bound.family:
+                return Endpoint(endpoint.host, bound.port, bound.family)
+        return bound
 
     @property
     def default_log(self) -> int:

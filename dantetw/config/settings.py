@@ -68,6 +68,7 @@ class Settings:
         self.debug = -1
         self.resolve_protocol = ResolveProtocol.UDP
         self.udp_connectdst = True
+        self.udp_announce: list[Endpoint] = []
         self.error_filters: list[ErrorFilter] = []
         self.socket_options: list[SocketOption] = []
         self.maxfail = 1
@@ -265,6 +266,21 @@ class Settings:
     def _connectdst(self, statement: Statement) -> None:
         self.udp_connectdst = vocabulary.YES_NO.get(statement.token.text, True)
 
+    def _announce(self, statement: Statement) -> None:
+        for word in statement.values.words:
+            family = Family.IPV6 if ":" in word.text else Family.IPV4
+            try:
+                number = socket.inet_pton(AF_OF[family], word.text)
+            except OSError:
+                number = b""
+            if not any(number):
+                raise Mistake(
+                    word,
+                    f'"{word.text}" is no address that clients could send to',
+                    "an IPv4 or an IPv6 address",
+                )
+            self.udp_announce.append(Endpoint(word.text, 0, family))
+
     def _socket_option(self, statement: Statement) -> None:
         self.socket_options.append(common.socket_option(statement, self.report))
 
@@ -320,6 +336,7 @@ _EFFECTS: Final[dict[str, Callable[[Settings, Statement], None]]] = {
     "username.file": Settings._username_file,
     "resolveprotocol": Settings._resolve_protocol,
     "udp.connectdst": Settings._connectdst,
+    "udp.announce": Settings._announce,
     "SIDE.LEVEL.OPTION": Settings._socket_option,
     "route.maxfail": Settings._maxfail,
     "route.badexpire": Settings._badexpire,

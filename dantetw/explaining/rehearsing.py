@@ -29,19 +29,32 @@ from dantetw.explaining.standing import (
     Supposed,
     Turns,
 )
-from dantetw.net.resolving import Resolver
+from dantetw.net.resolving import ResolveError, Resolver
 from dantetw.net.sources import NoSource
 from dantetw.net.transports import ClientTransport
 from dantetw.observe.observer import Journal
-from dantetw.rules.addresses import Known, Lookup
+from dantetw.rules.addresses import Known, Lookup, literal_endpoint
 from dantetw.rules.deciding import Decision, Question, Tried, decide_client, decide_socks
 from dantetw.rules.proving import Check, Claim, Proof
 from dantetw.rules.relaxing import Missed, missed
+from dantetw.session.judging import Judge
 from dantetw.session.protocol import SocksFactory, SocksProtocol
-from dantetw.session.requesting import question_of, shuns_login
+from dantetw.session.requesting import question_of, refuse_name, shuns_login
 from dantetw.session.session import Session
 from dantetw.threads import Threads
-from dantetw.values import Cause, Command, Ending, Endpoint, Method, Phase, Side, User, value
+from dantetw.values import (
+    Cause,
+    Command,
+    Ending,
+    Endpoint,
+    Family,
+    Method,
+    Phase,
+    Side,
+    User,
+    value,
+)
+from dantetw.wire.replies import ReplyCode
 
 # Asks the rules of a policy, for how each fares.
 _Decide = Callable[[Policy, Known, list[Tried]], Decision | Lookup | Check]
@@ -126,6 +139,7 @@ class Rehearsal:
         self._names = names
         self._turns = turns = Turns()
         self._source = ""
+        self._datagram: Question | None = None
         server = self._server = SocksFactory(
             turns,
             Journal(Silence()),
@@ -170,7 +184,7 @@ class Rehearsal:
             if request.command is Command.BIND:
                 judged = None if visit.awaited is None else visit.awaited.bound
             if judged is not None and not unnegotiated:
-                socks = self._socks(question_of(visit, request, judged))
+                socks = self._socks(self._datagram or question_of(visit, request, judged))
         return Outcome(
             ending,
             visit.client_rule,
@@ -210,8 +224,36 @@ class Rehearsal:
             self._source = session.awaited.bound.host
             return
         session.target = target
-        if self._client.command is not Command.CONNECT:
-            return
+        if self._client.command is Command.CONNECT:
+            self._choose(session, target)
+        elif self._client.command is Command.UDPASSOCIATE:
+            self._send(session)
+
+    def _send(self, session: Session) -> None:
+        """The client has its association, and sends a datagram."""
+        client = self._client
+        asked = literal_endpoint(client.target)
+
+        def decided(decision: Decision, target: Endpoint) -> None:
+            assert session.request is not None
+            session.socks_rule, session.target = decision.rule, target
+            addresses = None
+            if asked.family is Family.NAME:
+                addresses = self._server.resolver.cached(asked.host, session.sources.families())
+            question = question_of(session, session.request, asked)
+            self._datagram = replace(question, target=asked, addresses=addresses)
+            if decision.blocks:
+                blocked = Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED)
+                session.refuse(blocked, ReplyCode.NOT_ALLOWED)
+            else:
+                self._choose(session, target)
+
+        def unresolved(failed: ResolveError) -> None:
+            refuse_name(session, Cause.UNRESOLVED, failed.name, failed.reason)
+
+        Judge(session).target(client.source, asked, decided, unresolved)
+
+    def _choose(self, session: Session, target: Endpoint) -> None:
         try:
             self._source = session.sources.choose(target, session.client, session.local)
         except NoSource as none:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from dantetw.config.system import System, Transport
 from dantetw.config.vocabulary import PAM_METHODS
 from dantetw.rules.addresses import number_of
-from dantetw.values import AF_OF, Command, Endpoint, Method, ProxyProtocol, value
+from dantetw.values import AF_OF, NOWHERE, Command, Endpoint, Method, ProxyProtocol, value
 from dantetw.wire import socks4, socks5, userpass
 
 #: Methods for which a client gives a name and a password.
@@ -25,7 +25,8 @@ class Client:
     Who asks for what.
 
     :ivar source: its end of the connection; ``local``: ours, to which it came.
-    :ivar target: what it asks for, a numeric address or a name.
+    :ivar target: what it asks for, a numeric address or a name; of UDP ASSOCIATE where its first
+        datagram goes.
     :ivar method: how it authenticates; ``client_method``: how when it is accepted.  Both count as
         proven.
     :ivar user: its name, empty if it has none.
@@ -51,7 +52,9 @@ class Client:
             if self.command not in socks4.COMMAND_CODES:
                 raise ValueError(f"SOCKS 4 has no command {self.command.word}")
             return socks4.build_request(self.command, self.target, user)
-        request = socks5.build_request(self.command, self.target)
+        # Where datagrams go stands in each of them; the request may say where they come from.
+        target = NOWHERE if self.command is Command.UDPASSOCIATE else self.target
+        request = socks5.build_request(self.command, target)
         # Some of PAM's methods take a name and do without.
         if self.method in _LOGINS or (self.user and self.method in PAM_METHODS):
             login = userpass.build_login(user, _PASSWORD)

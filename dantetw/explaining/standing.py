@@ -150,6 +150,7 @@ class Deaf:
 
     now = 0.0
     tells_failures = False
+    turned: Callable[[int], None] | None = None
 
     def start(self) -> None: ...
 

@@ -6,8 +6,10 @@ Where we touch the kernel's network.
   socket over.
 - :mod:`.dialling` connects to targets, :mod:`.awaiting` waits for peers to connect to us;
   :mod:`.sources` chooses the address we go out from.
+- :mod:`.datagrams` makes sockets for datagrams, and hears what became of those.
 - :mod:`.resolving` looks names up and keeps the answers.
 - :mod:`.naming` gives errors their names, replies and words.
 - :mod:`.host` tells facts of this machine: interfaces, addresses, services.
-- :mod:`.sockopts` and :mod:`.tcpinfo` set and read socket options.
+- :mod:`.sockopts` and :mod:`.tcpinfo` set and read socket options; :mod:`.queues` tells what waits
+  in the kernel.
 """

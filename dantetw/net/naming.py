@@ -41,6 +41,10 @@ _WORDS: Final = {
 _UNROUTED: Final = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN))
 _NO_ROUTE: Final = "no route to {}: {}"
 
+# Dante writes "<nonsense address>" in place of the address.
+_LOOKUP: Final = 'could not DNS-resolve "{}": {}'
+_REVERSE_LOOKUP: Final = "could not DNS reversemap address {}: {}"
+
 _EAI_SYMBOLS: Final = {
     getattr(socket, name): name for name in dir(socket) if name.startswith("EAI_")
 }
@@ -80,6 +84,15 @@ def failure_text(operation: Operation, place: str, number: int) -> str:
     unrouted = number in _UNROUTED and operation is not Operation.ACCEPT
     form = _NO_ROUTE if unrouted else _WORDS[operation]
     return form.format(place, words_of(number))
+
+
+def lookup_text(name: str, reason: str, reverse: bool) -> str:
+    """
+    A look-up's failure in Dante's words.
+
+    :param name: escaped; an address if the look-up was ``reverse``.
+    """
+    return (_REVERSE_LOOKUP if reverse else _LOOKUP).format(name, reason)
 
 
 def reply_of(number: int) -> ReplyCode:

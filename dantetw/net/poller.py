@@ -39,6 +39,11 @@ HANGUP: Final = 0x2010  # EPOLLHUP | EPOLLRDHUP
 #: Events taken from the kernel in one turn, so that the reactor's other work gets its turn too.
 _BATCH: Final = 512
 
+#: Input, output and the peer's end, edge-triggered: for connections.
+EDGES: Final = 0x8000_2007  # EPOLLET | EPOLLRDHUP | EPOLLOUT | EPOLLPRI | EPOLLIN
+#: Input as long as there is any: for datagrams, where each that is sent would be an edge of output.
+INPUT: Final = READABLE
+
 Watcher = Callable[[int], None]
 _log = Logger()
 
@@ -47,6 +52,7 @@ class IPoller(Interface):
     """Waits for sockets."""
 
     now = Attribute("Monotonic seconds when the current turn began.")
+    turned = Attribute("Called with the microseconds each turn with events took, if it is set.")
     tells_failures = Attribute("Whether a socket has no error if a mask says nothing of one.")
 
     def start() -> None:
@@ -112,21 +118,25 @@ class EpollPoller(_Again):
 
     :param reactor: gets this poller as a reader in :meth:`start`.
     :param monotonic: the clock behind :attr:`now`.
+    :param interest: what is watched for.
     """
 
-    def __init__(self, reactor: Any, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        monotonic: Callable[[], float] = time.monotonic,
+        interest: int = EDGES,
+    ) -> None:
         super().__init__(reactor)
         self._monotonic = monotonic
+        self._interest = interest
         self._epoll = select.epoll()
         self._watchers: dict[int, Watcher] = {}
         self._forgotten: set[int] = set()
+        self.turned: Callable[[int], None] | None = None
         self.now = monotonic()
 
     tells_failures = True
-
-    _INTEREST = (
-        select.EPOLLIN | select.EPOLLOUT | select.EPOLLPRI | select.EPOLLRDHUP | select.EPOLLET
-    )
 
     def start(self) -> None:
         """Join the reactor."""
@@ -148,14 +158,14 @@ class EpollPoller(_Again):
 
     def watch(self, fd: int, watcher: Watcher) -> None:
         self._watchers[fd] = watcher
-        self._epoll.register(fd, self._INTEREST)
+        self._epoll.register(fd, self._interest)
 
     def hand_over(self, fd: int, watcher: Watcher) -> None:
         self._watchers[fd] = watcher
 
     def remind(self, fd: int) -> None:
         # Modifying, even without a change, makes the kernel look afresh.
-        self._epoll.modify(fd, self._INTEREST)
+        self._epoll.modify(fd, self._interest)
 
     def forget(self, fd: int) -> None:
         # Closing the descriptor, which follows, takes it out of the epoll.
@@ -191,6 +201,8 @@ class EpollPoller(_Again):
                     watcher(mask)
                 except Exception:
                     _log.failure("Failure in a relay")
+        if events and self.turned is not None:
+            self.turned(int((self._monotonic() - self.now) * 1_000_000))
 
 
 @implementer(IReadWriteDescriptor)
@@ -248,6 +260,7 @@ class ReactorPoller(_Again):
     def __init__(self, reactor: Any, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__(reactor)
         self._set: IReactorFDSet = reactor
+        self.turned: Callable[[int], None] | None = None  # there are no turns
         self._monotonic = monotonic
         self._descriptors: dict[int, _Descriptor] = {}
 
@@ -304,6 +317,8 @@ class ReactorPoller(_Again):
         self.resume(source)
 
 
-def make_poller(reactor: Any) -> EpollPoller | ReactorPoller:
+def make_poller(reactor: Any, interest: int = EDGES) -> EpollPoller | ReactorPoller:
     """The best poller this system has."""
-    return EpollPoller(reactor) if hasattr(select, "epoll") else ReactorPoller(reactor)
+    if hasattr(select, "epoll"):
+        return EpollPoller(reactor, interest=interest)
+    return ReactorPoller(reactor)

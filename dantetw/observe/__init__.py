@@ -2,17 +2,19 @@
 Observing: what happened becomes lines, and lines come to where the operator wants them.
 
 - :mod:`~dantetw.observe.events`: what happened, as frozen values; sessions and the server make them
+- :mod:`~dantetw.observe.status`: of these, what a status report says
 - :mod:`~dantetw.observe.filters`: which failures the operator asked to be told of
 - :mod:`~dantetw.observe.formats`: events to text; :mod:`~dantetw.observe.formats.dante` writes
   Dante's lines
 - :mod:`~dantetw.observe.sinks`: text to files, syslog, standard output and error
 - :mod:`~dantetw.observe.prefix`: date, program, pid and severity in front of a line
 - :mod:`~dantetw.observe.privacy`: what is left out, or has a pseudonym, at some destinations
+- :mod:`~dantetw.observe.foreign`: what Twisted and libraries say
 - :mod:`~dantetw.observe.repeats`: warnings that come again and again
 - :mod:`~dantetw.observe.outlets`: sinks as the observer sees them
 - :mod:`~dantetw.observe.observer`: the one ``ILogObserver`` that joins them, and the
   :class:`~dantetw.observe.observer.Journal` through which events come in
 - :mod:`~dantetw.observe.interfaces`: ``IFormat`` and ``ISink``, for those who add one
 
-Events, filters and formats are pure; everything else stands at an edge.
+Events, status, filters and formats are pure; everything else stands at an edge.
 """

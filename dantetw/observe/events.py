@@ -10,8 +10,10 @@ verdict and place, and decide by ``rule.log`` which lines it makes.
 from __future__ import annotations
 
 from dantetw.config.policy import Edge, Rule, Where
+from dantetw.observe.status import Active, Child, Latency, Reported, Status
 from dantetw.values import (
     Command,
+    Drop,
     Ending,
     Endpoint,
     Method,
@@ -57,6 +59,14 @@ class Counts:
     from_client: int = 0
     to_target: int = 0
     from_target: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.to_client + other.to_client,
+            self.from_client + other.from_client,
+            self.to_target + other.to_target,
+            self.from_target + other.from_target,
+        )
 
 
 @value
@@ -136,6 +146,46 @@ class Transferred:
 
 
 @value
+class Dropped:
+    """
+    A datagram was not relayed: ``block(1): udp/udpassociate -: …``.
+
+    :ivar rule: the rule it met, or that of its association if it did not come to that.
+    :ivar origin: whose it was; ``command``: ``udpreply`` if the target's.
+    :ivar drop: why; ``text``: Dante's words for it, empty for a plain block.
+    :ivar more: how many more like it there were since this was last told.
+    :ivar named: what may stand in the text.
+    """
+
+    session: int
+    rule: Rule
+    path: Path
+    origin: Side
+    drop: Drop
+    text: str = ""
+    more: int = 0
+    named: Named = ()
+    protocol: Protocol = Protocol.UDP
+    command: Command = Command.UDPASSOCIATE
+
+
+@value
+class Traffic:
+    """
+    The datagrams of an association by one way out.
+
+    :ivar path: theirs, which is not that of the control connection.  Its ``client`` is the address
+        announced as long as no datagram came; its source and target are None as long as none was
+        forwarded, its target also if there were several.
+    :ivar counts: bytes, the client's with their headers; ``packets``: datagrams.
+    """
+
+    path: Path
+    counts: Counts = Counts()
+    packets: Counts = Counts()
+
+
+@value
 class Ended:
     """
     A session is over; each one ends in exactly one of these.
@@ -145,10 +195,9 @@ class Ended:
     :ivar command: what was asked for, None if the session ended before that was known.
     :ivar asked: the target as the client named it, before any resolution.
     :ivar read: bytes the client had sent when negotiation failed.
-    :ivar traffic: UDP: the path of the datagrams, which is not that of the control connection in
-        ``path``; its ``client`` is the address announced as long as no datagram came, its source
-        and target are None as long as none was forwarded.
+    :ivar traffic: UDP: by each way out, at least one; empty if there was no association.
     :ivar packets: UDP: how many datagrams made up ``counts``.
+    :ivar drops: UDP: how many were not relayed, and why.
     :ivar method: by which the client has shown who it is; None if it had not come to that.
     :ivar claimed: the name that the client gave with a password, right or wrong; hostile.
     :ivar addresses: what the name in ``asked`` resolved to, in the order of preference.
@@ -172,8 +221,9 @@ class Ended:
     asked: Endpoint | None = None
     read: int = 0
     tcpinfo: tuple[bytes, bytes] = (b"", b"")
-    traffic: Path | None = None
+    traffic: tuple[Traffic, ...] = ()
     packets: Counts = Counts()
+    drops: tuple[tuple[Drop, int], ...] = ()
     method: Method | None = None
     claimed: str = ""
     addresses: tuple[str, ...] = ()
@@ -187,7 +237,7 @@ class Ended:
         Whether the session got as far as a connection under way: then it is told with counts and
         the rule's own verdict, else as a refusal.
         """
-        under_way = self.path.source is not None or self.traffic is not None
+        under_way = self.path.source is not None or self.traffic != ()
         return under_way and self.ending.text == ""
 
 
@@ -251,6 +301,7 @@ class ResolveFailed:
         client's own address, as in Dante.
     :ivar symbol: the ``EAI_`` name; ``reason``: the resolver's words for it.
     :ivar session: the session's number.
+    :ivar reverse: the other way round: ``name`` is an address whose name was asked for.
     """
 
     severity: Severity
@@ -259,6 +310,7 @@ class ResolveFailed:
     symbol: str
     reason: str
     session: int = 0
+    reverse: bool = False
 
 
 @value
@@ -312,12 +364,18 @@ Event = (
     Accepted
     | Connected
     | Transferred
+    | Dropped
     | Ended
     | ConnectFailed
     | TrafficFailed
     | AcceptFailed
     | ResolveFailed
     | Step
+    | Status
+    | Child
+    | Latency
+    | Active
+    | Reported
     | Message
     | Repeated
 )

@@ -2,10 +2,11 @@
 The one ``ILogObserver``: everything that is logged passes here.
 
 An event of ours is turned into lines by the format; what Twisted and libraries say is turned into
-one line here.  The lines go to the sinks: ``errorlog`` takes emergency to warning, ``logoutput``
-takes all, and debug lines exist only with ``debug``.  Sinks that are told alike form a group, for
-which an event is formatted once.  Warnings that repeat themselves are summed up.  Sinks say when
-they are in trouble; the observer tells the others, once, and on recovery how much was lost.
+one first (:mod:`~dantetw.observe.foreign`).  The lines go to the sinks: ``errorlog`` takes
+emergency to warning, ``logoutput`` takes all, and debug lines exist only with ``debug``.  Sinks
+that are told alike form a group, for which an event is formatted once.  Warnings that repeat
+themselves are summed up.  Sinks say when they are in trouble; the observer tells the others, once,
+and on recovery how much was lost.
 
 Threads: the observer belongs to the thread that made it, the reactor's.  Events of other threads
 are handed over with ``callFromThread``, not locked: sinks register with the reactor, which allows
@@ -23,23 +24,18 @@ from threading import get_ident
 from typing import Any, Final, get_args
 
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
-from twisted.python.failure import Failure
+from twisted.logger import ILogObserver, LogEvent, LogLevel
 from twisted.python.reflect import safe_str
 from zope.interface import implementer
 
 from dantetw.config.policy import PLAIN_FORM, Form, Where
 from dantetw.observe.events import (
-    Accepted,
-    Connected,
-    Ended,
     Event,
     Message,
     Named,
     Repeated,
-    Step,
-    Transferred,
 )
+from dantetw.observe.foreign import diagnosis
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.interfaces import IFormat, ISink
 from dantetw.observe.outlets import Group, Outlet, losses, ordered, recovery, succeed
@@ -50,24 +46,20 @@ from dantetw.values import Severity
 #: Seconds between two complaints about the same sink, lest a disk that is all but full fills the
 #: other logs.
 COMPLAINT_INTERVAL: Final = 10.0
+#: Seconds between two looks at sinks in trouble, some of which recover with no line to show it.
+WATCH_INTERVAL: Final = 1.0
 
 # Events that arrive while one is being written (from a destructor, say), at most.
 _PENDING: Final = 64
 
 _EVENTS: Final = frozenset(get_args(Event))
-# Of sessions, and what has been counted already.
-_NEVER_REPEATED: Final = frozenset((Accepted, Connected, Transferred, Ended, Step, Repeated))
+# Of sessions and their status, which have no severity, and what has been counted already.
+_NEVER_REPEATED: Final = frozenset(
+    kind for kind in _EVENTS if kind is Repeated or not hasattr(kind, "severity")
+)
 
 # Looked up once: LogLevel makes a search of it.
 _INFO: Final = LogLevel.info
-
-_SEVERITIES: Final = {
-    LogLevel.debug: Severity.DEBUG,
-    LogLevel.info: Severity.DEBUG,
-    LogLevel.warn: Severity.WARNING,
-    LogLevel.error: Severity.ERROR,
-    LogLevel.critical: Severity.CRITICAL,
-}
 
 
 @implementer(ILogObserver)
@@ -81,7 +73,7 @@ class Observer:
     :param startup: a sink for standard error, or None.
     :param in_reactor: calls a function in the reactor's thread (``callFromThread``).
     :param later: calls a function after some seconds (``callLater``); without it repeated warnings
-        are written each time.
+        are written each time, and a sink's recovery shows at its next line.
     """
 
     def __init__(
@@ -93,6 +85,8 @@ class Observer:
     ) -> None:
         self._format = format
         self._repeats = None if later is None else Repeats(later, self._sum_up)
+        self._later = later
+        self._watch: IDelayedCall | None = None
         self._in_reactor = in_reactor
         self._thread = get_ident()
         self._last_resort = None if startup is None else Outlet(startup, PLAIN_FORM, format)
@@ -170,6 +164,11 @@ class Observer:
             for format in formats
         )
 
+    @property
+    def waiting(self) -> int:
+        """Messages that wait at the destination which is furthest behind."""
+        return max((outlet.sink.waiting for outlet in self._outlets), default=0)
+
     def reopen(self) -> None:
         """Open all destinations anew, as after a log rotation; each that fails stays as it is."""
         for outlet in self._outlets:
@@ -182,14 +181,21 @@ class Observer:
                 )
                 self._tell(Message(Severity.ALERT, "log.unopened", text), time.time())
 
+    def conclude(self) -> None:
+        """Sum up what has repeated itself; from now on all is written, for the last lines come."""
+        if self._repeats is not None:
+            self._repeats.stop()
+
     def close(self, seconds: float) -> None:
         """
         Get out what still waits, blocking for at most so long, and close all sinks.
 
         Losses nobody was told of yet are told to the sinks that work, or else to standard error.
         """
-        if self._repeats is not None:
-            self._repeats.stop()
+        self.conclude()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._later = self._watch = None
         outlets, deadline = self._outlets + self._retired, time.monotonic() + seconds
         for outlet in outlets:
             outlet.sink.flush(max(0.0, deadline - time.monotonic()))
@@ -255,7 +261,7 @@ class Observer:
             elif kind in _EVENTS:
                 self._tell_once(said, when)
             else:
-                for message in self._diagnosis(event):
+                for message in diagnosis(event, self._debug):
                     self._tell_once(message, when)
         except Exception as error:
             self._complain(self._groups, event.get("event", event), error)
@@ -278,9 +284,10 @@ class Observer:
                 continue
 
     def _tell_once(self, event: Any, when: float) -> None:
-        """Tell an event, unless it is a warning that has just been told."""
+        """Tell an event, unless it is a warning that has just been told, or a failure."""
         severity = event.severity
-        if self._repeats is not None and severity <= Severity.NOTICE:
+        least = Severity.NOTICE if type(event) is Message else Severity.INFO
+        if self._repeats is not None and severity <= least:
             try:
                 key = self._format.lines(event)
             except Exception as error:
@@ -340,6 +347,18 @@ class Observer:
                     self._tell_others(outlet, when, message)
         else:
             self._accuse(outlet, when, os.strerror(trouble))
+            if self._later is not None and self._watch is None:
+                self._watch = self._later(WATCH_INTERVAL, self._look_again)
+
+    def _look_again(self) -> None:
+        """Look after sinks in trouble: a queue may have gone out since their last line."""
+        self._watch = None
+        for outlet in self._outlets:
+            if outlet.trouble and not outlet.sink.trouble:
+                self._look(outlet, time.time())
+        in_trouble = any(outlet.trouble for outlet in self._outlets)
+        if in_trouble and self._later is not None and self._watch is None:
+            self._watch = self._later(WATCH_INTERVAL, self._look_again)
 
     def _accuse(self, outlet: Outlet, when: float, reason: str) -> None:
         if when - outlet.told_at >= COMPLAINT_INTERVAL:
@@ -349,42 +368,17 @@ class Observer:
 
     def _tell_others(self, about: Outlet, when: float, message: Message) -> None:
         """
-        Write to all sinks but one; to standard error if there are no others.
+        Write to all sinks but one; to standard error too if none of them gets it out, as when all
+        files are on one full disk.
 
         Trouble of theirs is noticed at their next line, so this does not come back here.
         """
         others = [outlet for outlet in self._outlets if outlet is not about]
-        if not others and self._last_resort is not None and about is not self._last_resort:
-            others = [self._last_resort]
         for outlet in others:
             outlet.tell(when, message)
-
-    def _diagnosis(self, event: LogEvent) -> list[Message]:
-        """What Twisted or a library said: one line, and at debug a failure's traceback."""
-        level = event.get("log_level", LogLevel.info)
-        severity = _SEVERITIES.get(level, Severity.WARNING)
-        if severity == Severity.DEBUG and self._debug < (2 if level is LogLevel.debug else 1):
-            return []
-        text = formatEvent(event).strip()
-        failure = event.get("log_failure")
-        if not isinstance(failure, Failure):
-            return [_foreign(severity, text)] if text else []
-        error = f"{_name(failure)}: {safe_str(failure.value)}"
-        summary = f"{text.splitlines()[0]}: {error}" if text else error
-        lines = [_foreign(severity, summary)]
-        if self._debug:
-            trace = failure.getTraceback().splitlines()
-            lines += [_foreign(Severity.DEBUG, line) for line in trace]
-        return lines
-
-
-def _name(failure: Failure) -> str:
-    kind: Any = failure.type
-    return getattr(kind, "__name__", str(kind))
-
-
-def _foreign(severity: Severity, text: str) -> Message:
-    return Message(severity, "python.log", text)
+        if all(outlet.sink.trouble for outlet in others) and about is not self._last_resort:
+            for outlet in self._only_last_resort():
+                outlet.tell(when, message)
 
 
 class Journal:

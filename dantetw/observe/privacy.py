@@ -23,7 +23,7 @@ from dantetw.config.policy import Edge, Form
 from dantetw.escaping import escape
 from dantetw.observe.events import Ended, Event, Named, Path, Repeated, Transferred
 from dantetw.observe.interfaces import IFormat
-from dantetw.values import NOWHERE, Endpoint, Severity, User
+from dantetw.values import NOWHERE, Command, Endpoint, Severity, User
 
 #: Hexadecimal digits of a pseudonym.
 DIGITS: Final = 16
@@ -33,7 +33,6 @@ _LEFT_OUT: Final = "-"
 
 # Our own ends of connections.
 _OURS: Final = frozenset(("local", "source"))
-_NUMERIC: Final = re.compile(r"[0-9.]+|.*:.*")
 
 
 @implementer(IFormat)
@@ -71,8 +70,12 @@ class Private:
             if isinstance(value, Path):
                 changes[name] = self._path(value)
             elif isinstance(value, Endpoint) and name not in _OURS:
-                kind = "client" if name == "client" or edge is Edge.INTERNAL else "target"
-                changes[name] = self._endpoint(kind, value)
+                # What an association asks for is where its client will send from.
+                associates = getattr(event, "command", None) is Command.UDPASSOCIATE
+                clients = name == "client" or edge is Edge.INTERNAL or associates
+                changes[name] = self._endpoint("client" if clients else "target", value)
+            elif name == "traffic":
+                changes[name] = tuple(replace(each, path=self._path(each.path)) for each in value)
             elif isinstance(value, User):
                 changes[name] = self._user(value)
         if named:
@@ -91,8 +94,8 @@ class Private:
         elif isinstance(event, Transferred):
             changes["data"] = None
         elif edge is not None and hasattr(event, "name"):
-            inner = edge is Edge.INTERNAL or _NUMERIC.fullmatch(event.name)
-            changes["name"] = self._value("client" if inner else "target", event.name, _LEFT_OUT)
+            kind = "client" if edge is Edge.INTERNAL else "target"
+            changes["name"] = self._value(kind, event.name, _LEFT_OUT)
         return replace(event, **changes) if changes else event
 
     def _value(self, field: str, value: str, left_out: str) -> str:

@@ -24,14 +24,20 @@ MOST: Final = 256
 
 
 class _Seen:
-    """Something that was written, and how often it has come since then."""
+    """
+    Something that was written.
 
-    __slots__ = ("event", "severity", "times")
+    :ivar times: how often it has come since then, or since it was summed up.
+    :ivar new: it was written less than :data:`INTERVAL` ago.
+    """
+
+    __slots__ = ("event", "new", "severity", "times")
 
     def __init__(self, severity: Severity, event: Event) -> None:
         self.severity = severity
         self.event = event
         self.times = 0
+        self.new = True
 
 
 class Repeats:
@@ -66,11 +72,11 @@ class Repeats:
             seen.times += 1
             self._seen.move_to_end(key)
             return False
-        if len(self._seen) == MOST:
-            self._sum_up(self._seen.popitem(last=False)[1])
         self._seen[key] = _Seen(severity, event)
         if self._timer is None:
             self._timer = self._later(INTERVAL, self._tick)
+        if len(self._seen) > MOST:
+            self._sum_up(self._seen.popitem(last=False)[1])
         return True
 
     def flush(self) -> None:
@@ -83,16 +89,17 @@ class Repeats:
 
     def stop(self) -> None:
         """The same; from now on everything is new."""
-        self.flush()
         self._stopped = True
+        self.flush()
 
     def _tick(self) -> None:
         self._timer = None
         for key, seen in list(self._seen.items()):
-            if seen.times:
-                self._sum_up(seen)
-            else:
-                del self._seen[key]
+            if not (seen.times or seen.new):
+                # What is told in this loop may have pushed it out already.
+                self._seen.pop(key, None)
+            seen.new = False
+            self._sum_up(seen)
         if self._seen and self._timer is None:
             self._timer = self._later(INTERVAL, self._tick)
 

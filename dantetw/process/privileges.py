@@ -59,6 +59,8 @@ class Privileges:
     :param privileged: name in ``user.privileged``, None: whoever started us; ``unprivileged``
         likewise.
     :ivar lacking: who started us cannot become ``user.privileged``.
+    :ivar owner: user and group that files which we create for ``user.privileged`` shall belong to;
+        None: whoever creates them.
     """
 
     def __init__(self, privileged: str | None = None, unprivileged: str | None = None) -> None:
@@ -66,6 +68,9 @@ class Privileges:
         self._high = Identity.of(privileged) if privileged else current
         self._low = Identity.of(unprivileged) if unprivileged else current
         self.lacking = self._high.uid != current.uid != 0
+        self.owner: tuple[int, int] | None = None
+        if self._high.uid != current.uid == 0:
+            self.owner = (self._high.uid, self._high.gid)
         self._same = self._low.uid == current.uid and (
             self._high.uid == current.uid or self.lacking
         )

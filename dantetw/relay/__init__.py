@@ -6,6 +6,9 @@ Moving bytes between a client and its target.
 - :mod:`.splicing`: the same, but once a direction has become bulky the kernel moves the bytes
   itself, through a pipe.  Linux.
 - :mod:`.pipes`: the pipes for that, pooled.
+- :mod:`.datagrams`: one client's datagrams; :mod:`.outside`: its way out in one family, and the
+  answers; :mod:`.routes`: what it remembers, and who decides for it.
+- :mod:`.latency`: how long what is relayed stays in this host.
 - :mod:`.sweep`: finds sessions that have been idle, or have waited, for too long.
 
 A relay is given two sockets that a :class:`~dantetw.net.poller.IPoller` watches, and promises:

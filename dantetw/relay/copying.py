@@ -9,16 +9,14 @@ direction, and an idle one none.
 
 from __future__ import annotations
 
-import fcntl
 import socket
 import struct
-import sys
-import termios
 from collections.abc import Callable
 from errno import ECONNRESET
 from typing import Final
 
 from dantetw.net.poller import FAILED, HANGUP, READABLE, URGENT, WRITABLE, IPoller
+from dantetw.net.queues import unsent
 from dantetw.values import Cause, Ending, Operation, Phase, Side
 
 #: Bytes read at a time: Dante's figure, so that ``ioop`` lines speak of like amounts.
@@ -325,7 +323,7 @@ class CopyingRelay:
 
     def _finish_failed(self, failure: Ending, flow: Flow) -> None:
         # Pass a reset on, where that cannot cost the other side bytes it has not got yet.
-        if failure.errno == ECONNRESET and not _unsent(flow.sink):
+        if failure.errno == ECONNRESET and not unsent(flow.sink):
             flow.sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._finish(failure)
 
@@ -355,11 +353,3 @@ class CopyingRelay:
 
 def _nothing(flow: Flow) -> None:
     """What is done for a flow that is over."""
-
-
-def _unsent(sock: socket.socket) -> int:
-    """Bytes that were written to ``sock`` and that its peer has not acknowledged (``tcp(7)``)."""
-    try:
-        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-    except OSError:
-        return 0

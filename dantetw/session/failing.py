@@ -16,7 +16,8 @@ from dantetw.config.policy import Edge, Rule
 from dantetw.net.naming import symbol_of
 from dantetw.net.resolving import ResolveError
 from dantetw.observe.events import AcceptFailed, ConnectFailed, ResolveFailed, TrafficFailed
-from dantetw.values import Ending, Endpoint, Operation, Severity, Side
+from dantetw.rules.addresses import literal
+from dantetw.values import Cause, Ending, Endpoint, Operation, Severity, Side
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
@@ -31,7 +32,19 @@ def tell(session: Session, ending: Ending) -> None:
     if ending.side is Side.TARGET:
         assert session.target is not None
         edge, endpoint = Edge.EXTERNAL, session.target
-    number = ending.errno or ETIMEDOUT  # our own time limit has no errno
+    # Our own time limit has no errno: it is told as the system's.
+    number = ETIMEDOUT if ending.cause is Cause.TIMEOUT else ending.errno
+    failed(session, edge, operation, endpoint, number)
+
+
+def failed(
+    session: Session, edge: Edge, operation: Operation, endpoint: Endpoint, number: int
+) -> None:
+    """
+    Tell of a failure on the way to ``endpoint``, or from it.
+
+    :param number: the ``errno``.
+    """
     symbol, journal = symbol_of(number), session.server.journal
     severity = _severity(session, edge, symbol)
     if not journal.wants(severity):
@@ -43,17 +56,22 @@ def tell(session: Session, ending: Ending) -> None:
         record(TrafficFailed(severity, edge, operation, endpoint, symbol, number, session.number))
 
 
-def unresolved(session: Session, failed: ResolveError) -> None:
-    """Tell of a name that did not resolve: of the session's target, or in a rule."""
-    asked = session.asked
+def unresolved(session: Session, failed: ResolveError, asked: Endpoint | None = None) -> None:
+    """
+    Tell of a name that did not resolve: of a target, or in a rule; or of an address of either end
+    whose name nobody could tell.
+
+    :param asked: the target; None: the session's.
+    """
+    asked = asked or session.asked
     theirs = () if asked is None else (asked.host, *(session.addresses or ()))
     # Names in rules are internal in Dante, whatever they are compared with.
     edge = Edge.EXTERNAL if failed.name in theirs else Edge.INTERNAL
     severity, journal = _severity(session, edge, failed.symbol), session.server.journal
     if journal.wants(severity):
-        journal.record(
-            ResolveFailed(severity, edge, failed.name, failed.symbol, failed.reason, session.number)
-        )
+        name, symbol, reason = failed.name, failed.symbol, failed.reason
+        reverse = literal(name) is not None
+        journal.record(ResolveFailed(severity, edge, name, symbol, reason, session.number, reverse))
 
 
 def unaccepted(session: Session, bound: Endpoint, number: int) -> None:

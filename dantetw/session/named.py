@@ -6,23 +6,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dantetw.observe.events import Named
+from dantetw.observe.events import Named, Path
+from dantetw.values import Command
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
 
 
-def named_of(session: Session) -> Named:
-    """What of a session's may stand in texts about it."""
+def named_of(session: Session, path: Path | None = None) -> Named:
+    """
+    What of a session's may stand in texts about it.
+
+    :param path: of a datagram of the session's that it is about.
+    """
     found = [("client", session.client.host), ("user", session.claimed)]
+    if path is not None:
+        found.append(("client", path.client.host))
+        if path.target is not None:
+            found.append(("target", path.target.host))
     if session.user is not None:
         found.append(("user", session.user.name))
     if session.proving is not None:
         found += [("user", name) for name in session.proving.names()]
-    for endpoint in (session.asked, session.target):
+    request = session.request
+    # What an association asks for is where its client will send from.
+    associates = request is not None and request.command is Command.UDPASSOCIATE
+    received = None if request is None else request.target
+    for endpoint in (session.asked, session.target, received):
         if endpoint is not None:
-            found.append(("target", endpoint.host))
-    if session.request is not None:
-        found.append(("target", session.request.target.host))
+            found.append(("client" if associates else "target", endpoint.host))
     found += [("target", address) for address in session.addresses or ()]
     return tuple(found)

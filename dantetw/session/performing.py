@@ -5,8 +5,11 @@ A command being performed, as a session sees it.
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 
-from dantetw.observe.events import Counts
+from dantetw.observe.events import Counts, Path, Traffic
+from dantetw.observe.status import Standing
+from dantetw.values import Drop
 
 
 class Performing:
@@ -21,13 +24,46 @@ class Performing:
     def check(self, now: float) -> None:
         """Act if a time limit of the command has passed; ``now`` is monotonic seconds."""
 
+    def closing(self) -> None:
+        """The session ends now: say what is left to say."""
+
     def cancel(self) -> None:
         """Release all that the command holds."""
+
+    @property
+    def under_way(self) -> bool:
+        """
+        Whether the status report shows the session's traffic; else, that its request is in progress
+        (as that of a BIND is that waits for its peer).  It counts in ``performed`` from then on.
+        """
+        return False
+
+    def standing(self) -> Iterator[tuple[Path, Standing]]:
+        """
+        How the traffic stands, for the status report: for each way it takes who talks to whom, and
+        how much.  At least one; asked only when it is under way.
+        """
+        return iter(())
 
     @property
     def counts(self) -> Counts:
         """Bytes moved so far."""
         return Counts()
+
+    @property
+    def packets(self) -> Counts:
+        """Datagrams moved so far."""
+        return Counts()
+
+    @property
+    def traffic(self) -> tuple[Traffic, ...]:
+        """The datagrams by each way out."""
+        return ()
+
+    @property
+    def drops(self) -> tuple[tuple[Drop, int], ...]:
+        """How many datagrams were not relayed, and why."""
+        return ()
 
     @property
     def first_io(self) -> float:

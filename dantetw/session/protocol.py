@@ -27,6 +27,7 @@ from dantetw.net.sources import Sources
 from dantetw.net.transports import ClientTransport, SocketLost
 from dantetw.observe.filters import ErrorFilters
 from dantetw.observe.observer import Journal
+from dantetw.relay.latency import Stopwatch
 from dantetw.relay.sweep import Sweep
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.deciding import Decision, asks_for_groups, block_rule
@@ -72,13 +73,20 @@ class SocksFactory(Factory):
 
     :ivar policy: what new sessions begin with; ``sources``, ``filters`` and ``groups`` are made of
         it.
-    :ivar sessions: all that are alive.
+    :ivar sessions: all that are alive, by number, and so in order of arrival.
     :ivar commands: what performs each command; one that is absent is not supported.
     :ivar keep_alive: whether connections get TCP keep-alive.
     :ivar nobody: stands for the client rule before there is one.
     :ivar listening: where clients come in.
+    :ivar accepted: how many clients have come since the start; ``requested``: how many of them have
+        brought a request; ``performed``: how many requests have got under way.
+    :ivar unrequested: of those who have come, how many left without a request; ``unperformed``: how
+        many requests came to nothing before they got under way.
+
+    :ivar stopwatch: measures how long datagrams stay here.
 
     :param addresses_of: the addresses an interface has now; ``all_addresses``: all of this host.
+    :param datagrams: watches sockets of datagrams, for input only; None: ``poller`` does.
     """
 
     noisy = False
@@ -103,6 +111,7 @@ class SocksFactory(Factory):
         all_addresses: Callable[[], Sequence[str]],
         keep_alive: bool = True,
         monotonic: Callable[[], float] = time.monotonic,
+        datagrams: IPoller | None = None,
     ) -> None:
         self.reactor = reactor
         self.journal = journal
@@ -111,13 +120,17 @@ class SocksFactory(Factory):
         self.commands = commands
         self.keep_alive = keep_alive
         self.monotonic = monotonic
+        self.datagrams = poller if datagrams is None else datagrams
+        self.stopwatch = Stopwatch(monotonic)
         self.sweep = Sweep(reactor, monotonic)
-        self.sessions: set[Session] = set()
+        poller.turned = self.stopwatch.turns.add
+        self.sessions: dict[int, Session] = {}
         self.listening: frozenset[Endpoint] = frozenset()
         self.known = Answers(resolver, addresses_of)
         self._addresses_of = addresses_of
         self._all_addresses = all_addresses
-        self._count = 0
+        self.accepted = self.requested = self.performed = 0
+        self.unrequested = self.unperformed = 0
         self._refused: set[SocketOption] = set()
         self._punished: set[ClientTransport | Parting] = set()
 
@@ -142,8 +155,8 @@ class SocksFactory(Factory):
 
     def arrived(self, transport: ClientTransport) -> Session:
         """Begin the session of a client that has just been accepted."""
-        self._count += 1
-        session = Session(self, self._count, Endpoint.of(transport.peer), transport.local)
+        self.accepted += 1
+        session = Session(self, self.accepted, Endpoint.of(transport.peer), transport.local)
         session.begin(transport)
         return session
 
@@ -203,7 +216,7 @@ class SocksFactory(Factory):
 
     def stop(self) -> None:
         """End all sessions."""
-        for session in tuple(self.sessions):
+        for session in tuple(self.sessions.values()):
             session.stop()
         for transport in tuple(self._punished):
             transport.loseConnection()

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from dantetw.config.policy import RuleKind
 from dantetw.config.vocabulary import CLIENT_METHODS
 from dantetw.escaping import escape
+from dantetw.net.naming import UNRESOLVED_REPLY
 from dantetw.net.resolving import ResolveError
 from dantetw.net.sources import no_address_text
 from dantetw.rules.deciding import Decision, Question, block_rule, decide_socks
@@ -104,7 +105,7 @@ def refuse_name(session: Session, cause: Cause, name: str, reason: str) -> None:
     """Refuse a request whose target has no address, or none in time."""
     text = f'could not resolve hostname "{escape(name)}": {reason}'
     ending = Ending(Side.TARGET, session.phase, cause, text=text)
-    session.refuse(ending, ReplyCode.HOST_UNREACHABLE)
+    session.refuse(ending, UNRESOLVED_REPLY)
 
 
 def _resolved(
@@ -187,7 +188,7 @@ def question_of(session: Session, request: Request, asked: Endpoint) -> Question
     shown = None if proving is None else proving.client
     return Question(
         source=session.client,
-        target=asked,
+        target=asked if request.command is not Command.UDPASSOCIATE else None,
         command=request.command,
         protocol=PROTOCOL_OF[request.command],
         proxy_protocol=request.proxy_protocol,
@@ -201,8 +202,10 @@ def question_of(session: Session, request: Request, asked: Endpoint) -> Question
 
 def _authorised(session: Session, request: Request, asked: Endpoint, decision: Decision) -> None:
     session.socks_rule = decision.rule
-    # The target of a BIND is its peer, who is not there yet.
-    session.target = decision.target if session.awaited is None else session.asked
+    if session.awaited is not None:
+        session.target = session.asked  # the peer of a BIND is not there yet
+    elif request.command is not Command.UDPASSOCIATE:
+        session.target = decision.target
     if session.proving is not None:
         session.proving.forget()
         if decision.shown is not None:
@@ -213,9 +216,11 @@ def _authorised(session: Session, request: Request, asked: Endpoint, decision: D
     if decision.rule.verdict is Verdict.BLOCK:
         session.refuse(Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED), ReplyCode.NOT_ALLOWED)
         return
-    target = _numeric(session, decision.target)
-    if decision.target is not asked and not _usable(session, request, target):
-        return  # the rule chose another of the name's addresses
+    target = asked
+    if request.command is not Command.UDPASSOCIATE:
+        target = _numeric(session, decision.target)
+        if decision.target is not asked and not _usable(session, request, target):
+            return  # the rule chose another of the name's addresses
     command = session.server.commands.get(request.command)
     if command is None:
         text = f"command {request.command.word} is not supported yet"

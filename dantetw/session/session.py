@@ -171,7 +171,7 @@ class Session:
         self.transport = transport
         if self.server.journal.debug:
             tracing.step(self, f"accepted on {self.local}")
-        self.server.sessions.add(self)
+        self.server.sessions[self.number] = self
 
         claim = None if self.proving is None else self.proving.claim(self)
         ask = partial(decide_client, self.policy, self.client, self.local)
@@ -270,6 +270,7 @@ class Session:
         """The negotiation is over: leave Twisted's transport, watch the bare socket."""
         server, transport, negotiation = self.server, self.transport, self.negotiation
         assert transport is not None and negotiation is not None
+        server.requested += 1
         self.request = request
         self.method = request.method
         # Names such as 0x7f.1 are addresses to the C library, so they must be to the rules.
@@ -382,9 +383,15 @@ class Session:
             return
         self.ended = True
         server = self.server
-        server.sessions.discard(self)
+        server.sessions.pop(self.number, None)
         server.sweep.discard(self)
+        if self.request is None:
+            server.unrequested += 1
+        elif self.performing is None or not self.performing.under_way:
+            server.unperformed += 1
         try:
+            if self.performing is not None:
+                self.performing.closing()
             if ending.operation is not None:
                 tell(self, ending)
             if rules_log(self):

@@ -40,17 +40,19 @@ def judged(
     ask: Callable[[Known, list[Tried] | None, Claim | None], Decision | Lookup | Check],
     claim: Claim | None,
     known: Known,
+    keep: bool = True,
 ) -> Decision | Lookup | Check:
     """
     Ask the rules, and tell how each fared; of one that blocks, keep it for the session's record.
 
     :param ask: asks them; called again if only the verdict shows that somebody wants to know.
+    :param keep: it is about the session, and not about one of its datagrams.
     """
     journal = session.server.journal
     trace: list[Tried] = []
     decision = ask(known, trace if journal.debug else None, claim)
     if isinstance(decision, Decision):
-        if decision.blocks and journal.explains:
+        if keep and decision.blocks and journal.explains:
             if not journal.debug:
                 ask(known, trace, claim)
             session.tried = tuple(told(trace))

@@ -5,21 +5,23 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from dantetw.config.policy import PLAIN_FORM
+from dantetw.config.policy import PLAIN_FORM, Edge
 from dantetw.observe import observer as module
-from dantetw.observe.events import Accepted, Event, Message
+from dantetw.observe.events import Accepted, ConnectFailed, Event, Message
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.interfaces import IFormat, ISink
-from dantetw.observe.observer import COMPLAINT_INTERVAL, Journal, Observer
+from dantetw.observe.observer import COMPLAINT_INTERVAL, WATCH_INTERVAL, Journal, Observer
+from dantetw.observe.repeats import INTERVAL
 from dantetw.observe.sinks.opening import Outputs
 from dantetw.values import Severity
-from tests.observe.making import CLIENT, path, rule
+from tests.observe.making import CLIENT, endpoint, path, rule
 
 S = Severity
 
@@ -181,6 +183,13 @@ class RoutingTests(ObserverMixin, SynchronousTestCase):
         self.say("x")
         self.assertEqual((self.all.texts, other.texts), ([], ["x"]))
         self.assertEqual(self.all.did, ["flush", "close"])
+
+    def test_waiting(self) -> None:
+        """It says how far the slowest of its sinks is behind."""
+        self.assertEqual(self.observer.waiting, 0)
+        self.configure()
+        self.all.waiting, self.errors.waiting = 3, 7
+        self.assertEqual(self.observer.waiting, 7)
 
     def test_reload_loses_nothing(self) -> None:
         """An old sink that still has messages to get out is closed at the next occasion."""
@@ -390,12 +399,61 @@ class TroubleTests(ObserverMixin, SynchronousTestCase):
         self.assertEqual(self.errors.texts, ["b", "d", again])
         self.assertEqual(self.all.texts.count(again), 1)
 
+    def test_recovery_in_silence(self) -> None:
+        """A sink whose queue went out, with no line to show it, is told of within a second."""
+        clock = Clock()
+        errors, everything = FakeSink("errors"), FakeSink("all")
+        observer = Observer(Dante(), self.stderr, lambda *call: None, clock.callLater)
+        observer.configure(Outputs((errors,), (everything,)))
+        errors.fails_with = errno.ENOSPC
+        Journal(observer).message(S.WARNING, "test", "x")
+        clock.pump([WATCH_INTERVAL] * 3)
+        self.assertEqual(everything.texts, [self.full, "x"])
+        errors.trouble = errors.fails_with = 0
+        clock.advance(WATCH_INTERVAL)
+        again = 'can write again to logfile "errors": 1 line was lost'
+        self.assertEqual(everything.texts, [self.full, "x", again])
+        self.assertEqual(errors.texts, [again])
+        clock.pump([WATCH_INTERVAL] * 3)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_watch_ends(self) -> None:
+        """Nobody looks after sinks that are closed, or no longer used."""
+        for end in (lambda o: o.close(0.0), lambda o: o.configure(Outputs((), (FakeSink(),)))):
+            clock = Clock()
+            errors = FakeSink("errors")
+            observer = Observer(Dante(), self.stderr, lambda *call: None, clock.callLater)
+            observer.configure(Outputs((errors,), (FakeSink("all"),)))
+            errors.fails_with = errno.ENOSPC
+            Journal(observer).message(S.WARNING, "test", "x")
+            end(observer)
+            clock.pump([WATCH_INTERVAL] * 3)
+            self.assertEqual(clock.getDelayedCalls(), [])
+
     def test_no_other(self) -> None:
         """If there is no other sink, standard error is told."""
         self.observer.configure(Outputs((), (self.errors,)))
         self.errors.fails_with = errno.ENOSPC
         self.say("x")
         self.assertEqual(self.stderr.lines, [(S.ALERT, self.full)])
+
+    def test_all_fail(self) -> None:
+        """If all others fail too, as on one full disk, standard error is told at once, of each."""
+        self.errors.fails_with = self.all.fails_with = errno.ENOSPC
+        self.warn("x")
+        self.warn("y")
+        texts = [self.full, self.full.replace("errors", "all")]
+        self.assertEqual(self.stderr.lines, [(S.ALERT, text) for text in texts])
+
+    def test_all_recover(self) -> None:
+        """When one of them works again standard error is told no more."""
+        self.errors.fails_with = self.all.fails_with = errno.ENOSPC
+        self.warn("x")
+        self.errors.fails_with = self.all.fails_with = 0
+        self.stderr.lines.clear()
+        self.warn("y")
+        self.assertEqual(self.stderr.lines, [])
+        self.assertIn('can write again to logfile "all": 2 lines were lost', self.errors.texts)
 
     def test_raising(self) -> None:
         """A sink that raises, against its promise, does not silence the others."""
@@ -485,6 +543,83 @@ class DiagnosisTests(ObserverMixin, SynchronousTestCase):
             self.observer(event)
         for text in self.all.texts:
             self.assertTrue(text.isprintable())
+
+
+class RepeatsTests(ObserverMixin, SynchronousTestCase):
+    """What comes again and again."""
+
+    def setUp(self) -> None:
+        """Make an observer that has a clock."""
+        super().setUp()
+        self.clock = Clock()
+        self.observer = Observer(Dante(), self.stderr, lambda *call: None, self.clock.callLater)
+        self.journal = Journal(self.observer)
+        self.configure()
+
+    def refused(self, severity: Severity, session: int, port: int = 80) -> None:
+        """A target refuses a session."""
+        place = endpoint(f"10.0.0.1.{port}")
+        number = errno.ECONNREFUSED
+        self.journal.record(
+            ConnectFailed(severity, Edge.EXTERNAL, place, "ECONNREFUSED", number, session)
+        )
+
+    def test_failures(self) -> None:
+        """Failures of many sessions that read alike are one, but only at the same severity."""
+        for session in range(3):
+            self.refused(S.WARNING, session)
+        self.refused(S.ERROR, 4)
+        self.refused(S.WARNING, 5, port=81)
+        refused = "connect to host 10.0.0.1.80 failed: Connection refused"
+        other = "connect to host 10.0.0.1.81 failed: Connection refused"
+        first = [(S.WARNING, refused), (S.ERROR, refused), (S.WARNING, other)]
+        self.assertEqual(self.all.lines, first)
+        self.clock.advance(INTERVAL)
+        summary = (S.WARNING, f"last message repeated 2 times: {refused}")
+        self.assertEqual(self.all.lines, [*first, summary])
+        self.assertEqual(self.errors.lines, [*first, summary])
+
+    def test_severities(self) -> None:
+        """Failures are summed up down to information, messages down to notices."""
+        told = {severity: severity <= S.INFO for severity in S if severity != S.DEBUG}
+        for severity in told:
+            self.refused(severity, 1)
+            self.refused(severity, 2)
+            self.say("x", severity)
+            self.say("x", severity)
+        self.clock.advance(INTERVAL)
+        for severity in told:
+            mine = [text for found, text in self.all.lines if found == severity]
+            self.assertEqual(sum("refused" in text for text in mine), 2, severity)
+            self.assertEqual(sum("repeated 1 time: connect" in text for text in mine), 1, severity)
+            self.assertEqual(mine.count("x"), 2 if severity == S.INFO else 1, severity)
+
+    def test_sessions(self) -> None:
+        """What sessions do is never summed up."""
+        for number in (1, 2):
+            self.journal.record(Accepted(number, rule(), path(CLIENT)))
+        self.assertEqual(len(self.all.lines), 2)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_conclude(self) -> None:
+        """At the end what was counted is told before the last lines, which all are written."""
+        self.say("x", S.WARNING)
+        self.say("x", S.WARNING)
+        self.observer.conclude()
+        self.say("over", S.ALERT)
+        self.say("over", S.ALERT)
+        self.observer.close(0.0)
+        self.assertEqual(self.all.texts, ["x", "last message repeated 1 time: x", "over", "over"])
+
+    def test_reload(self) -> None:
+        """New destinations get the whole warning, the old ones what was counted before."""
+        self.say("x", S.WARNING)
+        self.say("x", S.WARNING)
+        new = FakeSink("new")
+        self.observer.configure(Outputs((), (new,)))
+        self.say("x", S.WARNING)
+        self.assertEqual(self.all.texts, ["x", "last message repeated 1 time: x"])
+        self.assertEqual(new.texts, ["x"])
 
 
 class ReentranceTests(ObserverMixin, SynchronousTestCase):

@@ -145,6 +145,15 @@ class PrivilegesTests(SynchronousTestCase):
             self.assertEqual(kernel.uid, 0)
         self.assertEqual(kernel.calls, 0)
 
+    def test_owner(self) -> None:
+        """What root creates for another ``user.privileged`` shall belong to that one."""
+        _Kernel(self)
+        self.assertEqual(Privileges("proxy", "nobody").owner, (13, 14))
+        self.assertIsNone(Privileges("root", "nobody").owner)
+        self.assertIsNone(Privileges(None, "nobody").owner)
+        _Kernel(self, 65534, 65534)
+        self.assertIsNone(Privileges("proxy").owner)
+
     def test_not_permitted(self) -> None:
         """Who is not root cannot become somebody else, and is told so."""
         _Kernel(self, 1000, 1000)

@@ -328,7 +328,7 @@ class SignalScenarios(ReloadScenario):
                 self.live(server, self.listening())
                 server.wait_for(1, "tcp/connect [")
                 self.assertEqual(server.stop(), 0)
-                self.assertEqual(list(self.folder.glob("x*")), [])
+                self.assertEqual(list(self.folder.glob("x.*")), [])
 
     def test_ours_in_the_background(self) -> None:
         """Nor does it in the background."""
@@ -349,7 +349,7 @@ class SignalScenarios(ReloadScenario):
                 server.wait_for(1, "tcp/connect [")
                 server.send(signal.SIGTERM)
                 server.wait_for(1, "shutting down")
-                self.assertEqual(list(self.folder.glob("x*")), [])
+                self.assertEqual(list(self.folder.glob("x.*")), [])
 
     def test_outlived(self) -> None:
         """What Dante outlives, we do; SIGUSR2 ends either."""

@@ -56,6 +56,20 @@ class StartScenarios(Scenario):
 
         self.expect_service(self.start(command))
 
+    def test_twistd_log(self) -> None:
+        """With ``twistd --logfile`` that file has what Twisted says, and ours alone our lines."""
+        theirs = self.folder / "twistd.log"
+
+        def command(path: Path) -> Sequence[str]:
+            flags = ["--pidfile=", "-n", "--logfile", str(theirs)]
+            return [*TWISTD, *flags, "sockd", "--config", str(path)]
+
+        server = self.start(command)
+        self.assertEqual(server.stop(), 0)
+        self.assertIn("starting up", theirs.read_text())
+        self.assertNotIn(RUNNING, theirs.read_text())
+        self.assertEqual(server.lines().count(RUNNING), 1)
+
     def test_tac(self) -> None:
         """``twistd -ny sockd.tac`` with the configuration in the environment."""
 

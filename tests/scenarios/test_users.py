@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import grp
+import os
+import shutil
+import signal
 import socket
 import subprocess
+import tempfile
+from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
-from tests.scenarios.rights import DROP, RootScenario, effective
-from tests.scenarios.running import mask
+from tests.scenarios.rights import DROP, NOBODY, RootScenario, effective
+from tests.scenarios.running import mask, wait_until
 
 
 class UserScenarios(RootScenario):
@@ -24,6 +29,26 @@ class UserScenarios(RootScenario):
         self.live(server, self.listening())
         self.assertEqual(server.stop(), 0)
         # Root's own file: to empty it takes root's rights.
+        self.assertEqual((self.folder / "sockd.pid").read_text(), "")
+
+    def test_rotation(self) -> None:
+        """
+        Where ``user.privileged`` is not root, it can open anew a log that root created, and empty
+        the file of the process id.
+        """
+        # Trial's own folders are for root alone.
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        os.chown(self.folder, self.nobody.pw_uid, self.nobody.pw_gid)
+        server = self.start(more=f"user.privileged: {NOBODY}\nuser.unprivileged: {NOBODY}")
+        old = self.folder / "old.log"
+        server.log.rename(old)
+        server.send(signal.SIGHUP)
+        wait_until(server.log.exists, "the new file")
+        self.assertEqual(server.stop(), 0)
+        self.assertIn("SIGHUP [", old.read_text())
+        self.assertIn("config reloaded", server.log.read_text())
+        self.assertEqual(server.log.stat().st_uid, self.nobody.pw_uid)
         self.assertEqual((self.folder / "sockd.pid").read_text(), "")
 
     def test_privileged_port(self) -> None:

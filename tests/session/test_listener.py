@@ -10,12 +10,13 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from dantetw.config.policy import Edge
 from dantetw.net.dialling import Dial
-from dantetw.observe.events import Counts, Message
+from dantetw.observe.events import AcceptFailed, Counts, Message
 from dantetw.session.commands import connect
 from dantetw.session.listener import PATIENCE, Listener
-from dantetw.values import Cause, Ending, Endpoint, Family, Operation, Phase, Side
-from tests.session.world import GREETING, OPEN, World, request
+from dantetw.values import Cause, Ending, Endpoint, Family, Operation, Phase, Severity, Side
+from tests.session.world import GREETING, OPEN, World, compiled, request
 
 HEAD = """
 internal: 127.0.0.1 port = 1080
@@ -270,6 +271,51 @@ class TroubleTests(ListenerCase):
         assert isinstance(message, Message)
         self.assertEqual(message.code, "internal.exhausted")
         self.assertTrue(message.text.endswith(": Too many open files"))
+
+    def test_told(self) -> None:
+        """Every failure that ``internal.log`` names is told, whoever's trouble it is, each time."""
+        numbers = [errno.ECONNABORTED, errno.EHOSTUNREACH, errno.EPROTO, errno.EMFILE]
+        world, listener, _ = self.failing(*numbers, errno.EMFILE)
+        lines = (
+            "internal.log.err.error: EMFILE\n"
+            "internal.log.notice.error: ECONNABORTED no-route\n"
+            "external.log.alert.error: system-any\n"
+        )
+        world.factory.adopt(compiled(HEAD + lines + OPEN), {})
+        listener.doRead()
+        world.reactor.advance(PATIENCE)
+        listener.doRead()
+        self.assertEqual(
+            world.events,
+            [
+                AcceptFailed(
+                    severity, Edge.INTERNAL, listener.endpoint, errno.errorcode[number], number
+                )
+                for severity, number in (
+                    (Severity.NOTICE, errno.ECONNABORTED),
+                    (Severity.NOTICE, errno.EHOSTUNREACH),
+                    (Severity.ERROR, errno.EMFILE),
+                    (Severity.ERROR, errno.EMFILE),
+                )
+            ],
+        )
+
+    def test_interrupted(self) -> None:
+        """That a signal came in between is no failure."""
+        world, listener, _ = self.failing(errno.EINTR)
+        lines = "internal.log.alert.error: system-any\n"
+        world.factory.adopt(compiled(HEAD + lines + OPEN), {})
+        listener.doRead()
+        self.assertEqual(world.events, [])
+
+    def test_debug(self) -> None:
+        """What nobody asked for is told with ``debug``; a lack of descriptors is said anyway."""
+        world, listener, _ = self.failing(errno.ECONNABORTED, errno.EMFILE)
+        world.factory.journal.debug = 1
+        listener.doRead()
+        told = [(type(event).__name__, getattr(event, "severity", None)) for event in world.events]
+        debug = ("AcceptFailed", Severity.DEBUG)
+        self.assertEqual(told, [debug, debug, ("Message", Severity.WARNING)])
 
     def test_exhausted_and_stopped(self) -> None:
         """A listener that stops while it waits does not come back."""

@@ -522,7 +522,7 @@ class World:
     @property
     def sessions(self) -> set[Session]:
         """Sessions that are alive."""
-        return self.factory.sessions
+        return set(self.factory.sessions.values())
 
     def lines(self) -> list[str]:
         """All that was recorded, in Dante's words."""
@@ -532,7 +532,7 @@ class World:
     def check_over(self) -> None:
         """Check that nothing is left: no session, no time limit, no socket of the server's."""
         case = self.case
-        case.assertEqual(self.factory.sessions, set())
+        case.assertEqual(self.factory.sessions, {})
         case.assertEqual(self.factory.sweep._limited, set())
         case.assertEqual(self.factory._punished, set())
         for number, sock in enumerate(self.sockets):

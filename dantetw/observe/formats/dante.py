@@ -14,12 +14,13 @@ from typing import Any
 from zope.interface import implementer
 
 from dantetw.escaping import escape
-from dantetw.net.naming import failure_text
+from dantetw.net.naming import failure_text, lookup_text
 from dantetw.observe.events import (
     Accepted,
     AcceptFailed,
     Connected,
     ConnectFailed,
+    Dropped,
     Ended,
     Event,
     Message,
@@ -29,12 +30,13 @@ from dantetw.observe.events import (
     TrafficFailed,
     Transferred,
 )
-from dantetw.observe.formats import endings
-from dantetw.observe.formats.addresses import arrival, inward, outward, place
+from dantetw.observe.formats import endings, status
+from dantetw.observe.formats.addresses import arrival, far, inward, near, outward, place
 from dantetw.observe.formats.endings import Line
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.formats.tcpinfo import block
 from dantetw.observe.interfaces import IFormat
+from dantetw.observe.status import Active, Child, Latency, Reported, Status
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,
@@ -61,12 +63,18 @@ class Dante:
             Accepted: self._accepted,
             Connected: self._connected,
             Transferred: self._transferred,
+            Dropped: self._dropped,
             Ended: self._ended,
             ConnectFailed: self._connect_failed,
             TrafficFailed: self._traffic_failed,
             AcceptFailed: self._accept_failed,
             ResolveFailed: self._resolve_failed,
             Step: self._step,
+            Status: status.status,
+            Child: status.child,
+            Latency: status.latency,
+            Active: status.active,
+            Reported: _nothing,
             Message: self._message,
             Repeated: self._repeated,
         }
@@ -118,6 +126,20 @@ class Dante:
                 text = f"{text}\n{info}"
         return ((Severity.INFO, text),)
 
+    def _dropped(self, event: Dropped) -> tuple[Line, ...]:
+        rule = event.rule
+        if not rule.log & endings.wanting_drop(event.drop):
+            return ()
+        if event.origin is Side.CLIENT:
+            way = f"{near(event.path)} -> {far(event.path)}"
+        else:
+            way = inward(event.path)
+        text = f": {one_line(event.text)}" if event.text else ""
+        if event.more:
+            text = f"{text}; {event.more} more like it since this was last told"
+        what = f"{event.protocol.word}/{event.command.word}"
+        return ((Severity.INFO, f"block({rule.number}): {what} -: {way}{text}"),)
+
     def _ended(self, event: Ended) -> tuple[Line, ...]:
         return endings.lines(event, self._timing)
 
@@ -134,7 +156,7 @@ class Dante:
         return ((event.severity, text),)
 
     def _resolve_failed(self, event: ResolveFailed) -> tuple[Line, ...]:
-        text = f'could not DNS-resolve "{escape(event.name)}": {one_line(event.reason)}'
+        text = lookup_text(escape(event.name), one_line(event.reason), event.reverse)
         return ((event.severity, text),)
 
     def _step(self, event: Step) -> tuple[Line, ...]:
@@ -150,3 +172,8 @@ class Dante:
             (severity, f"last message repeated {times}: {text}")
             for severity, text in self.lines(event.event)
         )
+
+
+def _nothing(event: Reported) -> tuple[Line, ...]:
+    """Dante does not say when a report is complete."""
+    return ()

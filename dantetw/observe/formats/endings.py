@@ -27,7 +27,7 @@ from dataclasses import replace
 from typing import Final
 
 from dantetw.config.policy import Rule
-from dantetw.observe.events import Counts, Ended, Path, Times
+from dantetw.observe.events import Counts, Ended, Path, Times, Traffic
 from dantetw.observe.formats.addresses import arrival, far, inward, near, place, who
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.formats.tcpinfo import block
@@ -41,9 +41,9 @@ from dantetw.values import (
     NOWHERE,
     Cause,
     Command,
+    Drop,
     Ending,
     Phase,
-    Protocol,
     Severity,
     Side,
     Verdict,
@@ -110,6 +110,11 @@ def _wanting(event: Ended) -> int:
     if event.established and ending.phase not in _EARLY and ending.cause in _ORDERLY:
         return LOG_DISCONNECT
     return _ERRORS
+
+
+def wanting_drop(drop: Drop) -> int:
+    """The same for a datagram that was not relayed."""
+    return _BLOCKS if drop is Drop.BLOCKED else _ERRORS
 
 
 def words(event: Ended) -> str:
@@ -228,8 +233,7 @@ def _request_line(event: Ended, rule: Rule, text: str, asked: bool) -> Line:
     assert event.command is not None
     path = event.path
     if event.command is Command.UDPASSOCIATE:
-        traffic = event.traffic or Path(client=NOWHERE, local=NOWHERE, user=path.user)
-        way = near(traffic)
+        way = near(Path(client=NOWHERE, local=NOWHERE, user=path.user))
     elif path.source is not None:
         way = f"{near(path)} -> {far(path)}"
     elif asked:
@@ -311,8 +315,9 @@ def _finished(event: Ended, timing: bool) -> tuple[Line, ...]:
     lines: tuple[Line, ...] = ()
     rule = event.reply_rule or event.socks_rule
     if rule is not None and rule.log & wanted:
-        line = f"{_head(rule, event)} ]: {_counted(event)}{tail}"
-        lines = ((Severity.INFO, _with_tcpinfo(line, rule, event, timing)),)
+        for counted in map(_datagrams, event.traffic) if event.traffic else (_counted(event),):
+            line = f"{_head(rule, event)} ]: {counted}{tail}"
+            lines += ((Severity.INFO, _with_tcpinfo(line, rule, event, timing)),)
     rule = event.socks_rule
     if bound and rule is not None and rule.log & LOG_DISCONNECT:
         severity, line = _bind_line(event, rule, rule.verdict, "")
@@ -342,10 +347,8 @@ def _counted(event: Ended) -> str:
     ``A -> CLIENT LOCAL -> B, C -> LOCAL TARGET -> D``: what went in stands left of an address pair,
     what came out right of it.
     """
-    to_client, from_client, to_target, from_target = _numbers(event)
-    path = event.traffic or event.path
-    if event.traffic is not None and path.source is None and path.target is None:
-        return f"{to_client} -> {near(path)} -> {from_client}"
+    to_client, from_client, to_target, from_target = _four(event.counts)
+    path = event.path
     if event.reply_rule is not None:
         # The peer that connected to us is the source here, the client the destination.
         peer = f"{place(path.target)} {place(path.source)}"
@@ -356,13 +359,12 @@ def _counted(event: Ended) -> str:
     )
 
 
-def _numbers(event: Ended) -> tuple[str, str, str, str]:
-    counts, packets = _four(event.counts), _four(event.packets)
-    if event.protocol is Protocol.UDP:
-        a, b, c, d = (f"{size}/{number}" for size, number in zip(counts, packets, strict=True))
-    else:
-        a, b, c, d = map(str, counts)
-    return a, b, c, d
+def _datagrams(traffic: Traffic) -> str:
+    """The same for datagrams, ``BYTES/DATAGRAMS``; without a target if none was forwarded."""
+    path, counts, packets = traffic.path, _four(traffic.counts), _four(traffic.packets)
+    a, b, c, d = (f"{size}/{number}" for size, number in zip(counts, packets, strict=True))
+    client = f"{a} -> {near(path)} -> {b}"
+    return client if path.source is None else f"{client}, {c} -> {far(path)} -> {d}"
 
 
 def _four(counts: Counts) -> tuple[int, int, int, int]:

@@ -29,6 +29,7 @@ from dantetw.observe.events import (
     Accepted,
     Connected,
     Counts,
+    Dropped,
     Ended,
     Event,
     Message,
@@ -36,6 +37,7 @@ from dantetw.observe.events import (
     Repeated,
     Step,
     Times,
+    Traffic,
     Transferred,
 )
 from dantetw.observe.formats import endings
@@ -43,6 +45,7 @@ from dantetw.observe.formats.dante import Dante
 from dantetw.observe.formats.endings import Line
 from dantetw.observe.formats.tcpinfo import table
 from dantetw.observe.interfaces import IFormat
+from dantetw.observe.status import Active, Buffered, Child, Latency, Reported, Standing, Status
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,
@@ -79,8 +82,14 @@ class Json:
             Accepted: self._accepted,
             Connected: self._connected,
             Transferred: self._transferred,
+            Dropped: self._dropped,
             Ended: self._ended,
             Step: self._step,
+            Status: _status,
+            Child: _facts,
+            Latency: _latency,
+            Active: self._active,
+            Reported: _facts,
             Message: _message,
         }
 
@@ -131,8 +140,25 @@ class Json:
             told["data"] = escape(event.data)
         return told
 
+    def _dropped(self, event: Dropped) -> dict[str, Any] | None:
+        if not event.rule.log & endings.wanting_drop(event.drop):
+            return None
+        return {
+            **self._under_way(event, "dropped"),
+            "origin": event.origin.word,
+            "cause": event.drop.word,
+            "text": event.text,
+            "more": event.more,
+        }
+
     def _on_the_way(self, event: Connected | Transferred, kind: str) -> dict[str, Any]:
-        told = {
+        told = self._under_way(event, kind)
+        if event.rule.log & LOG_TCPINFO:
+            told["tcpinfo"] = _tcpinfo(event.tcpinfo)
+        return told
+
+    def _under_way(self, event: Connected | Transferred | Dropped, kind: str) -> dict[str, Any]:
+        return {
             "kind": kind,
             "id": self._id(event.session),
             "session": event.session,
@@ -141,9 +167,6 @@ class Json:
             "command": event.command.word,
             **_ends(event.path),
         }
-        if event.rule.log & LOG_TCPINFO:
-            told["tcpinfo"] = _tcpinfo(event.tcpinfo)
-        return told
 
     def _ended(self, event: Ended) -> dict[str, Any] | None:
         client_rule, socks_rule = event.client_rule, event.socks_rule
@@ -184,8 +207,36 @@ class Json:
             },
             "tried": event.tried,
         }
-        if event.traffic is not None:
-            told["traffic"] = _ends(event.traffic)
+        if event.protocol is Protocol.UDP:
+            told["traffic"] = [_traffic(traffic) for traffic in event.traffic]
+            told["drops"] = {drop.word: number for drop, number in event.drops}
+        if log & LOG_TCPINFO:
+            told["tcpinfo"] = _tcpinfo(event.tcpinfo)
+        return told
+
+    def _active(self, event: Active) -> dict[str, Any]:
+        client_rule, socks_rule = event.client_rule, event.socks_rule
+        standing = event.standing
+        told = {
+            "kind": "active",
+            "report": event.report,
+            "id": self._id(event.session),
+            "session": event.session,
+            "work": event.work.word,
+            "phase": event.phase.word,
+            "client_rule": _rule(client_rule),
+            "socks_rule": None if socks_rule is None else _rule(socks_rule),
+            **_ends(event.path),
+            "method": _word(event.method),
+            "proxy_protocol": _word(event.proxy_protocol),
+            "protocol": event.protocol.word,
+            "command": _word(event.command),
+            "asked": _place(event.asked),
+            "age": round(event.now - event.accepted, 6),
+            "lasting": round(event.now - event.began, 6),
+            "standing": None if standing is None else _standing(standing, event.now),
+        }
+        log = client_rule.log | (0 if socks_rule is None else socks_rule.log)
         if log & LOG_TCPINFO:
             told["tcpinfo"] = _tcpinfo(event.tcpinfo)
         return told
@@ -225,6 +276,58 @@ def _message(event: Message) -> dict[str, Any]:
     return told
 
 
+def _status(event: Status) -> dict[str, Any]:
+    return {
+        "kind": "status",
+        "report": event.report,
+        "version": event.version,
+        "up": round(event.up, 6),
+        "accepted": event.accepted,
+        "current": event.current,
+        "negotiators": _plain(event.negotiators),
+        "requesters": _plain(event.requesters),
+        "iorelayers": _plain(event.iorelayers),
+        "limits": {"processes": _plain(event.processes), "files": _plain(event.files)},
+    }
+
+
+def _facts(event: Child | Reported) -> dict[str, Any]:
+    facts = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
+    return {"kind": type(event).__name__.lower(), **facts}
+
+
+def _latency(event: Latency) -> dict[str, Any]:
+    return {
+        "kind": "latency",
+        "report": event.report,
+        "what": event.kind,
+        "latest": _plain(event.latest),
+        "since_start": _plain(event.since_start),
+        "last_minute": _plain(event.last_minute),
+    }
+
+
+def _standing(standing: Standing, now: float) -> dict[str, Any]:
+    packets = standing.packets
+    return {
+        "age": round(now - standing.began, 6),
+        "idle": round(now - standing.stirred, 6),
+        "connecting": standing.connecting,
+        "bytes": _counts(standing.counts),
+        "packets": None if packets is None else _counts(packets),
+        "buffered": {
+            "to_target": _buffered(standing.to_target),
+            "to_client": _buffered(standing.to_client),
+        },
+    }
+
+
+def _buffered(buffered: Buffered | None) -> dict[str, int | None] | None:
+    if buffered is None:
+        return None
+    return {"unread": buffered.unread, "held": buffered.held, "unsent": buffered.unsent}
+
+
 def _rule(rule: Rule) -> dict[str, Any]:
     return {
         "kind": rule.kind.value,
@@ -249,6 +352,14 @@ def _ends(path: Path) -> dict[str, Any]:
         "target": _place(path.target),
         "user": _name(path.user),
         "client_user": _name(path.client_user),
+    }
+
+
+def _traffic(traffic: Traffic) -> dict[str, Any]:
+    return {
+        **_ends(traffic.path),
+        "bytes": _counts(traffic.counts),
+        "packets": _counts(traffic.packets),
     }
 
 

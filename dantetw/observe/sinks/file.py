@@ -29,9 +29,11 @@ _FLAGS: Final = os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC | os.O_NONBLOCK
 _NEWLINE: Final = 10
 
 
-def open_appending(path: str) -> int:
+def open_appending(path: str, owner: tuple[int, int] | None = None) -> int:
     """
     Open ``path`` for appending, creating it with :data:`MODE` if there is none.
+
+    :param owner: user and group that a created file shall belong to; None: whoever we are.
 
     It is readable too if that is allowed, so that one sees how a file ends.  Never waits: a FIFO
     opened for both directions needs no reader, and spares us ``EPIPE`` when readers come and go.
@@ -48,6 +50,10 @@ def open_appending(path: str) -> int:
             descriptor = os.open(path, _FLAGS | os.O_RDWR | os.O_CREAT | os.O_EXCL, MODE)
             # The umask, which daemons often set to 077, would take the group's right away.
             os.fchmod(descriptor, MODE)
+            if owner is not None:
+                # Without the right to do that it stays ours, and can be written all the same.
+                with contextlib.suppress(OSError):
+                    os.fchown(descriptor, *owner)
             return descriptor
         # Somebody else created it between the two.
     # Or it is a link to nowhere, which O_EXCL does not follow.
@@ -142,7 +148,7 @@ def opened(text: str, surroundings: Surroundings) -> ISink:
 
     def opener() -> int:
         with surroundings.privileged():
-            return open_appending(text)
+            return open_appending(text, surroundings.owner)
 
     descriptor = opener()
     try:

@@ -59,15 +59,19 @@ class Surroundings:
     :ivar prefix: puts date, program and severity in front of messages; ``prefixes`` do so for
         other formats than Dante's, by name.
     :ivar standard: descriptors behind the words ``stdout`` and ``stderr``: our own duplicates,
-        since daemons put other things at 1 and 2.
-    :ivar privileged: makes a context in which files are opened.
+        since daemons put other things at 1 and 2; ``own``: those of them that could be opened once
+        more, for writing without waiting, by descriptor.
+    :ivar privileged: makes a context in which files are opened; ``owner``: user and group that
+        those we create shall belong to, so that they can be opened anew; None: whoever we are then.
     :ivar device: where the log daemon listens.
     """
 
     prefix: Prefix
     reactor: Reactor
     standard: Mapping[str, int] = field(default_factory=_standard)
+    own: dict[int, int] = field(default_factory=dict)
     privileged: Callable[[], AbstractContextManager[object]] = nullcontext
+    owner: tuple[int, int] | None = None
     device: str = "/dev/log"
     prefixes: Mapping[str, Prefix] = field(default_factory=dict)
 

@@ -5,6 +5,9 @@ Over TCP each message has its length in front, so that one of several lines stay
 sent stays with us until the other machine has acknowledged it: if the connection ends before, it is
 sent once more.  What the other machine took and its daemon did not read, nobody knows of.
 
+No library does this: that of Python waits and tears messages apart, others want asyncio or threads,
+and none says what was lost.
+
 UDP is silent but for a refusal (ICMP).  Then one message, the last, is sent once more, and nothing
 else until a second has passed without another refusal.
 """

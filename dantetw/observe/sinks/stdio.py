@@ -6,7 +6,7 @@ description, which a shell, a pager or the next program of a pipeline may share.
 descriptor is:
 
 - pipe, FIFO, terminal: opened once more through ``/proc/self/fd``, which gives a description of our
-  own that may be non-blocking
+  own that may be non-blocking; once only, since at a reload we may have no right to it any more
 - socket: ``MSG_DONTWAIT`` at each call
 - regular file, ``/dev/null`` and the like: written as it is, they have no reader
 - anything else, and where opening once more is refused: a thread waits instead of us
@@ -51,7 +51,12 @@ def standard(name: str, surroundings: Surroundings, descriptor: int) -> ISink:
     mode = os.fstat(descriptor).st_mode
 
     def again() -> int:
-        return os.open(f"/proc/self/fd/{descriptor}", _FLAGS)
+        own = surroundings.own.get(descriptor)
+        if own is None:
+            with surroundings.privileged():
+                own = os.open(f"/proc/self/fd/{descriptor}", _FLAGS)
+            surroundings.own[descriptor] = own
+        return os.dup(own)
 
     def duplicate() -> int:
         return os.dup(descriptor)

@@ -3,6 +3,9 @@ Whatever has a reader who may be slow or gone: pipes, FIFOs, terminals, stream s
 
 What the reader does not take at once waits in a :class:`~dantetw.observe.sinks.backlog.Backlog`
 until the reactor finds the descriptor writable.
+
+Two destinations may be one pipe, by ``2>&1``.  A message too long for what room there is goes out
+in parts, so the other must not write between them: it gets out the rest first.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import stat
 import time
 from collections.abc import Callable
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from twisted.internet.interfaces import IWriteDescriptor
 from twisted.python.failure import Failure
@@ -32,13 +36,23 @@ _PER_TURN: Final = 64
 _NO_WAIT: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
 
+# Who has got out the first part of a message, by where that went.
+_begun: WeakValueDictionary[tuple[int, int], Stream] = WeakValueDictionary()
+
+
 class _Channel:
-    """A descriptor that is written without waiting."""
+    """
+    A descriptor that is written without waiting.
+
+    :ivar place: the same for descriptors of the same pipe, terminal or socket.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self._socket: socket.socket | None = None
-        if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        self.place = (status.st_dev, status.st_ino)
+        if stat.S_ISSOCK(status.st_mode):
             # Its O_NONBLOCK would be everybody's who shares it, so each call says so instead.
             self._socket = socket.socket(fileno=descriptor)
 
@@ -109,6 +123,8 @@ class Stream:
         for _ in range(messages):
             if not self._backlog:
                 break
+            if not self._may_write():
+                break
             message = self._backlog.head
             try:
                 self._offset += self._channel.write(message[self._offset :])
@@ -120,10 +136,27 @@ class Stream:
             if self._offset == len(message):
                 self._backlog.pop()
                 self._offset = 0
+                self._give_way()
+            else:
+                _begun[self._channel.place] = self
         if self.trouble and not self._backlog.dropping:
             self.trouble = 0
 
+    def _may_write(self) -> bool:
+        """Whether nobody else is in the middle of a message there, now that we have helped."""
+        other = _begun.get(self._channel.place)
+        if other is None or other is self:
+            return True
+        other._advance(1)
+        return self._channel.place not in _begun
+
+    def _give_way(self) -> None:
+        """Be in the middle of no message any more."""
+        if _begun.get(self._channel.place) is self:
+            del _begun[self._channel.place]
+
     def _abandon(self, trouble: int) -> None:
+        self._give_way()
         self.trouble = trouble
         self.lost += self._backlog.clear()
         self._offset = 0
@@ -154,8 +187,8 @@ class Stream:
         """
         channel = _Channel(self._opener())
         self._reactor.removeWriter(self)
-        before, after = os.fstat(self._channel.descriptor), os.fstat(channel.descriptor)
-        if not os.path.samestat(before, after):
+        if channel.place != self._channel.place:
+            self._give_way()
             self._offset = 0
         self._channel.close()
         self._channel = channel
@@ -180,6 +213,7 @@ class Stream:
         """See :meth:`ISink.close`."""
         if self._channel.descriptor < 0:
             return
+        self._give_way()
         self._reactor.removeWriter(self)
         self.lost += self._backlog.clear()
         self._channel.close()

@@ -5,6 +5,8 @@ CONNECT (:rfc:`1928` section 4): a TCP connection to the target, then a relay.
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from errno import ETIMEDOUT
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -12,12 +14,15 @@ from twisted.python.failure import Failure
 from dantetw.config.policy import Rule
 from dantetw.net.dialling import Dial, DialError
 from dantetw.net.naming import reply_of, words_of
+from dantetw.net.queues import unread
+from dantetw.observe.events import Counts, Path
+from dantetw.observe.status import Buffered, Standing
 from dantetw.session import tracing
+from dantetw.session.accounting import path_of
 from dantetw.session.commands.relaying import Relaying
 from dantetw.session.outgoing import source_for
 from dantetw.session.session import Session
 from dantetw.values import NOWHERE, Cause, Ending, Endpoint, Operation, Phase, Side
-from dantetw.wire.replies import ReplyCode
 
 
 class Connect(Relaying):
@@ -42,6 +47,7 @@ class Connect(Relaying):
         options = session.policy.socket_options + rule.socket_options
         self._dial = Dial(server.poller, source, target, options, server.keep_alive)
         session.source = self._dial.source
+        server.performed += 1
         if server.journal.debug:
             tracing.step(session, f"connecting to {target} from {session.source}")
         if options:
@@ -84,12 +90,35 @@ class Connect(Relaying):
         elif timeouts.connect and int(now) - int(session.since) > timeouts.connect:
             connecting = Operation.CONNECT
             ending = Ending(Side.TARGET, Phase.CONNECT, Cause.TIMEOUT, operation=connecting)
-            session.refuse(ending, ReplyCode.TTL_EXPIRED, NOWHERE)
+            session.refuse(ending, reply_of(ETIMEDOUT), NOWHERE)
 
     def cancel(self) -> None:
         if self._dial is not None:
             self._dial.cancel()
         super().cancel()
+
+    @property
+    def under_way(self) -> bool:
+        return self._dial is not None or super().under_way
+
+    def standing(self) -> Iterator[tuple[Path, Standing]]:
+        session = self._session
+        if self._relay is not None:
+            yield from super().standing()
+            return
+        unseen = 0 if session.sock is None else unread(session.sock)
+        early = Buffered(unseen, len(session.leftover))
+        yield (
+            path_of(session),
+            Standing(
+                session.accepted_at,
+                session.connecting_at,
+                Counts(),
+                early,
+                Buffered(),
+                connecting=True,
+            ),
+        )
 
 
 def connect(session: Session, rule: Rule, target: Endpoint) -> None:

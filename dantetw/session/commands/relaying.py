@@ -5,11 +5,14 @@ What the commands with a TCP connection to a target have in common: the relay wi
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from typing import Final
 
 from dantetw.config.policy import Rule
-from dantetw.observe.events import Connected, Counts, Transferred
-from dantetw.relay.copying import CopyingRelay
+from dantetw.net.queues import unread, unsent
+from dantetw.observe.events import Connected, Counts, Path, Transferred
+from dantetw.observe.status import Buffered, Standing
+from dantetw.relay.copying import CopyingRelay, Flow
 from dantetw.relay.splicing import relay_class
 from dantetw.session import tracing
 from dantetw.session.accounting import path_of, tcpinfo_of
@@ -147,6 +150,17 @@ class Relaying(Performing):
             relay.end(Ending(Side.US, Phase.RELAY, Cause.SHUTDOWN))
 
     @property
+    def under_way(self) -> bool:
+        return self._relay is not None
+
+    def standing(self) -> Iterator[tuple[Path, Standing]]:
+        session, relay = self._session, self._relay
+        if relay is not None:
+            up, down = _buffered(relay.up), _buffered(relay.down)
+            way = Standing(session.accepted_at, relay.stamp, self.counts, up, down)
+            yield path_of(session), way
+
+    @property
     def counts(self) -> Counts:
         relay = self._relay
         if relay is None:
@@ -161,3 +175,8 @@ class Relaying(Performing):
     @property
     def target_socket(self) -> socket.socket | None:
         return self._relay.down.source if self._relay is not None else None
+
+
+def _buffered(flow: Flow) -> Buffered:
+    held = len(flow.pending) + flow.waiting
+    return Buffered(unread(flow.source), held, unsent(flow.sink))

@@ -8,6 +8,7 @@ from dantetw.observe.events import (
     Accepted,
     Connected,
     Event,
+    Traffic,
     Transferred,
 )
 from dantetw.values import (
@@ -121,10 +122,15 @@ NAMES: list[tuple[str, Event, list[str]]] = [
             protocol=Protocol.UDP,
             command=Command.UDPASSOCIATE,
             counts=counts(0, 11, 1, 1),
-            packets=counts(0, 1, 1, 1),
-            traffic=replace(
-                path("127.0.0.1.54788 127.0.0.1.46357", "127.0.0.1.43253 127.0.0.1.12102"),
-                user=User(Method.PAM_USERNAME, "al%i@ce"),
+            traffic=(
+                Traffic(
+                    replace(
+                        path("127.0.0.1.54788 127.0.0.1.46357", "127.0.0.1.43253 127.0.0.1.12102"),
+                        user=User(Method.PAM_USERNAME, "al%i@ce"),
+                    ),
+                    counts(0, 11, 1, 1),
+                    counts(0, 1, 1, 1),
+                ),
             ),
         ),
         [

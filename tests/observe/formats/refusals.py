@@ -1,4 +1,4 @@
-"""Lines that Dante 1.4.2 wrote of what was refused or failed."""
+"""Lines that Dante 1.4.2 wrote of what was refused or failed, and ours where it has none."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from dataclasses import replace
 
 from dantetw.config.policy import Edge
 from dantetw.observe.events import (
+    AcceptFailed,
     ConnectFailed,
+    Dropped,
     Event,
     Message,
+    Repeated,
     ResolveFailed,
+    TrafficFailed,
 )
 from dantetw.values import (
     LOG_CONNECT,
@@ -18,6 +22,8 @@ from dantetw.values import (
     LOG_ERROR,
     Cause,
     Command,
+    Drop,
+    Operation,
     Phase,
     Protocol,
     Severity,
@@ -40,6 +46,14 @@ from tests.observe.making import (
     refused,
     rule,
     unasked,
+)
+
+REFUSED = ConnectFailed(
+    Severity.WARNING,
+    Edge.EXTERNAL,
+    endpoint("127.0.0.1.12199"),
+    "ECONNREFUSED",
+    errno.ECONNREFUSED,
 )
 
 # Sample, event, the lines it makes.
@@ -290,13 +304,7 @@ REFUSALS: list[tuple[str, Event, list[str]]] = [
     ),
     (
         "70 refused",
-        ConnectFailed(
-            Severity.WARNING,
-            Edge.EXTERNAL,
-            endpoint("127.0.0.1.12199"),
-            "ECONNREFUSED",
-            errno.ECONNREFUSED,
-        ),
+        REFUSED,
         ["connect to host 127.0.0.1.12199 failed: Connection refused"],
     ),
     (
@@ -309,6 +317,77 @@ REFUSALS: list[tuple[str, Event, list[str]]] = [
             "Name or service not known",
         ),
         ['could not DNS-resolve "NOSUCHDNSNAME": Name or service not known'],
+    ),
+    (
+        "70, with the place where Dante has N/A",
+        TrafficFailed(
+            Severity.NOTICE,
+            Edge.EXTERNAL,
+            Operation.SEND,
+            endpoint("127.0.0.1.12104"),
+            "ECONNRESET",
+            errno.ECONNRESET,
+        ),
+        ["send to host 127.0.0.1.12104 failed: Connection reset by peer"],
+    ),
+    (
+        "23 the same three errors in sending",
+        TrafficFailed(
+            Severity.WARNING,
+            Edge.EXTERNAL,
+            Operation.SEND,
+            endpoint("10.95.0.5.80"),
+            "ENETUNREACH",
+            errno.ENETUNREACH,
+        ),
+        ["no route to 10.95.0.5.80: Network is unreachable"],
+    ),
+    (
+        "ours: reading",
+        TrafficFailed(
+            Severity.CRITICAL,
+            Edge.INTERNAL,
+            Operation.RECEIVE,
+            endpoint("127.0.0.1.54832"),
+            "ECONNRESET",
+            errno.ECONNRESET,
+        ),
+        ["receive from host 127.0.0.1.54832 failed: Connection reset by peer"],
+    ),
+    (
+        "ours: accepting",
+        AcceptFailed(
+            Severity.ERROR, Edge.INTERNAL, endpoint("127.0.0.1.12001"), "EMFILE", errno.EMFILE
+        ),
+        ["accept of client on 127.0.0.1.12001 failed: Too many open files"],
+    ),
+    (
+        "8.3, with the address where Dante has <nonsense address>",
+        ResolveFailed(
+            Severity.WARNING,
+            Edge.INTERNAL,
+            "10.0.0.9",
+            "EAI_AGAIN",
+            "Temporary failure in name resolution",
+            reverse=True,
+        ),
+        ["could not DNS reversemap address 10.0.0.9: Temporary failure in name resolution"],
+    ),
+    (
+        "ours: once more",
+        Repeated(Severity.WARNING, 1, REFUSED),
+        [
+            "last message repeated 1 time: "
+            "connect to host 127.0.0.1.12199 failed: Connection refused"
+        ],
+    ),
+    (
+        "ours: again and again",
+        Repeated(Severity.WARNING, 120, REFUSED),
+        [
+            "last message repeated 120 times: "
+            "connect to host 127.0.0.1.12199 failed: Connection refused"
+        ],
     ),
     (
         "oracle: UDP refused by rule",
@@ -324,5 +403,107 @@ REFUSALS: list[tuple[str, Event, list[str]]] = [
             "block(1): tcp/accept ]: 127.0.0.1.60312 127.0.0.1.23902: "
             "blocked by higher-level socks-rule #1",
         ],
+    ),
+    (
+        "23 blocked datagram",
+        Dropped(
+            1,
+            rule(),
+            path("127.0.0.1.39616 127.0.0.1.53400", "127.0.0.1.53450 127.0.0.1.12109"),
+            Side.CLIENT,
+            Drop.BLOCKED,
+        ),
+        [
+            "block(1): udp/udpassociate -: 127.0.0.1.39616 127.0.0.1.53400 -> "
+            "127.0.0.1.53450 127.0.0.1.12109"
+        ],
+    ),
+    (
+        "23 blocked first datagram",
+        Dropped(
+            1,
+            rule(),
+            replace(path("127.0.0.1.38593 127.0.0.1.51102"), target=endpoint("127.0.0.1.12109")),
+            Side.CLIENT,
+            Drop.BLOCKED,
+        ),
+        [
+            "block(1): udp/udpassociate -: 127.0.0.1.38593 127.0.0.1.51102 -> "
+            "0.0.0.0.0 127.0.0.1.12109"
+        ],
+    ),
+    (
+        "23 blocked answer",
+        Dropped(
+            1,
+            rule(3, verdict=Verdict.BLOCK),
+            path("127.0.0.1.38891 127.0.0.1.34986", "127.0.0.1.55382 127.0.0.1.12103"),
+            Side.TARGET,
+            Drop.BLOCKED,
+            command=Command.UDPREPLY,
+        ),
+        [
+            "block(3): udp/udpreply -: 127.0.0.1.12103 127.0.0.1.55382 -> "
+            "127.0.0.1.34986 127.0.0.1.38891"
+        ],
+    ),
+    (
+        "23 ICMP error",
+        Dropped(
+            1,
+            rule(2, LOG_ERROR),
+            path("127.0.0.1.47812 127.0.0.1.44860", "127.0.0.1.53492 127.0.0.1.12199"),
+            Side.CLIENT,
+            Drop.UNDELIVERED,
+            "Connection refused (delayed error)",
+        ),
+        [
+            "block(2): udp/udpassociate -: 127.0.0.1.47812 127.0.0.1.44860 -> "
+            "127.0.0.1.53492 127.0.0.1.12199: Connection refused (delayed error)"
+        ],
+    ),
+    (
+        "23 malformed datagram",
+        Dropped(
+            1,
+            rule(2, LOG_DISCONNECT),
+            path("127.0.0.1.37053 127.0.0.1.41496"),
+            Side.CLIENT,
+            Drop.MALFORMED,
+            "SOCKS protocol error in socks udp packet of length 2.  Could not extract valid "
+            "address from SOCKS UDP header",
+        ),
+        [
+            "block(2): udp/udpassociate -: 127.0.0.1.37053 127.0.0.1.41496 -> "
+            "0.0.0.0.0 0.0.0.0.0: SOCKS protocol error in socks udp packet of length 2.  "
+            "Could not extract valid address from SOCKS UDP header"
+        ],
+    ),
+    (
+        "ours: more than are told",
+        Dropped(
+            1,
+            rule(2),
+            path("127.0.0.1.54297 127.0.0.1.41158"),
+            Side.CLIENT,
+            Drop.STRANGER,
+            "expected udp packet from clientaddress 127.0.0.9.0, got it from 127.0.0.1.54297",
+            7,
+        ),
+        [
+            "block(2): udp/udpassociate -: 127.0.0.1.54297 127.0.0.1.41158 -> "
+            "0.0.0.0.0 0.0.0.0.0: expected udp packet from clientaddress 127.0.0.9.0, got it "
+            "from 127.0.0.1.54297; 7 more like it since this was last told"
+        ],
+    ),
+    (
+        "no keyword, no line",
+        Dropped(1, rule(2, LOG_CONNECT), path("127.0.0.1.1 127.0.0.1.2"), Side.CLIENT, Drop.ERROR),
+        [],
+    ),
+    (
+        "a block is not an error",
+        Dropped(1, rule(2, LOG_ERROR), path("127.0.0.1.1 127.0.0.1.2"), Side.CLIENT, Drop.BLOCKED),
+        [],
     ),
 ]

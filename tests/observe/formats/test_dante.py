@@ -43,6 +43,7 @@ from dantetw.values import (
 from tests.observe.formats.binds import BINDS
 from tests.observe.formats.names import NAMES
 from tests.observe.formats.refusals import REFUSALS
+from tests.observe.formats.report import REPORT
 from tests.observe.formats.traffic import TRAFFIC
 from tests.observe.making import (
     ALL,
@@ -93,7 +94,7 @@ class DanteTests(SynchronousTestCase):
     def test_every_event(self) -> None:
         """There is a golden line for every type of event, but for debug, which is in our words."""
         self.assertEqual(
-            {type(event) for _, event, _ in TRAFFIC + BINDS + NAMES + REFUSALS} | {Step},
+            {type(event) for _, event, _ in TRAFFIC + BINDS + NAMES + REFUSALS + REPORT} | {Step},
             set(get_args(Event)),
         )
 

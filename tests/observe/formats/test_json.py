@@ -21,6 +21,8 @@ from dantetw.observe.events import (
     AcceptFailed,
     Connected,
     ConnectFailed,
+    Counts,
+    Dropped,
     Ended,
     Event,
     Message,
@@ -28,6 +30,7 @@ from dantetw.observe.events import (
     ResolveFailed,
     Step,
     Times,
+    Traffic,
     TrafficFailed,
     Transferred,
 )
@@ -45,6 +48,7 @@ from dantetw.values import (
     NOWHERE,
     Cause,
     Command,
+    Drop,
     Ending,
     Endpoint,
     Family,
@@ -59,6 +63,7 @@ from dantetw.values import (
 from tests.observe.formats.binds import BINDS
 from tests.observe.formats.names import NAMES
 from tests.observe.formats.refusals import REFUSALS
+from tests.observe.formats.report import REPORT
 from tests.observe.formats.traffic import TRAFFIC
 from tests.observe.making import ALL, BLOCKED, CLIENT, RESET, TARGET, ended, endpoint, path, rule
 
@@ -72,6 +77,7 @@ EVENTS: tuple[Event, ...] = (
     Accepted(1, rule(), path(CLIENT)),
     Connected(1, rule(), WAY),
     Transferred(1, rule(log=LOG_DATA), WAY, Side.CLIENT, 6, b"a\n\xff"),
+    Dropped(1, rule(), WAY, Side.TARGET, Drop.BLOCKED, "why", 3, command=Command.UDPREPLY),
     ended(),
     Step(1, endpoint("127.0.0.1.5"), "a step"),
     Message(Severity.WARNING, "x.y", "a warning"),
@@ -94,6 +100,7 @@ EVENTS: tuple[Event, ...] = (
     ),
     AcceptFailed(Severity.WARNING, Edge.INTERNAL, endpoint("10.0.0.1.80"), "EMFILE", errno.EMFILE),
     ResolveFailed(Severity.WARNING, Edge.EXTERNAL, "a.example", "EAI_NONAME", "not known"),
+    *{type(event): event for _, event, _ in REPORT}.values(),
 )
 
 
@@ -139,7 +146,7 @@ class SchemaTests(SynchronousTestCase):
 
     def test_samples(self) -> None:
         """All sessions of which Dante's lines are known fit it."""
-        for _, event, _ in (*TRAFFIC, *BINDS, *REFUSALS, *NAMES):
+        for _, event, _ in (*TRAFFIC, *BINDS, *REFUSALS, *NAMES, *REPORT):
             self.check(event)
 
     def test_strict(self) -> None:
@@ -165,19 +172,24 @@ class SchemaTests(SynchronousTestCase):
         words = session["ending"]["properties"]
         for name, kind in (("side", Side), ("phase", Phase), ("cause", Cause)):
             self.assertEqual(words[name]["enum"], [member.word for member in kind])
+        self.assertEqual(list(session["drops"]["properties"]), [drop.word for drop in Drop])
 
     def test_documented(self) -> None:
         """``docs/logging.rst`` lists every side, phase and cause, every kind and every member."""
         text = (DOCS / "logging.rst").read_text("utf-8")
         told = text.split("\nJSON\n====\n")[1].split("\nPrivacy\n====")[0]
+        report = text.split("\nStatus report: SIGUSR1\n====")[1].split("\nFailures of ")[0]
         for name, kind in (("side", Side), ("phase", Phase), ("cause", Cause)):
             sentence = told.split(f"``{name}`` is one of")[1].split(".\n")[0]
             found = sentence.split("``")[1::2]
             self.assertEqual(sorted(found), sorted(member.word for member in kind))
         for part in SCHEMA["allOf"]:
             kind_ = part["if"]["properties"]["kind"]["const"]
+            where = (
+                report if kind_ in ("status", "child", "latency", "active", "reported") else told
+            )
             for name in (kind_, *part["then"]["properties"]):
-                self.assertIn(f"``{name}``", told)
+                self.assertIn(f"``{name}``", where)
         for name in SCHEMA["properties"]:
             self.assertIn(f"``{name}``", told)
 
@@ -202,7 +214,7 @@ class MaskTests(SynchronousTestCase):
                             reply_rule=None if reply is None else replace(reply, log=third),
                         )
                         self.compare(changed)
-                elif isinstance(event, Accepted | Connected | Transferred):
+                elif isinstance(event, Accepted | Connected | Transferred | Dropped):
                     self.compare(replace(event, rule=replace(event.rule, log=bits)))
 
     def compare(self, event: Event) -> None:
@@ -360,6 +372,31 @@ class ContentTests(SynchronousTestCase):
         self.assertIsNone(one(ended())["packets"])
         told = one(ended(protocol=Protocol.UDP, command=Command.UDPASSOCIATE))
         self.assertEqual(told["packets"]["to_client"], 0)
+
+    def test_datagrams(self) -> None:
+        """The record of an association has each way out, and what was not relayed."""
+        told = one(
+            ended(
+                protocol=Protocol.UDP,
+                command=Command.UDPASSOCIATE,
+                traffic=(Traffic(WAY, Counts(1, 2, 3, 4), Counts(5, 6, 7, 8)), Traffic(WAY)),
+                drops=((Drop.OVERFLOW, 9), (Drop.STRANGER, 1)),
+            )
+        )
+        first, second = told["traffic"]
+        self.assertEqual(first["bytes"]["from_target"], 4)
+        self.assertEqual(first["packets"]["to_client"], 5)
+        self.assertEqual(first["target"], {"host": "127.0.0.1", "port": 12101})
+        self.assertEqual(set(second["packets"].values()), {0})
+        self.assertEqual(told["drops"], {"overflow": 9, "stranger": 1})
+
+    def test_dropped(self) -> None:
+        """A datagram that was not relayed has its origin and cause, and how many more are meant."""
+        told = one(EVENTS[3])
+        self.assertEqual(
+            [told[name] for name in ("origin", "cause", "text", "more", "command", "protocol")],
+            ["target", "blocked", "why", 3, "udpreply", "udp"],
+        )
 
     def test_place(self) -> None:
         """A message about the configuration has file, line and column."""

@@ -9,6 +9,7 @@ from dantetw.observe.events import (
     Connected,
     Counts,
     Event,
+    Traffic,
     Transferred,
 )
 from dantetw.values import (
@@ -16,6 +17,7 @@ from dantetw.values import (
     LOG_ERROR,
     Cause,
     Command,
+    Drop,
     Ending,
     Phase,
     Protocol,
@@ -296,7 +298,7 @@ TRAFFIC: list[tuple[str, Event, list[str]]] = [
             protocol=Protocol.UDP,
             command=Command.UDPASSOCIATE,
             counts=Counts(),
-            traffic=path("0.0.0.0.0 127.0.0.1.49552"),
+            traffic=(Traffic(path("0.0.0.0.0 127.0.0.1.49552")),),
         ),
         [
             "pass(1): udp/udpassociate ]: 0/0 -> 0.0.0.0.0 127.0.0.1.49552 -> 0/0: "
@@ -314,14 +316,52 @@ TRAFFIC: list[tuple[str, Event, list[str]]] = [
             protocol=Protocol.UDP,
             command=Command.UDPASSOCIATE,
             counts=counts(15, 15, 5, 5),
-            packets=counts(1, 1, 1, 1),
-            traffic=path("127.0.0.1.35272 127.0.0.1.59096", "127.0.0.1.47645 127.0.0.1.12102"),
+            traffic=(
+                Traffic(
+                    path("127.0.0.1.35272 127.0.0.1.59096", "127.0.0.1.47645 127.0.0.1.12102"),
+                    counts(15, 15, 5, 5),
+                    counts(1, 1, 1, 1),
+                ),
+            ),
         ),
         [
             "pass(1): udp/udpassociate ]: 15/1 -> 127.0.0.1.35272 127.0.0.1.59096 -> 15/1, "
             "5/1 -> 127.0.0.1.47645 127.0.0.1.12102 -> 5/1: i/o timeout.  Session duration: 3s",
             "pass(1): tcp/accept ]: 15 -> 127.0.0.1.59524 127.0.0.1.12001 -> 5: "
             "i/o timeout.  Session duration: 3s",
+        ],
+    ),
+    (
+        "22 association with two ways out",
+        ended(
+            way=path("127.0.0.1.52662 127.0.0.1.12001"),
+            protocol=Protocol.UDP,
+            command=Command.UDPASSOCIATE,
+            counts=counts(57, 63, 15, 15),
+            packets=counts(3, 3, 3, 3),
+            traffic=(
+                Traffic(
+                    path("127.0.0.1.41336 127.0.0.1.45563", "127.0.0.1.52019 127.0.0.1.12102"),
+                    counts(30, 36, 10, 10),
+                    counts(2, 2, 2, 2),
+                ),
+                Traffic(
+                    path("127.0.0.1.41336 127.0.0.1.45563", "::1.41336 ::1.12102"),
+                    counts(27, 27, 5, 5),
+                    counts(1, 1, 1, 1),
+                ),
+            ),
+            drops=((Drop.STRANGER, 2),),
+        ),
+        [
+            "pass(1): udp/udpassociate ]: 30/2 -> 127.0.0.1.41336 127.0.0.1.45563 -> 36/2, "
+            "10/2 -> 127.0.0.1.52019 127.0.0.1.12102 -> 10/2: local client closed.  "
+            "Session duration: 0s",
+            "pass(1): udp/udpassociate ]: 27/1 -> 127.0.0.1.41336 127.0.0.1.45563 -> 27/1, "
+            "5/1 -> ::1.41336 ::1.12102 -> 5/1: local client closed.  Session duration: 0s",
+            # Dante has the last way's bytes only.
+            "pass(1): tcp/accept ]: 57 -> 127.0.0.1.52662 127.0.0.1.12001 -> 15: "
+            "local client closed.  Session duration: 0s",
         ],
     ),
 ]

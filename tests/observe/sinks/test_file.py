@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -244,6 +245,18 @@ class OpenedTests(SynchronousTestCase):
         self.assertGreater(before, 0)
         sink.reopen()
         self.assertEqual(self.privileged, before + 1)
+
+    def test_owner(self) -> None:
+        """A file that we create belongs to who shall open it anew; one that was there does not."""
+        given: list[tuple[int, int]] = []
+        self.patch(os, "fchown", lambda descriptor, user, group: given.append((user, group)))
+        surroundings = replace(self.surroundings, owner=(11, 12))
+        path = os.path.join(self.directory, "log")
+        for _ in range(2):
+            sink = opened(path, surroundings)
+            assert sink is not None
+            sink.close()
+            self.assertEqual(given, [(11, 12)])
 
     def test_fifo(self) -> None:
         """A FIFO is opened without waiting for a reader, and can be slow."""

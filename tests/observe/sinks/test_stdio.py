@@ -6,6 +6,9 @@ import errno
 import os
 import pty
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
@@ -30,6 +33,7 @@ class StandardTests(SynchronousTestCase):
         """Have a reactor."""
         self.reactor = FakeReactor()
         self.surroundings = Surroundings(Prefix("sockd"), self.reactor, standard={})
+        self.addCleanup(lambda: [os.close(own) for own in self.surroundings.own.values()])
 
     def open(self, descriptor: int) -> ISink:
         """A sink to the descriptor."""
@@ -104,6 +108,61 @@ class StandardTests(SynchronousTestCase):
         ends = [line.rpartition(b" info: ")[2] for line in lines]
         self.assertEqual(ends, [b"x" * 100_000, b"next", b""])
 
+    def shared(self) -> tuple[int, ISink, ISink]:
+        """A pipe's reader and two sinks to it, as by ``2>&1``; one has begun a long message."""
+        reader, writer = self.pipe()
+        one, other = self.open(writer), self.open(writer)
+        one.write(Severity.INFO, 0.0, "x" * 100_000)
+        other.write(Severity.WARNING, 0.0, "other")
+        return reader, one, other
+
+    def endings(self, data: bytes) -> list[bytes]:
+        """What stands behind the severities of lines, of which the last must be whole."""
+        *lines, rest = data.split(b"\n")
+        self.assertEqual(rest, b"")
+        return [line.rpartition(b": ")[2] for line in lines]
+
+    def test_shared(self) -> None:
+        """Two sinks to one pipe do not write into each other's messages."""
+        reader, writer = self.pipe()
+        one, other = self.open(writer), self.open(writer)
+        one.write(Severity.INFO, 0.0, "x" * 200_000)
+        data = read_all(reader)
+        other.write(Severity.WARNING, 0.0, "other")
+        while self.reactor.writers:
+            data += read_all(reader)
+            self.reactor.turn()
+        data += read_all(reader)
+        self.assertEqual(self.endings(data), [b"x" * 200_000, b"other"])
+
+    def test_shared_flush(self) -> None:
+        """Getting out what waits in one of them gets out what the other has begun."""
+        reader, one, other = self.shared()
+        data = read_all(reader)
+        other.flush(0.0)
+        data += read_all(reader)
+        self.assertEqual((one.waiting, other.waiting), (0, 0))
+        self.assertEqual(self.endings(data), [b"x" * 100_000, b"other"])
+
+    def test_shared_closed(self) -> None:
+        """When the one that has begun is closed, the other does not wait for it."""
+        reader, one, other = self.shared()
+        one.close()
+        read_all(reader)
+        self.reactor.turn()
+        self.assertTrue(read_all(reader).endswith(b" warning: other\n"))
+        self.assertEqual(other.waiting, 0)
+
+    def test_shared_abandoned(self) -> None:
+        """Nor when that finds its reader gone."""
+        reader, one, other = self.shared()
+        assert isinstance(one, Stream)
+        one.connectionLost(Failure(ConnectionLost()))
+        read_all(reader)
+        self.reactor.turn()
+        self.assertTrue(read_all(reader).endswith(b" warning: other\n"))
+        self.assertEqual((one.lost, other.waiting), (1, 0))
+
     def test_own_description(self) -> None:
         """The sink outlives the descriptor it was made of."""
         reader, writer = os.pipe()
@@ -165,6 +224,36 @@ class StandardTests(SynchronousTestCase):
         sink.flush(5.0)
         self.assertTrue(read_all(reader).endswith(b" info: x\n"))
         self.assertTrue(os.get_blocking(writer))
+
+    def test_not_ours_any_more(self) -> None:
+        """A reload may come when we have no right to open the pipe any more: no thread then."""
+        reader, writer = self.pipe()
+        old = self.open(writer)
+
+        def refused(path: str, flags: int) -> int:
+            raise PermissionError(errno.EACCES, path)
+
+        self.patch(os, "open", refused)
+        new = self.open(writer)
+        self.assertIsInstance(new, Stream)
+        new.write(Severity.INFO, 0.0, "new")
+        old.reopen()
+        old.write(Severity.INFO, 0.0, "old")
+        self.assertEqual(self.endings(read_all(reader)), [b"new", b"old"])
+
+    def test_privileges(self) -> None:
+        """A pipe is opened with privileges, once: it may be somebody else's."""
+        taken = []
+
+        @contextmanager
+        def privileges() -> Iterator[None]:
+            taken.append("taken")
+            yield
+
+        self.surroundings = replace(self.surroundings, privileged=privileges)
+        _, writer = self.pipe()
+        self.open(writer).reopen()
+        self.assertEqual(taken, ["taken"])
 
 
 class OpenedTests(SynchronousTestCase):

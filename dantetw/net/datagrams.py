@@ -1,0 +1,184 @@
+"""
+Sockets for datagrams: bound where they must be, with the kernel's errors and time stamps.
+
+The kernel keeps errors about datagrams that were sent earlier (ICMP) in a queue of the socket's,
+each with the address it is about (``IP_RECVERR``, ``ip(7)``).  Python has no names for most of
+this; the numbers are Linux's.  Elsewhere errors come without an address, and there are no stamps.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import struct
+import sys
+from collections.abc import Iterator, Sequence
+from errno import EADDRINUSE
+from typing import Final
+
+from dantetw.config.policy import Edge, SocketOption
+from dantetw.net.sockopts import set_options
+from dantetw.values import AF_OF, Endpoint, Family
+
+_LINUX: Final = sys.platform == "linux"
+_IP_RECVERR: Final = 11
+_IPV6_RECVERR: Final = 25
+_RECVERR: Final = {
+    Family.IPV4: (socket.IPPROTO_IP, _IP_RECVERR),
+    Family.IPV6: (socket.IPPROTO_IPV6, _IPV6_RECVERR),
+}
+_ERRORS: Final = frozenset(_RECVERR.values())
+# ``struct sock_extended_err``: its first fields are the errno and whose error it is.
+_EXTENDED: Final = struct.Struct("=IBBBBII")
+# Ours, which the call that failed has told already.
+_LOCAL: Final = 1
+_ANCILLARY: Final = 512
+_SO_MEMINFO: Final = 55
+# The place of ``SK_MEMINFO_DROPS`` (``linux/sock_diag.h``), and how many fields there are.
+_DROPS, _MEMINFO = 8, struct.Struct("9I")
+
+#: Ports of ``udp.portrange`` that are tried at random before all are tried in turn: Dante's number.
+RANDOM_TRIES: Final = 10
+
+
+def bind_inside(
+    host: str, family: Family, ports: tuple[int, int] | None, options: Sequence[SocketOption]
+) -> tuple[socket.socket, list[tuple[SocketOption, int]]]:
+    """
+    A socket that a client can send its datagrams to.
+
+    :param host: our address.
+    :param ports: first and last port that will do (``udp.portrange``); None: any.
+    :param options: socket options, of which the ``internal`` ones are set.
+    :returns: the socket, and the options that the system refused.
+    :raises OSError: if none can be had.
+    """
+    sock, refused = _make(family, options, Edge.INTERNAL)
+    try:
+        if ports is None:
+            sock.bind((host, 0))
+        else:
+            _bind_within(sock, host, *ports)
+    except OSError:
+        sock.close()
+        raise
+    return sock, refused
+
+
+def bind_outside(
+    host: str, family: Family, port: int, options: Sequence[SocketOption]
+) -> tuple[socket.socket, list[tuple[SocketOption, int]]]:
+    """
+    A socket to go out from.
+
+    :param port: the one we would like; any, if that is taken or below 1024.
+    :param options: socket options, of which the ``external`` ones are set.
+    :returns: the socket, and the options that the system refused.
+    :raises OSError: if none can be had.
+    """
+    sock, refused = _make(family, options, Edge.EXTERNAL)
+    try:
+        _bind_outside(sock, host, port)
+    except OSError:
+        sock.close()
+        raise
+    return sock, refused
+
+
+def bind_beside(
+    sock: socket.socket, family: Family, options: Sequence[SocketOption]
+) -> socket.socket:
+    """
+    Another socket on the same address and port.
+
+    ``sock`` is connected, so the kernel gives it what its peer sends, and the new one the rest.
+    The port is shared only while the new one is bound: others could take clients' datagrams.
+
+    :raises OSError: if it cannot be had.
+    """
+    beside, _ = _make(family, options, Edge.EXTERNAL)
+    try:
+        for each in (sock, beside):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            beside.bind(sock.getsockname())
+        finally:
+            for each in (sock, beside):
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    except OSError:
+        beside.close()
+        raise
+    return beside
+
+
+def errors_of(sock: socket.socket) -> Iterator[tuple[int, Endpoint | None]]:
+    """
+    What the network has said of datagrams sent earlier: errors, and where those were to go.
+
+    The address is None where the system does not tell it.
+    """
+    if not _LINUX:
+        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            yield number, None
+        return
+    while True:
+        try:
+            _, ancillary, _, address = sock.recvmsg(0, _ANCILLARY, socket.MSG_ERRQUEUE)
+        except OSError:
+            return
+        for level, kind, data in ancillary:
+            if (level, kind) in _ERRORS and len(data) >= _EXTENDED.size:
+                number, origin, *_ = _EXTENDED.unpack_from(data)
+                if origin != _LOCAL:
+                    yield number, Endpoint.of(address) if address else None
+
+
+def drops_of(sock: socket.socket) -> int:
+    """How many datagrams the kernel has dropped because nobody took them in time."""
+    try:
+        information = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        return int(_MEMINFO.unpack(information)[_DROPS])
+    except (OSError, struct.error):
+        return 0
+
+
+def _make(
+    family: Family, options: Sequence[SocketOption], edge: Edge
+) -> tuple[socket.socket, list[tuple[SocketOption, int]]]:
+    sock = socket.socket(AF_OF[family], socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        if family is Family.IPV6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if _LINUX:
+            sock.setsockopt(*_RECVERR[family], 1)
+        # The other protocol's are not meant for this one.
+        meant = [option for option in options if option.level != socket.IPPROTO_TCP]
+        return sock, set_options(sock, meant, edge)
+    except OSError:
+        sock.close()
+        raise
+
+
+def _bind_outside(sock: socket.socket, host: str, port: int) -> None:
+    if port >= 1024:
+        try:
+            sock.bind((host, port))
+            return
+        except OSError as failed:
+            if failed.errno != EADDRINUSE:
+                raise
+    sock.bind((host, 0))
+
+
+def _bind_within(sock: socket.socket, host: str, low: int, high: int) -> None:
+    tries = [random.randint(low, high) for _ in range(RANDOM_TRIES)]
+    for port in (*tries, *range(low, high + 1)):
+        try:
+            sock.bind((host, port))
+            return
+        except OSError as failed:
+            if failed.errno != EADDRINUSE:
+                raise
+    raise OSError(EADDRINUSE, "no free port in udp.portrange")

@@ -1,0 +1,216 @@
+"""
+What a status report says (SIGUSR1), as frozen values: events beside those of
+:mod:`dantetw.observe.events`.
+
+A report is a :class:`Status` with the totals, then for each kind of work a :class:`Child` (Dante
+has processes for each) and an :class:`Active` for each session, at last a :class:`Reported`.
+Behind the ``Child`` of relays there is a :class:`Latency` of each kind.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dantetw.config.policy import Rule
+from dantetw.values import (
+    Command,
+    Endpoint,
+    Method,
+    Phase,
+    Protocol,
+    ProxyProtocol,
+    Work,
+    value,
+)
+
+if TYPE_CHECKING:
+    from dantetw.observe.events import Counts, Path
+
+
+@value
+class Load:
+    """
+    How much of one kind of work is done, in Dante's counters.
+
+    :ivar processes: that do it.
+    :ivar accepted: clients that have come to it since the start; ``handed``: those it is done with;
+        ``current``: those it is being done for.  The rest of ``accepted`` failed there.
+    :ivar free: how many clients more it could take; None: open files are not limited, or not told.
+    """
+
+    processes: int
+    accepted: int
+    handed: int
+    current: int
+    free: int | None
+
+
+@value
+class Limit:
+    """A limit of the system's, None if there is none; ``free``: what is left, None: unknown."""
+
+    limit: int | None
+    free: int | None
+
+
+@value
+class Status:
+    """
+    A status report begins: the totals.
+
+    :ivar report: its number, from 1; the events that follow have it too.
+    :ivar up: seconds since the start.
+    :ivar accepted: clients since the start; ``current``: those in the server now.
+    :ivar processes: the limit of processes; ``files``: that of open files.
+    """
+
+    report: int
+    version: str
+    up: float
+    accepted: int
+    current: int
+    negotiators: Load
+    requesters: Load
+    iorelayers: Load
+    processes: Limit
+    files: Limit
+
+
+@value
+class Child:
+    """What follows in a status report are the sessions that this work is being done for."""
+
+    report: int
+    work: Work
+    up: float
+
+
+@value
+class Figures:
+    """
+    What there is to say of many values.  Microseconds.
+
+    :ivar count: how many; the rest is 0 if there are none.
+    """
+
+    count: int = 0
+    minimum: int = 0
+    mean: float = 0.0
+    maximum: int = 0
+    deviation: float = 0.0
+    p50: int = 0
+    p95: int = 0
+    p99: int = 0
+
+
+@value
+class Latest:
+    """Dante's figures of the latest values, truncated and rounded as Dante does."""
+
+    count: int
+    minimum: int
+    maximum: int
+    median: int
+    average: int
+    last: int
+    deviation: int
+
+
+@value
+class Latency:
+    """
+    How long what is relayed stays in this host.
+
+    :ivar kind: ``read-only`` and ``i/o``, of datagrams, as Dante has them: until they have been
+        read, and until they have been sent on; the latter also by their way, ``i/o to target`` and
+        ``i/o to client``; and ``tcp i/o``, of connections.
+    :ivar latest: Dante's figures; None if there are none yet, or not of this kind.
+    """
+
+    report: int
+    kind: str
+    latest: Latest | None
+    since_start: Figures
+    last_minute: Figures
+
+
+@value
+class Buffered:
+    """
+    Bytes on their way through us in one direction.
+
+    :ivar unread: in the socket they come from; ``held``: with us; ``unsent``: in the socket they go
+        to.  None: the system cannot tell.
+    """
+
+    unread: int | None = 0
+    held: int = 0
+    unsent: int | None = 0
+
+
+@value
+class Standing:
+    """
+    How the traffic of an active session stands, or (UDP) that with one of its targets.
+
+    :ivar began: monotonic seconds when the client was accepted (UDP: of the first datagram to the
+        target); ``stirred``: when something was last received or could be sent, either way.
+    :ivar to_target: what waits on the way there, ``to_client`` on the way back; None for UDP.
+    :ivar packets: UDP: how many datagrams make up ``counts``.
+    :ivar connecting: the connection to the target does not stand yet.
+    """
+
+    began: float
+    stirred: float
+    counts: Counts
+    to_target: Buffered | None = None
+    to_client: Buffered | None = None
+    packets: Counts | None = None
+    connecting: bool = False
+
+
+@value
+class Active:
+    """
+    A session that is alive, in a status report; a UDP association has one for each target.
+
+    :ivar work: what is being done for it.
+    :ivar now: monotonic seconds; ``accepted``: when the client was; ``began``: when this work did.
+    :ivar path: who talks to whom; UDP: of the datagrams.
+    :ivar choice: the session's configuration has more than one client rule or socks rule.
+    :ivar standing: how it stands, if ``work`` is :attr:`Work.IO`, else None.
+    """
+
+    report: int
+    session: int
+    work: Work
+    now: float
+    accepted: float
+    began: float
+    client_rule: Rule
+    socks_rule: Rule | None
+    path: Path
+    phase: Phase
+    command: Command | None = None
+    protocol: Protocol = Protocol.TCP
+    proxy_protocol: ProxyProtocol | None = None
+    method: Method | None = None
+    asked: Endpoint | None = None
+    choice: bool = False
+    standing: Standing | None = None
+    tcpinfo: tuple[bytes, bytes] = (b"", b"")
+
+
+@value
+class Reported:
+    """
+    A status report is complete.
+
+    :ivar told: how many sessions were told; ``gone``: how many ended before it was their turn.
+    :ivar seconds: what it took.
+    """
+
+    report: int
+    told: int
+    gone: int
+    seconds: float

@@ -1,0 +1,408 @@
+"""
+The relay of datagrams (:rfc:`1928`, 7).
+
+A client sends to one socket of ours; each family that it sends to by us has an
+:class:`~dantetw.relay.outside.Outside`, which goes out from one address and port.
+
+A datagram's header says where it is to go.  What has been decided about a header is remembered as
+a :class:`~dantetw.relay.routes.Route`, about a sender as an :class:`~dantetw.relay.routes.Answer`,
+so that most datagrams cost a comparison of bytes.  Decisions are not taken here, but by the
+:class:`~dantetw.relay.routes.Owner`.
+
+All sockets are watched level-triggered: of each so many datagrams are relayed, and then others have
+their turn, so who sends without end keeps nobody waiting.  Nothing waits in memory but datagrams
+whose fate is being found out, :data:`HELD` at most; what a socket does not take is lost, as
+datagrams may be, and counted.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from time import time
+from typing import Any, Final
+
+from dantetw.config.policy import SocketOption
+from dantetw.net.datagrams import bind_beside, drops_of, errors_of
+from dantetw.net.poller import FAILED, IPoller
+from dantetw.relay.latency import Stopwatch
+from dantetw.relay.outside import LARGEST, TURN, Outside
+from dantetw.relay.routes import Judged, Owner, Route
+from dantetw.values import Endpoint, Family
+from dantetw.wire.messages import ProtocolError
+from dantetw.wire.udp import parse_datagram
+
+#: Headers that are remembered of an association.
+REMEMBERED: Final = 1024
+#: Datagrams that may wait until it is known what becomes of them.
+HELD: Final = 32
+
+# One for all relays of the process: what is in it never outlives a call.
+_buffer: Final = bytearray(LARGEST)
+_view: Final = memoryview(_buffer)
+
+
+class _Nothing(Route):
+    """Stands for the last route where there was none: no datagram begins with its header."""
+
+    def __init__(self) -> None:
+        super().__init__(b"", Endpoint("", 0, Family.NAME))
+        self.size = LARGEST + 1
+
+
+_NOTHING: Final = _Nothing()
+
+
+class DatagramRelay:
+    """
+    Carries one client's datagrams, and the answers to them.
+
+    :param poller: watches for input only.
+    :param client: a bound socket.
+    :ivar owner: decides; ``stopwatch`` measures.
+    :ivar peer: the kernel's address of the client, None until it has sent something; ``strangers``
+        then gets what others send.
+    :ivar stamp: monotonic seconds of the last activity; ``first_io``: of the first, or 0.0.
+    :ivar outsides: by family.
+    :ivar ended: nothing more will happen.
+    """
+
+    __slots__ = (
+        "_acquainted",
+        "_held",
+        "_route",
+        "_routes",
+        "client",
+        "ended",
+        "first_io",
+        "outsides",
+        "owner",
+        "peer",
+        "poller",
+        "stamp",
+        "stopwatch",
+        "strangers",
+    )
+
+    def __init__(
+        self, poller: IPoller, client: socket.socket, owner: Owner, stopwatch: Stopwatch
+    ) -> None:
+        self.poller = poller
+        self.owner = owner
+        self.stopwatch = stopwatch
+        self.client = client
+        self.peer: Any = None
+        self.strangers: socket.socket | None = None
+        self._acquainted = False
+        self.outsides: dict[Family, Outside] = {}
+        self.stamp = poller.now
+        self.first_io = 0.0
+        self.ended = False
+        self._route: Route = _NOTHING
+        self._routes: dict[bytes, Route] = {}
+        self._held = 0
+        self.watch(client, self._client_ready)
+
+    def open(self, family: Family, sock: socket.socket, options: Sequence[SocketOption]) -> Outside:
+        """Go out by a bound socket, for this family; ``options`` are for another one like it."""
+        outside = self.outsides[family] = Outside(self, sock, options)
+        return outside
+
+    def watch(self, sock: socket.socket, ready: Callable[[int], None]) -> None:
+        """Let ``ready`` hear of a socket whose datagrams are measured."""
+        self.stopwatch.prepare(sock.fileno())
+        self.poller.watch(sock.fileno(), ready)
+
+    # What the client sends.
+
+    def _client_ready(self, mask: int) -> None:
+        client = self.client
+        if mask & FAILED:
+            self.hear(None, client)
+        if not self._acquainted:
+            self._acquaint(client)
+            return
+        receive, stopwatch = client.recv_into, self.stopwatch
+        route, wait = self._route, stopwatch.wait
+        send, size, header = route.send, route.size, route.header
+        number = moved = 0
+        for _ in range(TURN):
+            try:
+                count = receive(_buffer)
+            except BlockingIOError:
+                break
+            except OSError:
+                self.hear(None, client)
+                if self.ended:
+                    return
+                continue
+            # Most often a datagram is like the one before: then nothing is done but what must be.
+            if wait and send and count >= size and _buffer.startswith(header):
+                try:
+                    send(_view[size:count])
+                except OSError:
+                    pass  # it is tried once more below, where there is time to look
+                else:
+                    number += 1
+                    moved += count
+                    wait -= 1
+                    continue
+            stopwatch.wait = wait
+            self._count(route, number, moved)
+            number = moved = 0
+            self._consider(count)
+            if self.ended:
+                return
+            route, wait = self._route, stopwatch.wait
+            send, size, header = route.send, route.size, route.header
+        stopwatch.wait = wait
+        self._count(route, number, moved)
+
+    def _count(self, route: Route, number: int, moved: int) -> None:
+        """Count datagrams that were sent on, and their bytes."""
+        outside = route.outside
+        if number and outside is not None:
+            outside.packets_from_client += number
+            outside.from_client += moved
+            outside.packets_to_target += number
+            outside.to_target += moved - number * route.size
+            self.stamp = outside.stamp = self.poller.now
+
+    def _acquaint(self, client: socket.socket) -> None:
+        """
+        Find out who the client is, and listen to nobody else.
+
+        From then on the kernel gives us what the client sends, and strangers' datagrams to another
+        socket.  Those that are here already have to be looked at one by one.
+        """
+        for _ in range(TURN):
+            try:
+                count, peer = client.recvfrom_into(_buffer)
+            except BlockingIOError:
+                self._acquainted = self.peer is not None
+                return
+            except OSError:
+                self.hear(None, client)
+            else:
+                if self.peer is None:
+                    if self.owner.introduced(Endpoint.of(peer)):
+                        self._meet(client, peer)
+                elif peer != self.peer:
+                    self.owner.introduced(Endpoint.of(peer))
+                if peer == self.peer:
+                    self._consider(count)
+            if self.ended:
+                return
+
+    def _meet(self, client: socket.socket, peer: Any) -> None:
+        self.peer = peer
+        self.first_io = self.poller.now
+        client.connect(peer)
+        with suppress(OSError):  # without it nobody counts strangers
+            self.strangers = bind_beside(client, Endpoint.of(peer).family, ())
+            self.poller.watch(self.strangers.fileno(), self._strangers_ready)
+
+    def _strangers_ready(self, mask: int) -> None:
+        assert self.strangers is not None
+        for _ in range(TURN):
+            try:
+                _, peer = self.strangers.recvfrom_into(_buffer)
+            except OSError:
+                return
+            self.owner.introduced(Endpoint.of(peer))
+            if self.ended:
+                return
+
+    def _consider(self, count: int) -> None:
+        """See to the client's datagram in the buffer, whatever it is."""
+        route = self._route
+        if count < route.size or not _buffer.startswith(route.header):
+            found = self._find(count)
+            if found is None:
+                return
+            route = self._route = found
+        stopwatch = self.stopwatch
+        if not route.passes:
+            self._blocked(route, count)
+        elif stopwatch.wait:
+            stopwatch.wait -= 1
+            self._forward(route, count)
+        else:
+            read_at = time()
+            self._forward(route, count)
+            if not self.ended:
+                stopwatch.measure(self.client.fileno(), read_at, stopwatch.to_target)
+
+    def _find(self, count: int) -> Route | None:
+        """The route of the datagram in the buffer, if it can be gone now."""
+        try:
+            asked, offset = parse_datagram(_view[:count])
+        except ProtocolError as wrong:
+            self.owner.malformed(_view[:count], wrong)
+            return None
+        header = bytes(_view[:offset])
+        route = self._routes.get(header)
+        if route is None:
+            if self._held >= HELD:
+                self.owner.overflowed(1)
+                return None
+            if len(self._routes) >= REMEMBERED:
+                self._forget(next(iter(self._routes)))
+            route = self._routes[header] = Route(header, asked)
+            self.owner.route(route)
+        if self._routes.get(header) is not route:
+            # It could not be aimed, which has been told.
+            if route.outside is not None:
+                route.outside.packets_from_client += 1
+                route.outside.from_client += count
+            return None
+        if route.passes is None:
+            self.hold(route, bytes(_view[:count]))
+            return None
+        return route
+
+    def _blocked(self, route: Route, count: int) -> None:
+        outside = self.outsides.get(route.target.family)
+        if outside is not None:
+            outside.packets_from_client += 1
+            outside.from_client += count
+            outside.target = None
+        self.owner.blocked(route)
+
+    def _forward(self, route: Route, count: int) -> None:
+        """Send what is in the buffer on."""
+        outside, size = route.outside, route.size
+        assert outside is not None and route.sock is not None
+        outside.packets_from_client += 1
+        outside.from_client += count
+        payload = _view[size:count]
+        sent = self.send(outside, route.sock, payload, route.address)
+        if sent is None:
+            self.owner.overflowed(1)
+        elif sent < 0:
+            self.owner.unsendable(route, count - size, -sent)
+        elif not self.ended:
+            outside.packets_to_target += 1
+            outside.to_target += sent
+            self.stamp = outside.stamp = self.poller.now
+            if route.tapped:
+                self.owner.seen(route, payload)
+
+    # What waits, and what is remembered.
+
+    def hold(self, judged: Judged, data: bytes) -> None:
+        """Keep a datagram until it is known what becomes of it; if there is room."""
+        if self._held >= HELD:
+            self.owner.overflowed(1)
+            return
+        self._held += 1
+        judged.held.append(data)
+
+    def release(self, judged: Judged) -> list[bytes]:
+        """The datagrams that have waited, which do so no longer."""
+        held, judged.held = judged.held, []
+        self._held -= len(held)
+        return held
+
+    def settled(self, route: Route) -> None:
+        """It has turned out what becomes of a route's datagrams: see to those that have waited."""
+        if self._routes.get(route.header) is not route:
+            return
+        for data in self.release(route):
+            if self.ended:
+                return
+            _view[: len(data)] = data
+            if route.passes:
+                self._forward(route, len(data))
+            else:
+                self._blocked(route, len(data))
+
+    def drop(self, route: Route) -> int:
+        """Remember nothing of a route, and give up what waits for it; how many that was."""
+        self._routes.pop(route.header, None)
+        if route is self._route:
+            self._route = _NOTHING
+        return len(self.release(route))
+
+    def _forget(self, header: bytes) -> None:
+        if lost := self.drop(self._routes[header]):
+            self.owner.overflowed(lost)
+
+    def forget_names(self) -> None:
+        """Ask anew about all targets that are names: they may have moved."""
+        for header, route in tuple(self._routes.items()):
+            if route.asked.family is Family.NAME and route.passes is not None:
+                self._forget(header)
+
+    def rule_of(self, target: Endpoint | None) -> Any:
+        """The rule by which something was sent to a target; None if that is forgotten."""
+        for route in self._routes.values():
+            if route.passes and route.target == target:
+                return route.rule
+        return None
+
+    # Sending, and what the network says of it.
+
+    def send(
+        self,
+        outside: Outside | None,
+        sock: socket.socket,
+        data: memoryview,
+        address: tuple[str, int] | None,
+    ) -> int | None:
+        """
+        Send a datagram.
+
+        :param outside: whose socket it is; None: the client's.
+        :param address: None if the socket is connected.
+        :returns: how many bytes; negative, the ``errno``; None: there is no room.
+        """
+        try:
+            return sock.send(data) if address is None else sock.sendto(data, address)
+        except BlockingIOError:
+            return None
+        except OSError as failed:
+            # Often the failure of an earlier datagram, and then this one has not been tried.
+            if not self.hear(outside, sock) or self.ended:
+                return -(failed.errno or 1)
+        try:
+            return sock.send(data) if address is None else sock.sendto(data, address)
+        except BlockingIOError:
+            return None
+        except OSError as failed:
+            return -(failed.errno or 1)
+
+    def hear(self, outside: Outside | None, sock: socket.socket) -> bool:
+        """Tell what became of earlier datagrams; whether there was anything."""
+        heard = False
+        for number, target in errors_of(sock):
+            heard = True
+            if not self.ended:
+                self.owner.delayed(outside, target, number)
+        return heard
+
+    @property
+    def overflows(self) -> int:
+        """Datagrams the kernel has dropped since they came faster than they could be relayed."""
+        return sum(drops_of(sock) for sock in self._sockets() if sock is not self.strangers)
+
+    def _sockets(self) -> list[socket.socket]:
+        found = [self.client]
+        if self.strangers is not None:
+            found.append(self.strangers)
+        for outside in self.outsides.values():
+            found += outside.sockets()
+        return found
+
+    def end(self) -> None:
+        """End now."""
+        if self.ended:
+            return
+        self.ended = True
+        for sock in self._sockets():
+            self.poller.forget(sock.fileno())
+            sock.close()
+        self.outsides = {}
+        self._routes = {}
+        self._route = _NOTHING

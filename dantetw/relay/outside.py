@@ -1,0 +1,283 @@
+"""
+The way out of an association in one family: to targets, and what they answer.
+
+The first target has a connected socket to itself, which is cheaper, and safe from strangers; as
+soon as there is a second one all others share another socket on the same port.  So does Dante, but
+for the first, which it then treats as the others (``udp.connectdst``).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from time import time
+from typing import TYPE_CHECKING, Final
+
+from dantetw.config.policy import SocketOption
+from dantetw.net.datagrams import bind_beside
+from dantetw.net.poller import FAILED
+from dantetw.observe.events import Counts
+from dantetw.relay.routes import Answer, Route
+from dantetw.values import Endpoint
+
+if TYPE_CHECKING:
+    from dantetw.relay.datagrams import DatagramRelay
+
+#: Bytes of the longest datagram there is.
+LARGEST: Final = 65535
+#: Datagrams of one socket that are relayed before others get their turn.
+TURN: Final = 16
+#: Targets that may answer.  More than there are routes: who is asked now and then stays.
+ASKED: Final = 2048
+
+# Room for the header in front of an answer: that of an IPv6 address is the longest.
+_ROOM: Final = 22
+# One for all relays of the process: what is in it never outlives a call.
+_buffer: Final = bytearray(_ROOM + LARGEST)
+_view: Final = memoryview(_buffer)
+_payload: Final = _view[_ROOM:]
+
+
+class Outside:
+    """
+    The way out in one family.
+
+    :param sock: bound.
+    :ivar source: our address and port.
+    :ivar target: the one target; None: there are several, or none any more.
+    :ivar connected_to: whose the first socket is.
+    :ivar since: monotonic seconds of the beginning, ``stamp`` of the last datagram.
+    :ivar to_client: bytes that the client has got from here, ``packets_to_client`` how many
+        datagrams; likewise the others.  The client's include their headers.
+    """
+
+    __slots__ = (
+        "_answers",
+        "_first_answer",
+        "_options",
+        "_relay",
+        "connected_to",
+        "first",
+        "from_client",
+        "from_target",
+        "others",
+        "packets_from_client",
+        "packets_from_target",
+        "packets_to_client",
+        "packets_to_target",
+        "since",
+        "source",
+        "stamp",
+        "target",
+        "to_client",
+        "to_target",
+    )
+
+    def __init__(
+        self, relay: DatagramRelay, sock: socket.socket, options: Sequence[SocketOption]
+    ) -> None:
+        self._relay = relay
+        self._options = options
+        self._answers: dict[tuple[str, int], Answer | None] = {}
+        self._first_answer: Answer | None = None
+        self.first = sock
+        self.others: socket.socket | None = None
+        self.source = Endpoint.of(sock.getsockname())
+        self.connected_to: Endpoint | None = None
+        self.target: Endpoint | None = None
+        self.since = self.stamp = relay.poller.now
+        self.to_client = self.from_client = self.to_target = self.from_target = 0
+        self.packets_to_client = self.packets_from_client = 0
+        self.packets_to_target = self.packets_from_target = 0
+        relay.watch(sock, self._first_ready)
+
+    def aim(self, route: Route, connect: bool) -> None:
+        """
+        Say how a route's datagrams go out.
+
+        :param connect: the first target gets a socket to itself.
+        :raises OSError: if that cannot be connected, or no other socket can be had.
+        """
+        target, answers = route.target, self._answers
+        address = (target.host, target.port)
+        route.outside = self
+        if answers:
+            if self.target != target:
+                self.target = None
+        else:
+            if connect:
+                self.first.connect(address)
+                self.connected_to = target
+            self.target = target
+        answer = answers.pop(address, None)
+        if len(answers) >= ASKED:
+            del answers[next(iter(answers))]
+        answers[address] = answer
+        if self.connected_to == target:
+            route.sock = self.first
+            if not route.tapped:
+                route.send = route.sock.send
+            return
+        if self.connected_to is not None and self.others is None:
+            self.others = bind_beside(self.first, target.family, self._options)
+            self._relay.watch(self.others, self._others_ready)
+        route.sock, route.address = self.others or self.first, address
+
+    @property
+    def counts(self) -> Counts:
+        """Bytes."""
+        return Counts(self.to_client, self.from_client, self.to_target, self.from_target)
+
+    @property
+    def packets(self) -> Counts:
+        """Datagrams."""
+        return Counts(
+            self.packets_to_client,
+            self.packets_from_client,
+            self.packets_to_target,
+            self.packets_from_target,
+        )
+
+    def sockets(self) -> list[socket.socket]:
+        """All there are."""
+        return [self.first] if self.others is None else [self.first, self.others]
+
+    # What targets answer.
+
+    def _first_ready(self, mask: int) -> None:
+        if self.connected_to is None:
+            self._others_ready(mask)
+            return
+        relay, sock = self._relay, self.first
+        if mask & FAILED:
+            relay.hear(self, sock)
+        receive, send, stopwatch = sock.recv_into, relay.client.send, relay.stopwatch
+        answer, wait = self._first_answer, stopwatch.wait
+        start = _lay(answer)
+        number = moved = 0
+        for _ in range(TURN):
+            try:
+                count = receive(_payload)
+            except BlockingIOError:
+                break
+            except OSError:
+                relay.hear(self, sock)
+                if relay.ended:
+                    return
+                continue
+            # Most often there is no more to do than this.
+            if wait and start:
+                try:
+                    send(_view[start : _ROOM + count])
+                except OSError:
+                    pass  # it is tried once more below, where there is time to look
+                else:
+                    number += 1
+                    moved += count
+                    wait -= 1
+                    continue
+            stopwatch.wait = wait
+            self._count(number, moved, _ROOM - start)
+            number = moved = 0
+            if answer is None:
+                answer = self._first_answer = Answer(self.connected_to, self)
+                relay.owner.answer(answer)
+            self._take(sock, answer, count)
+            if relay.ended:
+                return
+            wait, start = stopwatch.wait, _lay(answer)
+        stopwatch.wait = wait
+        self._count(number, moved, _ROOM - start)
+
+    def _count(self, number: int, moved: int, header: int) -> None:
+        """Count answers and their bytes; ``header`` is the size of each one's header."""
+        if number:
+            self.packets_from_target += number
+            self.from_target += moved
+            self.packets_to_client += number
+            self.to_client += moved + number * header
+            self._relay.stamp = self.stamp = self._relay.poller.now
+
+    def _others_ready(self, mask: int) -> None:
+        relay, sock = self._relay, self.others or self.first
+        if mask & FAILED:
+            relay.hear(self, sock)
+        for _ in range(TURN):
+            if relay.ended:
+                return
+            try:
+                count, address = sock.recvfrom_into(_payload)
+            except BlockingIOError:
+                return
+            except OSError:
+                relay.hear(self, sock)
+                continue
+            key = address[:2]
+            try:
+                answer = self._answers[key]
+            except KeyError:
+                relay.owner.unasked()
+                continue
+            if answer is None:
+                answer = self._answers[key] = Answer(Endpoint.of(address), self)
+                relay.owner.answer(answer)
+            self._take(sock, answer, count)
+
+    def _take(self, sock: socket.socket, answer: Answer, count: int) -> None:
+        """See to an answer in the buffer."""
+        relay, stopwatch = self._relay, self._relay.stopwatch
+        self.packets_from_target += 1
+        self.from_target += count
+        if answer.passes is None:
+            relay.hold(answer, bytes(_payload[:count]))
+        elif not answer.passes:
+            relay.owner.blocked(answer)
+        elif stopwatch.wait:
+            stopwatch.wait -= 1
+            self._return(answer, count)
+        else:
+            read_at = time()
+            self._return(answer, count)
+            if not relay.ended:
+                stopwatch.measure(sock.fileno(), read_at, stopwatch.to_client)
+
+    def answered(self, answer: Answer) -> None:
+        """It has turned out what becomes of a target's answers: see to those that have waited."""
+        relay = self._relay
+        for data in relay.release(answer):
+            if relay.ended:
+                return
+            _payload[: len(data)] = data
+            if answer.passes:
+                self._return(answer, len(data))
+            else:
+                relay.owner.blocked(answer)
+
+    def _return(self, answer: Answer, count: int) -> None:
+        """Send what is in the buffer to the client."""
+        start, relay = _ROOM - answer.size, self._relay
+        _buffer[start:_ROOM] = answer.header
+        sent = relay.send(None, relay.client, _view[start : _ROOM + count], None)
+        if sent is None:
+            relay.owner.overflowed(1)
+        elif sent < 0:
+            relay.owner.unsendable(answer, count, -sent)
+        elif not relay.ended:
+            self.packets_to_client += 1
+            self.to_client += sent
+            relay.stamp = self.stamp = relay.poller.now
+            if answer.tapped:
+                relay.owner.seen(answer, _payload[:count])
+
+
+def _lay(answer: Answer | None) -> int:
+    """
+    Put the header in front of answers that need no more than that.
+
+    :returns: where it begins; 0 if that is not all they need.
+    """
+    if answer is None or not answer.passes or answer.tapped:
+        return 0
+    start = _ROOM - answer.size
+    _buffer[start:_ROOM] = answer.header
+    return start

@@ -1,0 +1,157 @@
+"""
+What the socks rules say of datagrams, on behalf of an association (reference: ``sockd.conf(5)``,
+``udpassociate`` and ``udpreply``).
+
+Names are looked up on the way, so an answer may take a while; nobody else waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+from dantetw.config.policy import RuleKind
+from dantetw.net.resolving import ResolveError
+from dantetw.rules.addresses import Lookup, literal_endpoint
+from dantetw.rules.deciding import Decision, Question, block_rule, decide_socks
+from dantetw.rules.proving import Check
+from dantetw.session import failing, tracing
+from dantetw.session.requesting import question_of
+from dantetw.session.session import Session
+from dantetw.values import Command, Endpoint, Family, Protocol
+
+#: Gets a decision and the numeric address that it is about, at once or later.
+Decided = Callable[[Decision, Endpoint], None]
+
+
+class Judge:
+    """Asks the rules about the datagrams of one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._waiting: set[Deferred[Any]] = set()
+
+    def target(
+        self,
+        client: Endpoint,
+        target: Endpoint,
+        decided: Decided,
+        unresolved: Callable[[ResolveError], None],
+    ) -> None:
+        """
+        May a datagram go there?
+
+        :param client: where it came from.
+        :param target: as its header has it.
+        :param unresolved: called instead if the target's name has no address.
+        """
+        asked = literal_endpoint(target)
+        if asked.family is not Family.NAME:
+            self._judge(client, asked, None, decided)
+            return
+        session = self._session
+        resolver, families = session.server.resolver, session.sources.families()
+        found = resolver.cached(asked.host, families)
+        if found is not None:
+            self._judge(client, asked, found, decided)
+            return
+
+        def failed(failure: Failure) -> None:
+            reason = failure.value
+            if not isinstance(reason, ResolveError):
+                failure.raiseException()
+            failing.unresolved(session, reason, asked)
+            unresolved(reason)
+
+        self._wait(
+            resolver.resolve(asked.host, families, session.client.host),
+            lambda found: self._judge(client, asked, found, decided),
+            failed,
+        )
+
+    def _judge(
+        self,
+        client: Endpoint,
+        asked: Endpoint,
+        addresses: tuple[str, ...] | None,
+        decided: Decided,
+    ) -> None:
+        session = self._session
+        assert session.request is not None
+
+        def found(decision: Decision) -> None:
+            target = decision.target
+            if target.family is Family.NAME and addresses:
+                target = Endpoint.of((addresses[0], target.port))
+            decided(decision, target)
+
+        question = question_of(session, session.request, asked)
+        self._ask(replace(question, source=client, target=asked, addresses=addresses), found)
+
+    def sender(self, sender: Endpoint, client: Endpoint, decided: Decided) -> None:
+        """May what a target answers go to the client?"""
+        session = self._session
+        assert session.request is not None
+        question = Question(
+            source=sender,
+            target=client,
+            command=Command.UDPREPLY,
+            protocol=Protocol.UDP,
+            proxy_protocol=session.request.proxy_protocol,
+        )
+        self._ask(question, lambda decision: decided(decision, sender))
+
+    def _ask(self, question: Question, found: Callable[[Decision], None]) -> None:
+        session = self._session
+        server, proving = session.server, session.proving
+        claim = None if proving is None else proving.claim(session)
+
+        def known(decision: Decision | Check) -> None:
+            if isinstance(decision, Check):
+                # The password is gone by now, and nobody is asked anew for each datagram.
+                nobody = block_rule(RuleKind.SOCKS, session.policy.default_log)
+                decision = Decision(nobody, question.target or question.source)
+            found(decision)
+
+        ask = partial(decide_socks, session.policy, question)
+        decide = partial(tracing.judged, session, ask, claim, keep=False)
+        decision = decide(server.known)
+        if not isinstance(decision, Lookup):
+            known(decision)
+            return
+        unresolved = partial(failing.unresolved, session, asked=question.target)
+        waiting = server.known.decide_waiting(decide, unresolved, session.client.host)
+        self._wait(Deferred.fromCoroutine(waiting), known)
+
+    def _wait(
+        self,
+        deferred: Deferred[Any],
+        then: Callable[[Any], None],
+        otherwise: Callable[[Failure], None] | None = None,
+    ) -> None:
+        """Go on when a Deferred fires, unless that is no longer wanted."""
+
+        def arrived(result: Any) -> None:
+            if deferred not in self._waiting:
+                return
+            self._waiting.discard(deferred)
+            if not isinstance(result, Failure):
+                then(result)
+            elif otherwise is not None:
+                otherwise(result)
+            elif result.check(CancelledError) is None:
+                result.raiseException()
+
+        self._waiting.add(deferred)
+        deferred.addBoth(arrived).addErrback(self._session.broken)
+
+    def cancel(self) -> None:
+        """Nothing is wanted any more."""
+        waiting, self._waiting = self._waiting, set()
+        for deferred in waiting:
+            deferred.cancel()

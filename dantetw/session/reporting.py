@@ -1,0 +1,230 @@
+"""
+The status report that SIGUSR1 asks for: totals, and every session that is alive.
+
+Nobody must wait for it, though there may be tens of thousands of sessions.  So it is told in slices
+of a few milliseconds, between which the server does its other work.  The totals are those of one
+moment, and so are the sessions that are told: those that were there at that moment, oldest first.
+Each is told as it is when it is its turn; what ended before is not told any more, and what began
+since is not told yet.
+
+Lines that a destination does not take at once wait in its queue, which is bounded, and a report may
+be longer.  So we stop while one is behind, for as long as it makes progress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from twisted.logger import Logger
+
+from dantetw import __version__
+from dantetw.observe.events import Path
+from dantetw.observe.status import Active, Child, Latency, Limit, Load, Reported, Standing, Status
+from dantetw.process.limits import count_files, limits, tasks
+from dantetw.session.accounting import path_of, tcpinfo_of
+from dantetw.session.requesting import PROTOCOL_OF
+from dantetw.values import Protocol, Work
+
+if TYPE_CHECKING:
+    from dantetw.session.protocol import SocksFactory
+    from dantetw.session.session import Session
+
+#: Seconds of work in a slice, and seconds between two.
+SLICE: Final = 0.002
+#: Messages that may wait at a destination: a quarter of its queue of 1 MiB, if they are of the
+#: longest kind, with ``log: tcpinfo``.
+BEHIND: Final = 100
+#: Seconds until we look again whether a destination that is behind has caught up.
+PAUSE: Final = 0.02
+#: Looks at a destination that is behind and makes no progress, until it is given up: two seconds.
+LOOKS: Final = 100
+#: Seconds that a report may be held up in all, by a destination that takes a line now and then.
+LONGEST: Final = 60.0
+
+#: Descriptors that a session takes when it is relayed: the client's and the target's.
+_DESCRIPTORS: Final = 2
+_log: Final = Logger()
+
+
+class Reporting:
+    """
+    Reports, one at a time.
+
+    :param waiting: how many messages wait at the destination that is furthest behind.
+    """
+
+    def __init__(self, server: SocksFactory, waiting: Callable[[], int]) -> None:
+        self._server = server
+        self._waiting = waiting
+        self._since = server.monotonic()
+        self._number = 0
+        self._report: Iterator[None] | None = None
+        self._asked = False
+        self._stopped = False
+        self._behind = 0
+        self._looks = LOOKS
+        self._paused = 0.0
+
+    def ask(self) -> None:
+        """Report; if a report is under way, once more behind it, however often this is called."""
+        if self._report is not None:
+            self._asked = True
+        elif not self._stopped:
+            self._number += 1
+            self._paused = 0.0
+            self._report = self._told()
+            self._continue()
+
+    def stop(self) -> None:
+        """Report no more."""
+        self._stopped = True
+        self._report = None
+
+    # Slices.
+
+    def _continue(self) -> None:
+        report, server = self._report, self._server
+        if report is None:
+            return
+        if self._held_up():
+            self._paused += PAUSE
+            server.reactor.callLater(PAUSE, self._continue)
+            return
+        monotonic = server.monotonic
+        end = monotonic() + SLICE
+        try:
+            for _ in report:
+                if monotonic() >= end:
+                    server.reactor.callLater(SLICE, self._continue)
+                    return
+        except Exception:
+            _log.failure("Failure in a status report")
+        self._report = None
+        if self._asked:
+            self._asked = False
+            self.ask()
+
+    def _held_up(self) -> bool:
+        """Whether to wait for a destination that is behind."""
+        behind, before = self._waiting(), self._behind
+        self._behind = behind
+        if behind <= BEHIND:
+            self._looks = LOOKS
+            return False
+        # One that is stuck must not keep the others from the report: it counts what it loses.
+        self._looks = LOOKS if behind < before else self._looks - 1
+        return self._looks > 0 and self._paused < LONGEST
+
+    # The report.
+
+    def _told(self) -> Iterator[None]:
+        """Tell all, a small step at a time."""
+        server, record = self._server, self._server.journal.record
+        begun = server.monotonic()
+        files = None
+        for counted in count_files():
+            files = counted
+            yield
+
+        # One moment: what is read here belongs together.
+        up = server.monotonic() - self._since
+        record(self._status(files, up))
+        alive = tuple(server.sessions.values())
+        works: dict[Work, list[Session]] = {work: [] for work in Work}
+        for session in alive:
+            works[work_of(session)].append(session)
+            yield
+
+        told = gone = 0
+        for work, sessions in works.items():
+            record(Child(self._number, work, up))
+            if work is Work.IO:
+                for latency in self._latencies():
+                    record(latency)
+            for session in sessions:
+                yield
+                if session.ended:
+                    gone += 1
+                elif (now := work_of(session)) is not work:
+                    works[now].append(session)  # work goes on in this order, never back
+                else:
+                    told += 1
+                    for event in actives(session, self._number):
+                        record(event)
+        record(Reported(self._number, told, gone, server.monotonic() - begun))
+
+    def _latencies(self) -> Iterator[Latency]:
+        stopwatch = self._server.stopwatch
+        for kind, latency in (
+            ("read-only", stopwatch.reading),
+            ("i/o", stopwatch.relaying),
+            ("i/o to target", stopwatch.to_target),
+            ("i/o to client", stopwatch.to_client),
+            ("tcp i/o", stopwatch.turns),
+        ):
+            latency.tick()
+            since_start, last_minute = latency.since_start(), latency.last_minute()
+            yield Latency(self._number, kind, latency.latest(), since_start, last_minute)
+
+    def _status(self, files: int | None, up: float) -> Status:
+        server = self._server
+        accepted, requested, performed = server.accepted, server.requested, server.performed
+        current = len(server.sessions)
+        negotiating = accepted - requested - server.unrequested
+        requesting = requested - performed - server.unperformed
+        relaying = current - negotiating - requesting
+        most_processes, most_files = limits()
+        left = None if most_files is None or files is None else max(most_files - files, 0)
+        pairs = None if left is None else left // _DESCRIPTORS
+        return Status(
+            self._number,
+            __version__,
+            up,
+            accepted,
+            current,
+            Load(1, accepted, requested, negotiating, left),
+            Load(1, requested, performed, requesting, left),
+            Load(1, performed, performed - relaying, relaying, pairs),
+            Limit(most_processes, None if most_processes is None else most_processes - tasks()),
+            Limit(most_files, left),
+        )
+
+
+def work_of(session: Session) -> Work:
+    """What is being done for a session."""
+    if session.request is None:
+        return Work.NEGOTIATE
+    performing = session.performing
+    return Work.IO if performing is not None and performing.under_way else Work.REQUEST
+
+
+def actives(session: Session, report: int) -> Iterator[Active]:
+    """What to tell of a session that is alive."""
+    now, work, policy = session.server.monotonic(), work_of(session), session.policy
+    request, performing = session.request, session.performing
+    accepted = session.accepted_at
+    ways: Iterable[tuple[Path, Standing | None]] = ((path_of(session), None),)
+    if performing is not None and work is Work.IO:
+        ways = performing.standing()
+    for path, standing in ways:
+        yield Active(
+            report,
+            session.number,
+            work,
+            now,
+            accepted,
+            accepted if work is Work.NEGOTIATE else session.requested_at,
+            session.client_rule,
+            session.socks_rule,
+            path,
+            session.phase,
+            command=None if request is None else request.command,
+            protocol=Protocol.TCP if request is None else PROTOCOL_OF[request.command],
+            proxy_protocol=None if request is None else request.proxy_protocol,
+            method=session.method if session.user is None else session.user.method,
+            asked=session.asked,
+            choice=len(policy.client_rules) > 1 or len(policy.socks_rules) > 1,
+            standing=standing,
+            tcpinfo=tcpinfo_of(session),
+        )

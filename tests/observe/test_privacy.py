@@ -1,0 +1,312 @@
+"""Tests of :mod:`dantetw.observe.privacy`."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import hmac
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import get_args
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from dantetw.config.forms import FIELDS
+from dantetw.config.policy import Edge, Form, RuleKind
+from dantetw.escaping import escape
+from dantetw.observe.events import (
+    Accepted,
+    AcceptFailed,
+    Connected,
+    ConnectFailed,
+    Dropped,
+    Ended,
+    Event,
+    Message,
+    Path,
+    Repeated,
+    ResolveFailed,
+    Step,
+    Traffic,
+    TrafficFailed,
+    Transferred,
+)
+from dantetw.observe.formats.dante import Dante
+from dantetw.observe.formats.json import Json
+from dantetw.observe.interfaces import IFormat
+from dantetw.observe.privacy import DIGITS, Private
+from dantetw.values import (
+    LOG_DATA,
+    Cause,
+    Command,
+    Drop,
+    Ending,
+    Endpoint,
+    Family,
+    Method,
+    Operation,
+    Phase,
+    Protocol,
+    Severity,
+    Side,
+    User,
+)
+from dantetw.wire import socks5, userpass
+from tests.observe.making import ALL, ended, rule
+from tests.session.world import LOGINS, World
+
+FORMATS = (Dante(timing=True), Json("run-"))
+EVERYTHING = frozenset(FIELDS)
+KEY = b"a key"
+
+CLIENT = "203.0.113.77"
+TARGET = "198.51.100.88"
+NAME = "www.secret.example"
+USER = "goldenbob"
+LOCAL, SOURCE = "192.0.2.1", "192.0.2.2"
+LOUD = rule(log=ALL | LOG_DATA)
+
+
+def at(host: str, port: int = 80) -> Endpoint:
+    """An endpoint."""
+    numeric = host.replace(".", "").isdigit()
+    return Endpoint(host, port, Family.IPV4 if numeric else Family.NAME)
+
+
+def events(user: str = USER, name: str = NAME) -> Iterator[Event]:
+    """One event of each type at least, full of what may not be seen."""
+    who = User(Method.PAM_USERNAME, user)
+    here, target = at(CLIENT, 4711), at(TARGET)
+    way = Path(here, at(LOCAL), who, at(SOURCE), target, who)
+    named = (("client", CLIENT), ("user", user), ("target", name), ("target", TARGET))
+    raw = f'{CLIENT} {CLIENT}.4711 "{user}" "{name}" {name}.80 ({TARGET}, {TARGET}.80)'
+    told = f'{CLIENT} {CLIENT}.4711 "{escape(user)}" "{escape(name)}" {TARGET}.80: no'
+    warning = Severity.WARNING
+    yield Accepted(1, LOUD, way)
+    yield Connected(1, LOUD, way)
+    yield Connected(1, LOUD, replace(way, target=at(name)))
+    yield Transferred(1, LOUD, way, Side.CLIENT, 9, f"{name} {user}".encode("utf-8", "replace"))
+    yield Dropped(1, LOUD, way, Side.CLIENT, Drop.ERROR, told, 1, named)
+    yield Dropped(1, LOUD, replace(way, target=at(name)), Side.TARGET, Drop.BLOCKED)
+    yield ended(
+        way=replace(way, source=None, target=None),
+        socks_rule=LOUD,
+        asked=here,
+        protocol=Protocol.UDP,
+        command=Command.UDPASSOCIATE,
+        traffic=(Traffic(way), Traffic(replace(way, target=None))),
+        named=named,
+    )
+    for command in (None, ended().command):
+        for ending in (
+            Ending(Side.TARGET, Phase.CONNECT, Cause.ERROR, errno.ECONNREFUSED, told),
+            Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED),
+            Ending(Side.CLIENT, Phase.RELAY, Cause.CLOSED),
+        ):
+            yield ended(
+                ending,
+                way,
+                rule(kind=RuleKind.CLIENT),
+                LOUD,
+                command=command,
+                asked=at(name),
+                claimed=user,
+                addresses=(TARGET,),
+                tried=(raw, raw),
+                named=named,
+            )
+    yield ConnectFailed(warning, Edge.EXTERNAL, target, "EPERM", errno.EPERM, 1)
+    for edge, place in ((Edge.EXTERNAL, target), (Edge.INTERNAL, here)):
+        yield TrafficFailed(warning, edge, Operation.SEND, place, "EPIPE", errno.EPIPE, 1)
+        yield ResolveFailed(warning, edge, place.host, "EAI_AGAIN", "later", 1, True)
+    yield AcceptFailed(warning, Edge.INTERNAL, at(LOCAL), "EMFILE", errno.EMFILE)
+    yield ResolveFailed(warning, Edge.EXTERNAL, name, "EAI_NONAME", "no", 1)
+    yield Step(1, here, raw, named)
+    yield Message(warning, "a.code", told, named=named)
+    yield Repeated(warning, 3, Message(warning, "a.code", told, named=named))
+    yield Repeated(warning, 3, ConnectFailed(warning, Edge.EXTERNAL, target, "EPERM", 1, 1))
+
+
+def shown(event: Event, form: Form, key: bytes = KEY) -> list[str]:
+    """An event's texts in every format."""
+    return [text for plain in FORMATS for _, text in Private(plain, form, key).lines(event)]
+
+
+def omitting(*fields: str) -> Form:
+    """A form without these."""
+    return Form("dante", frozenset(fields), frozenset())
+
+
+def hashing(*fields: str) -> Form:
+    """A form with pseudonyms for these."""
+    return Form("dante", frozenset(), frozenset(fields))
+
+
+def pseudonym(field: str, value: str, key: bytes = KEY) -> str:
+    """What stands for a value."""
+    return hmac.new(key, f"{field}\0{value}".encode(), hashlib.sha256).hexdigest()[:DIGITS]
+
+
+SECRETS = {"client": (CLIENT,), "user": (USER,), "target": (TARGET, NAME)}
+
+
+class OmissionTests(SynchronousTestCase):
+    """What is left out."""
+
+    def test_provides(self) -> None:
+        """It is a format."""
+        verifyObject(IFormat, Private(Dante(), omitting(), KEY))
+
+    def test_every_event(self) -> None:
+        """There is an event of every type here."""
+        self.assertEqual({type(event) for event in events()}, set(get_args(Event)))
+
+    def test_nothing(self) -> None:
+        """Without a field to hide all is shown, but for the data."""
+        for event in events():
+            plain = replace(event, data=None) if isinstance(event, Transferred) else event
+            expected = [text for format in FORMATS for _, text in format.lines(plain)]
+            self.assertEqual(shown(event, omitting()), expected)
+
+    def test_each_field(self) -> None:
+        """A field that is left out, or has pseudonyms, stands in no text; the others still do."""
+        for field, secrets in SECRETS.items():
+            for form in (omitting(field), hashing(field)):
+                found: set[str] = set()
+                for event in events():
+                    for text in shown(event, form):
+                        for secret in secrets:
+                            self.assertNotIn(secret, text, event)
+                        found |= {name for name, values in SECRETS.items() if values[0] in text}
+                self.assertEqual(found, SECRETS.keys() - {field})
+
+    def test_ours(self) -> None:
+        """Our own ends of connections are always shown."""
+        text = "".join(text for event in events() for text in shown(event, omitting(*FIELDS)))
+        self.assertIn(LOCAL, text)
+        self.assertIn(SOURCE, text)
+
+    def test_lines_remain(self) -> None:
+        """What is left makes as many lines as before, at the same severities."""
+        for event in events():
+            for plain in FORMATS:
+                before, after = plain.lines(event), Private(plain, omitting(*FIELDS), KEY)
+                self.assertEqual(
+                    [severity for severity, _ in before],
+                    [severity for severity, _ in after.lines(event)],
+                )
+
+    def test_event_unchanged(self) -> None:
+        """Other destinations still see everything: the event is not touched."""
+        for event, again in zip(events(), events(), strict=True):
+            shown(event, omitting(*FIELDS))
+            self.assertEqual(event, again)
+
+    def test_longer_words(self) -> None:
+        """Of a text only the value goes, not the same letters in a longer word."""
+        message = Message(
+            Severity.INFO, "x", f"user al of alabama on {CLIENT}7", None, (("user", "al"),)
+        )
+        texts = shown(message, omitting("user"))
+        self.assertEqual(texts[0], f"user - of alabama on {CLIENT}7")
+
+    @given(
+        st.text(max_size=12),
+        st.text(max_size=12),
+        st.sampled_from([omitting(*FIELDS), hashing(*FIELDS)]),
+    )
+    @example("\n\x1b[1m", "\\", omitting(*FIELDS))
+    @example(" client", "\udcff\ud800", hashing(*FIELDS))
+    def test_hostile_names(self, user: str, name: str, form: Form) -> None:
+        """Whatever characters they are made of, names are hidden."""
+        for event in events(f"Mallory{user}yrollaM", f"Hidden{name}neddiH"):
+            for text in shown(event, form):
+                for part in ("Mallory", "yrollaM", "Hidden", "neddiH"):
+                    self.assertNotIn(part, text, event)
+
+
+class PseudonymTests(SynchronousTestCase):
+    """What stands in place of a value."""
+
+    def test_same(self) -> None:
+        """The same value has the same pseudonym in every event, an HMAC of 16 digits."""
+        wanted = {
+            pseudonym("client", CLIENT),
+            pseudonym("user", USER),
+            pseudonym("target", TARGET),
+            pseudonym("target", NAME),
+        }
+        text = "\n".join(text for event in events() for text in shown(event, hashing(*FIELDS)))
+        for word in wanted:
+            self.assertEqual(len(word), 16)
+            self.assertIn(word, text)
+        failed = ConnectFailed(Severity.INFO, Edge.EXTERNAL, at(TARGET), "EPERM", errno.EPERM)
+        self.assertEqual(
+            shown(failed, hashing("target"))[0],
+            f"connect to host {pseudonym('target', TARGET)}.80 failed: Operation not permitted",
+        )
+
+    def test_keyed(self) -> None:
+        """With another key it is another."""
+        for event in events():
+            one, two = (shown(event, hashing(*FIELDS), key) for key in (b"one", b"two"))
+            if not isinstance(event, AcceptFailed):
+                self.assertNotEqual(one, two, event)
+
+    def test_fields(self) -> None:
+        """An address has another as a client than as a target."""
+        text = "".join(
+            text
+            for edge in Edge
+            for text in shown(
+                TrafficFailed(Severity.INFO, edge, Operation.SEND, at(CLIENT), "EPIPE", 32),
+                hashing(*FIELDS),
+            )
+        )
+        self.assertIn(pseudonym("client", CLIENT), text)
+        self.assertIn(pseudonym("target", CLIENT), text)
+
+
+class SessionTests(SynchronousTestCase):
+    """Whole sessions, with all that ``debug`` tells and with why rules blocked."""
+
+    @settings(max_examples=40, deadline=None)
+    @given(
+        st.text(st.characters(min_codepoint=1, codec="utf-8"), max_size=10),
+        st.text(st.characters(min_codepoint=1, codec="utf-8"), max_size=10),
+        st.booleans(),
+        st.booleans(),
+    )
+    def test_hostile(self, user: str, name: str, good: bool, resolves: bool) -> None:
+        """No text that a session makes holds what is left out."""
+        user, name = f"Mallory{user}yrollaM", f"Hidden{name}neddiH"
+        text = LOGINS.replace("socks pass", "socks block { from: 0/0 to: .nowhere }\nsocks pass")
+        world = World(self, f"external.log.warning.error: dns-any system-any\n{text}")
+        world.factory.journal.debug = 2
+        world.factory.journal.explains = True
+        if resolves:
+            world.hosts[name] = [TARGET]
+        host = name.encode().decode("ascii", "surrogateescape")
+        login = userpass.build_login(user.encode(), b"secret")
+        peer = Endpoint(CLIENT, 4711, Family.IPV4)
+        asking = socks5.build_request(
+            ended().command,
+            Endpoint(host, 80, Family.NAME),  # type: ignore[arg-type]
+        )
+        client = world.client(b"\x05\x01\x02" + login + asking, peer=peer)
+        world.doorkeeper.answer(good)
+        world.settle()
+        world.look_up()
+        if world.dials:
+            world.dials[-1].decide(errno.ECONNREFUSED)
+        world.wait(5)
+        client.close()
+        self.assertTrue(any(isinstance(event, Ended) for event in world.events))
+        for event in world.events:
+            for text in shown(event, omitting(*FIELDS)):
+                for part in ("mallory", "yrollam", "hidden", "neddih", CLIENT, TARGET):
+                    self.assertNotIn(part, text.lower(), event)
+        world.close()
