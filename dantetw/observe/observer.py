@@ -58,6 +58,9 @@ _NEVER_REPEATED: Final = frozenset(
     kind for kind in _EVENTS if kind is Repeated or not hasattr(kind, "severity")
 )
 
+# Beginnings of the codes of messages that come of what an operator does, or are counted already.
+_ANSWERS: Final = ("config.", "log.", "server.")
+
 # Looked up once: LogLevel makes a search of it.
 _INFO: Final = LogLevel.info
 
@@ -285,8 +288,11 @@ class Observer:
 
     def _tell_once(self, event: Any, when: float) -> None:
         """Tell an event, unless it is a warning that has just been told, or a failure."""
-        severity = event.severity
-        least = Severity.NOTICE if type(event) is Message else Severity.INFO
+        severity, least = event.severity, Severity.INFO
+        if type(event) is Message:
+            least = Severity.NOTICE
+            if event.code.startswith(_ANSWERS):
+                least = Severity.EMERGENCY
         if self._repeats is not None and severity <= least:
             try:
                 key = self._format.lines(event)

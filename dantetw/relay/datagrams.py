@@ -186,11 +186,11 @@ class DatagramRelay:
                 self.hear(None, client)
             else:
                 if self.peer is None:
-                    if self.owner.introduced(Endpoint.of(peer)):
+                    if self.owner.introduced(Endpoint.of(peer)) and not self.ended:
                         self._meet(client, peer)
                 elif peer != self.peer:
                     self.owner.introduced(Endpoint.of(peer))
-                if peer == self.peer:
+                if peer == self.peer and not self.ended:
                     self._consider(count)
             if self.ended:
                 return

@@ -34,6 +34,8 @@ _STEPS: Final = 32
 _LARGEST: Final = 2**36  # us: 19 hours
 _SIZE: Final = _EXACT + _STEPS * 28
 _MICRO: Final = 1_000_000
+# Larger than any value.
+_UNSEEN: Final = 2**63
 
 # The time stamp of the datagram that was read last, as ``struct timespec`` (``socket(7)``).
 _SIOCGSTAMPNS: Final = 0x8907
@@ -48,7 +50,7 @@ class Histogram:
         self.counts = [0] * _SIZE
         self.count = 0
         self.total = 0
-        self.minimum = _LARGEST
+        self.minimum = _UNSEEN
         self.maximum = 0
 
     def add(self, microseconds: int) -> None:

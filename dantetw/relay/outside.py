@@ -182,6 +182,8 @@ class Outside:
             if answer is None:
                 answer = self._first_answer = Answer(self.connected_to, self)
                 relay.owner.answer(answer)
+                if relay.ended:
+                    return
             self._take(sock, answer, count)
             if relay.ended:
                 return
@@ -221,6 +223,8 @@ class Outside:
             if answer is None:
                 answer = self._answers[key] = Answer(Endpoint.of(address), self)
                 relay.owner.answer(answer)
+                if relay.ended:
+                    return
             self._take(sock, answer, count)
 
     def _take(self, sock: socket.socket, answer: Answer, count: int) -> None:

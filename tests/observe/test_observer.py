@@ -594,6 +594,13 @@ class RepeatsTests(ObserverMixin, SynchronousTestCase):
             self.assertEqual(sum("repeated 1 time: connect" in text for text in mine), 1, severity)
             self.assertEqual(mine.count("x"), 2 if severity == S.INFO else 1, severity)
 
+    def test_answers(self) -> None:
+        """What comes of what an operator does is written each time."""
+        for code in ("server.reload", "config.problem", "log.unopened"):
+            for _ in range(2):
+                self.journal.message(S.ERROR, code, code)
+            self.assertEqual(self.all.texts.count(code), 2)
+
     def test_sessions(self) -> None:
         """What sessions do is never summed up."""
         for number in (1, 2):
