@@ -166,6 +166,7 @@ class LineTests(ReportingCase):
         peer.send(b"hi!")
         world.settle()
         self.assertEqual(client.hear()[-3:], b"hi!")
+        world.settle()
         world.wait(1)
         self.assertEqual(
             self.report(world)[-1],
