@@ -97,6 +97,9 @@ class Endpoint:
 #: Dante's notation for "no address": ``0.0.0.0.0``.
 NOWHERE: Final = Endpoint("0.0.0.0", 0, Family.IPV4)
 
+#: Addresses that are none: of a target a mistake, of a BIND's peer "whoever comes".
+UNSPECIFIED: Final = frozenset(("0.0.0.0", "::"))
+
 
 class Protocol(_Word):
     """Transport protocol of the traffic that is relayed."""
