@@ -64,14 +64,14 @@ class Private:
             return replace(event, event=self.veiled(event.event))
         named: Named = getattr(event, "named", ())
         edge = getattr(event, "edge", None)
+        # What an association asks for is where its client will send from.
+        associates = getattr(event, "command", None) is Command.UDPASSOCIATE
         changes: dict[str, Any] = {}
         for field in fields(event):
             name, value = field.name, getattr(event, field.name)
             if isinstance(value, Path):
                 changes[name] = self._path(value)
             elif isinstance(value, Endpoint) and name not in _OURS:
-                # What an association asks for is where its client will send from.
-                associates = getattr(event, "command", None) is Command.UDPASSOCIATE
                 clients = name == "client" or edge is Edge.INTERNAL or associates
                 changes[name] = self._endpoint("client" if clients else "target", value)
             elif name == "traffic":
@@ -89,7 +89,8 @@ class Private:
                 changes["tried"] = tuple(map(cover, event.tried))
         if isinstance(event, Ended):
             changes["claimed"] = self._value("user", event.claimed, "")
-            shown = (self._value("target", address, "") for address in event.addresses)
+            kind = "client" if associates else "target"
+            shown = (self._value(kind, address, "") for address in event.addresses)
             changes["addresses"] = tuple(filter(None, shown))
         elif isinstance(event, Transferred):
             changes["data"] = None

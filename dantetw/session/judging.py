@@ -119,7 +119,7 @@ class Judge:
             found(decision)
 
         ask = partial(decide_socks, session.policy, question)
-        decide = partial(tracing.judged, session, ask, claim, keep=False)
+        decide = partial(tracing.judged, session, ask, claim, datagram=question)
         decision = decide(server.known)
         if not isinstance(decision, Lookup):
             known(decision)

@@ -31,9 +31,10 @@ def named_of(session: Session, path: Path | None = None) -> Named:
     request = session.request
     # What an association asks for is where its client will send from.
     associates = request is not None and request.command is Command.UDPASSOCIATE
+    field = "client" if associates else "target"
     received = None if request is None else request.target
     for endpoint in (session.asked, session.target, received):
         if endpoint is not None:
-            found.append(("client" if associates else "target", endpoint.host))
-    found += [("target", address) for address in session.addresses or ()]
+            found.append((field, endpoint.host))
+    found += [(field, address) for address in session.addresses or ()]
     return tuple(found)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from dantetw.config.policy import SocketOption
 from dantetw.net.naming import words_of
-from dantetw.observe.events import Step
+from dantetw.observe.events import Named, Step
 from dantetw.rules.addresses import Known, Lookup
-from dantetw.rules.deciding import Decision, Tried
+from dantetw.rules.deciding import Decision, Question, Tried
 from dantetw.rules.proving import Check, Claim
 from dantetw.rules.wording import told
 from dantetw.session.named import named_of
-from dantetw.values import Cause, Ending, Side, User
+from dantetw.values import Cause, Command, Ending, Side, User
 from dantetw.wire.replies import ReplyCode
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ _METHODS = {0: "none", 1: "gssapi", 2: "username"}
 _FIRST = {Side.CLIENT: "the client closed first", Side.TARGET: "the target closed first"}
 
 
-def step(session: Session, text: str) -> None:
-    """Tell one step."""
-    named = named_of(session)
+def step(session: Session, text: str, more: Named = ()) -> None:
+    """Tell one step; ``more`` of what may stand in its text."""
+    named = named_of(session) + more
     session.server.journal.record(Step(session.number, session.client, text, named))
 
 
@@ -40,26 +40,37 @@ def judged(
     ask: Callable[[Known, list[Tried] | None, Claim | None], Decision | Lookup | Check],
     claim: Claim | None,
     known: Known,
-    keep: bool = True,
+    datagram: Question | None = None,
 ) -> Decision | Lookup | Check:
     """
     Ask the rules, and tell how each fared; of one that blocks, keep it for the session's record.
 
     :param ask: asks them; called again if only the verdict shows that somebody wants to know.
-    :param keep: it is about the session, and not about one of its datagrams.
+    :param datagram: what is asked about one of its datagrams; None: it is about the session.
     """
     journal = session.server.journal
     trace: list[Tried] = []
     decision = ask(known, trace if journal.debug else None, claim)
     if isinstance(decision, Decision):
-        if keep and decision.blocks and journal.explains:
+        if datagram is None and decision.blocks and journal.explains:
             if not journal.debug:
                 ask(known, trace, claim)
             session.tried = tuple(told(trace))
         if journal.debug:
+            named = () if datagram is None else _named_in(datagram)
             for line in told(trace):
-                step(session, line)
+                step(session, line, named)
     return decision
+
+
+def _named_in(datagram: Question) -> Named:
+    ends = ("target", "client") if datagram.command is Command.UDPREPLY else ("client", "target")
+    found = tuple(
+        (field, endpoint.host)
+        for field, endpoint in zip(ends, (datagram.source, datagram.target), strict=True)
+        if endpoint is not None
+    )
+    return found + tuple(("target", address) for address in datagram.addresses or ())
 
 
 def offered(session: Session, codes: bytes) -> None:

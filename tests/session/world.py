@@ -22,7 +22,15 @@ from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
 from dantetw.config import Policy, parse
 from dantetw.config.policy import SocketOption
 from dantetw.net.dialling import DialError
-from dantetw.net.poller import FAILED, READABLE, WRITABLE, EpollPoller, IPoller, ReactorPoller
+from dantetw.net.poller import (
+    FAILED,
+    INPUT,
+    READABLE,
+    WRITABLE,
+    EpollPoller,
+    IPoller,
+    ReactorPoller,
+)
 from dantetw.net.resolving import Resolver
 from dantetw.net.transports import ClientTransport, address_of
 from dantetw.observe.events import Ended, Event
@@ -415,6 +423,10 @@ class World:
         else:
             self.poller = ReactorPoller(self.reactor, self.reactor.seconds)
         self.poller.start()
+        self.datagrams: Any = self.poller
+        if make_poller is EpollPoller:
+            self.datagrams = EpollPoller(self.reactor, self.reactor.seconds, INPUT)
+            self.datagrams.start()
         case.addCleanup(self.close)
         case.patch(connecting, "Dial", self._dial)
         machine = Machine()
@@ -427,6 +439,7 @@ class World:
             machine.addresses_of,
             machine.all_addresses,
             monotonic=self.reactor.seconds,
+            datagrams=self.datagrams,
         )
         self.factory.wait_on = partial(FakeAwait, self)  # type: ignore[assignment]
         self.policy = compiled(head + text)
@@ -436,6 +449,8 @@ class World:
     def close(self) -> None:
         """Close what a test has left open."""
         self.poller.stop()
+        if self.datagrams is not self.poller:
+            self.datagrams.stop()
         for sock in self.sockets:
             sock.close()
 
@@ -540,10 +555,9 @@ class World:
                 case.assertEqual(sock.fileno(), -1, f"pair {number // 2} is still open")
         for awaited in self.awaits:
             case.assertFalse(awaited.open, f"{awaited.bound} is still held")
-        watched = getattr(self.poller, "_watchers", None) or getattr(
-            self.poller, "_descriptors", {}
-        )
-        case.assertEqual(dict(watched), {})
+        for poller in self.poller, self.datagrams:
+            watched = getattr(poller, "_watchers", None) or getattr(poller, "_descriptors", {})
+            case.assertEqual(dict(watched), {})
 
     def until(self, condition: Callable[[], object]) -> None:
         """Take turns until something has happened, where the kernel's network is involved."""

@@ -381,6 +381,10 @@ def associate(session: Session, rule: Rule, target: Endpoint) -> None:
         return
     server, families = session.server, frozenset((session.local.family,))
 
+    def resolved(found: tuple[str, ...]) -> None:
+        session.addresses, session.resolved_at = found, server.monotonic()
+        _associate(session, rule, Endpoint.of((found[0], target.port)))
+
     def unresolved(failure: Failure) -> None:
         failed = failure.value
         if not isinstance(failed, ResolveError):
@@ -390,7 +394,7 @@ def associate(session: Session, rule: Rule, target: Endpoint) -> None:
 
     session.when(
         server.resolver.resolve(target.host, families, session.client.host),
-        lambda found: _associate(session, rule, Endpoint.of((found[0], target.port))),
+        resolved,
         unresolved,
     )
 
