@@ -17,6 +17,7 @@ from dantetw.observe.interfaces import IFormat
 from dantetw.observe.sinks import file, remote, stdio, syslog
 from dantetw.observe.sinks.kind import Kind
 from dantetw.session.commands.associate import associate
+from dantetw.session.commands.bind import bind
 from dantetw.session.commands.connect import connect
 from dantetw.session.protocol import Perform
 from dantetw.values import Command, Method
@@ -24,6 +25,7 @@ from dantetw.values import Command, Method
 #: What a client can ask for.
 COMMANDS: Final[Mapping[Command, Perform]] = {
     Command.CONNECT: connect,
+    Command.BIND: bind,
     Command.UDPASSOCIATE: associate,
 }
 

@@ -22,13 +22,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
-from dantetw.cli import CONFIG_FILE
 from dantetw.config.lexer import LARGEST_FILE
 from dantetw.config.load import fetch, parse
 from dantetw.config.problems import Problem, tell, visible
 from dantetw.config.system import System
 from dantetw.migrating import migrate
-from dantetw.values import Severity
+from dantetw.values import CONFIG_FILE, Severity
 
 #: Of what ``--json`` prints.
 SCHEMA: Final = 1

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from dantetw import __version__
+from dantetw.values import CONFIG_FILE
 
-#: Read if ``-f`` names no other file, and written if ``-p`` names none.
-CONFIG_FILE: Final = "/etc/sockd.conf"
+#: Written if ``-p`` names no other file.
 PID_FILE: Final = "/var/run/sockd.pid"
 
 USAGE: Final = """\

@@ -27,6 +27,10 @@ def value(cls: type[_Value]) -> type[_Value]:
     return dataclass(slots=True, unsafe_hash=True)(cls)
 
 
+#: The configuration that is read where no other is named.
+CONFIG_FILE: Final = "/etc/sockd.conf"
+
+
 class _Word(Enum):
     """
     An enumeration of words, made for speed.
@@ -92,6 +96,9 @@ class Endpoint:
 
 #: Dante's notation for "no address": ``0.0.0.0.0``.
 NOWHERE: Final = Endpoint("0.0.0.0", 0, Family.IPV4)
+
+#: Addresses that are none: of a target a mistake, of a BIND's peer "whoever comes".
+UNSPECIFIED: Final = frozenset(("0.0.0.0", "::"))
 
 
 class Protocol(_Word):

@@ -10,6 +10,7 @@ from twisted.scripts import twistd
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw import __version__, cli
+from dantetw.values import CONFIG_FILE
 from tests.test_tap import CONFIG
 
 
@@ -42,7 +43,7 @@ class CommandTests(SynchronousTestCase):
         sub = argv[argv.index("sockd", 1) :]
         self.assertEqual(
             sub,
-            ["sockd", "--config", cli.CONFIG_FILE, "--program", "sockd", "--pid", cli.PID_FILE],
+            ["sockd", "--config", CONFIG_FILE, "--program", "sockd", "--pid", cli.PID_FILE],
         )
 
     def test_daemon(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -96,7 +96,9 @@ class RehearsalTests(SynchronousTestCase):
             (endpoint("0.0.0.0", 80), Command.CONNECT, "unbound ipaddress"),
             (endpoint("2001:db8::1", 80), Command.CONNECT, "no IPv6 address configured"),
             (endpoint("no.example.org"), Command.CONNECT, "could not resolve hostname"),
-            (TARGET, Command.BIND, "command bind is not supported yet"),
+            (endpoint("255.255.255.255"), Command.BIND, "disabled Dante extension: bind"),
+            (endpoint("2001:db8::1", 80), Command.BIND, "no IPv6 address configured"),
+            (endpoint("no.example.org"), Command.BIND, "could not resolve hostname"),
         ):
             with self.subTest(words):
                 outcome = rehearse(policy, visitor(asked, command=command_))
@@ -199,6 +201,22 @@ socks pass { from: 11.0.0.0/8 port = 1 to: 198.51.100.0/24 port = 81 }
                 ["from", "from port", "to port"],
             ],
         )
+
+    def test_bind(self) -> None:
+        """For BIND the rules are asked about the external address, with the port that is asked."""
+        for rules, asked, passed in (
+            ("socks pass { from: 0/0 to: 192.0.2.1/32 }", endpoint("203.0.113.5"), True),
+            ("socks pass { from: 0/0 to: 203.0.113.5/32 }", endpoint("203.0.113.5"), False),
+            ("socks pass { from: 0/0 to: 0/0 port = 2121 }", endpoint("0.0.0.0", 2121), True),
+            ("socks pass { from: 0/0 to: 0/0 port = 2121 }", endpoint("203.0.113.5", 2121), False),
+            ("socks pass { from: 0/0 to: 0/0 port gt 1023 }", endpoint("0.0.0.0", 0), True),
+        ):
+            with self.subTest(rules, asked=asked):
+                client = visitor(asked, command=Command.BIND)
+                outcome = rehearse(compiled(OPEN + rules), client)
+                self.assertEqual(outcome.passed, passed)
+                if passed:
+                    self.assertEqual((outcome.target, outcome.source), (asked, "192.0.2.1"))
 
     def test_nothing_left(self) -> None:
         """Sockets are closed, and no time limit is left running."""
@@ -303,7 +321,9 @@ class SameTests(SynchronousTestCase):
         self.check_fates(outcome.client, decision)
         if outcome.socks_rule is None or outcome.unnegotiated:
             return
-        named = client.target.family is Family.NAME and client.command is not Command.BIND
+        # A port that is not really bound is thought to be the first of the free ones.
+        binds, bound = client.command is Command.BIND, endpoint("192.0.2.1", 49152)
+        named = client.target.family is Family.NAME and not binds
         addresses = tuple(
             address for address in NAMES.get(client.target.host, ()) if ":" not in address
         )
@@ -311,7 +331,7 @@ class SameTests(SynchronousTestCase):
         logged_in = client.user and client.proxy_protocol is ProxyProtocol.SOCKS_V5
         question = Question(
             CLIENT,
-            None if udp else client.target,
+            None if udp else bound if binds else client.target,
             client.command,
             Protocol.UDP if udp else Protocol.TCP,
             client.proxy_protocol,
@@ -332,6 +352,9 @@ class SameTests(SynchronousTestCase):
         self.check_fates(outcome.socks, decision)
         if outcome.passed:
             self.assertIs(decision.rule.verdict, Verdict.PASS)
+            if binds:
+                self.assertEqual((outcome.target, outcome.source), (client.target, "192.0.2.1"))
+                return
             self.assertEqual(
                 outcome.target,
                 endpoint(addresses[0], client.target.port)
@@ -353,6 +376,8 @@ class SameTests(SynchronousTestCase):
     @given(POLICIES, CLIENTS)
     def test_same_server(self, policy: Policy, client: Client) -> None:
         """A server with the same rules ends the same session in the same way."""
+        # What is explained of UDP is a datagram, which this client does not send.
+        assume(client.command is not Command.UDPASSOCIATE)
         outcome = rehearse(policy, client)
         world = World(self)
         try:
@@ -366,8 +391,12 @@ class SameTests(SynchronousTestCase):
             world.settle()
             world.look_up()
             if outcome.passed:
-                self.assertEqual([dial.target for dial in world.dials], [outcome.target])
                 (session,) = world.sessions
+                if client.command is Command.BIND:
+                    self.assertEqual([x.bound.host for x in world.awaits], [outcome.source])
+                    self.assertEqual(session.target, outcome.target)
+                else:
+                    self.assertEqual([dial.target for dial in world.dials], [outcome.target])
                 rules = (session.client_rule, session.socks_rule)
             else:
                 self.assertEqual(world.dials, [])

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any, Final, TextIO
 
 from dantetw.checking import read, say, text_of
-from dantetw.cli import CONFIG_FILE
 from dantetw.config.load import parse
 from dantetw.config.policy import Policy
 from dantetw.config.problems import Problem, tell, visible
@@ -22,7 +21,7 @@ from dantetw.explaining.staging import Client, Names, Stage
 from dantetw.explaining.telling import as_object, in_words, texts_of
 from dantetw.net.sources import kernel_choice
 from dantetw.rules.addresses import literal, number_of
-from dantetw.values import Command, Endpoint, Family, Method, ProxyProtocol
+from dantetw.values import CONFIG_FILE, Command, Endpoint, Family, Method, ProxyProtocol
 
 #: Port of a client whose port is not named: any that the system may have given it.
 CLIENT_PORT: Final = 50000

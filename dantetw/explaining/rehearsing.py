@@ -19,7 +19,16 @@ from dantetw import catalogue
 from dantetw.config.policy import Policy, Rule, RuleKind
 from dantetw.config.system import System
 from dantetw.explaining.staging import Answer, Client, Names
-from dantetw.explaining.standing import Assumed, Believer, Deaf, Members, Proven, Silence, Turns
+from dantetw.explaining.standing import (
+    Assumed,
+    Believer,
+    Deaf,
+    Members,
+    Proven,
+    Silence,
+    Supposed,
+    Turns,
+)
 from dantetw.net.resolving import ResolveError, Resolver
 from dantetw.net.sources import NoSource
 from dantetw.net.transports import ClientTransport
@@ -72,7 +81,8 @@ class Outcome:
     :ivar client_rule: the one that decided; ``socks_rule``: None if none was asked.
     :ivar client, socks: how each rule fared that was tried, in order.
     :ivar method, user: what the client has shown.
-    :ivar target: where it would be connected to, numeric; ``source``: from which of our addresses.
+    :ivar target: where it would be connected to, numeric; of a BIND whom it would wait for, as the
+        client named it.  ``source``: from, or on, which of our addresses.
     :ivar answers: look-ups, in order; ``proofs``: what was assumed of the client, by what was
         asked.
     :ivar unnegotiated: a SOCKS 4 request to a server that wants to know who asks.
@@ -146,6 +156,7 @@ class Rehearsal:
             monotonic=turns.seconds,
         )
         server.adopt(policy, {Method.USERNAME: Believer()})
+        server.wait_on = Supposed
         server.listening = frozenset(e for line in policy.internal for e in line.listens)
         if groups is not None:
             server.groups = Members(groups)
@@ -169,8 +180,11 @@ class Rehearsal:
         unnegotiated = False
         if request is not None and asked is not None and visit.socks_rule is not None:
             unnegotiated = shuns_login(visit, request)
-            if not unnegotiated:
-                socks = self._socks(self._datagram or question_of(visit, request, asked))
+            judged: Endpoint | None = asked
+            if request.command is Command.BIND:
+                judged = None if visit.awaited is None else visit.awaited.bound
+            if judged is not None and not unnegotiated:
+                socks = self._socks(self._datagram or question_of(visit, request, judged))
         return Outcome(
             ending,
             visit.client_rule,
@@ -205,7 +219,11 @@ class Rehearsal:
 
     def _reached(self, session: Session, rule: Rule, target: Endpoint) -> None:
         """The command would be performed now: which of our addresses would it use?"""
-        session.phase, session.target = Phase.CONNECT, target
+        session.phase = Phase.CONNECT
+        if session.awaited is not None:
+            self._source = session.awaited.bound.host
+            return
+        session.target = target
         if self._client.command is Command.CONNECT:
             self._choose(session, target)
         elif self._client.command is Command.UDPASSOCIATE:

@@ -4,8 +4,8 @@ What stands in for the world while a visit is played: proofs, passwords, groups,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
@@ -16,12 +16,17 @@ from zope.interface import implementer
 
 from dantetw.auth.groups import Groups
 from dantetw.auth.interfaces import IAuthenticator
+from dantetw.config.policy import SocketOption
 from dantetw.explaining.staging import Client
+from dantetw.net.awaiting import Await
 from dantetw.net.poller import IPoller, Watcher
 from dantetw.rules.proving import Check, Claim, Proof
 from dantetw.session.proving import Proving
 from dantetw.session.session import Session
-from dantetw.values import Method
+from dantetw.values import Endpoint, Method
+
+#: Stands for whatever port the system would choose: the first of those :rfc:`6335` leaves for that.
+FREE_PORT: Final = 49152
 
 
 class Assumed(Mapping[Check, Proof]):
@@ -72,6 +77,18 @@ class Believer:
 
     def revision(self, name: str) -> object:
         return None
+
+
+class Supposed(Await):
+    """A port that is not really bound; a free one gets the number :data:`FREE_PORT`."""
+
+    def __init__(
+        self, source: Endpoint, options: Sequence[SocketOption] = (), keep_alive: bool = True
+    ) -> None:
+        self.bound = Endpoint(source.host, source.port or FREE_PORT, source.family)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class Members(Groups):

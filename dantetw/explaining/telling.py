@@ -20,7 +20,7 @@ from dantetw.explaining.staging import Answer, Client
 from dantetw.rules.proving import Check, Proof
 from dantetw.rules.relaxing import is_near
 from dantetw.rules.wording import name_of, told_near, told_of
-from dantetw.values import LOG_WORDS, Cause, Method, Verdict
+from dantetw.values import LOG_WORDS, UNSPECIFIED, Cause, Command, Method, Verdict
 
 #: Of what ``--json`` prints.
 SCHEMA: Final = 1
@@ -56,7 +56,9 @@ def _lines(client: Client, outcome: Outcome, policy: Policy, texts: Texts) -> It
     yield f"asked: {_asked(client)}"
     yield "client rules:"
     yield from _fates(outcome.client)
-    if outcome.socks_rule is not None and not outcome.unnegotiated:
+    # A request may be refused in the name of the built-in rule with none asked, and says why.
+    unasked = outcome.ending is not None and outcome.ending.text and not outcome.socks
+    if outcome.socks_rule is not None and not outcome.unnegotiated and not unasked:
         yield "socks rules:"
         yield from _fates(outcome.socks)
     rule = decisive(outcome)
@@ -73,11 +75,21 @@ def _lines(client: Client, outcome: Outcome, policy: Policy, texts: Texts) -> It
     if outcome.passed:
         who = f'user "{outcome.user.name}"' if outcome.user is not None else "no user"
         yield f"authenticated: {who}, method {_method(outcome)}"
-        yield f"goes to {outcome.target}" + (f" from {outcome.source}" if outcome.source else "")
+        yield from _goes(client, outcome)
     for each in _rules(outcome):
         yield f"logged by {_short(each)}: {' '.join(log_words(each)) or 'nothing'}"
     limits = (f"{name} {seconds or 'none'}" for name, seconds in limits_of(outcome, policy))
     yield f"time limits in seconds: {', '.join(limits)}"
+
+
+def _goes(client: Client, outcome: Outcome) -> Iterator[str]:
+    target, source = outcome.target, outcome.source
+    if client.command is not Command.BIND:
+        yield f"goes to {target}" + (f" from {source}" if source else "")
+        return
+    anybody = target is None or target.host in UNSPECIFIED
+    yield f"waits on {source} for {'anybody' if anybody else target}"
+    yield "whoever comes is held against the socks rules once more, as bindreply"
 
 
 def as_object(client: Client, outcome: Outcome, policy: Policy, texts: Texts) -> dict[str, Any]:

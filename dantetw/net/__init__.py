@@ -4,7 +4,8 @@ Where we touch the kernel's network.
 - :mod:`.poller` waits for many sockets at once: one nested epoll for all relays of a process.
 - :mod:`.transports` is the transport clients negotiate on, which keeps errnos and can hand its bare
   socket over.
-- :mod:`.dialling` connects to targets; :mod:`.sources` chooses the address we go out from.
+- :mod:`.dialling` connects to targets, :mod:`.awaiting` waits for peers to connect to us;
+  :mod:`.sources` chooses the address we go out from.
 - :mod:`.datagrams` makes sockets for datagrams, and hears what became of those.
 - :mod:`.resolving` looks names up and keeps the answers.
 - :mod:`.naming` gives errors their names, replies and words.

@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from errno import EADDRINUSE
 from typing import Final
 
@@ -54,14 +55,11 @@ def bind_inside(
     :raises OSError: if none can be had.
     """
     sock, refused = _make(family, options, Edge.INTERNAL)
-    try:
+    with _kept(sock):
         if ports is None:
             sock.bind((host, 0))
         else:
             _bind_within(sock, host, *ports)
-    except OSError:
-        sock.close()
-        raise
     return sock, refused
 
 
@@ -77,11 +75,8 @@ def bind_outside(
     :raises OSError: if none can be had.
     """
     sock, refused = _make(family, options, Edge.EXTERNAL)
-    try:
+    with _kept(sock):
         _bind_outside(sock, host, port)
-    except OSError:
-        sock.close()
-        raise
     return sock, refused
 
 
@@ -97,18 +92,18 @@ def bind_beside(
     :raises OSError: if it cannot be had.
     """
     beside, _ = _make(family, options, Edge.EXTERNAL)
-    try:
-        for each in (sock, beside):
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with _kept(beside):
         try:
+            _share(True, sock, beside)
             beside.bind(sock.getsockname())
         finally:
-            for each in (sock, beside):
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-    except OSError:
-        beside.close()
-        raise
+            _share(False, sock, beside)
     return beside
+
+
+def _share(sharing: bool, *socks: socket.socket) -> None:
+    for sock in socks:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, sharing)
 
 
 def errors_of(sock: socket.socket) -> Iterator[tuple[int, Endpoint | None]]:
@@ -147,7 +142,7 @@ def _make(
     family: Family, options: Sequence[SocketOption], edge: Edge
 ) -> tuple[socket.socket, list[tuple[SocketOption, int]]]:
     sock = socket.socket(AF_OF[family], socket.SOCK_DGRAM)
-    try:
+    with _kept(sock):
         sock.setblocking(False)
         if family is Family.IPV6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -156,6 +151,13 @@ def _make(
         # The other protocol's are not meant for this one.
         meant = [option for option in options if option.level != socket.IPPROTO_TCP]
         return sock, set_options(sock, meant, edge)
+
+
+@contextmanager
+def _kept(sock: socket.socket) -> Iterator[None]:
+    """Close a socket that cannot be made what it must be."""
+    try:
+        yield
     except OSError:
         sock.close()
         raise

@@ -38,6 +38,8 @@ HANGUP: Final = 0x2010  # EPOLLHUP | EPOLLRDHUP
 
 #: Events taken from the kernel in one turn, so that the reactor's other work gets its turn too.
 _BATCH: Final = 512
+#: So many events in a turn make it a busy one; so many times more are asked for then.
+_BUSY, _ROUNDS = 4, 4
 
 #: Input, output and the peer's end, edge-triggered: for connections.
 EDGES: Final = 0x8000_2007  # EPOLLET | EPOLLRDHUP | EPOLLOUT | EPOLLPRI | EPOLLIN
@@ -186,6 +188,14 @@ class EpollPoller(_Again):
 
     def doRead(self) -> None:
         """Dispatch what has happened.  The reactor calls this."""
+        # A turn of the reactor's costs as much as a few events; where there are many, there will be
+        # more when these have been seen to.
+        for _ in range(_ROUNDS):
+            if self._dispatch() < _BUSY or self._epoll.closed:
+                return
+
+    def _dispatch(self) -> int:
+        """Dispatch once; how many events there were."""
         events = self._epoll.poll(0, _BATCH)
         self.now = self._monotonic()
         watchers, forgotten = self._watchers, self._forgotten
@@ -203,6 +213,7 @@ class EpollPoller(_Again):
                     _log.failure("Failure in a relay")
         if events and self.turned is not None:
             self.turned(int((self._monotonic() - self.now) * 1_000_000))
+        return len(events)
 
 
 @implementer(IReadWriteDescriptor)

@@ -63,15 +63,12 @@ def prepare(sock: socket.socket, keep_alive: bool) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
-def bind_source(sock: socket.socket, address: str, port: int) -> bool:
+def bind_wished(sock: socket.socket, address: str, port: int) -> bool:
     """
-    Bind to an address, and to ``port`` if that can be had.
-
-    As Dante does, we go out from the port the client came from: some protocols want that, and it
-    makes the two halves of a session easy to find in a capture.
+    Bind to an address and a port, if that can be had.
 
     :param port: the wish; below 1024 it is not granted (Dante: ``compatibility: sameport``).
-    :returns: whether it was; if not, the port is known when ``connect`` has been called.
+    :returns: whether it was; if not, the socket is not bound yet.
     :raises OSError: if the address cannot be bound.
     """
     if port >= 1024:
@@ -81,6 +78,22 @@ def bind_source(sock: socket.socket, address: str, port: int) -> bool:
         except OSError as failed:
             if failed.errno not in (EADDRINUSE, EACCES):
                 raise
+    return False
+
+
+def bind_source(sock: socket.socket, address: str, port: int) -> bool:
+    """
+    Bind to an address to go out from, and to ``port`` if that can be had.
+
+    As Dante does, we go out from the port the client came from: some protocols want that, and it
+    makes the two halves of a session easy to find in a capture.
+
+    :param port: the wish, as above.
+    :returns: whether it was granted; if not, the port is known when ``connect`` has been called.
+    :raises OSError: if the address cannot be bound.
+    """
+    if bind_wished(sock, address, port):
+        return True
     # The number means other things to other systems.
     if sys.platform == "linux":
         try:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from dantetw.config.policy import Policy, Rotation
-from dantetw.values import AF_OF, Endpoint, Family
+from dantetw.values import AF_OF, UNSPECIFIED, Endpoint, Family
 from dantetw.wire.replies import ReplyCode
 
 #: Seconds for which an interface's addresses are believed: asking costs more than a session.
@@ -96,7 +96,7 @@ class Sources:
         """
         The address to go out from.
 
-        :param target: where to, numeric.
+        :param target: where to, numeric; of a BIND perhaps unspecified: whoever comes.
         :param client: who asks; ``local``: the address it came in on, for ``same-same``.
         :raises NoSource: if none fits.
         """
@@ -104,7 +104,8 @@ class Sources:
         rotation = self._policy.rotation
         if not addresses:
             raise NoSource(no_address_text(target.family), ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED)
-        if rotation is Rotation.NONE:
+        nowhere = rotation is Rotation.ROUTE and target.host in UNSPECIFIED
+        if rotation is Rotation.NONE or nowhere:
             return addresses[0]
         if rotation is Rotation.SAME_SAME:
             chosen = local.host

@@ -109,7 +109,12 @@ class Accepted:
 
 @value
 class Connected:
-    """The way to the target is open: ``pass(1): tcp/connect [: …``."""
+    """
+    The way to the target is open: ``pass(1): tcp/connect [: …``.
+
+    With ``BIND`` a port is open to whoever the path's target names, as the client named it, and
+    with ``BINDREPLY`` the target has come.
+    """
 
     session: int
     rule: Rule
@@ -199,6 +204,8 @@ class Ended:
     :ivar tried: of a session that a rule blocked, how each rule fared
         (:func:`~dantetw.rules.wording.told`), if somebody wants to know; hostile.
     :ivar named: what may stand in ``ending.text`` and ``tried``.
+    :ivar reply_rule: of a BIND whose peer has come, the socks rule about that peer, which is the
+        target in ``path``; number 0 also if it was not the one expected.
     """
 
     session: int
@@ -222,6 +229,7 @@ class Ended:
     addresses: tuple[str, ...] = ()
     tried: tuple[str, ...] = ()
     named: Named = ()
+    reply_rule: Rule | None = None
 
     @property
     def established(self) -> bool:

@@ -52,6 +52,7 @@ def account(session: Session, ending: Ending) -> Ended:
         packets=performing.packets if performing is not None else Counts(),
         drops=performing.drops if performing is not None else (),
         tried=session.tried,
+        reply_rule=session.reply_rule,
         named=named_of(session) if ending.text or session.tried else (),
     )
 
@@ -69,11 +70,19 @@ def path_of(session: Session) -> Path:
     )
 
 
+def rules_log(session: Session) -> int:
+    """The ``LOG_…`` bits of all the rules that the session has come under."""
+    log = session.client_rule.log
+    if session.socks_rule is not None:
+        log |= session.socks_rule.log
+    if session.reply_rule is not None:
+        log |= session.reply_rule.log
+    return log
+
+
 def tcpinfo_of(session: Session) -> tuple[bytes, bytes]:
     """What the kernel says of the client's and the target's connection, if a rule wants it."""
-    rule = session.socks_rule
-    log = session.client_rule.log | (rule.log if rule is not None else 0)
-    if not log & LOG_TCPINFO:
+    if not rules_log(session) & LOG_TCPINFO:
         return b"", b""
     client = session.sock
     if client is None and session.transport is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from dantetw.config.policy import Edge, Rule
 from dantetw.net.naming import symbol_of
 from dantetw.net.resolving import ResolveError
-from dantetw.observe.events import ConnectFailed, ResolveFailed, TrafficFailed
+from dantetw.observe.events import AcceptFailed, ConnectFailed, ResolveFailed, TrafficFailed
 from dantetw.rules.addresses import literal
 from dantetw.values import Cause, Ending, Endpoint, Operation, Severity, Side
 
@@ -74,9 +74,17 @@ def unresolved(session: Session, failed: ResolveError, asked: Endpoint | None = 
         journal.record(ResolveFailed(severity, edge, name, symbol, reason, session.number, reverse))
 
 
+def unaccepted(session: Session, bound: Endpoint, number: int) -> None:
+    """Tell of a BIND's peer that could not be accepted."""
+    symbol, journal = symbol_of(number), session.server.journal
+    severity = _severity(session, Edge.EXTERNAL, symbol)
+    if journal.wants(severity):
+        journal.record(AcceptFailed(severity, Edge.EXTERNAL, bound, symbol, number))
+
+
 def _severity(session: Session, edge: Edge, symbol: str) -> Severity:
-    socks_rule = session.socks_rule
     rules: tuple[Rule, ...] = (session.client_rule,)
-    if socks_rule is not None:
-        rules += (socks_rule,)
+    for rule in (session.socks_rule, session.reply_rule):
+        if rule is not None:
+            rules += (rule,)
     return session.filters.severity(edge, symbol, rules)

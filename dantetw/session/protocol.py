@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from dantetw.auth.groups import Groups
 from dantetw.config.policy import Edge, Policy, Rule, RuleKind, SocketOption
+from dantetw.net.awaiting import Await
 from dantetw.net.naming import words_of
 from dantetw.net.poller import IPoller
 from dantetw.net.resolving import Answers, Resolver
@@ -96,6 +97,8 @@ class SocksFactory(Factory):
     nobody: Rule
     authenticators: Mapping[Method, Any]
     asks: bool
+    #: Binds the port of a BIND.
+    wait_on: Callable[[Endpoint, Sequence[SocketOption], bool], Await] = Await
 
     def __init__(
         self,

@@ -22,8 +22,10 @@ from dantetw.net.sources import no_address_text
 from dantetw.rules.deciding import Decision, Question, block_rule, decide_socks
 from dantetw.session import tracing
 from dantetw.session.failing import unresolved
+from dantetw.session.outgoing import bind
 from dantetw.session.parting import refuse_late
 from dantetw.values import (
+    UNSPECIFIED,
     Cause,
     Command,
     Ending,
@@ -32,6 +34,7 @@ from dantetw.values import (
     Method,
     Phase,
     Protocol,
+    ProxyProtocol,
     Side,
     Verdict,
 )
@@ -47,7 +50,6 @@ PROTOCOL_OF: Final = {
     Command.BIND: Protocol.TCP,
     Command.UDPASSOCIATE: Protocol.UDP,
 }
-_UNSPECIFIED: Final = frozenset(("0.0.0.0", "::"))
 _OWN_ADDRESS: Final = (
     "client is requesting a connection to the same address we listen to new clients on: {}."
     "  Very suspicious.   For security reasons that is not allowed, as otherwise one client could"
@@ -62,14 +64,16 @@ def perform(session: Session, request: Request, asked: Endpoint) -> None:
 
     :param asked: its target, with an address in place of a name that is one in disguise.
     """
-    if request.command is not Command.CONNECT:
-        # What these name need not be an address to go to.
+    if request.command is Command.UDPASSOCIATE:
+        # What it names need not be an address to go to.
         _authorise(session, request, asked)
     elif asked.family is not Family.NAME:
         _resolved(session, request, asked, None)
     else:
         server = session.server
         families = session.sources.families()
+        if request.command is Command.BIND and request.proxy_protocol is ProxyProtocol.SOCKS_V4:
+            families &= {Family.IPV4}  # it could not be told of a port on another
         found = server.resolver.cached(asked.host, families)
         if found is not None:
             _resolved(session, request, asked, found)
@@ -110,8 +114,13 @@ def _resolved(
     session.addresses = addresses
     if addresses is not None and session.server.journal.debug:
         tracing.resolved(session, asked.host, addresses)
-    if _usable(session, _numeric(session, asked)):
+    target = _numeric(session, asked)
+    if not _usable(session, request, target):
+        return
+    if request.command is not Command.BIND:
         _authorise(session, request, asked)
+    elif (bound := bind(session, asked, target)) is not None:
+        _authorise(session, request, bound)
 
 
 def _numeric(session: Session, target: Endpoint) -> Endpoint:
@@ -121,17 +130,17 @@ def _numeric(session: Session, target: Endpoint) -> Endpoint:
     return Endpoint.of((session.addresses[0], target.port))
 
 
-def _usable(session: Session, target: Endpoint) -> bool:
+def _usable(session: Session, request: Request, target: Endpoint) -> bool:
     """Refuse what nobody can connect to; False if it was.  ``target`` is numeric."""
-    server = session.server
+    server, connects = session.server, request.command is Command.CONNECT
     code = ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED
-    if target.host in _UNSPECIFIED:
+    if connects and target.host in UNSPECIFIED:
         text = f"unbound ipaddress ({target}) in request"
-    elif not target.port:
+    elif connects and not target.port:
         text = f"unbound port ({target}) in request"
     elif not session.sources.addresses(target.family):
         text = no_address_text(target.family)
-    elif server.is_ours(target):
+    elif connects and server.is_ours(target):
         code, text = ReplyCode.NOT_ALLOWED, _OWN_ADDRESS.format(target)
     else:
         return True
@@ -140,7 +149,7 @@ def _usable(session: Session, target: Endpoint) -> bool:
 
 
 def _authorise(session: Session, request: Request, asked: Endpoint) -> None:
-    """Ask the socks rules."""
+    """Ask the socks rules about ``asked``, or what was bound for it."""
     session.phase = Phase.AUTHORISE
     server, proving = session.server, session.proving
     if shuns_login(session, request):
@@ -187,13 +196,15 @@ def question_of(session: Session, request: Request, asked: Endpoint) -> Question
         method=request.method,
         user=user,
         groups=session.groups.of(user.name) if user is not None else None,
-        addresses=session.addresses,
+        addresses=session.addresses if asked.family is Family.NAME else None,
     )
 
 
 def _authorised(session: Session, request: Request, asked: Endpoint, decision: Decision) -> None:
     session.socks_rule = decision.rule
-    if request.command is not Command.UDPASSOCIATE:
+    if session.awaited is not None:
+        session.target = session.asked  # the peer of a BIND is not there yet
+    elif request.command is not Command.UDPASSOCIATE:
         session.target = decision.target
     if session.proving is not None:
         session.proving.forget()
@@ -208,7 +219,7 @@ def _authorised(session: Session, request: Request, asked: Endpoint, decision: D
     target = asked
     if request.command is not Command.UDPASSOCIATE:
         target = _numeric(session, decision.target)
-        if decision.target is not asked and not _usable(session, target):
+        if decision.target is not asked and not _usable(session, request, target):
             return  # the rule chose another of the name's addresses
     command = session.server.commands.get(request.command)
     if command is None:

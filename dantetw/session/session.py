@@ -28,7 +28,7 @@ from dantetw.observe.events import Accepted
 from dantetw.rules.addresses import literal_endpoint
 from dantetw.rules.deciding import Decision, decide_client
 from dantetw.session import tracing
-from dantetw.session.accounting import account, path_of, tcpinfo_of
+from dantetw.session.accounting import account, path_of, rules_log, tcpinfo_of
 from dantetw.session.authenticating import log_in
 from dantetw.session.failing import tell, unresolved
 from dantetw.session.parting import UNREAD
@@ -51,6 +51,7 @@ from dantetw.wire.negotiation import Negotiation
 from dantetw.wire.replies import ReplyCode, reply
 
 if TYPE_CHECKING:
+    from dantetw.net.awaiting import Await
     from dantetw.net.transports import ClientTransport, SocketLost
     from dantetw.session.protocol import SocksFactory
 
@@ -67,7 +68,9 @@ class Session:
     :ivar number: from 1, in order of arrival.
     :ivar phase: how far it has come.
     :ivar client: the client's address; ``local`` the one it came in on.
-    :ivar client_rule: the client rule that matched; ``socks_rule`` likewise, once there is one.
+    :ivar client_rule: the client rule that matched; ``socks_rule`` likewise, once there is one, and
+        ``reply_rule``, the one about the peer of a BIND.
+    :ivar awaited: of a BIND the port that was bound, until its peer has come.
     :ivar user: who the client has shown to be; ``proving`` how, where that takes asking others.
     :ivar request: what it asks for; ``asked`` its target, ``addresses`` of the name in it;
         ``target`` what became of it when the rules had been asked; ``source`` our end of the way
@@ -83,6 +86,7 @@ class Session:
         "addresses",
         "asked",
         "authenticators",
+        "awaited",
         "claimed",
         "client",
         "client_rule",
@@ -104,6 +108,7 @@ class Session:
         "phase",
         "policy",
         "proving",
+        "reply_rule",
         "request",
         "requested_at",
         "resolved_at",
@@ -135,6 +140,7 @@ class Session:
         self.local = local
         self.client_rule: Rule = server.nobody
         self.socks_rule: Rule | None = None
+        self.reply_rule: Rule | None = None
         self.user: User | None = None
         self.proving = Proving() if server.asks else None
         self.request: Request | None = None
@@ -146,6 +152,7 @@ class Session:
         self.negotiation: Negotiation | None = None
         self.sock: socket.socket | None = None
         self.performing: Performing | None = None
+        self.awaited: Await | None = None
         self.waiting: Deferred[Any] | None = None
         self.hints = 0
         self.leftover = b""
@@ -387,7 +394,7 @@ class Session:
                 self.performing.closing()
             if ending.operation is not None:
                 tell(self, ending)
-            if self.client_rule.log or (self.socks_rule is not None and self.socks_rule.log):
+            if rules_log(self):
                 server.journal.record(account(self, ending))
             if server.journal.debug:
                 tracing.ended(self, ending)
@@ -400,6 +407,8 @@ class Session:
         performing, self.performing = self.performing, None
         if performing is not None:
             performing.cancel()
+        if self.awaited is not None:
+            self.awaited.close()
         if self.sock is not None:
             server.poller.forget(self.sock.fileno())
             self.sock.close()

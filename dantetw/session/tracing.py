@@ -109,9 +109,12 @@ def options(session: Session, set_: Sequence[SocketOption]) -> None:
 
 
 def connected(session: Session) -> None:
-    """The connection stands."""
+    """The connection stands, whoever has made it."""
     seconds = session.connected_at - session.requested_at
-    step(session, f"connected to {session.target} from {session.source} after {seconds:.6f}s")
+    way = f"to {session.target} from {session.source}"
+    if session.reply_rule is not None:
+        way = f"by {session.target} to {session.source}"
+    step(session, f"connected {way} after {seconds:.6f}s")
 
 
 def moved(session: Session, origin: Side, count: int) -> None:

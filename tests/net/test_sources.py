@@ -113,6 +113,14 @@ class SourcesTests(SynchronousTestCase):
         sources = self.sources(external("192.0.2.1"), rotation=Rotation.ROUTE, route_to=unreachable)
         self.assertEqual(self.choose(sources), "192.0.2.1")
 
+    def test_route_to_nobody(self) -> None:
+        """For a BIND that expects nobody in particular the kernel has no route to tell."""
+        sources = self.sources(
+            external("192.0.2.1", "192.0.2.2"), rotation=Rotation.ROUTE, route_to=nobody_asks
+        )
+        anybody = Endpoint("0.0.0.0", 0, Family.IPV4)
+        self.assertEqual(sources.choose(anybody, CLIENT, LOCAL), "192.0.2.1")
+
     def test_same_same(self) -> None:
         """``same-same`` goes out where the client came in."""
         lines = (external("192.0.2.1"), external("192.0.2.2"))

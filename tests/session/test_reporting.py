@@ -154,6 +154,32 @@ class LineTests(ReportingCase):
         self.assertEqual([event.session for event in self.actives(world)], [1, 1])
         self.assertEqual(world.events[-1].told, 1)  # type: ignore[union-attr]
 
+    def test_bind(self) -> None:
+        """A BIND is in progress until its peer comes, and then told in the order of a CONNECT."""
+        world = self.world()
+        client = world.client(GREETING + request(command=Command.BIND))
+        world.wait(2)
+        self.assertEqual(
+            self.report(world)[7], "10.0.0.9.50000: tcp bind-request in progress for 2s"
+        )
+        peer = world.awaits[0].come(TARGET)
+        peer.send(b"hi!")
+        world.settle()
+        self.assertEqual(client.hear()[-3:], b"hi!")
+        world.settle()
+        world.wait(1)
+        self.assertEqual(
+            self.report(world)[-1],
+            "tcp: 10.0.0.9.50000 127.0.0.1.1080 <-> 192.0.2.1.49152 198.51.100.7.80: age: 3s,"
+            " idle: 1s, bytes transferred: 0 (+ 0 buffered (0 + 0 + 0)) <-> 3 (+ 0 buffered"
+            " (0 + 0 + 0))",
+        )
+        client.close()
+        peer.close()
+        world.settle()
+        self.assertEqual((world.factory.requested, world.factory.performed), (1, 1))
+        self.assertEqual(world.factory.unperformed, 0)
+
     def test_rules(self) -> None:
         """With several rules of a kind each session is told with its own."""
         world = self.world(RULES)
@@ -206,7 +232,7 @@ class CountTests(ReportingCase):
         world.unreachable[UNREACHABLE.host] = errno.ENETUNREACH
         world.client(GREETING + request(UNREACHABLE))
         self.assertEqual(self.totals(world), [(3, 2, 0), (2, 0, 0), (0, 0, 0)])
-        world.client(GREETING + request(command=Command.BIND))
+        world.client(GREETING + request(Endpoint("255.255.255.255", 0, Family.IPV4), Command.BIND))
         self.assertEqual(self.totals(world), [(4, 3, 0), (3, 0, 0), (0, 0, 0)])
         world.client(GREETING + request(Endpoint("nowhere.example", 80, Family.NAME)))
         self.assertEqual(self.totals(world), [(5, 4, 0), (4, 0, 1), (0, 0, 0)])

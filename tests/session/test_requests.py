@@ -340,7 +340,7 @@ class AuthorisingTests(RequestCase):
         """A command that is passed but not built is refused: 7, or 91 in SOCKS 4."""
         for version in (4, 5):
             with self.subTest(version):
-                world = World(self, RULES, commands={})
+                world = World(self, OPEN, commands={})
                 asking = GREETING + request(TARGET, Command.BIND)
                 if version == 4:
                     asking = socks4.build_request(Command.BIND, TARGET)

@@ -10,6 +10,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
@@ -21,12 +22,21 @@ from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
 from dantetw.config import Policy, parse
 from dantetw.config.policy import SocketOption
 from dantetw.net.dialling import DialError
-from dantetw.net.poller import FAILED, INPUT, WRITABLE, EpollPoller, IPoller, ReactorPoller
+from dantetw.net.poller import (
+    FAILED,
+    INPUT,
+    READABLE,
+    WRITABLE,
+    EpollPoller,
+    IPoller,
+    ReactorPoller,
+)
 from dantetw.net.resolving import Resolver
 from dantetw.net.transports import ClientTransport, address_of
 from dantetw.observe.events import Ended, Event
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.observer import Journal
+from dantetw.session.commands import bind as binding
 from dantetw.session.commands import connect as connecting
 from dantetw.session.protocol import SocksFactory, SocksProtocol
 from dantetw.session.session import Session
@@ -59,6 +69,10 @@ NAMED = Endpoint("www.example.org", 80, Family.NAME)
 def request(target: Endpoint = TARGET, command: Command = Command.CONNECT) -> bytes:
     """A SOCKS 5 request."""
     return socks5.build_request(command, target)
+
+
+#: What clients of a world can ask for.
+COMMANDS = {Command.CONNECT: connecting.connect, Command.BIND: binding.bind}
 
 
 class Machine:
@@ -227,6 +241,72 @@ class FakeDial:
             self._sock = None
 
 
+class FakeAwait:
+    """
+    A port that waits for a peer, whom a test lets come.
+
+    :ivar bound: where: the port asked for, or one from 49152.
+    :ivar listens: whether peers can come; ``open``: whether it is held; ``paused``: whether it is
+        watched.
+    :ivar trouble: errnos of the calls that fail next.
+    """
+
+    def __init__(
+        self, world: World, source: Endpoint, options: Sequence[SocketOption], keep_alive: bool
+    ) -> None:
+        if source.host in world.unreachable:
+            raise OSError(world.unreachable[source.host], "unbindable")
+        self.world = world
+        self.options = tuple(options)
+        port = source.port if source.port >= 1024 else 49152 + len(world.awaits)
+        self.bound = Endpoint(source.host, port, source.family)
+        self.refused: list[tuple[SocketOption, int]] = []
+        self.open, self.listens, self.paused = True, False, False
+        self.trouble: list[int] = []
+        self._waiting: list[tuple[socket.socket, Endpoint]] = []
+        world.awaits.append(self)
+
+    def listen(
+        self, poller: IPoller, arrived: Callable[[int], None], options: Sequence[SocketOption] = ()
+    ) -> None:
+        """See :meth:`dantetw.net.awaiting.Await.listen`."""
+        if self.trouble:
+            raise OSError(self.trouble.pop(), "no listening")
+        self.options += tuple(options)
+        self._arrived = arrived
+        self.listens = True
+
+    def come(self, peer: Endpoint) -> socket.socket:
+        """A peer connects; its end."""
+        ours, theirs = self.world.pair()
+        self._waiting.append((ours, peer))
+        self._arrived(READABLE)
+        self.world.settle()
+        return theirs
+
+    def accept(self) -> tuple[socket.socket, Endpoint]:
+        """See :meth:`dantetw.net.awaiting.Await.accept`."""
+        if self.trouble:
+            raise OSError(self.trouble.pop(), "no accepting")
+        if not self._waiting:
+            raise BlockingIOError
+        return self._waiting.pop(0)
+
+    def pause(self) -> None:
+        """See :meth:`dantetw.net.awaiting.Await.pause`."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """See :meth:`dantetw.net.awaiting.Await.resume`."""
+        self.paused = False
+
+    def close(self) -> None:
+        """See :meth:`dantetw.net.awaiting.Await.close`."""
+        self.open = self.listens = False
+        for sock, _ in self._waiting:
+            sock.close()
+
+
 @implementer(IAuthenticator)
 class Doorkeeper:
     """
@@ -314,8 +394,9 @@ class World:
     :param text: configuration, behind :data:`HEAD`.
     :param make_poller: which of the pollers to use.
     :ivar events: all that was recorded, in order.
-    :ivar dials: connection attempts under way or over, in order.
-    :ivar unreachable: errno of connection attempts that fail at once, by host.
+    :ivar dials: connection attempts under way or over, in order; ``awaits``: ports of BINDs.
+    :ivar unreachable: errno of what fails at once, by host: connection attempts to it, or a port
+        on it.
     :ivar hosts: addresses of names; others do not exist.
     """
 
@@ -330,6 +411,7 @@ class World:
         self.case = case
         self.events: list[Event] = []
         self.dials: list[FakeDial] = []
+        self.awaits: list[FakeAwait] = []
         self.unreachable: dict[str, int] = {}
         self.hosts: dict[str, list[str]] = {"www.example.org": ["203.0.113.5"]}
         self.sockets: list[socket.socket] = []
@@ -353,12 +435,13 @@ class World:
             Journal(lambda event: self.events.append(event["event"])),
             Resolver(self.reactor, threads, self._getaddrinfo, self._getnameinfo),
             self.poller,
-            {Command.CONNECT: connecting.connect} if commands is None else commands,
+            COMMANDS if commands is None else commands,
             machine.addresses_of,
             machine.all_addresses,
             monotonic=self.reactor.seconds,
             datagrams=self.datagrams,
         )
+        self.factory.wait_on = partial(FakeAwait, self)  # type: ignore[assignment]
         self.policy = compiled(head + text)
         self.factory.adopt(self.policy, {Method.USERNAME: self.doorkeeper})
         self.factory.sweep.start()
@@ -470,6 +553,8 @@ class World:
         for number, sock in enumerate(self.sockets):
             if number % 2 == 0:  # the server's end of a pair
                 case.assertEqual(sock.fileno(), -1, f"pair {number // 2} is still open")
+        for awaited in self.awaits:
+            case.assertFalse(awaited.open, f"{awaited.bound} is still held")
         for poller in self.poller, self.datagrams:
             watched = getattr(poller, "_watchers", None) or getattr(poller, "_descriptors", {})
             case.assertEqual(dict(watched), {})

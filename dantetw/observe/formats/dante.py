@@ -97,12 +97,14 @@ class Dante:
         if not rule.log & LOG_CONNECT:
             return ()
         # The peer that answers a BIND is the source of what follows.
-        way = inward if event.command is Command.BINDREPLY else outward
+        way, columns = outward, event.tcpinfo
+        if event.command is Command.BINDREPLY:
+            way, columns = inward, columns[::-1]
         text = (
             f"{rule.verdict.word}({rule.number}): "
             f"{event.protocol.word}/{event.command.word} [: {way(event.path)}"
         )
-        if rule.log & LOG_TCPINFO and (info := block(*event.tcpinfo)):
+        if rule.log & LOG_TCPINFO and (info := block(*columns)):
             text = f"{text}\n{info}"
         return ((Severity.INFO, text),)
 

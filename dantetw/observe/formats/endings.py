@@ -12,6 +12,10 @@ There are four forms, told apart by how far the session had come:
    to error``;
 4. established, or on the way to it: both lines with counters, reason and duration.
 
+A BIND has a form for each way its wait can end, and lines of both rules it came under.  The peer
+that connects to it is the source of the relay, so "local client" in the words of that line is the
+peer, and "remote peer" the client.
+
 ``log: error`` wants errors only, ``disconnect`` wants all; blocks are told for any keyword but
 ``error`` and ``tcpinfo`` (observed with Dante 1.4.2).
 """
@@ -19,11 +23,12 @@ There are four forms, told apart by how far the session had come:
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Final
 
 from dantetw.config.policy import Rule
 from dantetw.observe.events import Counts, Ended, Path, Times, Traffic
-from dantetw.observe.formats.addresses import arrival, far, near, place, who
+from dantetw.observe.formats.addresses import arrival, far, inward, near, place, who
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.formats.tcpinfo import block
 from dantetw.values import (
@@ -41,6 +46,7 @@ from dantetw.values import (
     Phase,
     Severity,
     Side,
+    Verdict,
 )
 
 #: Severity and text.
@@ -57,6 +63,7 @@ _ORDERLY: Final = frozenset(
 
 _CLOSED: Final = {Side.CLIENT: "local client closed", Side.TARGET: "remote peer closed"}
 _FAILED: Final = {Side.CLIENT: "local client error", Side.TARGET: "remote peer error"}
+_OTHER: Final = {Side.CLIENT: Side.TARGET, Side.TARGET: Side.CLIENT}
 _AWAITED: Final = {Side.CLIENT: "client", Side.TARGET: "remote peer"}
 
 _NO_RULE: Final = "no rules matched; using default block rule"
@@ -66,7 +73,7 @@ _NEVER: Final = "N/A"
 
 def lines(event: Ended, timing: bool) -> tuple[Line, ...]:
     """
-    What a session's end writes: none, one or two lines, the socks rule's first.
+    What a session's end writes: no more than a line for each of its rules, the client rule's last.
 
     :param timing: append the durations of the stages to the lines of established sessions, as
         Dante does with ``debug``.
@@ -74,15 +81,29 @@ def lines(event: Ended, timing: bool) -> tuple[Line, ...]:
     ending = event.ending
     if event.command is None or ending.phase in _EARLY:
         return _before_request(event)
+    if event.reply_rule is not None and ending.cause is Cause.BLOCKED:
+        return _turned_away(event, event.reply_rule)
     if ending.cause is Cause.BLOCKED and ending.phase is not Phase.RELAY:
         return _refused(event)
+    if _unanswered(event):
+        return _unanswered_lines(event)
     if event.established:
         return _finished(event, timing)
     return _failed(event)
 
 
-def wanting(event: Ended) -> int:
-    """The ``LOG_…`` bits of which the client rule or the socks rule needs one for a line."""
+def wanted(event: Ended) -> bool:
+    """Whether :func:`lines` has any."""
+    log, socks_log = event.client_rule.log, 0 if event.socks_rule is None else event.socks_rule.log
+    if event.reply_rule is not None:
+        log |= event.reply_rule.log
+        if event.ending.cause is not Cause.BLOCKED:
+            socks_log &= LOG_DISCONNECT
+    return bool((log | socks_log) & _wanting(event))
+
+
+def _wanting(event: Ended) -> int:
+    """The ``LOG_…`` bits of which a rule needs one for a line."""
     ending = event.ending
     if ending.cause is Cause.BLOCKED and ending.phase is not Phase.RELAY:
         return _BLOCKS
@@ -102,8 +123,10 @@ def words(event: Ended) -> str:
     if ending.text:
         return ending.text
     if ending.cause is Cause.BLOCKED:
-        rule = event.socks_rule or event.client_rule
+        rule = event.reply_rule or event.socks_rule or event.client_rule
         return "" if rule.number else _NO_RULE
+    if _unanswered(event):
+        return _given_up(ending)
     return reason(ending) if event.established else _complaint(ending)
 
 
@@ -190,10 +213,13 @@ def _refused(event: Ended) -> tuple[Line, ...]:
 
 def _failed(event: Ended) -> tuple[Line, ...]:
     rule = event.socks_rule or event.client_rule
-    text = _complaint(event.ending)
+    ending = event.ending
+    text = _complaint(ending)
     lines: tuple[Line, ...] = ()
     if rule.log & _ERRORS:
-        lines = (_request_line(event, rule, text, asked=event.socks_rule is not None),)
+        # A BIND has come so far before its rule is looked for.
+        asked = event.socks_rule is not None or ending.phase is Phase.CONNECT
+        lines = (_request_line(event, rule, text, asked),)
     failed = f"request was not performed due to error: {text}"
     return lines + _arrival_line(event, failed, _ERRORS, tcpinfo=False)
 
@@ -218,17 +244,86 @@ def _request_line(event: Ended, rule: Rule, text: str, asked: bool) -> Line:
     return (Severity.INFO, f"block({rule.number}): {what} ]: {way}{_said(text)}")
 
 
+def _unanswered(event: Ended) -> bool:
+    """Whether it is the end of a BIND that nobody came to, and nothing was wrong."""
+    ending, waited = event.ending, event.path.source is not None and event.reply_rule is None
+    return event.command is Command.BIND and waited and ending.cause in _ORDERLY
+
+
+def _given_up(ending: Ending) -> str:
+    match ending.cause:
+        case Cause.CLOSED:
+            return "eof from client"
+        case Cause.TIMEOUT:
+            return "i/o timeout"
+        case _:
+            return reason(ending)
+
+
+def _unanswered_lines(event: Ended) -> tuple[Line, ...]:
+    said = f": {_given_up(event.ending)}"
+    lines: tuple[Line, ...] = ()
+    rule = event.socks_rule
+    if rule is not None and rule.log & LOG_DISCONNECT:
+        lines = (_bind_line(event, rule, rule.verdict, said),)
+    rule = event.client_rule
+    if rule.log & LOG_DISCONNECT:
+        line = f"{rule.verdict.word}({rule.number}): tcp/accept ]: {arrival(event.path)}{said}"
+        lines += ((Severity.INFO, line),)
+    return lines
+
+
+def _turned_away(event: Ended, reply_rule: Rule) -> tuple[Line, ...]:
+    """A BIND whose peer was not expected, or blocked by a rule: three lines."""
+    number, path, text = reply_rule.number, event.path, event.ending.text
+    lines: tuple[Line, ...] = ()
+    if reply_rule.log & _BLOCKS:
+        said = _said(text or ("" if number else _NO_RULE))
+        lines = ((Severity.INFO, f"block({number}): tcp/bindreply ]: {inward(path)}{said}"),)
+    text = f"bind-reply from {place(path.target)} blocked by socks-rule #{number}"
+    rule = event.socks_rule
+    if rule is not None and rule.log & _BLOCKS:
+        lines += (_bind_line(event, rule, Verdict.BLOCK, _said(text)),)
+    return lines + _arrival_line(event, text, _BLOCKS, tcpinfo=False)
+
+
+def _bind_line(event: Ended, rule: Rule, verdict: Verdict, said: str) -> Line:
+    """The last line of the rule that has passed a BIND; its target is as the client named it."""
+    path = event.path
+    way = f"{near(path)} -> {place(path.source)} {place(event.asked)}"
+    return (Severity.INFO, f"{verdict.word}({rule.number}): tcp/bind ]: {way}{said}")
+
+
+def _mirrored(ending: Ending) -> Ending:
+    """
+    The end of a BIND's relay as its line tells it, with the sides exchanged.
+
+    To Dante whoever fails is the "local client" there (observed).
+    """
+    if ending.cause is Cause.ERROR:
+        return replace(ending, side=Side.CLIENT)
+    return replace(ending, side=_OTHER.get(ending.side, ending.side))
+
+
 def _finished(event: Ended, timing: bool) -> tuple[Line, ...]:
-    wanted = LOG_DISCONNECT if event.ending.cause in _ORDERLY else _ERRORS
-    tail = f": {reason(event.ending)}.  Session duration: {_seconds(event.times)}s"
+    bound, ending = event.reply_rule is not None, event.ending
+    wanted = LOG_DISCONNECT if ending.cause in _ORDERLY else _ERRORS
+    why = reason(_mirrored(ending) if bound else ending)
+    tail = f": {why}.  Session duration: {_seconds(event.times)}s"
     if timing:
         tail = f"{tail}\n{_stages(event.times)}"
     lines: tuple[Line, ...] = ()
-    rule = event.socks_rule
+    rule = event.reply_rule or event.socks_rule
     if rule is not None and rule.log & wanted:
         for counted in map(_datagrams, event.traffic) if event.traffic else (_counted(event),):
             line = f"{_head(rule, event)} ]: {counted}{tail}"
             lines += ((Severity.INFO, _with_tcpinfo(line, rule, event, timing)),)
+    rule = event.socks_rule
+    if bound and rule is not None and rule.log & LOG_DISCONNECT:
+        severity, line = _bind_line(event, rule, rule.verdict, "")
+        if event.reply_rule is not None and event.reply_rule.log & LOG_TCPINFO:
+            line = _with_tcpinfo(line, rule, event, timing=False)
+        lines += ((severity, line),)
     rule = event.client_rule
     if rule.log & wanted:
         counts = event.counts
@@ -242,6 +337,8 @@ def _finished(event: Ended, timing: bool) -> tuple[Line, ...]:
 
 def _head(rule: Rule, event: Ended) -> str:
     command = event.command or Command.CONNECT
+    if event.reply_rule is not None:
+        command = Command.BINDREPLY
     return f"{rule.verdict.word}({rule.number}): {event.protocol.word}/{command.word}"
 
 
@@ -252,7 +349,7 @@ def _counted(event: Ended) -> str:
     """
     to_client, from_client, to_target, from_target = _four(event.counts)
     path = event.path
-    if event.command is Command.BINDREPLY:
+    if event.reply_rule is not None:
         # The peer that connected to us is the source here, the client the destination.
         peer = f"{place(path.target)} {place(path.source)}"
         client = f"{place(path.local)} {who(path.user)}{place(path.client)}"
@@ -291,7 +388,8 @@ def _with_tcpinfo(line: str, rule: Rule, event: Ended, timing: bool) -> str:
     if not rule.log & LOG_TCPINFO:
         return line
     # The durations are a message that ends in a newline, so an empty line follows them.
-    return _join(f"{line}\n" if timing else line, block(*event.tcpinfo))
+    columns = event.tcpinfo if event.reply_rule is None else event.tcpinfo[::-1]
+    return _join(f"{line}\n" if timing else line, block(*columns))
 
 
 def _join(line: str, info: str) -> str:

@@ -170,9 +170,12 @@ class Json:
 
     def _ended(self, event: Ended) -> dict[str, Any] | None:
         client_rule, socks_rule = event.client_rule, event.socks_rule
-        log = client_rule.log | (0 if socks_rule is None else socks_rule.log)
-        if not log & endings.wanting(event):
+        reply_rule = event.reply_rule
+        if not endings.wanted(event):
             return None
+        log = client_rule.log
+        for rule in (socks_rule, reply_rule):
+            log |= 0 if rule is None else rule.log
         ending, counts = event.ending, event.counts
         number = ending.errno
         told = {
@@ -181,6 +184,7 @@ class Json:
             "session": event.session,
             "client_rule": _rule(client_rule),
             "socks_rule": None if socks_rule is None else _rule(socks_rule),
+            "reply_rule": None if reply_rule is None else _rule(reply_rule),
             **_ends(event.path),
             "method": _word(event.method),
             "claimed": event.claimed or None,

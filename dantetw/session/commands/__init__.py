@@ -1,5 +1,6 @@
 """
-What a client can ask for, one file a command: :mod:`.connect`, :mod:`.associate`.
+What a client can ask for, one file a command: :mod:`.connect`, :mod:`.bind`, :mod:`.associate`.
+:mod:`.relaying` is what the first two have in common.
 
 Each is a function ``def (session, rule, target)`` that the catalogue lists.  It performs the
 request under the socks rule that passed it, sets ``session.performing``, and sees to it that the

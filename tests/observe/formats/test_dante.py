@@ -40,6 +40,7 @@ from dantetw.values import (
     Side,
     User,
 )
+from tests.observe.formats.binds import BINDS
 from tests.observe.formats.names import NAMES
 from tests.observe.formats.refusals import REFUSALS
 from tests.observe.formats.report import REPORT
@@ -86,14 +87,14 @@ class DanteTests(SynchronousTestCase):
 
     def test_golden(self) -> None:
         """Each event makes exactly the lines that Dante wrote."""
-        for sample, event, expected in TRAFFIC + NAMES + REFUSALS:
+        for sample, event, expected in TRAFFIC + BINDS + NAMES + REFUSALS:
             with self.subTest(sample):
                 self.assertEqual([text for _, text in Dante().lines(event)], expected, sample)
 
     def test_every_event(self) -> None:
         """There is a golden line for every type of event, but for debug, which is in our words."""
         self.assertEqual(
-            {type(event) for _, event, _ in TRAFFIC + NAMES + REFUSALS + REPORT} | {Step},
+            {type(event) for _, event, _ in TRAFFIC + BINDS + NAMES + REFUSALS + REPORT} | {Step},
             set(get_args(Event)),
         )
 
@@ -223,6 +224,19 @@ class TcpinfoTests(SynchronousTestCase):
             (Transferred(1, log, way, Side.CLIENT, 1, tcpinfo=both), [outward]),
             (Transferred(1, log, way, Side.TARGET, 1, tcpinfo=both), [inward]),
             (ended(client_rule=log, socks_rule=log, tcpinfo=both), [outward, outward]),
+            # The peer that came to a BIND is on the left.
+            (Connected(1, log, way, command=Command.BINDREPLY, tcpinfo=both), [inward]),
+            (
+                ended(
+                    client_rule=log,
+                    socks_rule=log,
+                    reply_rule=log,
+                    asked=NOWHERE,
+                    command=Command.BIND,
+                    tcpinfo=both,
+                ),
+                [inward, inward, inward],
+            ),
             (early(CLIENT, IDLE, client_rule=log, tcpinfo=both), [one]),
         ]
         for event, expected in cases:

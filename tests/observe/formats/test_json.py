@@ -42,6 +42,8 @@ from dantetw.observe.prefix import JsonPrefix
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,
+    LOG_DISCONNECT,
+    LOG_ERROR,
     LOG_TCPINFO,
     NOWHERE,
     Cause,
@@ -58,6 +60,7 @@ from dantetw.values import (
     Side,
     User,
 )
+from tests.observe.formats.binds import BINDS
 from tests.observe.formats.names import NAMES
 from tests.observe.formats.refusals import REFUSALS
 from tests.observe.formats.report import REPORT
@@ -143,7 +146,7 @@ class SchemaTests(SynchronousTestCase):
 
     def test_samples(self) -> None:
         """All sessions of which Dante's lines are known fit it."""
-        for _, event, _ in (*TRAFFIC, *REFUSALS, *NAMES, *REPORT):
+        for _, event, _ in (*TRAFFIC, *BINDS, *REFUSALS, *NAMES, *REPORT):
             self.check(event)
 
     def test_strict(self) -> None:
@@ -196,16 +199,19 @@ class MaskTests(SynchronousTestCase):
 
     def test_as_dante(self) -> None:
         """An event makes an object if, and only if, it makes a line of Dante's."""
-        samples = [event for _, event, _ in (*TRAFFIC, *REFUSALS, *NAMES)]
+        samples = [event for _, event, _ in (*TRAFFIC, *BINDS, *REFUSALS, *NAMES)]
         for event in samples:
             for bits in range(64):
                 if isinstance(event, Ended):
                     socks = event.socks_rule
-                    for other in (bits, 0, ALL):
+                    reply = event.reply_rule
+                    replies = (0,) if reply is None else (0, LOG_ERROR, LOG_DISCONNECT, ALL)
+                    for other, third in product((bits, 0, ALL), replies):
                         changed: Event = replace(
                             event,
                             client_rule=replace(event.client_rule, log=bits),
                             socks_rule=None if socks is None else replace(socks, log=other),
+                            reply_rule=None if reply is None else replace(reply, log=third),
                         )
                         self.compare(changed)
                 elif isinstance(event, Accepted | Connected | Transferred | Dropped):
@@ -284,6 +290,27 @@ class ContentTests(SynchronousTestCase):
                 "text": "remote peer error (Connection reset by peer)",
             },
         )
+
+    def test_bind(self) -> None:
+        """A BIND is one object with both its rules, and its ending says who the client is."""
+        told = {sample: event for sample, event, _ in BINDS}
+        session = one(told["20 the peer has closed"])
+        self.assertEqual(
+            [session[name]["number"] for name in ("client_rule", "socks_rule", "reply_rule")],
+            [1, 1, 2],
+        )
+        self.assertEqual(session["command"], "bind")
+        self.assertEqual(session["target"], {"host": "127.0.0.1", "port": 49654})
+        self.assertEqual(
+            (session["ending"]["side"], session["ending"]["text"]),
+            ("target", "remote peer closed"),
+        )
+        session = one(told["20 the client gives up"])
+        self.assertIsNone(session["reply_rule"])
+        self.assertEqual(session["ending"]["text"], "eof from client")
+        session = one(told["no rule matches the peer, with debug"])
+        text = "no rules matched; using default block rule"
+        self.assertEqual(session["ending"]["text"], text)
 
     def test_tried(self) -> None:
         """A blocked session's record says how the rules fared."""

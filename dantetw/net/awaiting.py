@@ -1,0 +1,99 @@
+"""
+Waiting for a peer to connect to a port of ours, as ``BIND`` asks for.
+
+The counterpart of :mod:`.dialling`.  The port is bound first, so that the socks rules can be asked
+about it, and listens only when they have passed it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+
+from dantetw.config.policy import Edge, SocketOption
+from dantetw.net.poller import IPoller, Watcher
+from dantetw.net.sockopts import bind_wished, prepare, set_options
+from dantetw.values import AF_OF, Endpoint, Family
+
+#: Connections the kernel keeps until we accept the first.  Others are reset when we have.
+_BACKLOG = 1
+
+
+class Await:
+    """
+    A port for one peer.
+
+    :ivar bound: the address and the port; ``refused``: socket options that the system refused, with
+        the ``errno``.
+
+    :param source: a numeric address of ours, and the port we would like; 0: any.
+    :param options: the ``external`` ones among these are set before it is bound; the peer's socket
+        inherits them.
+    :raises OSError: if the address cannot be bound.
+    """
+
+    __slots__ = ("_poller", "_sock", "bound", "refused")
+
+    def __init__(
+        self,
+        source: Endpoint,
+        options: Sequence[SocketOption] = (),
+        keep_alive: bool = True,
+    ) -> None:
+        self._poller: IPoller | None = None
+        self._sock = sock = socket.socket(
+            AF_OF[source.family], socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+        )
+        try:
+            if source.family is Family.IPV6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            prepare(sock, keep_alive)
+            self.refused = set_options(sock, options, Edge.EXTERNAL)
+            if not bind_wished(sock, source.host, source.port):
+                sock.bind((source.host, 0))
+            self.bound = Endpoint.of(sock.getsockname())
+        except BaseException:
+            sock.close()
+            raise
+
+    def listen(
+        self, poller: IPoller, arrived: Watcher, options: Sequence[SocketOption] = ()
+    ) -> None:
+        """
+        Let peers come.
+
+        :param arrived: what the poller calls when one has, for :meth:`accept`.
+        :param options: more socket options, as above.
+        :raises OSError: if that fails: somebody else may have the port by now.
+        """
+        self.refused += set_options(self._sock, options, Edge.EXTERNAL)
+        self._sock.listen(_BACKLOG)
+        self._poller = poller
+        poller.watch(self._sock.fileno(), arrived)
+
+    def accept(self) -> tuple[socket.socket, Endpoint]:
+        """
+        A peer that has come, and its end of the connection.
+
+        :raises OSError: if there is none, :exc:`BlockingIOError`, or it cannot be had.
+        """
+        sock, peer = self._sock.accept()
+        sock.setblocking(False)
+        return sock, Endpoint.of(peer)
+
+    def pause(self) -> None:
+        """A peer that cannot be accepted now is not to be announced again and again."""
+        if self._poller is not None:
+            self._poller.pause(self._sock.fileno())
+
+    def resume(self) -> None:
+        """Announce peers again; who has come meanwhile is not."""
+        if self._poller is not None:
+            self._poller.resume(self._sock.fileno())
+
+    def close(self) -> None:
+        """Wait no more.  May be called twice."""
+        poller, self._poller = self._poller, None
+        if poller is not None:
+            poller.forget(self._sock.fileno())
+        self._sock.close()

@@ -1,0 +1,255 @@
+"""
+BIND (:rfc:`1928` section 4): a port of ours for one peer, then a relay with that peer.
+
+The port was bound before the socks rules were asked (:mod:`dantetw.session.outgoing`).  The client
+is told of it, and waits.  It may be gone before anybody comes, so its connection is read
+meanwhile; what it sends is kept for the peer, up to :data:`EARLY`.  Whoever comes first must be
+whom the client has named, if it has named anybody, and is then held against the socks rules again,
+as a ``bindreply``.  Nobody else can come.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from twisted.python.failure import Failure
+
+from dantetw.config.policy import Rule
+from dantetw.escaping import escape
+from dantetw.net.awaiting import Await
+from dantetw.net.naming import reply_of, words_of
+from dantetw.net.poller import FAILED, HANGUP, WRITABLE
+from dantetw.observe.events import Connected
+from dantetw.rules.deciding import Decision, Question, decide_socks
+from dantetw.session import tracing
+from dantetw.session.accounting import path_of
+from dantetw.session.commands.relaying import Relaying
+from dantetw.session.failing import unaccepted
+from dantetw.session.session import Session
+from dantetw.values import (
+    LOG_CONNECT,
+    NOWHERE,
+    UNSPECIFIED,
+    Cause,
+    Command,
+    Ending,
+    Endpoint,
+    Family,
+    Operation,
+    Phase,
+    Side,
+    Verdict,
+)
+from dantetw.wire.replies import ReplyCode
+
+#: Most bytes of a client's that are kept while nobody has come for them.
+EARLY: Final = 65536
+
+
+class Bind(Relaying):
+    """
+    A port that waits, and the relay with whoever has come.
+
+    The rule is that of the request as long as the port waits, then that of the reply.
+    """
+
+    __slots__ = ("_awaited", "_peer", "_unaccepted")
+
+    command = Command.BINDREPLY
+
+    def __init__(self, session: Session, rule: Rule, awaited: Await) -> None:
+        super().__init__(session, rule)
+        self._awaited = awaited
+        self._peer: socket.socket | None = None
+        self._unaccepted = False
+
+    def wait(self) -> None:
+        """Let the peer come, and tell the client where to."""
+        session, rule, awaited = self._session, self._rule, self._awaited
+        server, client = session.server, session.sock
+        assert client is not None
+        options = rule.socket_options
+        try:
+            awaited.listen(server.poller, self._comes, options)
+        except OSError as failed:
+            number = failed.errno or 0
+            text = f"listen(2) on bindreply socket failed: {words_of(number)}"
+            ending = Ending(Side.US, Phase.CONNECT, Cause.ERROR, number, text)
+            session.refuse(ending, reply_of(number), NOWHERE)
+            return
+        server.report_refused(awaited.refused)
+        if options:
+            server.set_options(client, options)
+        if server.journal.debug:
+            tracing.step(session, f"waits on {session.source} for a peer")
+        session.connecting_at = session.since = server.monotonic()
+        server.sweep.add(session)
+        unsent = self.answer(awaited.bound)
+        if unsent is not None:
+            number = unsent.errno or 0
+            text = f"sending response to client failed: {words_of(number)}"
+            self._client_failed(number, Operation.SEND, text)
+            return
+        if rule.log & LOG_CONNECT:
+            server.journal.record(
+                Connected(session.number, rule, path_of(session), command=Command.BIND)
+            )
+        server.poller.resume(client.fileno())
+        server.poller.hand_over(client.fileno(), self._client_stirs)
+        if session.hints & ~WRITABLE:
+            self._client_stirs(session.hints)
+
+    # The client, while it waits.
+
+    def _client_stirs(self, mask: int) -> None:
+        session = self._session
+        session.hints |= mask
+        client = session.sock
+        assert client is not None
+        room = EARLY - len(session.leftover)
+        while room > 0:
+            try:
+                data = client.recv(room)
+            except BlockingIOError:
+                return
+            except OSError as failed:
+                number = failed.errno or 0
+                text = f"receiving request from client failed ({words_of(number)})"
+                self._client_failed(number, Operation.RECEIVE, text)
+                return
+            if not data:
+                break
+            session.leftover += data
+            room -= len(data)
+        else:
+            # The relay reads on, unless the client has gone behind all that.
+            session.server.poller.pause(client.fileno())
+            if not mask & (HANGUP | FAILED):
+                return
+        # Even if only this direction is over: a client that has gone looks the same.
+        session.end(Ending(Side.CLIENT, Phase.CONNECT, Cause.CLOSED))
+
+    def _client_failed(self, number: int, operation: Operation, text: str) -> None:
+        self._session.end(Ending(Side.CLIENT, Phase.CONNECT, Cause.ERROR, number, text, operation))
+
+    # The peer.
+
+    def _comes(self, mask: int) -> None:
+        session, bound = self._session, self._awaited.bound
+        self._unaccepted = False
+        try:
+            self._peer, peer = self._awaited.accept()
+        except BlockingIOError:
+            return  # it has gone again
+        except OSError as failed:
+            # No descriptors are left, or the peer is in trouble: it may come again.
+            unaccepted(session, bound, failed.errno or 0)
+            self._awaited.pause()
+            self._unaccepted = True
+            return
+        self._awaited.close()
+        session.target, session.since = peer, session.server.monotonic()
+        if session.server.journal.debug:
+            tracing.step(session, f"{peer} has come to {bound}")
+        try:
+            if self._expects(peer):
+                self._judge(peer)
+            else:
+                self._refuse_other(peer)
+        except Exception:
+            session.broken(Failure())
+
+    def _expects(self, peer: Endpoint) -> bool:
+        session, asked = self._session, self._session.asked
+        assert asked is not None
+        if asked.host in UNSPECIFIED:
+            return True
+        host = peer.host.partition("%")[0]
+        if asked.family is Family.NAME:
+            return host in (session.addresses or ())
+        return host == asked.host
+
+    def _refuse_other(self, peer: Endpoint) -> None:
+        session = self._session
+        assert session.asked is not None
+        # Dante has no rule for this: it is told under the request's, as number 0.
+        session.reply_rule = replace(self._rule, number=0, verdict=Verdict.BLOCK)
+        expected = f"{escape(session.asked.host)}.0"
+        text = f"expected bindreply from {expected}, but got it from {peer}"
+        ending = Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED, text=text)
+        session.refuse(ending, ReplyCode.NOT_ALLOWED, peer)
+
+    def _judge(self, peer: Endpoint) -> None:
+        """Ask the socks rules about the peer."""
+        session = self._session
+        assert session.request is not None
+        server = session.server
+        question = Question(
+            source=peer,
+            target=session.client,
+            command=Command.BINDREPLY,
+            proxy_protocol=session.request.proxy_protocol,
+        )
+        ask = partial(decide_socks, session.policy, question)
+        decide = partial(tracing.judged, session, ask, None)
+        decision = decide(server.known)
+        if isinstance(decision, Decision):
+            self._judged(decision)
+        else:
+            session.when(server.decide_waiting(decide, session), self._judged)
+
+    def _judged(self, decision: Decision) -> None:
+        session, rule, peer = self._session, decision.rule, self._peer
+        server = session.server
+        assert peer is not None and session.target is not None
+        session.reply_rule = self._rule = rule
+        if rule.verdict is Verdict.BLOCK:
+            ending = Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED)
+            session.refuse(ending, ReplyCode.NOT_ALLOWED, session.target)
+            return
+        server.performed += 1
+        server.poller.watch(peer.fileno(), _unheard)
+        self._peer = None
+        self.relay(peer, session.target)
+
+    def check(self, now: float) -> None:
+        session = self._session
+        if self._relay is not None:
+            super().check(now)
+            return
+        if self._peer is not None:
+            # Names that the rules about the peer ask for.
+            limit, code = session.policy.timeouts.connect, ReplyCode.HOST_UNREACHABLE
+        else:
+            if self._unaccepted:
+                self._awaited.resume()
+                self._comes(0)
+            limit, code = self._rule.timeouts.io_tcp, ReplyCode.TTL_EXPIRED
+        if limit and int(now) - int(session.since) > limit and not session.ended:
+            ending = Ending(Side.US, Phase.CONNECT, Cause.TIMEOUT)
+            session.refuse(ending, code, NOWHERE)
+
+    def cancel(self) -> None:
+        if self._peer is not None:
+            self._peer.close()
+        super().cancel()
+
+
+def _unheard(mask: int) -> None:
+    """The relay watches at once."""
+
+
+def bind(session: Session, rule: Rule, target: Endpoint) -> None:
+    """
+    Wait for the peer of a session, and relay.
+
+    :param target: what was bound for it.
+    """
+    assert session.awaited is not None
+    session.phase = Phase.CONNECT
+    session.source = target
+    performing = session.performing = Bind(session, rule, session.awaited)
+    performing.wait()

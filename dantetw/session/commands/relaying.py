@@ -1,0 +1,182 @@
+"""
+What the commands with a TCP connection to a target have in common: the relay with it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+from dantetw.config.policy import Rule
+from dantetw.net.queues import unread, unsent
+from dantetw.observe.events import Connected, Counts, Path, Transferred
+from dantetw.observe.status import Buffered, Standing
+from dantetw.relay.copying import CopyingRelay, Flow
+from dantetw.relay.splicing import relay_class
+from dantetw.session import tracing
+from dantetw.session.accounting import path_of, tcpinfo_of
+from dantetw.session.performing import Performing
+from dantetw.session.session import Session
+from dantetw.values import (
+    LOG_CONNECT,
+    LOG_DATA,
+    LOG_IOOP,
+    LOG_TCPINFO,
+    Cause,
+    Command,
+    Ending,
+    Endpoint,
+    Operation,
+    Phase,
+    Protocol,
+    Side,
+)
+from dantetw.wire.replies import ReplyCode, reply
+
+_TAPPED: Final = LOG_IOOP | LOG_DATA
+
+
+class Relaying(Performing):
+    """
+    A command whose end is a relay.
+
+    :ivar command: what stands in the relay's lines of the log.
+    """
+
+    __slots__ = ("_relay", "_rule", "_session")
+
+    command = Command.CONNECT
+
+    def __init__(self, session: Session, rule: Rule) -> None:
+        self._session = session
+        self._rule = rule
+        self._relay: CopyingRelay | None = None
+
+    def answer(self, told: Endpoint) -> OSError | None:
+        """
+        Tell the client that it has what it asked for.
+
+        :returns: why it cannot be told.
+        """
+        session = self._session
+        assert session.request is not None and session.sock is not None
+        data = reply(session.request.proxy_protocol, ReplyCode.SUCCEEDED, told)
+        try:
+            # A few bytes always fit into a buffer nothing else was ever written to.
+            session.sock.send(data)
+        except OSError as failed:
+            return failed
+        return None
+
+    def relay(self, target: socket.socket, told: Endpoint) -> None:
+        """
+        The way is open: tell the client, and relay.
+
+        :param target: a connected socket that the poller watches.
+        :param told: the address for the client.
+        """
+        session, rule = self._session, self._rule
+        server, client = session.server, session.sock
+        assert client is not None
+        session.phase = Phase.RELAY
+        session.connected_at = server.monotonic()
+        if server.journal.debug:
+            tracing.connected(session)
+        tap = self._saw if rule.log & _TAPPED or server.journal.debug > 1 else None
+        self._relay = relay_class(tap is not None)(
+            server.poller, client, target, self._relayed, tap
+        )
+        failed = self.answer(told)
+        if failed is not None:
+            number = failed.errno or 0
+            self._relay.end(
+                Ending(Side.CLIENT, Phase.RELAY, Cause.ERROR, number, operation=Operation.SEND)
+            )
+            return
+        if rule.log & LOG_CONNECT:
+            path, tcpinfo = path_of(session), tcpinfo_of(session)
+            server.journal.record(
+                Connected(session.number, rule, path, Protocol.TCP, self.command, tcpinfo)
+            )
+        timeouts = rule.timeouts
+        if not (timeouts.io_tcp or timeouts.tcp_fin_wait):
+            server.sweep.discard(session)
+        early, session.leftover = session.leftover, b""
+        self._relay.start(early, session.hints)
+
+    def _saw(self, origin: Side, data: bytes) -> None:
+        session, rule = self._session, self._rule
+        if session.server.journal.debug > 1:
+            tracing.moved(session, origin, len(data))
+        if not rule.log & _TAPPED:
+            return
+        shown = data if rule.log & LOG_DATA else None
+        tcpinfo = tcpinfo_of(session) if rule.log & LOG_TCPINFO else (b"", b"")
+        session.server.journal.record(
+            Transferred(
+                session.number,
+                rule,
+                path_of(self._session),
+                origin,
+                len(data),
+                shown,
+                command=self.command,
+                tcpinfo=tcpinfo,
+            )
+        )
+
+    def _relayed(self, ending: Ending) -> None:
+        self._session.end(ending)
+
+    def check(self, now: float) -> None:
+        timeouts, relay = self._rule.timeouts, self._relay
+        if relay is None:
+            return
+        limit, cause, side = timeouts.io_tcp, Cause.TIMEOUT, Side.US
+        fin_wait = timeouts.tcp_fin_wait if relay.first_closed is not None else 0
+        # The i/o limit, if it is shorter, still holds.
+        if fin_wait and (not limit or fin_wait < limit):
+            limit, cause = fin_wait, Cause.FIN_WAIT
+            side = Side.TARGET if relay.first_closed is Side.CLIENT else Side.CLIENT
+        if limit and int(now) - int(relay.stamp) > limit:
+            relay.end(Ending(side, Phase.RELAY, cause))
+
+    def cancel(self) -> None:
+        if self._relay is not None:
+            # The relay closes both sockets, unless it is what has ended the session.
+            self._session.sock = None
+            relay, self._relay = self._relay, None
+            relay.end(Ending(Side.US, Phase.RELAY, Cause.SHUTDOWN))
+
+    @property
+    def under_way(self) -> bool:
+        return self._relay is not None
+
+    def standing(self) -> Iterator[tuple[Path, Standing]]:
+        session, relay = self._session, self._relay
+        if relay is not None:
+            up, down = _buffered(relay.up), _buffered(relay.down)
+            way = Standing(session.accepted_at, relay.stamp, self.counts, up, down)
+            yield path_of(session), way
+
+    @property
+    def counts(self) -> Counts:
+        relay = self._relay
+        if relay is None:
+            return Counts()
+        up, down = relay.up, relay.down
+        return Counts(down.written, up.read, up.written, down.read)
+
+    @property
+    def first_io(self) -> float:
+        return self._relay.first_io if self._relay is not None else 0.0
+
+    @property
+    def target_socket(self) -> socket.socket | None:
+        return self._relay.down.source if self._relay is not None else None
+
+
+def _buffered(flow: Flow) -> Buffered:
+    held = len(flow.pending) + flow.waiting
+    return Buffered(unread(flow.source), held, unsent(flow.sink))

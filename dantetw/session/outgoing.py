@@ -1,0 +1,80 @@
+"""
+Our end of a session's way out: the address we go out from, or wait on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dantetw.config.policy import RuleKind
+from dantetw.net.naming import reply_of, words_of
+from dantetw.net.sources import NoSource
+from dantetw.rules.deciding import block_rule
+from dantetw.session.named import named_of
+from dantetw.values import UNSPECIFIED, Cause, Ending, Endpoint, Phase, Severity, Side
+from dantetw.wire.replies import ReplyCode
+
+if TYPE_CHECKING:
+    from dantetw.session.session import Session
+
+#: In a BIND this address asks for Dante's extension, under which a port takes many peers.
+EXTENSION: Final = "255.255.255.255"
+
+
+def source_for(session: Session, target: Endpoint, failing: str) -> str:
+    """
+    The address to go to ``target`` from; empty if there is none and the request was refused.
+
+    :param target: numeric.
+    :param failing: what fails without an address, in Dante's words.
+    """
+    try:
+        return session.sources.choose(target, session.client, session.local)
+    except NoSource as none:
+        if none.misrouted:
+            text = f"getoutaddr(): {none.text}"
+            named = named_of(session)
+            session.server.journal.message(
+                Severity.WARNING, "external.misrouted", text, named=named
+            )
+        ending = Ending(
+            Side.US, Phase.CONNECT, Cause.UNUSABLE, text=f"{failing} on external side: {none.text}"
+        )
+        session.refuse(ending, none.reply)
+        return ""
+
+
+def bind(session: Session, asked: Endpoint, target: Endpoint) -> Endpoint | None:
+    """
+    Bind what a BIND asks for; None if the request was refused.
+
+    :param asked: what the client named.  It asks for a port if it expects nobody in particular.
+    :param target: the same as an address, whose family is that of the port.
+    :returns: what was bound, which is what the socks rules are asked about.
+    """
+    server = session.server
+    if asked.host == EXTENSION:
+        # Dante too says it in the name of the built-in rule.
+        session.socks_rule = block_rule(RuleKind.SOCKS, session.policy.default_log)
+        text = "client requested disabled Dante extension: bind"
+        ending = Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED, text=text)
+        session.refuse(ending, ReplyCode.NOT_ALLOWED)
+        return None
+    session.phase = Phase.CONNECT
+    failing = "could not get address to use"
+    source = source_for(session, target, failing)
+    if not source:
+        return None
+    port = asked.port if asked.host in UNSPECIFIED else 0
+    options = session.policy.socket_options
+    try:
+        session.awaited = server.wait_on(
+            Endpoint(source, port, target.family), options, server.keep_alive
+        )
+    except OSError as failed:
+        number = failed.errno or 0
+        text = f"{failing} on external side: {words_of(number)}"
+        ending = Ending(Side.US, Phase.CONNECT, Cause.ERROR, number, text)
+        session.refuse(ending, reply_of(number))
+        return None
+    return session.awaited.bound
