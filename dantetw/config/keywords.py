@@ -277,7 +277,7 @@ KEYWORDS: Final = (
         "compatibility",
         _GLOBAL,
         Words(("sameport", "draft-5.05"), "option", owns_line=False),
-        "concessions to old clients",
+        "concessions to old clients; draft-5.05 asks for the client's UDP port, as we do",
         "none",
         Repeat.ADD,
     ),

@@ -46,7 +46,7 @@ UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
         "method: bsdauth": "BSD authentication",
         "method: ldapauth": "LDAP authentication",
         "srchost": "checks of reverse names",
-        "compatibility": "concessions to old clients",
+        "compatibility: sameport": "concessions to old clients",
         "extension": "the bind extension",
         "resolveprotocol: tcp": "name lookups by TCP",
         "child.maxrequests": "replacing workers",

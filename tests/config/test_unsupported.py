@@ -32,7 +32,7 @@ SAMPLES = {
     "libwrap": f"socks pass {{ {ALL}\nlibwrap: ALL: ALL\n}}",
     "libwrap.hosts_access: yes": "libwrap.hosts_access: yes",
     "srchost": "srchost: nodnsunknown",
-    "compatibility": "compatibility: sameport",
+    "compatibility: sameport": "compatibility: draft-5.05 sameport",
     "extension": "extension: bind",
     "resolveprotocol: tcp": "resolveprotocol: tcp",
     "child.maxrequests": "child.maxrequests: 5",
