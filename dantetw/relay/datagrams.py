@@ -60,7 +60,7 @@ class DatagramRelay:
 
     :param poller: watches for input only.
     :param client: a bound socket.
-    :ivar owner: decides; ``stopwatch`` measures.
+    :ivar owner: decides, until the end; ``stopwatch`` measures.
     :ivar peer: the kernel's address of the client, None until it has sent something; ``strangers``
         then gets what others send.
     :ivar stamp: monotonic seconds of the last activity; ``first_io``: of the first, or 0.0.
@@ -278,11 +278,13 @@ class DatagramRelay:
         outside.from_client += count
         payload = _view[size:count]
         sent = self.send(outside, route.sock, payload, route.address)
+        if self.ended:
+            return
         if sent is None:
             self.owner.overflowed(1)
         elif sent < 0:
             self.owner.unsendable(route, count - size, -sent)
-        elif not self.ended:
+        else:
             outside.packets_to_target += 1
             outside.to_target += sent
             self.stamp = outside.stamp = self.poller.now
@@ -403,6 +405,10 @@ class DatagramRelay:
         for sock in self._sockets():
             self.poller.forget(sock.fileno())
             sock.close()
+        # What refers to each other would stay until the garbage collector comes.
+        for outside in self.outsides.values():
+            outside.forget()
         self.outsides = {}
         self._routes = {}
         self._route = _NOTHING
+        del self.owner

@@ -142,6 +142,11 @@ class Outside:
         """All there are."""
         return [self.first] if self.others is None else [self.first, self.others]
 
+    def forget(self) -> None:
+        """It is over: remember nobody."""
+        self._answers = {}
+        self._first_answer = None
+
     # What targets answer.
 
     def _first_ready(self, mask: int) -> None:
@@ -262,11 +267,13 @@ class Outside:
         start, relay = _ROOM - answer.size, self._relay
         _buffer[start:_ROOM] = answer.header
         sent = relay.send(None, relay.client, _view[start : _ROOM + count], None)
+        if relay.ended:
+            return
         if sent is None:
             relay.owner.overflowed(1)
         elif sent < 0:
             relay.owner.unsendable(answer, count, -sent)
-        elif not relay.ended:
+        else:
             self.packets_to_client += 1
             self.to_client += sent
             relay.stamp = self.stamp = relay.poller.now
