@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import hmac
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import get_args
@@ -56,8 +57,10 @@ from dantetw.values import (
     User,
 )
 from dantetw.wire import socks5, userpass
+from dantetw.wire.udp import build_header
 from tests.observe.formats.report import RELAYING, REPORT
 from tests.observe.making import ALL, ended, rule
+from tests.session.datagrams import LOG, OPEN, AssociateCase, Visit, asking
 from tests.session.world import LOGINS, World
 
 FORMATS = (Dante(timing=True), Json("run-"))
@@ -318,3 +321,74 @@ class SessionTests(SynchronousTestCase):
                 for part in ("mallory", "yrollam", "hidden", "neddih", CLIENT, TARGET):
                     self.assertNotIn(part, text.lower(), event)
         world.close()
+
+
+class AssociationTests(AssociateCase):
+    """Whole associations, with all that ``debug`` tells."""
+
+    CLIENT, TARGET, STRANGER, BLOCKED = "127.0.0.77", "127.0.0.88", "127.0.0.99", "127.0.0.66"
+    RULES = f"socks block {{ from: 0/0 to: 127.0.0.64/30\n{LOG} }}\n"
+
+    def sock_at(self, host: str) -> tuple[socket.socket, Endpoint]:
+        """Somebody's socket."""
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(sock.close)
+        sock.setblocking(False)
+        sock.bind((host, 0))
+        return sock, Endpoint.of(sock.getsockname())
+
+    def test_hidden(self) -> None:
+        """No text that an association makes holds an end of it, or a name of one."""
+        for announced in (
+            Endpoint("0.0.0.0", 0, Family.IPV4),
+            Endpoint(self.CLIENT, 0, Family.IPV4),
+            Endpoint("client.example", 0, Family.NAME),
+            Endpoint("nowhere.example", 0, Family.NAME),
+        ):
+            with self.subTest(str(announced)):
+                self.check(announced)
+
+    def check(self, announced: Endpoint) -> None:
+        """A client that does all that there is a text for."""
+        world = self.world(
+            "external.log.warning.error: dns-any system-any\n"
+            + OPEN.replace("socks pass", f"{self.RULES}socks pass")
+        )
+        world.factory.journal.debug = 2
+        world.factory.journal.explains = True
+        world.hosts = {"client.example": [self.CLIENT], "target.example": [self.TARGET]}
+        peer = Endpoint(self.CLIENT, 50000, Family.IPV4)
+        control = world.client(asking(announced), peer=peer)
+        world.look_up()
+        control.hear()
+        if announced.host != "nowhere.example":
+            client, _ = self.sock_at(self.CLIENT)
+            stranger, _ = self.sock_at(self.STRANGER)
+            target, there = self.sock_at(self.TARGET)
+            visit = Visit(world, control, client)
+            for sock in (stranger, client, stranger):
+                visit.send(build_header(there) + b"x", sock)
+            target.sendto(b"y", target.recvfrom(9)[1])
+            world.settle()
+            self.assertEqual(len(visit.hear()), 1)
+            for to in (
+                Endpoint("target.example", there.port, Family.NAME),
+                Endpoint("unknown.example", 9, Family.NAME),
+                Endpoint(self.BLOCKED, 9, Family.IPV4),
+                Endpoint(self.BLOCKED, 0, Family.IPV4),
+                Endpoint(self.TARGET, 1, Family.IPV4),
+                Endpoint("192.0.2.55", 9, Family.IPV4),
+            ):
+                visit.say(b"x", to)
+                world.look_up()
+            visit.send(b"\0\0\1" + build_header(there)[3:])
+            visit.control.send(b"x")
+            world.until(lambda: any(type(event) is TrafficFailed for event in world.events))
+        control.close()
+        world.look_up()
+        self.assertEqual(len(world.ended), 1)
+        secrets = (self.CLIENT, self.TARGET, self.STRANGER, self.BLOCKED, "192.0.2.55", ".example")
+        for event in world.events:
+            for text in shown(event, omitting(*FIELDS)):
+                for secret in secrets:
+                    self.assertNotIn(secret, text, event)
