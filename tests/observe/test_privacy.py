@@ -392,3 +392,6 @@ class AssociationTests(AssociateCase):
             for text in shown(event, omitting(*FIELDS)):
                 for secret in secrets:
                     self.assertNotIn(secret, text, event)
+            for text in shown(event, omitting("client")):
+                for secret in (self.CLIENT, self.STRANGER, "client.example"):
+                    self.assertNotIn(secret, text, event)

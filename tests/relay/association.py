@@ -63,6 +63,7 @@ class Script:
     An owner that decides as the test says.
 
     :ivar verdicts: by target; ``PASS`` where there is none.
+    :ivar addresses: of targets that are names.
     :ivar replies: likewise about what targets answer.
     :ivar client: who may be introduced; None: anybody.
     :ivar told: all that the relay has told: the method's name, and what is worth comparing.
@@ -73,6 +74,7 @@ class Script:
     def __init__(self) -> None:
         self.relay: DatagramRelay
         self.verdicts: dict[Endpoint, str] = {}
+        self.addresses: dict[Endpoint, Endpoint] = {}
         self.replies: dict[Endpoint, str] = {}
         self.client: Endpoint | None = None
         self.connects = True
@@ -96,6 +98,8 @@ class Script:
 
     def route(self, route: Route) -> None:
         self.asked[route.asked] += 1
+        route.rule = route.asked
+        route.target = self.addresses.get(route.asked, route.asked)
         verdict = self.verdicts.get(route.asked, PASS)
         if verdict is LATER:
             self.waiting.append(route)
@@ -210,8 +214,13 @@ class Rig:
 
 
 class AssociationCase(SynchronousTestCase):
-    """Associations on one poller."""
+    """
+    Associations on one poller.
 
+    :cvar unmeasured: how many datagrams are relayed before the first is measured.
+    """
+
+    unmeasured = 0
     poller_class: type[EpollPoller] | type[ReactorPoller] = EpollPoller
 
     def setUp(self) -> None:
@@ -225,6 +234,7 @@ class AssociationCase(SynchronousTestCase):
         self.poller.start()
         self.addCleanup(self.poller.stop)
         self.stopwatch = Stopwatch(seconds)
+        self.stopwatch.wait = self.unmeasured
 
     def rig(self, family: Family = Family.IPV4) -> Rig:
         """An association."""

@@ -366,17 +366,31 @@ class RelaySuite(_Suite):
         self.patch(outside_module, "ASKED", 3)
         rig = self.rig()
         targets = [self.far() for _ in range(5)]
-        for target in targets:
+        for number, target in enumerate(targets):
             rig.say(b"x", target.where)
-            rig.say(b"x", targets[0].where)
+            # Another header, so that nothing is remembered of it.
+            header = bytes((1, number)) + build_header(targets[0].where)[2:]
+            rig.client.send(header + b"x", rig.inside)
         self.settle()
         for target in targets:
             target.send(b"y", rig.way().source)
         self.settle()
         heard = {sender for sender, _ in rig.answers()}
+        self.assertEqual(heard, {targets[0].where, targets[3].where, targets[4].where})
         self.assertEqual(len(rig.way()._answers), 3)
-        self.assertLessEqual({targets[3].where, targets[4].where}, heard)
-        self.assertNotIn(targets[1].where, heard)
+
+    def test_rule_of(self) -> None:
+        """The rule by which a target was sent something is not that of another header."""
+        rig, target = self.rig(), self.far()
+        rig.owner.addresses[NAMED] = target.where
+        rig.owner.verdicts[NAMED] = BLOCK
+        rig.say(b"x", NAMED)
+        self.settle()
+        self.assertIsNone(rig.relay.rule_of(target.where))
+        rig.say(b"x", target.where)
+        self.settle()
+        self.assertEqual(rig.relay.rule_of(target.where), target.where)
+        self.assertIsNone(rig.relay.rule_of(None))
 
     # Who the client is.
 
@@ -501,6 +515,7 @@ class RelaySuite(_Suite):
     def test_measured(self) -> None:
         """Each datagram is measured, in both directions; of many in a second each sixteenth."""
         rig, target = self.rig(), self.far()
+        self.stopwatch.wait = 0
         for _ in range(5):
             rig.say(b"x", target.where)
         self.settle()
@@ -533,6 +548,18 @@ class RelaySuite(_Suite):
         self.assertEqual(rig.way().packets.to_target, arrived + 1)
         rig.relay.end()
         self.assertEqual(rig.relay.overflows, 0)
+
+    def test_overflow_of_strangers(self) -> None:
+        """What strangers lose is nobody's loss."""
+        rig, target, stranger = self.rig(), self.far(), self.far()
+        rig.owner.client = rig.client.where
+        rig.say(b"x", target.where)
+        self.settle()
+        for _ in range(1000):
+            stranger.send(bytes(1000), rig.inside)
+        self.assertEqual(rig.relay.overflows, 0)
+        self.settle()
+        self.assertLess(rig.owner.count("introduced"), 1001)
 
     # Ends.
 
@@ -608,12 +635,18 @@ class RelaySuite(_Suite):
 
 
 def _suites() -> dict[str, type]:
-    """The suite with each poller."""
+    """The suite with each poller, with all datagrams measured and with hardly any."""
     found = {}
     for poller in pollers():
-        name = f"Relay{poller.__name__}Tests"
-        members = {"poller_class": poller, "__module__": __name__, "__doc__": RelaySuite.__doc__}
-        found[name] = type(name, (RelaySuite, AssociationCase), members)
+        for unmeasured, word in ((0, ""), (10**6, "Unmeasured")):
+            name = f"Relay{poller.__name__}{word}Tests"
+            members = {
+                "poller_class": poller,
+                "unmeasured": unmeasured,
+                "__module__": __name__,
+                "__doc__": RelaySuite.__doc__,
+            }
+            found[name] = type(name, (RelaySuite, AssociationCase), members)
     return found
 
 
@@ -627,11 +660,17 @@ class CountTests(AssociationCase):
     @given(
         st.lists(
             st.tuples(st.integers(0, 2), st.integers(0, 9), st.booleans()), min_size=1, max_size=60
-        )
+        ),
+        st.sampled_from((0, 7, 1000)),
+        st.booleans(),
     )
-    def test_counts(self, steps: list[tuple[int, int, bool]]) -> None:
+    def test_counts(
+        self, steps: list[tuple[int, int, bool]], unmeasured: int, connects: bool
+    ) -> None:
         """Whatever is sent in whatever order, each target gets its own, in order, all counted."""
         rig = self.rig()
+        self.stopwatch.wait = unmeasured
+        rig.owner.connects = connects
         targets = [self.far() for _ in range(3)]
         sent: list[list[bytes]] = [[], [], []]
         answered: list[list[bytes]] = [[], [], []]
