@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import socks
 
@@ -40,8 +41,8 @@ def answer(question: bytes) -> bytes:
 class Association:
     """A client with an association, made by hand."""
 
-    def __init__(self, case: DatagramScenarios, server: Running) -> None:
-        self.control = socket.create_connection(("127.0.0.1", server.port), DEADLINE)
+    def __init__(self, case: DatagramScenarios, server: Running, host: str = "127.0.0.1") -> None:
+        self.control = socket.create_connection((host, server.port), DEADLINE)
         case.addCleanup(self.control.close)
         self.control.sendall(b"\x05\x01\x00\x05\x03\x00\x01" + bytes(6))
         heard = b""
@@ -50,12 +51,13 @@ class Association:
             if not piece:
                 raise AssertionError(f"closed after {heard!r}:\n{server.raw()}")
             heard += piece
-        case.assertEqual(heard[:7], b"\x05\x00\x05\x00\x00\x01\x7f")
+        case.assertEqual(heard[:6], b"\x05\x00\x05\x00\x00\x01")
+        case.assertEqual(socket.inet_ntoa(heard[6:10]), host)
         self.port = int.from_bytes(heard[-2:], "big")
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         case.addCleanup(self.sock.close)
         self.sock.settimeout(DEADLINE)
-        self.sock.connect(("127.0.0.1", self.port))
+        self.sock.connect((host, self.port))
 
     def send(self, data: bytes, to: Endpoint) -> None:
         """Send a datagram."""
@@ -187,6 +189,21 @@ class DatagramScenarios(Scenario):
         server.wait_for(1, "tcp/accept ]")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.bind(("127.0.0.1", client.port))
+        self.over(server)
+
+    def test_wildcard(self) -> None:
+        """A server that listens everywhere names the address that its client came in by."""
+
+        def everywhere(path: Path) -> Sequence[str]:
+            text = path.read_text().replace("internal: 127.0.0.1", "internal: 0.0.0.0")
+            path.write_text(text)
+            return self.foreground(path)
+
+        server, target = self.start(everywhere), self.far()
+        for host in ("127.0.0.1", "127.0.0.5"):
+            client = Association(self, server, host)
+            client.send(host.encode(), target)
+            self.assertEqual(client.receive(), (target, host.encode()))
         self.over(server)
 
     def test_large(self) -> None:
