@@ -130,7 +130,12 @@ def _tell(command: str, *arguments: str) -> int:
     from dantetw.net.host import Host
 
     main = checking.main if command == "check" else explaining.main
-    return main(arguments, Host(), sys.stdin, sys.stdout, sys.stderr)
+    try:
+        return main(arguments, Host(), sys.stdin, sys.stdout, sys.stderr)
+    except BrokenPipeError:
+        # Whoever reads has seen enough.  Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def verify(path: str) -> int:

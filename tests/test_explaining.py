@@ -423,6 +423,7 @@ socks pass {{ from: 10.0.0.0/8 to: 0/0 port = 443
 }}
 """
 KEYS = {
+    "association",
     "version",
     "passed",
     "result",
@@ -478,6 +479,35 @@ class ExplainTests(SynchronousTestCase):
             " timeout.tcp_fin_wait none",
         ):
             self.assertIn(line, lines)
+
+    def test_datagram(self) -> None:
+        """Of UDP both are told: who grants the association, and what becomes of a datagram."""
+        status, out, _ = self.run_explain(
+            *("--to", "www.example.org:80", "--resolve", "www.example.org=203.0.113.5"),
+            *("--command", "udpassociate"),
+        )
+        self.assertEqual(status, 0)
+        where, lines = self.path, out.splitlines()
+        self.assertEqual(lines[0], f"passed by socks-rule #2 ({where}:8)")
+        self.assertEqual(
+            lines[4:7],
+            [
+                f"its association is granted by socks-rule #2 ({where}:8)",
+                "socks rules, for a datagram:",
+                f"  socks-rule #1 ({where}:7) does not match: to: 127.0.0.0/8, but it is"
+                " www.example.org.80 (203.0.113.5)",
+            ],
+        )
+        self.assertEqual(
+            lines[-1], "time limits in seconds: timeout.negotiate 30, timeout.io.udp 86400"
+        )
+
+    def test_datagram_blocked(self) -> None:
+        """A datagram that no rule passes is blocked, although there would be an association."""
+        status, out, _ = self.run_explain("--to", "127.0.0.1:53", "--command", "udpassociate")
+        lines = out.splitlines()
+        self.assertEqual((status, lines[0]), (1, f"blocked by socks-rule #1 ({self.path}:7)"))
+        self.assertIn(f"its association is granted by socks-rule #2 ({self.path}:8)", lines)
 
     def test_blocked(self) -> None:
         """A request that no rule matches: status 1, each rule's fate, near misses marked."""

@@ -85,6 +85,8 @@ class Outcome:
         client named it.  ``source``: from, or on, which of our addresses.
     :ivar answers: look-ups, in order; ``proofs``: what was assumed of the client, by what was
         asked.
+    :ivar association: the socks rule that granted an association, which ``socks`` are not about:
+        they are asked about a datagram.
     :ivar unnegotiated: a SOCKS 4 request to a server that wants to know who asks.
     """
 
@@ -100,6 +102,7 @@ class Outcome:
     answers: tuple[Answer, ...]
     proofs: dict[Check, Proof]
     unnegotiated: bool
+    association: Rule | None = None
 
     @property
     def passed(self) -> bool:
@@ -140,6 +143,7 @@ class Rehearsal:
         self._turns = turns = Turns()
         self._source = ""
         self._datagram: Question | None = None
+        self._association: Rule | None = None
         server = self._server = SocksFactory(
             turns,
             Journal(Silence()),
@@ -198,6 +202,7 @@ class Rehearsal:
             answers,
             proofs,
             unnegotiated,
+            self._association,
         )
 
     def _converse(self, said: bytes) -> None:
@@ -231,6 +236,7 @@ class Rehearsal:
 
     def _send(self, session: Session) -> None:
         """The client has its association, and sends a datagram."""
+        self._association = session.socks_rule
         client = self._client
         asked = literal_endpoint(client.target)
 

@@ -59,7 +59,9 @@ def _lines(client: Client, outcome: Outcome, policy: Policy, texts: Texts) -> It
     # A request may be refused in the name of the built-in rule with none asked, and says why.
     unasked = outcome.ending is not None and outcome.ending.text and not outcome.socks
     if outcome.socks_rule is not None and not outcome.unnegotiated and not unasked:
-        yield "socks rules:"
+        if outcome.association is not None:
+            yield f"its association is granted by {name_of(outcome.association)}"
+        yield "socks rules:" if outcome.association is None else "socks rules, for a datagram:"
         yield from _fates(outcome.socks)
     rule = decisive(outcome)
     if rule.number:
@@ -115,6 +117,7 @@ def as_object(client: Client, outcome: Outcome, policy: Policy, texts: Texts) ->
             "proxyprotocol": client.proxy_protocol.word,
         },
         "rule": _place(decisive(outcome), texts),
+        "association": None if outcome.association is None else _place(outcome.association, texts),
         "client_rules": [_fared(each, texts) for each in outcome.client],
         "socks_rules": [_fared(each, texts) for each in outcome.socks],
         "lookups": [
@@ -171,7 +174,9 @@ def limits_of(outcome: Outcome, policy: Policy) -> list[tuple[str, int]]:
     first, last = outcome.client_rule, outcome.socks_rule
     negotiate = (first if first.number else policy).timeouts.negotiate
     limits = [("timeout.negotiate", negotiate)]
-    if last is not None and outcome.passed:
+    if outcome.association is not None:
+        limits.append(("timeout.io.udp", outcome.association.timeouts.io_udp))
+    elif last is not None and outcome.passed:
         io = ("timeout.io.tcp", last.timeouts.io_tcp)
         limits += [("timeout.connect", last.timeouts.connect), io]
         limits.append(("timeout.tcp_fin_wait", last.timeouts.tcp_fin_wait))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import socket
 
 from dantetw import __version__
@@ -33,6 +34,15 @@ class CommandScenarios(Scenario):
         self.assertEqual(status, 0)
         self.assertIn("methods:  none pam.address pam.any pam.username rfc931 username\n", out)
         self.assertEqual(self.run_sockd("-v", "-v")[1], out)
+
+    def test_enough(self) -> None:
+        """A reader of ``check`` that goes away ends it without a word."""
+        path = self.folder / "long.conf"
+        path.write_text("nonsense: 1\n" * 5000)
+        command = " ".join(map(shlex.quote, [*SOCKD, "check", "-f", str(path)]))
+        done = self.run_program(["sh", "-c", f"{command} | sed q"])
+        self.assertEqual(len(done.stdout.splitlines()), 1)
+        self.assertEqual(done.stderr, b"")
 
     def test_licence(self) -> None:
         """``-L`` is the licence."""
