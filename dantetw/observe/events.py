@@ -13,60 +13,22 @@ from dantetw.config.policy import Edge, Rule, Where
 from dantetw.observe.status import Active, Child, Latency, Reported, Status
 from dantetw.values import (
     Command,
+    Counts,
     Drop,
     Ending,
     Endpoint,
     Method,
     Operation,
+    Path,
     Protocol,
     ProxyProtocol,
     Severity,
     Side,
-    User,
     value,
 )
 
 #: Values that may stand in a text, each behind its field: ``client``, ``user`` or ``target``.
 Named = tuple[tuple[str, str], ...]
-
-
-@value
-class Path:
-    """
-    Who talks to whom through us: client -> local, then source -> target.
-
-    :ivar client: the client's end of its connection; ``local``: our end of it.
-    :ivar user: who the client has shown to be; None: nobody in particular.
-    :ivar source: our end of the outgoing connection; ``target``: the far end.  None as long as
-        there is none.
-    :ivar client_user: who the client's address has shown it to be, by the client rule's method
-        (``rfc931``, ``pam.address``); it stands in ``tcp/accept`` lines, ``user`` in the others.
-    """
-
-    client: Endpoint
-    local: Endpoint
-    user: User | None = None
-    source: Endpoint | None = None
-    target: Endpoint | None = None
-    client_user: User | None = None
-
-
-@value
-class Counts:
-    """Bytes, or datagrams, by what we read from and wrote to the client and the target."""
-
-    to_client: int = 0
-    from_client: int = 0
-    to_target: int = 0
-    from_target: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(
-            self.to_client + other.to_client,
-            self.from_client + other.from_client,
-            self.to_target + other.to_target,
-            self.from_target + other.from_target,
-        )
 
 
 @value

@@ -21,9 +21,15 @@ from zope.interface import implementer
 
 from dantetw.config.policy import Edge, Form
 from dantetw.escaping import escape
-from dantetw.observe.events import Ended, Event, Named, Path, Repeated, Transferred
+from dantetw.observe.events import (
+    Ended,
+    Event,
+    Named,
+    Repeated,
+    Transferred,
+)
 from dantetw.observe.interfaces import IFormat
-from dantetw.values import NOWHERE, Command, Endpoint, Severity, User
+from dantetw.values import NOWHERE, Command, Endpoint, Path, Severity, User
 
 #: Hexadecimal digits of a pseudonym.
 DIGITS: Final = 16

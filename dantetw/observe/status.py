@@ -9,22 +9,19 @@ Behind the ``Child`` of relays there is a :class:`Latency` of each kind.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dantetw.config.policy import Rule
 from dantetw.values import (
     Command,
+    Counts,
     Endpoint,
     Method,
+    Path,
     Phase,
     Protocol,
     ProxyProtocol,
     Work,
     value,
 )
-
-if TYPE_CHECKING:
-    from dantetw.observe.events import Counts, Path
 
 
 @value

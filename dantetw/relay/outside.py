@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Final
 from dantetw.config.policy import SocketOption
 from dantetw.net.datagrams import bind_beside
 from dantetw.net.poller import FAILED
-from dantetw.observe.events import Counts
 from dantetw.relay.routes import Answer, Route
-from dantetw.values import Endpoint
+from dantetw.values import Counts, Endpoint
 
 if TYPE_CHECKING:
     from dantetw.relay.datagrams import DatagramRelay

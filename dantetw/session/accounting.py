@@ -7,10 +7,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dantetw.net.tcpinfo import read
-from dantetw.observe.events import Counts, Ended, Path, Times
+from dantetw.observe.events import Ended, Times
 from dantetw.session.named import named_of
 from dantetw.session.requesting import PROTOCOL_OF
-from dantetw.values import LOG_TCPINFO, Ending, Protocol
+from dantetw.values import LOG_TCPINFO, Counts, Ending, Path, Protocol
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dantetw.observe.events import Dropped, Path
+from dantetw.observe.events import Dropped
 from dantetw.observe.formats.endings import wanting_drop
 from dantetw.session.named import named_of
-from dantetw.values import Command, Drop, Side
+from dantetw.values import Command, Drop, Path, Side
 
 if TYPE_CHECKING:
     from dantetw.config.policy import Rule

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dantetw.observe.events import Named, Path
-from dantetw.values import Command
+from dantetw.observe.events import Named
+from dantetw.values import Command, Path
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session

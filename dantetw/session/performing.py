@@ -7,9 +7,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
-from dantetw.observe.events import Counts, Path, Traffic
+from dantetw.observe.events import Traffic
 from dantetw.observe.status import Standing
-from dantetw.values import Drop
+from dantetw.values import Counts, Drop, Path
 
 
 class Performing:

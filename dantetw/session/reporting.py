@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Final
 from twisted.logger import Logger
 
 from dantetw import __version__
-from dantetw.observe.events import Path
 from dantetw.observe.status import Active, Child, Latency, Limit, Load, Reported, Standing, Status
 from dantetw.process.limits import count_files, limits, tasks
 from dantetw.session.accounting import path_of, tcpinfo_of
 from dantetw.session.requesting import PROTOCOL_OF
-from dantetw.values import Protocol, Work
+from dantetw.values import Path, Protocol, Work
 
 if TYPE_CHECKING:
     from dantetw.session.protocol import SocksFactory

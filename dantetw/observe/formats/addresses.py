@@ -14,8 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from dantetw.escaping import escape
-from dantetw.observe.events import Path
-from dantetw.values import NOWHERE, Endpoint, Family, User
+from dantetw.values import NOWHERE, Endpoint, Family, Path, User
 
 _NOWHERE: Final = str(NOWHERE)
 

@@ -27,7 +27,7 @@ from dataclasses import replace
 from typing import Final
 
 from dantetw.config.policy import Rule
-from dantetw.observe.events import Counts, Ended, Path, Times, Traffic
+from dantetw.observe.events import Ended, Times, Traffic
 from dantetw.observe.formats.addresses import arrival, far, inward, near, place, who
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.formats.tcpinfo import block
@@ -41,8 +41,10 @@ from dantetw.values import (
     NOWHERE,
     Cause,
     Command,
+    Counts,
     Drop,
     Ending,
+    Path,
     Phase,
     Severity,
     Side,

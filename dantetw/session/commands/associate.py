@@ -23,7 +23,11 @@ from dantetw.escaping import escape
 from dantetw.net.datagrams import bind_inside, bind_outside
 from dantetw.net.resolving import KEEP_SECONDS, ResolveError
 from dantetw.net.sources import NoSource
-from dantetw.observe.events import Connected, Counts, Path, Traffic, Transferred
+from dantetw.observe.events import (
+    Connected,
+    Traffic,
+    Transferred,
+)
 from dantetw.observe.status import Standing
 from dantetw.relay.datagrams import DatagramRelay
 from dantetw.relay.outside import Outside
@@ -42,11 +46,13 @@ from dantetw.values import (
     LOG_IOOP,
     Cause,
     Command,
+    Counts,
     Drop,
     Ending,
     Endpoint,
     Family,
     Operation,
+    Path,
     Phase,
     Protocol,
     Side,

@@ -15,14 +15,13 @@ from dantetw.config.policy import Rule
 from dantetw.net.dialling import Dial, DialError
 from dantetw.net.naming import reply_of, words_of
 from dantetw.net.queues import unread
-from dantetw.observe.events import Counts, Path
 from dantetw.observe.status import Buffered, Standing
 from dantetw.session import tracing
 from dantetw.session.accounting import path_of
 from dantetw.session.commands.relaying import Relaying
 from dantetw.session.outgoing import source_for
 from dantetw.session.session import Session
-from dantetw.values import NOWHERE, Cause, Ending, Endpoint, Operation, Phase, Side
+from dantetw.values import NOWHERE, Cause, Counts, Ending, Endpoint, Operation, Path, Phase, Side
 
 
 class Connect(Relaying):

@@ -10,7 +10,7 @@ from typing import Final
 
 from dantetw.config.policy import Rule
 from dantetw.net.queues import unread, unsent
-from dantetw.observe.events import Connected, Counts, Path, Transferred
+from dantetw.observe.events import Connected, Transferred
 from dantetw.observe.status import Buffered, Standing
 from dantetw.relay.copying import CopyingRelay, Flow
 from dantetw.relay.splicing import relay_class
@@ -25,9 +25,11 @@ from dantetw.values import (
     LOG_TCPINFO,
     Cause,
     Command,
+    Counts,
     Ending,
     Endpoint,
     Operation,
+    Path,
     Phase,
     Protocol,
     Side,
