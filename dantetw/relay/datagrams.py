@@ -28,7 +28,7 @@ from dantetw.net.datagrams import bind_beside, drops_of, errors_of
 from dantetw.net.poller import FAILED, IPoller
 from dantetw.relay.latency import Stopwatch
 from dantetw.relay.outside import LARGEST, TURN, Outside
-from dantetw.relay.routes import Judged, Owner, Route
+from dantetw.relay.routes import Helping, Judged, Owner, Route
 from dantetw.values import Endpoint, Family
 from dantetw.wire.messages import ProtocolError
 from dantetw.wire.udp import parse_datagram
@@ -71,6 +71,7 @@ class DatagramRelay:
     __slots__ = (
         "_acquainted",
         "_held",
+        "_helping",
         "_route",
         "_routes",
         "client",
@@ -102,6 +103,7 @@ class DatagramRelay:
         self._route: Route = _NOTHING
         self._routes: dict[bytes, Route] = {}
         self._held = 0
+        self._helping = Helping(TURN)
         self.watch(client, self._client_ready)
 
     def open(self, family: Family, sock: socket.socket, options: Sequence[SocketOption]) -> Outside:
@@ -127,10 +129,11 @@ class DatagramRelay:
         route, wait = self._route, stopwatch.wait
         send, size, header = route.send, route.size, route.header
         number = moved = 0
-        for _ in range(TURN):
+        for read in range(self._helping.size):
             try:
                 count = receive(_buffer)
             except BlockingIOError:
+                self._helping.was(read)
                 break
             except OSError:
                 self.hear(None, client)
@@ -156,6 +159,8 @@ class DatagramRelay:
                 return
             route, wait = self._route, stopwatch.wait
             send, size, header = route.send, route.size, route.header
+        else:
+            self._helping.full()
         stopwatch.wait = wait
         self._count(route, number, moved)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from dantetw.config.policy import SocketOption
 from dantetw.net.datagrams import bind_beside
 from dantetw.net.poller import FAILED
-from dantetw.relay.routes import Answer, Route
+from dantetw.relay.routes import Answer, Helping, Route
 from dantetw.values import Counts, Endpoint
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Outside:
     __slots__ = (
         "_answers",
         "_first_answer",
+        "_helping",
         "_options",
         "_relay",
         "connected_to",
@@ -79,6 +80,7 @@ class Outside:
         self._options = options
         self._answers: dict[tuple[str, int], Answer | None] = {}
         self._first_answer: Answer | None = None
+        self._helping = Helping(TURN)
         self.first = sock
         self.others: socket.socket | None = None
         self.source = Endpoint.of(sock.getsockname())
@@ -159,10 +161,11 @@ class Outside:
         answer, wait = self._first_answer, stopwatch.wait
         start = _lay(answer)
         number = moved = 0
-        for _ in range(TURN):
+        for read in range(self._helping.size):
             try:
                 count = receive(_payload)
             except BlockingIOError:
+                self._helping.was(read)
                 break
             except OSError:
                 relay.hear(self, sock)
@@ -192,6 +195,8 @@ class Outside:
             if relay.ended:
                 return
             wait, start = stopwatch.wait, _lay(answer)
+        else:
+            self._helping.full()
         stopwatch.wait = wait
         self._count(number, moved, _ROOM - start)
 

@@ -16,6 +16,35 @@ if TYPE_CHECKING:
     from dantetw.relay.outside import Outside
 
 
+class Helping:
+    """
+    How many datagrams to read at a time.
+
+    Reading until there are none costs a system call and an exception, as much as relaying half a
+    datagram.  So as many are read as there were the last time; if there are more we are told again,
+    and if that is so again and again, twice as many are read.
+
+    :ivar size: from 1 to the most that are taken before others have their turn.
+    """
+
+    __slots__ = ("_full", "_most", "size")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._full = 0
+        self.size = most
+
+    def was(self, read: int) -> None:
+        """There were no more than ``read``."""
+        self.size = max(1, read)
+
+    def full(self) -> None:
+        """There may have been more."""
+        self._full += 1
+        if not self._full & 3:
+            self.size = min(2 * self.size, self._most)
+
+
 class Judged:
     """
     Something about which rules are asked.

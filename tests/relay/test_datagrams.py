@@ -17,6 +17,7 @@ from dantetw.relay import outside as outside_module
 from dantetw.relay.datagrams import HELD, REMEMBERED
 from dantetw.relay.latency import SPARSE
 from dantetw.relay.outside import TURN
+from dantetw.relay.routes import Helping
 from dantetw.values import Endpoint, Family
 from dantetw.wire.udp import build_header
 from tests.net.reactors import no_descriptors, pollers
@@ -480,6 +481,7 @@ class RelaySuite(_Suite):
 
     def test_fair(self) -> None:
         """Who sends without end gets so many relayed in a turn, and then others have theirs."""
+        self.patch(Helping, "was", lambda helping, read: None)
         busy, quiet, target = self.rig(), self.rig(), self.far()
         for rig in (busy, quiet):
             rig.say(b"first", target.where)
@@ -496,6 +498,7 @@ class RelaySuite(_Suite):
 
     def test_fair_answers(self) -> None:
         """So it is with what targets answer, and with strangers."""
+        self.patch(Helping, "was", lambda helping, read: None)
         busy, quiet, target, stranger = self.rig(), self.rig(), self.far(), self.far()
         for rig in (busy, quiet):
             rig.owner.client = rig.client.where
@@ -511,6 +514,19 @@ class RelaySuite(_Suite):
         self.assertEqual(busy.owner.count("introduced") - introduced, TURN)
         self.settle()
         self.assertEqual(len(busy.answers()), 100 - TURN)
+
+    def test_helpings(self) -> None:
+        """As many are read as the last time; again and again so many, and it is twice as many."""
+        helping = Helping(16)
+        sizes = [helping.size]
+        helping.was(3)
+        sizes.append(helping.size)
+        for _ in range(16):
+            helping.full()
+            sizes.append(helping.size)
+        helping.was(0)
+        sizes.append(helping.size)
+        self.assertEqual(sizes, [16, *[3] * 4, *[6] * 4, *[12] * 4, *[16] * 5, 1])
 
     def test_measured(self) -> None:
         """Each datagram is measured, in both directions; of many in a second each sixteenth."""
