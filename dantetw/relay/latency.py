@@ -244,8 +244,10 @@ class Stopwatch:
         arrived = seconds + nanoseconds * 1e-9
         sent = int((time() - arrived) * _MICRO)
         read = int((read_at - arrived) * _MICRO)
-        self.wait = self._every - 1
         self._measured += 1
+        if self._measured > MANY:
+            self._every = SPARSE  # not only from the next second on
+        self.wait = self._every - 1
         if read < 0 or sent < 0:
             self.backwards += 1
             return
