@@ -53,7 +53,7 @@ _log = Logger()
 class IPoller(Interface):
     """Waits for sockets."""
 
-    now = Attribute("Monotonic seconds when the current turn began.")
+    now = Attribute("Monotonic seconds of the last turn's begin, or ``refresh`` behind it.")
     turned = Attribute("Called with the microseconds each turn with events took, if it is set.")
     tells_failures = Attribute("Whether a socket has no error if a mask says nothing of one.")
 
@@ -62,6 +62,9 @@ class IPoller(Interface):
 
     def stop() -> None:
         """Wait no more."""
+
+    def refresh() -> None:
+        """Let ``now`` be true: for who is called by others than this poller."""
 
     def watch(fd: int, watcher: Watcher) -> None:
         """Call ``watcher(mask)`` when something happens on ``fd``, which is not watched yet."""
@@ -158,9 +161,12 @@ class EpollPoller(_Again):
     def connectionLost(self, reason: Any) -> None:
         """Asked for by the interface; an epoll descriptor is never lost."""
 
+    def refresh(self) -> None:
+        self.now = self._monotonic()
+
     def watch(self, fd: int, watcher: Watcher) -> None:
-        self._watchers[fd] = watcher
         self._epoll.register(fd, self._interest)
+        self._watchers[fd] = watcher
 
     def hand_over(self, fd: int, watcher: Watcher) -> None:
         self._watchers[fd] = watcher
@@ -284,6 +290,9 @@ class ReactorPoller(_Again):
 
     def stop(self) -> None:
         """Nothing to do."""
+
+    def refresh(self) -> None:
+        """Time is asked for each time."""
 
     def watch(self, fd: int, watcher: Watcher) -> None:
         def first(mask: int) -> None:

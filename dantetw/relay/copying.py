@@ -150,6 +150,8 @@ class CopyingRelay:
         :param mask: what the poller has already said of the client's socket and nobody acted on.
         """
         client = self.up.source.fileno()
+        self._poller.refresh()
+        self.stamp = self._poller.now
         self._poller.resume(client)
         self._poller.hand_over(client, self._client_ready)
         self._poller.hand_over(self.down.source.fileno(), self._target_ready)

@@ -35,8 +35,9 @@ from dantetw.wire.udp import parse_datagram
 
 #: Headers that are remembered of an association.
 REMEMBERED: Final = 1024
-#: Datagrams that may wait until it is known what becomes of them.
+#: Datagrams that may wait until it is known what becomes of them, and their bytes.
 HELD: Final = 32
+HELD_BYTES: Final = 65536
 
 # One for all relays of the process: what is in it never outlives a call.
 _buffer: Final = bytearray(LARGEST)
@@ -71,6 +72,7 @@ class DatagramRelay:
     __slots__ = (
         "_acquainted",
         "_held",
+        "_held_bytes",
         "_helping",
         "_route",
         "_routes",
@@ -97,12 +99,13 @@ class DatagramRelay:
         self.strangers: socket.socket | None = None
         self._acquainted = False
         self.outsides: dict[Family, Outside] = {}
+        poller.refresh()
         self.stamp = poller.now
         self.first_io = 0.0
         self.ended = False
         self._route: Route = _NOTHING
         self._routes: dict[bytes, Route] = {}
-        self._held = 0
+        self._held = self._held_bytes = 0
         self._helping = Helping(TURN)
         self.watch(client, self._client_ready)
 
@@ -201,15 +204,23 @@ class DatagramRelay:
                 return
 
     def _meet(self, client: socket.socket, peer: Any) -> None:
+        try:
+            client.connect(peer)
+        except OSError as failed:
+            self.owner.delayed(None, Endpoint.of(peer), failed.errno or 0)
+            return
         self.peer = peer
         self.first_io = self.poller.now
-        client.connect(peer)
         with suppress(OSError):  # without it nobody counts strangers
             self.strangers = bind_beside(client, Endpoint.of(peer).family, ())
             self.poller.watch(self.strangers.fileno(), self._strangers_ready)
 
     def _strangers_ready(self, mask: int) -> None:
         assert self.strangers is not None
+        if mask & FAILED:
+            # Nothing is ever sent from here, but anybody can say that it was.
+            for _ in errors_of(self.strangers):
+                pass
         for _ in range(TURN):
             try:
                 _, peer = self.strangers.recvfrom_into(_buffer)
@@ -249,23 +260,30 @@ class DatagramRelay:
         header = bytes(_view[:offset])
         route = self._routes.get(header)
         if route is None:
-            if self._held >= HELD:
-                self.owner.overflowed(1)
-                return None
             if len(self._routes) >= REMEMBERED:
-                self._forget(next(iter(self._routes)))
+                self._forget(next(iter(self._routes.values())))
             route = self._routes[header] = Route(header, asked)
             self.owner.route(route)
-        if self._routes.get(header) is not route:
+        if self.ended:
+            return None
+        if route.gone:
             # It could not be aimed, which has been told.
-            if route.outside is not None:
-                route.outside.packets_from_client += 1
-                route.outside.from_client += count
+            self._count_lost(route, count)
             return None
         if route.passes is None:
-            self.hold(route, bytes(_view[:count]))
+            if not self.hold(route, bytes(_view[:count])):
+                self.owner.overflowed(1)
+                if not route.held:
+                    self._forget(route)
             return None
         return route
+
+    @staticmethod
+    def _count_lost(route: Route, count: int) -> None:
+        """Count a datagram that came for a way out and does not go."""
+        if route.outside is not None:
+            route.outside.packets_from_client += 1
+            route.outside.from_client += count
 
     def _blocked(self, route: Route, count: int) -> None:
         outside = self.outsides.get(route.target.family)
@@ -298,24 +316,25 @@ class DatagramRelay:
 
     # What waits, and what is remembered.
 
-    def hold(self, judged: Judged, data: bytes) -> None:
-        """Keep a datagram until it is known what becomes of it; if there is room."""
-        if self._held >= HELD:
-            self.owner.overflowed(1)
-            return
+    def hold(self, judged: Judged, data: bytes) -> bool:
+        """Keep a datagram until it is known what becomes of it; False if there is no room."""
+        if self._held >= HELD or self._held_bytes + len(data) > HELD_BYTES:
+            return False
         self._held += 1
+        self._held_bytes += len(data)
         judged.held.append(data)
+        return True
 
     def release(self, judged: Judged) -> list[bytes]:
         """The datagrams that have waited, which do so no longer."""
         held, judged.held = judged.held, []
         self._held -= len(held)
+        self._held_bytes -= sum(map(len, held))
         return held
 
     def settled(self, route: Route) -> None:
         """It has turned out what becomes of a route's datagrams: see to those that have waited."""
-        if self._routes.get(route.header) is not route:
-            return
+        self.poller.refresh()
         for data in self.release(route):
             if self.ended:
                 return
@@ -327,20 +346,27 @@ class DatagramRelay:
 
     def drop(self, route: Route) -> int:
         """Remember nothing of a route, and give up what waits for it; how many that was."""
-        self._routes.pop(route.header, None)
+        if self._routes.get(route.header) is route:
+            del self._routes[route.header]
         if route is self._route:
             self._route = _NOTHING
-        return len(self.release(route))
+        route.gone = True
+        held = self.release(route)
+        for data in held:
+            self._count_lost(route, len(data))
+        return len(held)
 
-    def _forget(self, header: bytes) -> None:
-        if lost := self.drop(self._routes[header]):
+    def _forget(self, route: Route) -> None:
+        if lost := self.drop(route):
             self.owner.overflowed(lost)
 
-    def forget_names(self) -> None:
-        """Ask anew about all targets that are names: they may have moved."""
-        for header, route in tuple(self._routes.items()):
-            if route.asked.family is Family.NAME and route.passes is not None:
-                self._forget(header)
+    def ask_anew(self) -> None:
+        """Forget what has been decided: names, in headers or in rules, may have moved."""
+        for route in tuple(self._routes.values()):
+            if route.passes is not None:
+                self._forget(route)
+        for outside in self.outsides.values():
+            outside.ask_anew()
 
     def rule_of(self, target: Endpoint | None) -> Any:
         """The rule by which something was sent to a target; None if that is forgotten."""

@@ -52,7 +52,8 @@ class Outside:
 
     __slots__ = (
         "_answers",
-        "_first_answer",
+        "_drained",
+        "_first_address",
         "_helping",
         "_options",
         "_relay",
@@ -79,7 +80,8 @@ class Outside:
         self._relay = relay
         self._options = options
         self._answers: dict[tuple[str, int], Answer | None] = {}
-        self._first_answer: Answer | None = None
+        self._first_address: tuple[str, int] | None = None
+        self._drained = False
         self._helping = Helping(TURN)
         self.first = sock
         self.others: socket.socket | None = None
@@ -108,11 +110,14 @@ class Outside:
         else:
             if connect:
                 self.first.connect(address)
-                self.connected_to = target
+                self.connected_to, self._first_address = target, address
             self.target = target
         answer = answers.pop(address, None)
         if len(answers) >= ASKED:
-            del answers[next(iter(answers))]
+            oldest = next(iter(answers))
+            kept = answers.pop(oldest)
+            if oldest == self._first_address:
+                answers[oldest] = kept
         answers[address] = answer
         if self.connected_to == target:
             route.sock = self.first
@@ -139,6 +144,13 @@ class Outside:
             self.packets_from_target,
         )
 
+    def ask_anew(self) -> None:
+        """Forget what has been decided about answers; who may answer stays."""
+        self._answers = {
+            address: answer if answer is not None and answer.passes is None else None
+            for address, answer in self._answers.items()
+        }
+
     def sockets(self) -> list[socket.socket]:
         """All there are."""
         return [self.first] if self.others is None else [self.first, self.others]
@@ -146,19 +158,22 @@ class Outside:
     def forget(self) -> None:
         """It is over: remember nobody."""
         self._answers = {}
-        self._first_answer = None
 
     # What targets answer.
 
     def _first_ready(self, mask: int) -> None:
-        if self.connected_to is None:
-            self._others_ready(mask)
-            return
         relay, sock = self._relay, self.first
         if mask & FAILED:
             relay.hear(self, sock)
+        if not self._drained:
+            # Who has sent what came before it was connected must be looked at; likewise if it is
+            # not connected at all.
+            self._drained = self._read(sock) and self.connected_to is not None
+            return
+        address = self._first_address
+        assert self.connected_to is not None and address is not None
         receive, send, stopwatch = sock.recv_into, relay.client.send, relay.stopwatch
-        answer, wait = self._first_answer, stopwatch.wait
+        answer, wait = self._answers[address], stopwatch.wait
         start = _lay(answer)
         number = moved = 0
         for read in range(self._helping.size):
@@ -187,7 +202,7 @@ class Outside:
             self._count(number, moved, _ROOM - start)
             number = moved = 0
             if answer is None:
-                answer = self._first_answer = Answer(self.connected_to, self)
+                answer = self._answers[address] = Answer(self.connected_to, self)
                 relay.owner.answer(answer)
                 if relay.ended:
                     return
@@ -210,16 +225,21 @@ class Outside:
             self._relay.stamp = self.stamp = self._relay.poller.now
 
     def _others_ready(self, mask: int) -> None:
-        relay, sock = self._relay, self.others or self.first
+        assert self.others is not None
         if mask & FAILED:
-            relay.hear(self, sock)
+            self._relay.hear(self, self.others)
+        self._read(self.others)
+
+    def _read(self, sock: socket.socket) -> bool:
+        """Take what anybody has sent; True if that was all."""
+        relay = self._relay
         for _ in range(TURN):
             if relay.ended:
-                return
+                return False
             try:
                 count, address = sock.recvfrom_into(_payload)
             except BlockingIOError:
-                return
+                return True
             except OSError:
                 relay.hear(self, sock)
                 continue
@@ -233,8 +253,9 @@ class Outside:
                 answer = self._answers[key] = Answer(Endpoint.of(address), self)
                 relay.owner.answer(answer)
                 if relay.ended:
-                    return
+                    return False
             self._take(sock, answer, count)
+        return False
 
     def _take(self, sock: socket.socket, answer: Answer, count: int) -> None:
         """See to an answer in the buffer."""
@@ -242,7 +263,8 @@ class Outside:
         self.packets_from_target += 1
         self.from_target += count
         if answer.passes is None:
-            relay.hold(answer, bytes(_payload[:count]))
+            if not relay.hold(answer, bytes(_payload[:count])):
+                relay.owner.overflowed(1)
         elif not answer.passes:
             relay.owner.blocked(answer)
         elif stopwatch.wait:
@@ -257,6 +279,7 @@ class Outside:
     def answered(self, answer: Answer) -> None:
         """It has turned out what becomes of a target's answers: see to those that have waited."""
         relay = self._relay
+        relay.poller.refresh()
         for data in relay.release(answer):
             if relay.ended:
                 return

@@ -54,9 +54,10 @@ class Judged:
     :ivar rule: the rule that decided.
     :ivar tapped: the owner wants to see each datagram.
     :ivar held: datagrams that wait for the decision.
+    :ivar gone: it is not remembered any more, and what comes of it does not matter.
     """
 
-    __slots__ = ("held", "outside", "passes", "rule", "tapped")
+    __slots__ = ("gone", "held", "outside", "passes", "rule", "tapped")
 
     def __init__(self, outside: Outside | None) -> None:
         self.outside = outside
@@ -64,6 +65,7 @@ class Judged:
         self.rule: Any = None
         self.tapped = False
         self.held: list[bytes] = []
+        self.gone = False
 
 
 class Route(Judged):

@@ -14,10 +14,10 @@ from dantetw.net.poller import EpollPoller
 from dantetw.observe.events import Counts
 from dantetw.relay import datagrams as datagrams_module
 from dantetw.relay import outside as outside_module
-from dantetw.relay.datagrams import HELD, REMEMBERED
+from dantetw.relay.datagrams import HELD, HELD_BYTES, REMEMBERED
 from dantetw.relay.latency import SPARSE
-from dantetw.relay.outside import TURN
-from dantetw.relay.routes import Helping
+from dantetw.relay.outside import TURN, Outside
+from dantetw.relay.routes import Helping, Route
 from dantetw.values import Endpoint, Family
 from dantetw.wire.udp import build_header
 from tests.net.reactors import no_descriptors, pollers
@@ -50,6 +50,63 @@ class RelaySuite(_Suite):
         self.assertEqual(rig.way().counts, Counts(9 + 30, 8 + 30, 8, 9))
         self.assertEqual(rig.way().packets, Counts(3, 3, 3, 3))
         self.assertEqual(rig.owner.told, [("introduced", rig.client.where, True)])
+
+    def test_young(self) -> None:
+        """An association is young when it begins, however long no datagram has come to anybody."""
+        self.rig()
+        self.reactor.rightNow += 1000
+        rig, target = self.rig(), self.far()
+        self.assertEqual(rig.relay.stamp, self.reactor.seconds())
+        rig.owner.verdicts = {target.where: LATER}
+        rig.say(b"x", target.where)
+        self.settle()
+        self.reactor.rightNow += 1000
+        rig.owner.decide(PASS)
+        self.assertEqual(rig.relay.stamp, self.reactor.seconds())
+
+    def test_before_connected(self) -> None:
+        """What a stranger sends to a way out before it has its target does not count as that's."""
+        rig, target, stranger = self.rig(), self.far(), self.far()
+        aim = Outside.aim
+
+        def slowly(outside: Outside, route: Route, connect: bool) -> None:
+            stranger.send(b"forged", outside.source)
+            aim(outside, route, connect)
+
+        self.patch(Outside, "aim", slowly)
+        rig.say(b"x", target.where)
+        self.settle()
+        target.send(b"y", rig.way().source)
+        self.settle()
+        self.assertEqual(rig.answers(), [(target.where, b"y")])
+        self.assertEqual(rig.owner.count("unasked"), 1)
+        self.assertEqual(rig.way().packets.from_target, 1)
+
+    def test_client_unreachable(self) -> None:
+        """A client that cannot be answered is told of, and nobody else is taken for it."""
+        rig, target, stranger = self.rig(), self.far(), self.far()
+        rig.owner.client = rig.client.where
+        sock = rig.relay.client
+
+        class Unreachable:
+            """A socket that cannot be connected."""
+
+            def __getattr__(self, name: str) -> object:
+                return getattr(sock, name)
+
+            def connect(self, address: object) -> None:
+                raise OSError(errno.ENETUNREACH, "told to")
+
+        rig.relay.client = Unreachable()  # type: ignore[assignment]
+        rig.say(b"x", target.where)
+        stranger.send(build_header(target.where) + b"evil", rig.inside)
+        self.settle()
+        self.assertEqual(target.hear(), [])
+        self.assertIn(("delayed", None, errno.ENETUNREACH), rig.owner.told)
+        rig.relay.client = sock
+        rig.say(b"y", target.where)
+        self.settle()
+        self.assertEqual(target.hear(), [b"y"])
 
     def test_client_port(self) -> None:
         """We go out from the client's port, if we can have it: other addresses, the same port."""
@@ -288,15 +345,30 @@ class RelaySuite(_Suite):
             rig.say(b"y", other.where)
         self.settle()
         self.assertEqual(rig.owner.count("overflowed"), 3)
-        rig.say(b"z", third.where)  # nothing is known of it, and it would have to wait
+        rig.owner.verdicts[NOBODY] = LATER
+        rig.say(b"z", NOBODY)  # nothing is known of it, and it would have to wait
+        rig.say(b"z", third.where)  # this need not
         self.settle()
         self.assertEqual(rig.owner.count("overflowed"), 4)
+        self.assertEqual(third.hear(), [b"z"])
         rig.owner.decide(PASS)
         self.assertEqual(len(target.hear()), HELD - 2)
         self.assertEqual(other.hear(), [b"y", b"y"])
-        rig.say(b"z", third.where)
+        rig.say(b"z", NOBODY)
         self.settle()
-        self.assertEqual(third.hear(), [b"z"])
+        self.assertEqual(rig.owner.asked[NOBODY], 2)
+
+    def test_held_bytes_bounded(self) -> None:
+        """Nor do more bytes wait than so many."""
+        rig, target = self.rig(), self.far()
+        rig.owner.verdicts = {target.where: LATER}
+        for _ in range(4):
+            rig.say(bytes(HELD_BYTES // 3), target.where)
+            self.settle()
+        self.assertEqual(rig.owner.count("overflowed"), 2)
+        rig.owner.decide(PASS)
+        self.assertEqual(len(target.hear()), 2)
+        self.assertEqual((rig.relay._held, rig.relay._held_bytes), (0, 0))
 
     # What is remembered.
 
@@ -338,19 +410,42 @@ class RelaySuite(_Suite):
         rig.owner.decide(BLOCK)
         self.assertEqual(rig.owner.count("blocked"), blocked)
 
-    def test_names(self) -> None:
-        """What is known of names is forgotten when they may have moved, and of addresses not."""
+    def test_forgotten_and_new(self) -> None:
+        """What comes late for a forgotten header does not touch the new one with the same."""
+        rig, target = self.rig(), self.far()
+        rig.owner.verdicts = {target.where: LATER}
+        rig.say(b"old", target.where)
+        self.settle()
+        (old,) = rig.owner.waiting
+        rig.relay._forget(old)
+        rig.say(b"new", target.where)
+        self.settle()
+        self.assertTrue(old.gone)
+        rig.relay.drop(old)
+        rig.owner.waiting.remove(old)
+        rig.owner.decide(PASS)
+        self.assertEqual(target.hear(), [b"new"])
+        self.assertEqual(rig.relay._held, 0)
+
+    def test_anew(self) -> None:
+        """What is known is forgotten when names may have moved: rules have names too."""
         rig, target = self.rig(), self.far()
         rig.owner.verdicts[NAMED] = BLOCK
         for _ in range(2):
             for to in (NAMED, target.where):
                 rig.say(b"x", to)
+            self.settle()
+            target.send(b"y", rig.way().source)
         self.settle()
-        rig.relay.forget_names()
+        rig.relay.ask_anew()
         for to in (NAMED, target.where):
             rig.say(b"x", to)
         self.settle()
-        self.assertEqual(rig.owner.asked, {NAMED: 2, target.where: 1})
+        target.send(b"y", rig.way().source)
+        self.settle()
+        self.assertEqual(rig.owner.asked, {NAMED: 2, target.where: 2})
+        self.assertEqual(rig.owner.answers, {target.where: 2})
+        self.assertEqual(len(rig.answers()), 3)
 
     def test_names_waiting(self) -> None:
         """Those that are being looked up are not."""
@@ -358,7 +453,7 @@ class RelaySuite(_Suite):
         rig.owner.verdicts[NAMED] = LATER
         rig.say(b"x", NAMED)
         self.settle()
-        rig.relay.forget_names()
+        rig.relay.ask_anew()
         rig.owner.decide(BLOCK)
         self.assertEqual(rig.owner.count("blocked"), 1)
 
@@ -787,6 +882,19 @@ class ErrorTests(AssociationCase):
             {("delayed", None, errno.ECONNREFUSED)},
         )
         self.assertFalse(rig.relay.ended)
+
+    def test_strangers(self) -> None:
+        """What is said of a datagram that was never sent keeps nobody busy."""
+        rig, target = self.rig(), self.far()
+        rig.say(b"x", target.where)
+        self.settle()
+        assert rig.relay.strangers is not None
+        # It is as if somebody had forged it: the kernel tells the socket of a closed port.
+        closed = self.closed()
+        rig.relay.strangers.sendto(b"x", (closed.host, closed.port))
+        self.reactor.turn(50)
+        self.settle()
+        self.assertEqual(rig.owner.count("delayed"), 0)
 
     def test_ended(self) -> None:
         """An error may end the relay."""

@@ -77,10 +77,10 @@ class Association(Performing):
     """
 
     __slots__ = (
+        "_asked_anew",
         "_drops",
         "_expected",
         "_judge",
-        "_names_since",
         "_session",
         "client",
         "local",
@@ -100,7 +100,7 @@ class Association(Performing):
         self._expected = Endpoint(host, announced.port, announced.family)
         self._judge = Judge(session)
         self._drops = Drops(session)
-        self._names_since = server.monotonic()
+        self._asked_anew = server.monotonic()
         self.relay = DatagramRelay(server.datagrams, sock, self, server.stopwatch)
 
     def begin(self) -> None:
@@ -144,6 +144,8 @@ class Association(Performing):
         late = False
 
         def decided(decision: Decision, target: Endpoint) -> None:
+            if route.gone:
+                return
             route.rule, route.target = decision.rule, target
             if decision.blocks:
                 route.passes = False
@@ -156,6 +158,8 @@ class Association(Performing):
         late = True
 
     def _unresolved(self, route: Route, failed: ResolveError) -> None:
+        if route.gone:
+            return
         # The blank at the end is Dante's.
         shown = f"{escape(route.asked.host)}.{route.asked.port}"
         text = f"could not resolve target address {shown}: {failed.reason} "
@@ -317,9 +321,9 @@ class Association(Performing):
         limit = self.rule.timeouts.io_udp
         if limit and int(now) - int(self.relay.stamp) > limit:
             self._session.end(Ending(Side.US, Phase.RELAY, Cause.TIMEOUT))
-        elif now - self._names_since > KEEP_SECONDS:
-            self._names_since = now
-            self.relay.forget_names()
+        elif now - self._asked_anew > KEEP_SECONDS:
+            self._asked_anew = now
+            self.relay.ask_anew()
 
     def closing(self) -> None:
         self._drops.count(Drop.OVERFLOW, self.relay.overflows)
