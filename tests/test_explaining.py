@@ -112,6 +112,15 @@ class RehearsalTests(SynchronousTestCase):
         assert outcome.ending is not None
         self.assertIn("external.rotation = same-same", outcome.ending.text)
 
+    def test_unusable(self) -> None:
+        """A datagram that could go nowhere is refused, although a rule passes it."""
+        text = OPEN + "socks pass { from: 0/0 to: 0/0 }"
+        for host, port, what in (("198.51.100.7", 0, "port"), ("0.0.0.0", 53, "ipaddress")):
+            client = visitor(target=endpoint(host, port), command=Command.UDPASSOCIATE)
+            outcome = rehearse(compiled(text), client)
+            assert outcome.ending is not None
+            self.assertEqual(outcome.ending.text, f"unbound {what} ({host}.{port}) in request")
+
     def test_unoffered(self) -> None:
         """A client without a method that its client rule offers does not come to ask."""
         text = OPEN.replace("socksmethod: none", "socksmethod: username")

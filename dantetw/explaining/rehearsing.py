@@ -39,7 +39,7 @@ from dantetw.rules.proving import Check, Claim, Proof
 from dantetw.rules.relaxing import Missed, missed
 from dantetw.session.judging import Judge
 from dantetw.session.protocol import SocksFactory, SocksProtocol
-from dantetw.session.requesting import question_of, refuse_name, shuns_login
+from dantetw.session.requesting import question_of, refuse_name, shuns_login, unusable_text
 from dantetw.session.session import Session
 from dantetw.threads import Threads
 from dantetw.values import (
@@ -251,6 +251,9 @@ class Rehearsal:
             if decision.blocks:
                 blocked = Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED)
                 session.refuse(blocked, ReplyCode.NOT_ALLOWED)
+            elif text := unusable_text(target):
+                unusable = Ending(Side.CLIENT, Phase.RESOLVE, Cause.UNUSABLE, text=text)
+                session.refuse(unusable, ReplyCode.FAILURE)
             else:
                 self._choose(session, target)
 

@@ -15,7 +15,8 @@ from dantetw.wire.replies import ReplyCode
 #: Seconds for which an interface's addresses are believed: asking costs more than a session.
 BELIEVED: Final = 2.0
 
-_SAID: Final = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
+#: How messages name a family.
+SAID: Final = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
 
 
 class NoSource(Exception):  # noqa: N818 - says what is missing
@@ -128,7 +129,7 @@ class Sources:
 
 def no_address_text(family: Family) -> str:
     """Dante's words for a target of a family that we have no ``external`` address of."""
-    said = _SAID[family]
+    said = SAID[family]
     return (
         f"connect to {said} address requested, but no {said} address configured for our usage on"
         " the external interface"

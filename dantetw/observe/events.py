@@ -27,7 +27,8 @@ from dantetw.values import (
     value,
 )
 
-#: Values that may stand in a text, each behind its field: ``client``, ``user`` or ``target``.
+#: Values that may stand in a text, each behind its field: ``client``, ``user`` or ``target``, or
+#: ``data``, which is what a client has sent.
 Named = tuple[tuple[str, str], ...]
 
 

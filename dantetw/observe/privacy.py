@@ -141,7 +141,9 @@ class Private:
         """What replaces these values in a text, however they are spelt in it."""
         stand_ins: dict[str, str] = {}
         for field, value in named:
-            if value and field in self._fields:
+            if value and field == "data":
+                stand_ins[value] = _LEFT_OUT
+            elif value and field in self._fields:
                 for spelling in (value, escape(value)):
                     stand_ins.setdefault(spelling, self._value(field, value, _LEFT_OUT))
         if not stand_ins:

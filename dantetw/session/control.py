@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dantetw.escaping import escape
-from dantetw.session.dropping import Drops
+from dantetw.session.dropping import Pace
 from dantetw.values import Cause, Ending, Operation, Phase, Severity, Side
 
 if TYPE_CHECKING:
@@ -20,17 +20,14 @@ _SHOWN: Final = 256
 
 
 class Control:
-    """
-    Listens to the client.
+    """Listens to the client."""
 
-    :param drops: say how often something may be told.
-    """
+    __slots__ = ("_pace", "_queued", "_session")
 
-    __slots__ = ("_drops", "_session")
-
-    def __init__(self, session: Session, drops: Drops) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._drops = drops
+        self._pace = Pace()
+        self._queued = False
 
     def begin(self) -> None:
         """Begin, with what has come already."""
@@ -44,10 +41,17 @@ class Control:
             self._babbled(early)
         self._listen()
 
+    def close(self) -> None:
+        """Tell what has not been told."""
+        if self._pace.more:
+            self._tell(f"{self._pace.taken()} more times unexpected bytes")
+
     def _ready(self, mask: int) -> None:
-        self._listen()
+        if not self._queued:
+            self._listen()
 
     def _listen(self) -> None:
+        self._queued = False
         session = self._session
         if session.sock is None or session.ended:
             return
@@ -64,17 +68,23 @@ class Control:
             return
         self._babbled(data)
         # Others have their turn before there is more of this.
+        self._queued = True
         session.server.poller.again(self._listen)
 
     def _babbled(self, data: bytes) -> None:
         """The client has said something where there is nothing to be said."""
-        session = self._session
-        if not self._drops.may_tell(None):
-            return
-        shown = escape(data[:_SHOWN]) + ("..." if len(data) > _SHOWN else "")
-        text = (
-            f"run_io(): {len(data)} unexpected bytes over control connection from client"
-            f" {session.client}: {shown}"
-        )
-        named = (("client", session.client.host),)
-        session.server.journal.message(Severity.NOTICE, "association.bytes", text, named=named)
+        if self._pace.allows(self._session.server.monotonic()):
+            shown = escape(data[:_SHOWN]) + ("..." if len(data) > _SHOWN else "")
+            self._tell(f"{len(data)} unexpected bytes", shown, self._pace.taken())
+
+    def _tell(self, what: str, shown: str = "", more: int = 0) -> None:
+        client = self._session.client
+        text = f"run_io(): {what} over control connection from client {client}"
+        if shown:
+            text = f"{text}: {shown}"
+        if more:
+            text = f"{text}; {more} more like it since this was last told"
+        # What was said may be anything, as what is relayed may be.
+        named = (("client", client.host), ("data", shown))
+        journal = self._session.server.journal
+        journal.message(Severity.NOTICE, "association.bytes", text, named=named)

@@ -22,15 +22,46 @@ if TYPE_CHECKING:
 LINES: Final = 10
 
 
-class _Told:
-    """What has been told of one kind."""
+class Pace:
+    """
+    How often something may be told.
 
-    __slots__ = ("lines", "more", "second")
+    :ivar more: how many were not told since the last that was.
+    """
+
+    __slots__ = ("_lines", "_second", "more")
 
     def __init__(self) -> None:
-        self.second = 0
-        self.lines = 0
+        self._second = 0
+        self._lines = 0
         self.more = 0
+
+    def allows(self, now: float) -> bool:
+        """Whether one more may be told at ``now``, monotonic seconds; if not, it is counted."""
+        if self._second != int(now):
+            self._second, self._lines = int(now), 0
+        if self._lines >= LINES:
+            self.more += 1
+            return False
+        self._lines += 1
+        return True
+
+    def taken(self) -> int:
+        """How many there were more, which are told now."""
+        more, self.more = self.more, 0
+        return more
+
+
+class _Told(Pace):
+    """
+    What has been told of one kind of drop.
+
+    :ivar rule: that of the last one.
+    """
+
+    __slots__ = ("rule",)
+
+    rule: Rule
 
 
 class Drops:
@@ -39,7 +70,7 @@ class Drops:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._counts: dict[Drop, int] = {}
-        self._told: dict[Drop | None, _Told] = {}
+        self._told: dict[Drop, _Told] = {}
 
     @property
     def counted(self) -> tuple[tuple[Drop, int], ...]:
@@ -60,28 +91,14 @@ class Drops:
         :param text: Dante's words.
         """
         self.count(drop, 1)
-        if rule.log & wanting_drop(drop) and self.may_tell(drop):
-            told = self._told[drop]
-            more, told.more = told.more, 0
-            self._tell(rule, path, origin, drop, text, more)
-
-    def may_tell(self, drop: Drop | None) -> bool:
-        """
-        Whether there may be another line of this kind now; if not, it has been counted.
-
-        :param drop: None: of something else.
-        """
-        second = int(self._session.server.monotonic())
+        if not rule.log & wanting_drop(drop):
+            return
         told = self._told.get(drop)
         if told is None:
             told = self._told[drop] = _Told()
-        if told.second != second:
-            told.second, told.lines = second, 0
-        if told.lines >= LINES:
-            told.more += 1
-            return False
-        told.lines += 1
-        return True
+        told.rule = rule
+        if told.allows(self._session.server.monotonic()):
+            self._tell(rule, path, origin, drop, text, told.taken())
 
     def close(self, rule: Rule, path: Path) -> None:
         """
@@ -90,9 +107,9 @@ class Drops:
         :param rule: the association's rule; ``path``: its way.
         """
         for drop, told in self._told.items():
-            if drop is not None and told.more and rule.log & wanting_drop(drop):
-                text = f"{drop.word}: {told.more} more like it since this was last told"
-                self._tell(rule, path, Side.CLIENT, drop, text)
+            if told.more:
+                text = f"{drop.word}: {told.taken()} more like it since this was last told"
+                self._tell(told.rule, path, Side.CLIENT, drop, text)
         lost = self._counts.get(Drop.OVERFLOW, 0)
         if lost and rule.log & wanting_drop(Drop.OVERFLOW):
             number = "1 datagram was" if lost == 1 else f"{lost} datagrams were"

@@ -65,6 +65,8 @@ def unresolved(session: Session, failed: ResolveError, asked: Endpoint | None = 
     """
     asked = asked or session.asked
     theirs = () if asked is None else (asked.host, *(session.addresses or ()))
+    if session.target is not None:
+        theirs += (session.target.host,)  # of a BIND, who has come
     # Names in rules are internal in Dante, whatever they are compared with.
     edge = Edge.EXTERNAL if failed.name in theirs else Edge.INTERNAL
     severity, journal = _severity(session, edge, failed.symbol), session.server.journal

@@ -124,7 +124,9 @@ class Judge:
         if not isinstance(decision, Lookup):
             known(decision)
             return
-        unresolved = partial(failing.unresolved, session, asked=question.target)
+        # Whose names are the target's: the far end's.
+        far = question.source if question.command is Command.UDPREPLY else question.target
+        unresolved = partial(failing.unresolved, session, asked=far)
         waiting = server.known.decide_waiting(decide, unresolved, session.client.host)
         self._wait(Deferred.fromCoroutine(waiting), known)
 

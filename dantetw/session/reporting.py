@@ -41,7 +41,8 @@ LOOKS: Final = 100
 #: Seconds that a report may be held up in all, by a destination that takes a line now and then.
 LONGEST: Final = 60.0
 
-#: Descriptors that a session takes when it is relayed: the client's and the target's.
+#: Descriptors that a session takes when it is relayed: the client's and the target's.  An
+#: association takes more, but nobody can say of clients to come what they will ask for.
 _DESCRIPTORS: Final = 2
 _log: Final = Logger()
 

@@ -130,14 +130,20 @@ def _numeric(session: Session, target: Endpoint) -> Endpoint:
     return Endpoint.of((session.addresses[0], target.port))
 
 
+def unusable_text(target: Endpoint) -> str:
+    """Why nobody can send anything to a numeric target, in Dante's words; empty: somebody may."""
+    if target.host in UNSPECIFIED:
+        return f"unbound ipaddress ({target}) in request"
+    return "" if target.port else f"unbound port ({target}) in request"
+
+
 def _usable(session: Session, request: Request, target: Endpoint) -> bool:
     """Refuse what nobody can connect to; False if it was.  ``target`` is numeric."""
     server, connects = session.server, request.command is Command.CONNECT
     code = ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED
-    if connects and target.host in UNSPECIFIED:
-        text = f"unbound ipaddress ({target}) in request"
-    elif connects and not target.port:
-        text = f"unbound port ({target}) in request"
+    text = unusable_text(target) if connects else ""
+    if text:
+        pass
     elif not session.sources.addresses(target.family):
         text = no_address_text(target.family)
     elif connects and server.is_ours(target):

@@ -418,7 +418,9 @@ def _tcpinfo(sockets: tuple[bytes, bytes]) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """A field's value as JSON has it."""
     match value:
-        case None | bool() | int() | float() | str():
+        case float():
+            return round(value, 6)
+        case None | bool() | int() | str():
             return value.value if isinstance(value, Enum) else value
         case Endpoint():
             return _place(value)

@@ -10,19 +10,18 @@ waiting for it.  What is not relayed is counted, and told (:mod:`dantetw.session
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from functools import partial
-from typing import Final
 
 from twisted.python.failure import Failure
 
 from dantetw.config.policy import Edge, Rule
 from dantetw.escaping import escape
 from dantetw.net.datagrams import bind_inside, bind_outside
+from dantetw.net.naming import words_of
 from dantetw.net.resolving import KEEP_SECONDS, ResolveError
-from dantetw.net.sources import NoSource
+from dantetw.net.sources import SAID, NoSource
 from dantetw.observe.events import (
     Connected,
     Traffic,
@@ -34,16 +33,17 @@ from dantetw.relay.outside import Outside
 from dantetw.relay.routes import Answer, Judged, Route
 from dantetw.rules.deciding import Decision
 from dantetw.session import failing, tracing
+from dantetw.session.commands.relaying import TAPPED
 from dantetw.session.control import Control
 from dantetw.session.dropping import Drops
 from dantetw.session.judging import Judge
 from dantetw.session.performing import Performing
-from dantetw.session.requesting import refuse_name
+from dantetw.session.requesting import refuse_name, unusable_text
 from dantetw.session.session import Session
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,
-    LOG_IOOP,
+    UNSPECIFIED,
     Cause,
     Command,
     Counts,
@@ -62,10 +62,6 @@ from dantetw.wire.addresses import AddressError, parse_address
 from dantetw.wire.messages import ProtocolError
 from dantetw.wire.replies import ReplyCode, reply
 
-_TAPPED: Final = LOG_IOOP | LOG_DATA
-_UNSPECIFIED: Final = frozenset(("0.0.0.0", "::"))
-_SAID: Final = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
-
 
 class Association(Performing):
     """
@@ -78,6 +74,7 @@ class Association(Performing):
 
     __slots__ = (
         "_asked_anew",
+        "_control",
         "_drops",
         "_expected",
         "_judge",
@@ -96,10 +93,11 @@ class Association(Performing):
         self.rule = rule
         self.local = Endpoint.of(sock.getsockname())
         self.client = announced
-        host = session.client.host if announced.host in _UNSPECIFIED else announced.host
+        host = session.client.host if announced.host in UNSPECIFIED else announced.host
         self._expected = Endpoint(host, announced.port, announced.family)
         self._judge = Judge(session)
         self._drops = Drops(session)
+        self._control = Control(session)
         self._asked_anew = server.monotonic()
         self.relay = DatagramRelay(server.datagrams, sock, self, server.stopwatch)
 
@@ -126,7 +124,7 @@ class Association(Performing):
         if server.journal.debug:
             tracing.step(session, f"expects datagrams from {self._expected} on {self.local}")
         server.sweep.add(session)
-        Control(session, self._drops).begin()
+        self._control.begin()
 
     # What the relay asks.
 
@@ -182,9 +180,8 @@ class Association(Performing):
         """A rule passes it: say how it goes out."""
         session, target = self._session, route.target
         outside = self.relay.outsides.get(target.family)
-        if target.host in _UNSPECIFIED or not target.port:
-            what = "ipaddress" if target.port else "port"
-            self._drop_route(route, Drop.UNUSABLE, f"unbound {what} ({target}) in request")
+        if text := unusable_text(target):
+            self._drop_route(route, Drop.UNUSABLE, text)
             return
         try:
             if outside is None:
@@ -193,7 +190,7 @@ class Association(Performing):
             self._drop_route(route, Drop.UNUSABLE, none.text)
             return
         except OSError as failed:
-            reason = os.strerror(failed.errno or 0)
+            reason = words_of(failed.errno or 0)
             text = f"could not bind address to use on external side: {reason}"
             self._drop_route(route, Drop.ERROR, text)
             return
@@ -203,7 +200,7 @@ class Association(Performing):
         except OSError as failed:
             number = failed.errno or 0
             failing.failed(session, Edge.EXTERNAL, Operation.CONNECT, target, number)
-            reason = os.strerror(number)
+            reason = words_of(number)
             text = f"connect(2) to {target} from {outside.source} failed: {reason}"
             self._drop_route(route, Drop.ERROR, text)
             return
@@ -224,7 +221,7 @@ class Association(Performing):
         return self.relay.open(target.family, sock, options)
 
     def _wants_to_see(self, rule: Rule) -> bool:
-        return bool(rule.log & _TAPPED) or self._session.server.journal.debug > 1
+        return bool(rule.log & TAPPED) or self._session.server.journal.debug > 1
 
     def _drop_route(self, route: Route, drop: Drop, text: str) -> None:
         rule = route.rule or self.rule
@@ -272,11 +269,11 @@ class Association(Performing):
         if judged.outside is not None and isinstance(judged, Route):
             judged.outside.target = None
         failing.failed(self._session, edge, Operation.SEND, target, number)
-        self._drop(judged, Drop.ERROR, f"sendto of {size} bytes failed: {os.strerror(number)}")
+        self._drop(judged, Drop.ERROR, f"sendto of {size} bytes failed: {words_of(number)}")
 
     def delayed(self, outside: Outside | None, target: Endpoint | None, number: int) -> None:
         session = self._session
-        text = f"{os.strerror(number)} (delayed error)"
+        text = f"{words_of(number)} (delayed error)"
         if outside is None:
             failing.failed(session, Edge.INTERNAL, Operation.SEND, self.client, number)
             path = Path(self.client, self.local, session.user)
@@ -301,7 +298,7 @@ class Association(Performing):
         origin = Side.CLIENT if isinstance(judged, Route) else Side.TARGET
         if session.server.journal.debug > 1:
             tracing.moved(session, origin, len(data))
-        if rule.log & _TAPPED:
+        if rule.log & TAPPED:
             session.server.journal.record(
                 Transferred(
                     session.number,
@@ -326,6 +323,7 @@ class Association(Performing):
             self.relay.ask_anew()
 
     def closing(self) -> None:
+        self._control.close()
         self._drops.count(Drop.OVERFLOW, self.relay.overflows)
         self._drops.close(self.rule, Path(self.client, self.local, self._session.user))
 
@@ -411,10 +409,10 @@ def associate(session: Session, rule: Rule, target: Endpoint) -> None:
 
 def _associate(session: Session, rule: Rule, announced: Endpoint) -> None:
     local = session.local
-    if announced.host in _UNSPECIFIED:
+    if announced.host in UNSPECIFIED:
         announced = Endpoint(announced.host, announced.port, local.family)
     elif announced.family is not local.family:
-        said = _SAID[announced.family]
+        said = SAID[announced.family]
         text = (
             f"client wants to send us UDP packets from {said} address, but no {said} address"
             " configured for our usage on the internal interface"
@@ -422,12 +420,13 @@ def _associate(session: Session, rule: Rule, announced: Endpoint) -> None:
         ending = Ending(Side.CLIENT, Phase.CONNECT, Cause.UNUSABLE, text=text)
         session.refuse(ending, ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED)
         return
+    session.connecting_at = session.server.monotonic()
     options = session.policy.socket_options + rule.socket_options
     try:
         sock, refused = bind_inside(local.host, local.family, rule.udp_portrange, options)
     except OSError as failed:
         number = failed.errno or 0
-        text = f"could not bind local address {local.host}.0: {os.strerror(number)}"
+        text = f"could not bind local address {local.host}.0: {words_of(number)}"
         ending = Ending(Side.US, Phase.CONNECT, Cause.ERROR, number, text)
         session.refuse(ending, ReplyCode.FAILURE)
         return

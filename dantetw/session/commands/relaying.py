@@ -36,7 +36,8 @@ from dantetw.values import (
 )
 from dantetw.wire.replies import ReplyCode, reply
 
-_TAPPED: Final = LOG_IOOP | LOG_DATA
+#: Of these bits one makes somebody want to see all that is relayed.
+TAPPED: Final = LOG_IOOP | LOG_DATA
 
 
 class Relaying(Performing):
@@ -85,7 +86,7 @@ class Relaying(Performing):
         session.connected_at = server.monotonic()
         if server.journal.debug:
             tracing.connected(session)
-        tap = self._saw if rule.log & _TAPPED or server.journal.debug > 1 else None
+        tap = self._saw if rule.log & TAPPED or server.journal.debug > 1 else None
         self._relay = relay_class(tap is not None)(
             server.poller, client, target, self._relayed, tap
         )
@@ -111,7 +112,7 @@ class Relaying(Performing):
         session, rule = self._session, self._rule
         if session.server.journal.debug > 1:
             tracing.moved(session, origin, len(data))
-        if not rule.log & _TAPPED:
+        if not rule.log & TAPPED:
             return
         shown = data if rule.log & LOG_DATA else None
         tcpinfo = tcpinfo_of(session) if rule.log & LOG_TCPINFO else (b"", b"")

@@ -6,10 +6,13 @@ import errno
 import socket
 import struct
 
+from dantetw.config.policy import Form
 from dantetw.net.datagrams import bind_inside
 from dantetw.net.poller import ReactorPoller
 from dantetw.net.resolving import KEEP_SECONDS
 from dantetw.observe.events import Connected, ConnectFailed, Message, TrafficFailed
+from dantetw.observe.formats.dante import Dante
+from dantetw.observe.privacy import Private
 from dantetw.session.commands import associate as associating
 from dantetw.session.dropping import LINES
 from dantetw.values import Cause, Command, Drop, Ending, Endpoint, Family, Phase, Severity, Side
@@ -553,7 +556,7 @@ class DropTests(AssociateCase):
         for host, port, text in (
             ("192.0.2.1", 0, "unbound port (192.0.2.1.0) in request"),
             ("0.0.0.0", 5, "unbound ipaddress (0.0.0.0.5) in request"),
-            ("0.0.0.0", 0, "unbound port (0.0.0.0.0) in request"),
+            ("0.0.0.0", 0, "unbound ipaddress (0.0.0.0.0) in request"),
             ("::", 5, "unbound ipaddress (::.5) in request"),
         ):
             family = Family.IPV6 if ":" in host else Family.IPV4
@@ -846,6 +849,43 @@ class EndTests(AssociateCase):
         self.assertEqual(len(world.sessions), 1)
         visit.control.close()
         world.check_over()
+
+    def test_babbling(self) -> None:
+        """Of a client that goes on so many lines a second are told, and how many were not."""
+        world = self.world()
+        visit = self.visit(world)
+        for _ in range(LINES + 3):
+            visit.control.send(b"x")
+        visit.control.close()
+        texts = [event.text for event in world.events if isinstance(event, Message)]
+        head = "over control connection from client 127.0.0.1.50000"
+        self.assertEqual(
+            texts,
+            [
+                *[f"run_io(): 1 unexpected bytes {head}: x"] * LINES,
+                f"run_io(): 3 more times unexpected bytes {head}",
+            ],
+        )
+
+    def test_private(self) -> None:
+        """What a client says on the connection is not for destinations that leave something out."""
+        world = self.world()
+        visit = self.visit(world)
+        visit.control.send(b"my secret (127.0.0.1)\n")
+        (message,) = [event for event in world.events if isinstance(event, Message)]
+        for form in (Form(omit=frozenset(("target",))), Form(hash=frozenset(("user",)))):
+            ((_, text),) = Private(Dante(), form, b"key").lines(message)
+            self.assertTrue(text.endswith("client 127.0.0.1.50000: -"), text)
+        visit.control.close()
+
+    def test_timed(self) -> None:
+        """The time that an association lasts is not that of its request's being judged."""
+        world = self.world()
+        visit = self.visit(world)
+        world.wait(10)
+        visit.control.close()
+        times = world.ended[0].times
+        self.assertTrue(times.requested <= times.connecting <= times.connected < times.ended - 9)
 
     def test_idle(self) -> None:
         """``timeout.io.udp`` counts from the last datagram that was relayed, either way."""
