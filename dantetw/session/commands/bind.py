@@ -210,9 +210,9 @@ class Bind(Relaying):
             ending = Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED)
             session.refuse(ending, ReplyCode.NOT_ALLOWED, session.target)
             return
-        server.performed += 1
         server.poller.watch(peer.fileno(), _unheard)
         self._peer = None
+        server.performed += 1
         self.relay(peer, session.target)
 
     def check(self, now: float) -> None:
