@@ -77,11 +77,10 @@ class Histogram:
         if not self.count:
             return Figures()
         mean = self.total / self.count
-        squares = sum(
-            number * (_middle(place) - mean) ** 2
-            for place, number in enumerate(self.counts)
-            if number
-        )
+        found = [(_middle(place), number) for place, number in enumerate(self.counts) if number]
+        # Around the mean of what has been counted, which is not exactly that of the values.
+        middle = sum(value * number for value, number in found) / self.count
+        squares = sum(number * (value - middle) ** 2 for value, number in found)
         p50, p95, p99 = (self._percentile(share) for share in (0.50, 0.95, 0.99))
         deviation = math.sqrt(squares / self.count)
         return Figures(self.count, self.minimum, mean, self.maximum, deviation, p50, p95, p99)
