@@ -50,8 +50,8 @@ class Words:
     :ivar known: the set; ``what``: what its members are.
     :ivar many: a list; otherwise one word.
     :ivar owns_line: nothing else may follow on the line.
-    :ivar fitting: those that this keyword takes, for documentation; None: all.  The others are known
-        words, too, so they are told later, as what does not fit.
+    :ivar fitting: those that this keyword takes, for documentation; None: all.  The others are
+        read like them, and told later as what does not fit.
     """
 
     known: Collection[str]
