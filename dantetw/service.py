@@ -280,7 +280,8 @@ class SockdService(MultiService):
         super().startService()  # type: ignore[no-untyped-call]
         factory = self._factory
         assert factory is not None
-        limits = f"at most {raise_descriptors()} files can be open, two for each session"
+        most = raise_descriptors()
+        limits = f"at most {most} files can be open, two for each session, more for UDP"
         if self.journal.debug:
             self.journal.messages(
                 Severity.DEBUG, "server.process", (*environment(self._reactor), limits)

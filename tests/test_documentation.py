@@ -201,6 +201,12 @@ class CommandsTests(SynchronousTestCase):
             ran.append(name)
         self.assertEqual(ran, ["check", "explain", "explain"])
 
+    def test_readme(self) -> None:
+        """What the README shows of ``sockd explain`` is an example of this page."""
+        pattern = re.compile(r"^    \$ sockd explain .*\n(?:    .*\n)+", re.MULTILINE)
+        (shown,) = pattern.findall(text_of("README.rst"))
+        self.assertIn(shown, pattern.findall(text_of("docs/commands.rst")))
+
 
 class FormTests(SynchronousTestCase):
     """The documents are in order as documents."""

@@ -50,16 +50,20 @@ class Words:
     :ivar known: the set; ``what``: what its members are.
     :ivar many: a list; otherwise one word.
     :ivar owns_line: nothing else may follow on the line.
+    :ivar fitting: those that this keyword takes, for documentation; None: all.  The others are
+        read like them, and told later as what does not fit.
     """
 
     known: Collection[str]
     what: str
     many: bool = True
     owns_line: bool = True
+    fitting: Collection[str] | None = None
 
     @property
     def form(self) -> str:
-        return " ".join(self.known) if self.many else " | ".join(self.known)
+        words = self.known if self.fitting is None else self.fitting
+        return (" " if self.many else " | ").join(words)
 
     def read(self, reader: Reader) -> Values:
         words: list[Token] = []

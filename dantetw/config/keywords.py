@@ -75,6 +75,9 @@ _YES_NO: Final = Words(vocabulary.YES_NO, "value", many=False, owns_line=False)
 _USER: Final = Names("USER", many=False)
 _FILE: Final = Names("FILE", many=False)
 _OUTPUTS: Final = Destinations()
+_CLIENT_METHODS: Final = [
+    name for name, method in vocabulary.METHODS.items() if method in vocabulary.CLIENT_METHODS
+]
 _SIDE: Final = "(internal|external)"
 
 
@@ -105,8 +108,9 @@ KEYWORDS: Final = (
     _row(
         "debug",
         _GLOBAL,
-        Number("LEVEL"),
-        "not 0: log connect, disconnect, error and ioop in every rule; -d on the command line wins",
+        Number(),
+        "not 0: debug lines, and connect, disconnect, error and ioop in every rule; -d wins, but"
+        " alone adds nothing to rules",
         "0",
     ),
     _row(
@@ -223,7 +227,7 @@ KEYWORDS: Final = (
     _row(
         "clientmethod",
         (_G, _C, _S, _H),
-        Words(vocabulary.METHODS, "method"),
+        Words(vocabulary.METHODS, "method", fitting=_CLIENT_METHODS),
         "methods for the client's connection, before the first byte",
         "none",
         Repeat.ANEW,

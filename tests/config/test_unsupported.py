@@ -35,7 +35,7 @@ SAMPLES = {
     "compatibility: sameport": "compatibility: draft-5.05 sameport",
     "extension": "extension: bind",
     "resolveprotocol: tcp": "resolveprotocol: tcp",
-    "child.maxrequests": "child.maxrequests: 5",
+    "child.maxrequests: not 0": "child.maxrequests: 5",
     "cpu.schedule.PROC": "cpu.schedule.io: rr/5",
     "cpu.mask.PROC": "cpu.mask.mother: any",
     "SIDE.log.LEVEL.tcp.enabled": "internal.log.err.tcp.enabled: ecn",

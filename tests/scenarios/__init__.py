@@ -3,8 +3,8 @@ Tests of the whole server: real processes, real clients, real signals.
 
 Each starts a server of its own on a port of its own and waits for what it wants to see, with a
 deadline far behind what a busy machine needs.  One that needs a program which is not installed
-(curl, ncat, socksify, proxychains4) is skipped; with ``DANTETW_REQUIRE_PROGRAMS=1`` in the
-environment, as in continuous integration, it fails instead.
+(curl, ncat, socksify, drill, tnftp, proxychains4, rsyslogd, danted) is skipped; with
+``DANTETW_REQUIRE_PROGRAMS=1`` in the environment, as in continuous integration, it fails instead.
 
 - :mod:`.running`: starts servers, runs programs, reads logs.
 - :mod:`.test_clients`: what curl, ncat, socksify and proxychains4 get, and what the log says.
