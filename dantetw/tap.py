@@ -38,7 +38,12 @@ client pass {{
 }}
 socks pass {{
     from: 127.0.0.0/8 to: 0/0
-    command: connect
+    command: connect bind udpassociate
+    log: connect disconnect error
+}}
+socks pass {{
+    from: 0/0 to: 127.0.0.0/8
+    command: bindreply udpreply
     log: connect disconnect error
 }}
 """

@@ -13,7 +13,7 @@ from twisted.plugin import IPlugin
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw import tap
+from dantetw import catalogue, tap
 from dantetw.config import parse
 from dantetw.service import SockdService
 from dantetw.values import LOG_CONNECT, LOG_DISCONNECT, LOG_ERROR, Command, Endpoint, Family
@@ -67,11 +67,15 @@ class DefaultTests(SynchronousTestCase):
         self.assertEqual(parsed.problems, ())
         (internal,) = policy.internal
         self.assertEqual(internal.listens, (Endpoint("127.0.0.1", 1080, Family.IPV4),))
-        (client,), (socks,) = policy.client_rules, policy.socks_rules
-        wanted = LOG_CONNECT | LOG_DISCONNECT | LOG_ERROR
-        self.assertEqual((client.log, socks.log), (wanted, wanted))
-        self.assertEqual(socks.commands, frozenset((Command.CONNECT,)))
-        self.assertEqual((client.source.text, socks.source.text), ("127.0.0.0/8", "127.0.0.0/8"))
+        (client,), (socks, replies) = policy.client_rules, policy.socks_rules
+        self.assertEqual(
+            {rule.log for rule in (client, socks, replies)},
+            {LOG_CONNECT | LOG_DISCONNECT | LOG_ERROR},
+        )
+        self.assertEqual(socks.commands, set(catalogue.COMMANDS))
+        self.assertEqual(replies.commands, {Command.BINDREPLY, Command.UDPREPLY})
+        ours = (client.source, socks.source, replies.target)
+        self.assertEqual({address.text for address in ours}, {"127.0.0.0/8"})
 
     def test_externals(self) -> None:
         """It goes out by each interface that has an address."""

@@ -5,6 +5,7 @@ Servers as processes, targets for their clients, and programs.
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -71,10 +72,18 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listened on a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """
+    A port that nobody had a moment ago, and that no connection gets by chance: the kernel chooses
+    from 32768 on.
+    """
+    while True:
+        port = random.randrange(10000, 32768)
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def environment(**more: str) -> dict[str, str]:
