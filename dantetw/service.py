@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -178,6 +179,7 @@ class SockdService(MultiService):
             datagrams=make_poller(self._reactor, INPUT),
         )
         self._status = Reporting(factory, lambda: self.observer.waiting)
+        factory.bind_low = self._bind_low
         self._ports = Ports(factory, self._reactor, self._privileges.raised)
         try:
             factory.adopt(policy, self._authenticators(policy))
@@ -185,6 +187,10 @@ class SockdService(MultiService):
         except UnusableError as unusable:
             self._fail(str(unusable))
         super().privilegedStartService()  # type: ignore[no-untyped-call]
+
+    def _bind_low(self, sock: socket.socket, address: tuple[str, int]) -> None:
+        with self._privileges.raised():
+            sock.bind(address)
 
     def _hash_key(self, policy: Policy) -> bytes:
         """

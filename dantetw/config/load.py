@@ -194,6 +194,7 @@ def _policy(file: str, settings: Settings, rules: Rules) -> Policy:
         tuple(settings.error_filters),
         tuple(settings.socket_options),
         settings.hash_key_file,
+        settings.same_port,
     )
 
 

@@ -300,6 +300,8 @@ class Policy:
         the system's password file.
     :ivar debug: the level of the file, -1 if it names none.
     :ivar udp_announce: our keyword: addresses that clients are told to send their datagrams to.
+    :ivar same_port: ``compatibility: sameport``: the client's port is ours outside although it is
+        below 1024.
     :ivar hash_key_file: our keyword ``log.hashkey``; None: a key is made at each start.
     """
 
@@ -325,6 +327,7 @@ class Policy:
     error_filters: tuple[ErrorFilter, ...] = ()
     socket_options: tuple[SocketOption, ...] = ()
     hash_key_file: str | None = None
+    same_port: bool = False
 
     def announced(self, bound: Endpoint) -> Endpoint:
         """The address by which clients reach a socket of ours for datagrams."""

@@ -69,6 +69,7 @@ class Settings:
         self.resolve_protocol = ResolveProtocol.UDP
         self.udp_connectdst = True
         self.udp_announce: list[Endpoint] = []
+        self.same_port = False
         self.error_filters: list[ErrorFilter] = []
         self.socket_options: list[SocketOption] = []
         self.maxfail = 1
@@ -290,6 +291,10 @@ class Settings:
     def _badexpire(self, statement: Statement) -> None:
         self.badexpire = statement.values.numbers[0]
 
+    def _compatibility(self, statement: Statement) -> None:
+        if any(word.text == "sameport" for word in statement.values.words):
+            self.same_port = True
+
     def _extension(self, statement: Statement) -> None:
         self.report.warning(
             statement.token,
@@ -341,6 +346,7 @@ _EFFECTS: Final[dict[str, Callable[[Settings, Statement], None]]] = {
     "route.maxfail": Settings._maxfail,
     "route.badexpire": Settings._badexpire,
     "extension": Settings._extension,
+    "compatibility": Settings._compatibility,
     "realm": Settings._realm,
     "socket.BUFFER.PROTOCOL": Settings._buffer,
 }

@@ -20,6 +20,7 @@ from dantetw.config.policy import SocketOption
 from dantetw.explaining.staging import Client
 from dantetw.net.awaiting import Await
 from dantetw.net.poller import IPoller, Watcher
+from dantetw.net.sockopts import LowBinder
 from dantetw.rules.proving import Check, Claim, Proof
 from dantetw.session.proving import Proving
 from dantetw.session.session import Session
@@ -83,7 +84,11 @@ class Supposed(Await):
     """A port that is not really bound; a free one gets the number :data:`FREE_PORT`."""
 
     def __init__(
-        self, source: Endpoint, options: Sequence[SocketOption] = (), keep_alive: bool = True
+        self,
+        source: Endpoint,
+        options: Sequence[SocketOption] = (),
+        keep_alive: bool = True,
+        low: LowBinder | None = None,
     ) -> None:
         self.bound = Endpoint(source.host, source.port or FREE_PORT, source.family)
 

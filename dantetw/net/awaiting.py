@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from dantetw.config.policy import Edge, SocketOption
 from dantetw.net.poller import IPoller, Watcher
-from dantetw.net.sockopts import bind_wished, prepare, set_options
+from dantetw.net.sockopts import LowBinder, bind_wished, prepare, set_options
 from dantetw.values import AF_OF, Endpoint, Family
 
 #: Connections the kernel keeps until we accept the first.  Others are reset when we have.
@@ -39,6 +39,7 @@ class Await:
         source: Endpoint,
         options: Sequence[SocketOption] = (),
         keep_alive: bool = True,
+        low: LowBinder | None = None,
     ) -> None:
         self._poller: IPoller | None = None
         self._sock = sock = socket.socket(
@@ -49,7 +50,7 @@ class Await:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             prepare(sock, keep_alive)
             self.refused = set_options(sock, options, Edge.EXTERNAL)
-            if not bind_wished(sock, source.host, source.port):
+            if not bind_wished(sock, source.host, source.port, low):
                 sock.bind((source.host, 0))
             self.bound = Endpoint.of(sock.getsockname())
         except BaseException:

@@ -18,7 +18,7 @@ from errno import EADDRINUSE
 from typing import Final
 
 from dantetw.config.policy import Edge, SocketOption
-from dantetw.net.sockopts import set_options
+from dantetw.net.sockopts import LowBinder, bind_wished, set_options
 from dantetw.values import AF_OF, Endpoint, Family
 
 _LINUX: Final = sys.platform == "linux"
@@ -64,19 +64,25 @@ def bind_inside(
 
 
 def bind_outside(
-    host: str, family: Family, port: int, options: Sequence[SocketOption]
+    host: str,
+    family: Family,
+    port: int,
+    options: Sequence[SocketOption],
+    low: LowBinder | None = None,
 ) -> tuple[socket.socket, list[tuple[SocketOption, int]]]:
     """
     A socket to go out from.
 
-    :param port: the one we would like; any, if that is taken or below 1024.
+    :param port: the one we would like; any, if that is taken, or below 1024.
+    :param low: how to get one below 1024; None: not at all.
     :param options: socket options, of which the ``external`` ones are set.
     :returns: the socket, and the options that the system refused.
     :raises OSError: if none can be had.
     """
     sock, refused = _make(family, options, Edge.EXTERNAL)
     with _kept(sock):
-        _bind_outside(sock, host, port)
+        if not bind_wished(sock, host, port, low):
+            sock.bind((host, 0))
     return sock, refused
 
 
@@ -161,17 +167,6 @@ def _kept(sock: socket.socket) -> Iterator[None]:
     except OSError:
         sock.close()
         raise
-
-
-def _bind_outside(sock: socket.socket, host: str, port: int) -> None:
-    if port >= 1024:
-        try:
-            sock.bind((host, port))
-            return
-        except OSError as failed:
-            if failed.errno != EADDRINUSE:
-                raise
-    sock.bind((host, 0))
 
 
 def _bind_within(sock: socket.socket, host: str, low: int, high: int) -> None:

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 
 from dantetw.config.policy import Edge, SocketOption
 from dantetw.net.poller import FAILED, HANGUP, READABLE, URGENT, WRITABLE, IPoller
-from dantetw.net.sockopts import bind_source, prepare, set_options
+from dantetw.net.sockopts import LowBinder, bind_source, prepare, set_options
 from dantetw.values import AF_OF, Endpoint
 
 
@@ -47,6 +47,7 @@ class Dial:
     :ivar refused: socket options that the system refused, with the ``errno``.
 
     :param source: numeric address to go out from, and the port we would like.
+    :param low: how to get one below 1024; None: not at all.
     :raises DialError: if the attempt fails at once.
     """
 
@@ -59,6 +60,7 @@ class Dial:
         target: Endpoint,
         options: Sequence[SocketOption] = (),
         keep_alive: bool = True,
+        low: LowBinder | None = None,
     ) -> None:
         self._poller = poller
         self.done: Deferred[socket.socket] = Deferred()
@@ -70,7 +72,7 @@ class Dial:
             prepare(sock, keep_alive)
             if options:
                 self.refused = set_options(sock, options, Edge.EXTERNAL)
-            granted = bind_source(sock, source.host, source.port)
+            granted = bind_source(sock, source.host, source.port, low)
             number = sock.connect_ex((target.host, target.port))
             # After ``connect`` the port is known, also after one that failed.
             self.source = source if granted else Endpoint.of(sock.getsockname())

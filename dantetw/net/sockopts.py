@@ -8,12 +8,14 @@ import errno
 import socket
 import struct
 import sys
-from collections.abc import Iterable
-from errno import EACCES, EADDRINUSE
+from collections.abc import Callable, Iterable
+from errno import EACCES, EADDRINUSE, EPERM
 from typing import Final
 
 from dantetw.config.policy import Edge, SocketOption
 
+#: The first port that anybody may bind.
+FIRST_FREE: Final = 1024
 #: Let the kernel choose the port at ``connect``, where it knows the target: many more connections
 #: fit, and choosing is cheaper (``ip(7)``, since Linux 4.2; Python has no name for it).
 _IP_BIND_ADDRESS_NO_PORT: Final = 24
@@ -63,36 +65,45 @@ def prepare(sock: socket.socket, keep_alive: bool) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
-def bind_wished(sock: socket.socket, address: str, port: int) -> bool:
+#: Binds a socket to a port below 1024, which takes privileges.
+LowBinder = Callable[[socket.socket, tuple[str, int]], None]
+
+
+def bind_wished(sock: socket.socket, address: str, port: int, low: LowBinder | None = None) -> bool:
     """
     Bind to an address and a port, if that can be had.
 
-    :param port: the wish; below 1024 it is not granted (Dante: ``compatibility: sameport``).
+    :param port: the wish; 0: there is none.
+    :param low: binds if it is below 1024; None: such a wish is not granted.
     :returns: whether it was; if not, the socket is not bound yet.
     :raises OSError: if the address cannot be bound.
     """
-    if port >= 1024:
-        try:
+    if not port or (port < FIRST_FREE and low is None):
+        return False
+    try:
+        if port < FIRST_FREE and low is not None:
+            low(sock, (address, port))
+        else:
             sock.bind((address, port))
-            return True
-        except OSError as failed:
-            if failed.errno not in (EADDRINUSE, EACCES):
-                raise
+        return True
+    except OSError as failed:
+        if failed.errno not in (EADDRINUSE, EACCES, EPERM):
+            raise
     return False
 
 
-def bind_source(sock: socket.socket, address: str, port: int) -> bool:
+def bind_source(sock: socket.socket, address: str, port: int, low: LowBinder | None = None) -> bool:
     """
     Bind to an address to go out from, and to ``port`` if that can be had.
 
     As Dante does, we go out from the port the client came from: some protocols want that, and it
     makes the two halves of a session easy to find in a capture.
 
-    :param port: the wish, as above.
+    :param port: the wish, as above; likewise ``low``.
     :returns: whether it was granted; if not, the port is known when ``connect`` has been called.
     :raises OSError: if the address cannot be bound.
     """
-    if bind_wished(sock, address, port):
+    if bind_wished(sock, address, port, low):
         return True
     # The number means other things to other systems.
     if sys.platform == "linux":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from dantetw.config.policy import RuleKind
 from dantetw.net.naming import reply_of, words_of
+from dantetw.net.sockopts import LowBinder
 from dantetw.net.sources import NoSource
 from dantetw.rules.deciding import block_rule
 from dantetw.session.named import named_of
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 #: In a BIND this address asks for Dante's extension, under which a port takes many peers.
 EXTENSION: Final = "255.255.255.255"
+
+
+def low_binder(session: Session) -> LowBinder | None:
+    """What binds ports below 1024 for a session, if anything may (``compatibility: sameport``)."""
+    return session.server.bind_low if session.policy.same_port else None
 
 
 def source_for(session: Session, target: Endpoint, failing: str) -> str:
@@ -69,7 +75,7 @@ def bind(session: Session, asked: Endpoint, target: Endpoint) -> Endpoint | None
     options = session.policy.socket_options
     try:
         session.awaited = server.wait_on(
-            Endpoint(source, port, target.family), options, server.keep_alive
+            Endpoint(source, port, target.family), options, server.keep_alive, low_binder(session)
         )
     except OSError as failed:
         number = failed.errno or 0

@@ -22,7 +22,7 @@ from dantetw.net.awaiting import Await
 from dantetw.net.naming import words_of
 from dantetw.net.poller import IPoller
 from dantetw.net.resolving import Answers, Resolver
-from dantetw.net.sockopts import set_options
+from dantetw.net.sockopts import LowBinder, set_options
 from dantetw.net.sources import Sources
 from dantetw.net.transports import ClientTransport, SocketLost
 from dantetw.observe.filters import ErrorFilters
@@ -67,6 +67,10 @@ class SocksProtocol(Protocol):
             session.lost(lost if isinstance(lost, SocketLost) else None)
 
 
+def _bind(sock: socket.socket, address: tuple[str, int]) -> None:
+    sock.bind(address)
+
+
 class SocksFactory(Factory):
     """
     What all sessions of a process share.
@@ -77,6 +81,7 @@ class SocksFactory(Factory):
     :ivar commands: what performs each command; one that is absent is not supported.
     :ivar keep_alive: whether connections get TCP keep-alive.
     :ivar nobody: stands for the client rule before there is one.
+    :ivar bind_low: binds ports below 1024, for ``compatibility: sameport``.
     :ivar listening: where clients come in.
     :ivar accepted: how many clients have come since the start; ``requested``: how many of them have
         brought a request; ``performed``: how many requests have got under way.
@@ -98,7 +103,8 @@ class SocksFactory(Factory):
     authenticators: Mapping[Method, Any]
     asks: bool
     #: Binds the port of a BIND.
-    wait_on: Callable[[Endpoint, Sequence[SocketOption], bool], Await] = Await
+    wait_on: Callable[[Endpoint, Sequence[SocketOption], bool, LowBinder | None], Await] = Await
+    bind_low: LowBinder = staticmethod(_bind)
 
     def __init__(
         self,

@@ -332,6 +332,17 @@ class KeywordTests(SynchronousTestCase):
             found = (len(warnings(parsed)), len(warnings(parsed, ours=True)))
             self.assertEqual(found, (dante, ours), text)
 
+    def test_same_port(self) -> None:
+        """``compatibility: sameport`` counts, also among others; nothing else means it."""
+        for line, same in (
+            ("", False),
+            ("compatibility: draft-5.05", False),
+            ("compatibility: sameport", True),
+            ("compatibility: sameport draft-5.05", True),
+            ("compatibility: sameport\ncompatibility: draft-5.05", True),
+        ):
+            self.assertIs(policy_of(with_globals(line)).same_port, same, line)
+
     def test_badexpire(self) -> None:
         """Dante's warning about ``route.maxfail: 0`` is given."""
         parsed = with_globals("route.maxfail: 0", unsupported={})

@@ -32,7 +32,6 @@ SAMPLES = {
     "libwrap": f"socks pass {{ {ALL}\nlibwrap: ALL: ALL\n}}",
     "libwrap.hosts_access: yes": "libwrap.hosts_access: yes",
     "srchost": "srchost: nodnsunknown",
-    "compatibility: sameport": "compatibility: draft-5.05 sameport",
     "extension": "extension: bind",
     "resolveprotocol: tcp": "resolveprotocol: tcp",
     "child.maxrequests: not 0": "child.maxrequests: 5",
@@ -104,6 +103,7 @@ class UnsupportedTests(SynchronousTestCase):
             "libwrap.hosts_access: no",
             "user.libwrap: nobody",
             "resolveprotocol: fake",
+            "compatibility: draft-5.05 sameport",
             "udp.connectdst: yes",
             "timeout.io.udp: 5",
         ):

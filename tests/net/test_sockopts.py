@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from unittest.mock import patch
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.config.policy import BUILT_IN, Edge, SocketOption
-from dantetw.net.sockopts import bind_source, prepare, set_options
+from dantetw.net.sockopts import bind_source, bind_wished, prepare, set_options
 
 TTL = (socket.IPPROTO_IP, socket.IP_TTL)
 TOS = (socket.IPPROTO_IP, socket.IP_TOS)
@@ -109,6 +110,32 @@ class SockoptsTests(SynchronousTestCase):
                 sock.connect(there)
                 self.assertEqual(sock.getsockname()[0], "127.0.0.1")
                 self.assertNotIn(sock.getsockname()[1], (there[1], 0, 1023))
+
+    def test_reserved(self) -> None:
+        """Ports below 1024, and no others, are bound by who may; failing that, any will do."""
+        asked: list[tuple[str, int]] = []
+        for number in (0, errno.EACCES, errno.EPERM, errno.EADDRINUSE):
+
+            def low(sock: socket.socket, address: tuple[str, int], number: int = number) -> None:
+                asked.append(address)
+                if number:
+                    raise OSError(number, "refused")
+
+            for port in (0, 1023, 1024):
+                wished = ("127.0.0.1", port)
+                with patch.object(socket.socket, "bind"):
+                    granted = bind_wished(self.socket(), *wished, low)
+                self.assertEqual(granted, port == 1024 or (port == 1023 and not number))
+        self.assertEqual(asked, [("127.0.0.1", 1023)] * 4)
+
+    def test_reserved_elsewhere(self) -> None:
+        """An address that is not ours is an error below 1024 too."""
+
+        def low(sock: socket.socket, address: tuple[str, int]) -> None:
+            sock.bind((address[0], 0))
+
+        failed = self.assertRaises(OSError, bind_wished, self.sock, "192.0.2.1", 1023, low)
+        self.assertEqual(failed.errno, errno.EADDRNOTAVAIL)
 
     def test_address_not_ours(self) -> None:
         """An address that is not ours is an error, with a port and without."""

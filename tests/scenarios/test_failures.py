@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 import socket
 import subprocess
-
-from twisted.trial.unittest import SkipTest
 
 from tests.scenarios.network import (
     ABSENT,
@@ -265,9 +262,7 @@ class NameTests(NetworkScenario):
 
     def test_other_codes(self) -> None:
         """Whatever a C library says comes through, also what that of GNU never does."""
-        compiler = shutil.which("cc")
-        if compiler is None:
-            raise SkipTest("there is no C compiler")
+        compiler = self.program("cc")
         source, library = self.folder / "fails.c", self.folder / "fails.so"
         source.write_text(_FAILING)
         subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)

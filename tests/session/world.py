@@ -32,6 +32,7 @@ from dantetw.net.poller import (
     ReactorPoller,
 )
 from dantetw.net.resolving import Resolver
+from dantetw.net.sockopts import LowBinder
 from dantetw.net.transports import ClientTransport, address_of
 from dantetw.observe.events import Ended, Event
 from dantetw.observe.formats.dante import Dante
@@ -252,13 +253,19 @@ class FakeAwait:
     """
 
     def __init__(
-        self, world: World, source: Endpoint, options: Sequence[SocketOption], keep_alive: bool
+        self,
+        world: World,
+        source: Endpoint,
+        options: Sequence[SocketOption],
+        keep_alive: bool,
+        low: LowBinder | None = None,
     ) -> None:
         if source.host in world.unreachable:
             raise OSError(world.unreachable[source.host], "unbindable")
         self.world = world
         self.options = tuple(options)
-        port = source.port if source.port >= 1024 else 49152 + len(world.awaits)
+        granted = source.port >= 1024 or (source.port and low)
+        port = source.port if granted else 49152 + len(world.awaits)
         self.bound = Endpoint(source.host, port, source.family)
         self.refused: list[tuple[SocketOption, int]] = []
         self.open, self.listens, self.paused = True, False, False
@@ -469,6 +476,7 @@ class World:
         target: Endpoint,
         options: Sequence[SocketOption] = (),
         keep_alive: bool = True,
+        low: LowBinder | None = None,
     ) -> FakeDial:
         return FakeDial(self, poller, source, target, options, keep_alive)
 

@@ -37,6 +37,7 @@ from dantetw.session.commands.relaying import TAPPED
 from dantetw.session.control import Control
 from dantetw.session.dropping import Drops
 from dantetw.session.judging import Judge
+from dantetw.session.outgoing import low_binder
 from dantetw.session.performing import Performing
 from dantetw.session.requesting import refuse_name, unusable_text
 from dantetw.session.session import Session
@@ -216,7 +217,8 @@ class Association(Performing):
         session = self._session
         host = session.sources.choose(target, session.client, session.local)
         options = session.policy.socket_options + self.rule.socket_options
-        sock, refused = bind_outside(host, target.family, self.client.port, options)
+        port, low = self.client.port, low_binder(session)
+        sock, refused = bind_outside(host, target.family, port, options, low)
         session.server.report_refused(refused)
         return self.relay.open(target.family, sock, options)
 

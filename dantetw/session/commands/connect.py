@@ -19,7 +19,7 @@ from dantetw.observe.status import Buffered, Standing
 from dantetw.session import tracing
 from dantetw.session.accounting import path_of
 from dantetw.session.commands.relaying import Relaying
-from dantetw.session.outgoing import source_for
+from dantetw.session.outgoing import low_binder, source_for
 from dantetw.session.session import Session
 from dantetw.values import NOWHERE, Cause, Counts, Ending, Endpoint, Operation, Path, Phase, Side
 
@@ -44,7 +44,8 @@ class Connect(Relaying):
         session = self._session
         server, rule = session.server, self._rule
         options = session.policy.socket_options + rule.socket_options
-        self._dial = Dial(server.poller, source, target, options, server.keep_alive)
+        low = low_binder(session)
+        self._dial = Dial(server.poller, source, target, options, server.keep_alive, low)
         session.source = self._dial.source
         server.performed += 1
         if server.journal.debug:

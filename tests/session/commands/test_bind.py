@@ -229,7 +229,7 @@ class PortTests(BindCase):
         """A port that somebody else has got before it could listen is a failure."""
         world = self.world()
 
-        def hindered(source: Endpoint, options: object, keep_alive: bool) -> FakeAwait:
+        def hindered(source: Endpoint, options: object, keep_alive: bool, low: object) -> FakeAwait:
             port = FakeAwait(world, source, (), keep_alive)
             port.trouble.append(errno.EADDRINUSE)
             return port
