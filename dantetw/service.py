@@ -292,10 +292,9 @@ class SockdService(MultiService):
             self.journal.messages(
                 Severity.DEBUG, "server.process", (*environment(self._reactor), limits)
             )
-        # Who knows our process id, or is told that we run, may send a signal at once.  The reactor
-        # sets handlers of its own when it starts, so ours come once more after them.
+        # Who knows our process id, or is told that we run, may send a signal at once.
         self._catch_signals()
-        self._reactor.callWhenRunning(self._catch_signals)
+        signals.keep(self._reactor, self._catch_signals)
         if self._settings.pidfile:
             self._write_pidfile()
         try:

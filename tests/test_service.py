@@ -57,14 +57,16 @@ class _Reactor(TurningReactor):
     def __init__(self) -> None:
         super().__init__()
         self.stops = 0
-        self.when_running: list[Callable[[], None]] = []
         self.triggers: list[tuple[Any, ...]] = []
-
-    def callWhenRunning(self, call: Callable[..., None], *args: Any) -> None:  # noqa: N802
-        self.when_running.append(lambda: call(*args))
 
     def addSystemEventTrigger(self, *trigger: Any) -> None:  # noqa: N802 - Twisted's name
         self.triggers.append(trigger)
+
+    def start(self) -> None:
+        """Call what was to be called."""
+        for _, event, call, *args in self.triggers:
+            if event == "startup":
+                call(*args)
 
     def stop(self) -> None:
         self.stops += 1
@@ -137,8 +139,7 @@ class ServiceCase(SynchronousTestCase):
         made = self.service(port, **how)
         made.privilegedStartService()
         made.startService()
-        for call in self.reactor.when_running:
-            call()
+        self.reactor.start()
         return made
 
     def lines(self) -> list[str]:
@@ -313,7 +314,7 @@ class StopTests(ServiceCase):
             self.handlers[number](number, None)
         self.assertEqual(self.reactor.stops, 1)
         # A second signal after the reactor's end must not make the exit status another one.
-        self.assertEqual(self.reactor.triggers, [("after", "shutdown", service.signals.deafen)])
+        self.assertEqual(self.reactor.triggers[2:], [("after", "shutdown", service.signals.deafen)])
         made.stopService()
         self.assertEqual(self.lines(), [RUNNING, "info: sigterm(): exiting on signal 15", OVER])
 

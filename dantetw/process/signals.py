@@ -28,6 +28,25 @@ def deafen() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
 
+def keep(reactor: Any, catch: Callable[[], None]) -> None:
+    """
+    Let signals be ours through the start of a reactor, which sets handlers of its own.
+
+    :param catch: sets our handlers, which :func:`install` does; called once more after that.
+    """
+
+    def again() -> None:
+        catch()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+    # What comes in between waits: the reactor's handler would make it a death.
+    reactor.addSystemEventTrigger(
+        "before", "startup", signal.pthread_sigmask, signal.SIG_BLOCK, STOPPING
+    )
+    # Triggers are called in order, and the reactor's own was the first.
+    reactor.addSystemEventTrigger("during", "startup", again)
+
+
 def install(
     reactor: Any,
     stop: Callable[[int], None],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +21,38 @@ class _Queueing:
 
     def callFromThread(self, call: Callable[..., None], *args: Any) -> None:  # noqa: N802
         self.queue.append(lambda: call(*args))
+
+
+# A signal that comes after the reactor has set its handlers and before we have ours again.
+_STARTING = """\
+import os, signal
+from twisted.internet import reactor
+from dantetw.process import signals
+
+def stop(number):
+    print("heard", number)
+    reactor.stop()
+
+def catch():
+    signals.install(reactor, stop, None, None)
+
+catch()
+reactor.addSystemEventTrigger("during", "startup", os.kill, os.getpid(), signal.SIGTERM)
+signals.keep(reactor, catch)
+reactor.run()
+print(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+"""
+
+
+class StartTests(SynchronousTestCase):
+    """Signals while the reactor starts."""
+
+    def test_kept(self) -> None:
+        """A stopping signal that comes amid the start stops, as later; none stays blocked."""
+        run = subprocess.run(
+            [sys.executable, "-c", _STARTING], capture_output=True, text=True, timeout=60
+        )
+        self.assertEqual((run.stdout, run.stderr), (f"heard {signal.SIGTERM:d}\nset()\n", ""))
 
 
 class SignalTests(SynchronousTestCase):

@@ -113,11 +113,7 @@ def compiled(text: str) -> Policy:
 
 @implementer(IReactorFDSet)
 class TurningReactor(ReportingClock):
-    """
-    A reactor whose turns a test takes.
-
-    :ivar triggered: what was asked for with ``callWhenRunning``.
-    """
+    """A reactor whose turns a test takes."""
 
     def __init__(self) -> None:
         super().__init__()
