@@ -281,7 +281,7 @@ KEYWORDS: Final = (
         "compatibility",
         _GLOBAL,
         Words(("sameport", "draft-5.05"), "option", owns_line=False),
-        "sameport: go out from the client's port also below 1024; draft-5.05: as we do anyway",
+        "sameport: connect from the client's port also below 1024; draft-5.05: as we do anyway",
         "none",
         Repeat.ADD,
     ),

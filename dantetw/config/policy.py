@@ -300,8 +300,8 @@ class Policy:
         the system's password file.
     :ivar debug: the level of the file, -1 if it names none.
     :ivar udp_announce: our keyword: addresses that clients are told to send their datagrams to.
-    :ivar same_port: ``compatibility: sameport``: the client's port is ours outside although it is
-        below 1024.
+    :ivar same_port: ``compatibility: sameport``: the port we connect from is the client's although
+        it is below 1024, and BIND grants such a port.
     :ivar hash_key_file: our keyword ``log.hashkey``; None: a key is made at each start.
     """
 

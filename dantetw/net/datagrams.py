@@ -73,7 +73,7 @@ def bind_outside(
     """
     A socket to go out from.
 
-    :param port: the one we would like; any, if that is taken, or below 1024.
+    :param port: the one we would like; any, if that is taken.
     :param low: how to get one below 1024; None: not at all.
     :param options: socket options, of which the ``external`` ones are set.
     :returns: the socket, and the options that the system refused.

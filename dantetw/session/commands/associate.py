@@ -37,7 +37,6 @@ from dantetw.session.commands.relaying import TAPPED
 from dantetw.session.control import Control
 from dantetw.session.dropping import Drops
 from dantetw.session.judging import Judge
-from dantetw.session.outgoing import low_binder
 from dantetw.session.performing import Performing
 from dantetw.session.requesting import refuse_name, unusable_text
 from dantetw.session.session import Session
@@ -217,8 +216,9 @@ class Association(Performing):
         session = self._session
         host = session.sources.choose(target, session.client, session.local)
         options = session.policy.socket_options + self.rule.socket_options
-        port, low = self.client.port, low_binder(session)
-        sock, refused = bind_outside(host, target.family, port, options, low)
+        # Below 1024 too, whatever ``compatibility`` says, as Dante: NTP peers count on it.
+        low = session.server.bind_low
+        sock, refused = bind_outside(host, target.family, self.client.port, options, low)
         session.server.report_refused(refused)
         return self.relay.open(target.family, sock, options)
 
