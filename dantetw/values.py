@@ -101,6 +101,11 @@ NOWHERE: Final = Endpoint("0.0.0.0", 0, Family.IPV4)
 UNSPECIFIED: Final = frozenset(("0.0.0.0", "::"))
 
 
+def is_loopback(address: str) -> bool:
+    """Whether a numeric address is of this host alone."""
+    return address == "::1" or address.startswith("127.")
+
+
 class Protocol(_Word):
     """Transport protocol of the traffic that is relayed."""
 

@@ -13,7 +13,7 @@ from typing import Final
 from dantetw.config.addresses import packed
 from dantetw.config.policy import Address, HostKind, Policy, Ports, Rule
 from dantetw.config.report import Report
-from dantetw.values import Command, Family, Method, Verdict
+from dantetw.values import Command, Family, Method, Verdict, is_loopback
 
 #: What a client from outside should not reach through us: ourselves, and the address at which
 #: clouds hand credentials to whoever asks from the machine (169.254.169.254, RFC 3927 space).
@@ -163,13 +163,9 @@ def _unreachable(rules: Iterable[Rule], report: Report) -> None:
 # Doors left open
 
 
-def _is_loopback(address: str) -> bool:
-    return address == "::1" or address.startswith("127.")
-
-
 def _listens_outside(policy: Policy) -> bool:
     return any(
-        not _is_loopback(endpoint.host)
+        not is_loopback(endpoint.host)
         for internal in policy.internal
         for endpoint in internal.listens
     )
@@ -253,5 +249,5 @@ def _reaches(target: Address, address: str) -> bool:
             return False
         return int.from_bytes(number, "big") & target.mask == target.network
     if target.kind is HostKind.INTERFACE:
-        return target.name.startswith("lo") and _is_loopback(address)
-    return target.name == "localhost" and _is_loopback(address)
+        return target.name.startswith("lo") and is_loopback(address)
+    return target.name == "localhost" and is_loopback(address)

@@ -4,12 +4,11 @@ Socket options: those every socket of ours has, and those the configuration asks
 
 from __future__ import annotations
 
-import errno
 import socket
 import struct
 import sys
 from collections.abc import Callable, Iterable
-from errno import EACCES, EADDRINUSE, EPERM
+from errno import EACCES, EADDRINUSE, EINVAL, EPERM
 from typing import Final
 
 from dantetw.config.policy import Edge, SocketOption
@@ -37,7 +36,7 @@ def set_options(
             except OSError as failed:
                 refused.append((option, failed.errno or 0))
             except (OverflowError, TypeError, struct.error):
-                refused.append((option, errno.EINVAL))  # more than the kernel's ``int`` holds
+                refused.append((option, EINVAL))  # more than the kernel's ``int`` holds
     return refused
 
 
@@ -78,13 +77,11 @@ def bind_wished(sock: socket.socket, address: str, port: int, low: LowBinder | N
     :returns: whether it was; if not, the socket is not bound yet.
     :raises OSError: if the address cannot be bound.
     """
-    if not port or (port < FIRST_FREE and low is None):
+    bind = socket.socket.bind if port >= FIRST_FREE else low
+    if not port or bind is None:
         return False
     try:
-        if port < FIRST_FREE and low is not None:
-            low(sock, (address, port))
-        else:
-            sock.bind((address, port))
+        bind(sock, (address, port))
         return True
     except OSError as failed:
         if failed.errno not in (EADDRINUSE, EACCES, EPERM):

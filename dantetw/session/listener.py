@@ -4,21 +4,9 @@ The ports clients come in by.
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Sequence
-from errno import (
-    ECONNABORTED,
-    EHOSTDOWN,
-    EHOSTUNREACH,
-    EINTR,
-    ENETDOWN,
-    ENETUNREACH,
-    ENONET,
-    ENOPROTOOPT,
-    EOPNOTSUPP,
-    EPERM,
-    EPROTO,
-)
 from typing import Any, Final
 
 from twisted.internet.interfaces import IReadDescriptor
@@ -47,17 +35,17 @@ _NUMBER: Final = {2: socket.AF_INET, 4: socket.AF_INET6}
 # wait on the new connection.
 _THEIRS: Final = frozenset(
     (
-        ECONNABORTED,
-        EHOSTDOWN,
-        EHOSTUNREACH,
-        EINTR,
-        ENETDOWN,
-        ENETUNREACH,
-        ENONET,
-        ENOPROTOOPT,
-        EOPNOTSUPP,
-        EPERM,
-        EPROTO,
+        errno.ECONNABORTED,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.EINTR,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENONET,
+        errno.ENOPROTOOPT,
+        errno.EOPNOTSUPP,
+        errno.EPERM,
+        errno.EPROTO,
     )
 )
 _log: Final = Logger()
@@ -171,7 +159,7 @@ class Listener:
             return False
         except OSError as failed:
             number = failed.errno or 0
-            told = number != EINTR and self._tell(number)
+            told = number != errno.EINTR and self._tell(number)
             if number in _THEIRS:
                 return True
             self._wait(number, told)

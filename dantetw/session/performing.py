@@ -6,10 +6,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from dantetw.observe.events import Traffic
 from dantetw.observe.status import Standing
-from dantetw.values import Counts, Drop, Path
+from dantetw.values import Counts, Drop, Endpoint, Path
+from dantetw.wire.replies import ReplyCode, reply
+
+if TYPE_CHECKING:
+    from dantetw.session.session import Session
 
 
 class Performing:
@@ -74,3 +79,20 @@ class Performing:
     def target_socket(self) -> socket.socket | None:
         """The connection to the target, if there is one."""
         return None
+
+
+def answer(session: Session, told: Endpoint) -> OSError | None:
+    """
+    Tell the client that it has what it asked for.
+
+    :param told: the address for it.
+    :returns: why it cannot be told.
+    """
+    assert session.request is not None and session.sock is not None
+    data = reply(session.request.proxy_protocol, ReplyCode.SUCCEEDED, told)
+    try:
+        # A few bytes always fit into a buffer nothing else was ever written to.
+        session.sock.send(data)
+    except OSError as failed:
+        return failed
+    return None

@@ -67,10 +67,6 @@ class SocksProtocol(Protocol):
             session.lost(lost if isinstance(lost, SocketLost) else None)
 
 
-def _bind(sock: socket.socket, address: tuple[str, int]) -> None:
-    sock.bind(address)
-
-
 class SocksFactory(Factory):
     """
     What all sessions of a process share.
@@ -104,7 +100,7 @@ class SocksFactory(Factory):
     asks: bool
     #: Binds the port of a BIND.
     wait_on: Callable[[Endpoint, Sequence[SocketOption], bool, LowBinder | None], Await] = Await
-    bind_low: LowBinder = staticmethod(_bind)
+    bind_low: LowBinder = staticmethod(socket.socket.bind)
 
     def __init__(
         self,

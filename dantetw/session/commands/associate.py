@@ -37,7 +37,7 @@ from dantetw.session.commands.relaying import TAPPED
 from dantetw.session.control import Control
 from dantetw.session.dropping import Drops
 from dantetw.session.judging import Judge
-from dantetw.session.performing import Performing
+from dantetw.session.performing import Performing, answer
 from dantetw.session.requesting import refuse_name, unusable_text
 from dantetw.session.session import Session
 from dantetw.values import (
@@ -60,7 +60,7 @@ from dantetw.values import (
 )
 from dantetw.wire.addresses import AddressError, parse_address
 from dantetw.wire.messages import ProtocolError
-from dantetw.wire.replies import ReplyCode, reply
+from dantetw.wire.replies import ReplyCode
 
 
 class Association(Performing):
@@ -104,15 +104,12 @@ class Association(Performing):
     def begin(self) -> None:
         """Tell the client, and listen to it."""
         session, rule = self._session, self.rule
-        server, control = session.server, session.sock
-        assert session.request is not None and control is not None
+        server = session.server
         session.phase = Phase.RELAY
         session.connected_at = server.monotonic()
         server.performed += 1
-        bound = session.policy.announced(self.local)
-        try:
-            control.send(reply(session.request.proxy_protocol, ReplyCode.SUCCEEDED, bound))
-        except OSError as failed:
+        failed = answer(session, session.policy.announced(self.local))
+        if failed is not None:
             number, operation = failed.errno or 0, Operation.SEND
             session.end(Ending(Side.CLIENT, Phase.RELAY, Cause.ERROR, number, operation=operation))
             return

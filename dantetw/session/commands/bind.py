@@ -28,6 +28,7 @@ from dantetw.session import tracing
 from dantetw.session.accounting import path_of
 from dantetw.session.commands.relaying import Relaying
 from dantetw.session.failing import unaccepted
+from dantetw.session.performing import answer
 from dantetw.session.session import Session
 from dantetw.values import (
     LOG_CONNECT,
@@ -87,7 +88,7 @@ class Bind(Relaying):
             tracing.step(session, f"waits on {session.source} for a peer")
         session.connecting_at = session.since = server.monotonic()
         server.sweep.add(session)
-        unsent = self.answer(awaited.bound)
+        unsent = answer(session, awaited.bound)
         if unsent is not None:
             number = unsent.errno or 0
             text = f"sending response to client failed: {words_of(number)}"

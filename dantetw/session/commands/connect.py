@@ -21,7 +21,18 @@ from dantetw.session.accounting import path_of
 from dantetw.session.commands.relaying import Relaying
 from dantetw.session.outgoing import low_binder, source_for
 from dantetw.session.session import Session
-from dantetw.values import NOWHERE, Cause, Counts, Ending, Endpoint, Operation, Path, Phase, Side
+from dantetw.values import (
+    NOWHERE,
+    Cause,
+    Counts,
+    Ending,
+    Endpoint,
+    Operation,
+    Path,
+    Phase,
+    Side,
+    is_loopback,
+)
 
 
 class Connect(Relaying):
@@ -134,7 +145,7 @@ def connect(session: Session, rule: Rule, target: Endpoint) -> None:
     session.target = target
     performing = session.performing = Connect(session, rule)
     # On loopback the client's port is taken, by the client, and nobody looks at ours.
-    port = 0 if source.startswith("127.") or source == "::1" else session.client.port
+    port = 0 if is_loopback(source) else session.client.port
     wish = Endpoint(source, port, target.family)
     try:
         dialled = performing.dial(wish, target)

@@ -16,7 +16,7 @@ from dantetw.relay.copying import CopyingRelay, Flow
 from dantetw.relay.splicing import relay_class
 from dantetw.session import tracing
 from dantetw.session.accounting import path_of, tcpinfo_of
-from dantetw.session.performing import Performing
+from dantetw.session.performing import Performing, answer
 from dantetw.session.session import Session
 from dantetw.values import (
     LOG_CONNECT,
@@ -34,7 +34,6 @@ from dantetw.values import (
     Protocol,
     Side,
 )
-from dantetw.wire.replies import ReplyCode, reply
 
 #: Of these bits one makes somebody want to see all that is relayed.
 TAPPED: Final = LOG_IOOP | LOG_DATA
@@ -56,22 +55,6 @@ class Relaying(Performing):
         self._rule = rule
         self._relay: CopyingRelay | None = None
 
-    def answer(self, told: Endpoint) -> OSError | None:
-        """
-        Tell the client that it has what it asked for.
-
-        :returns: why it cannot be told.
-        """
-        session = self._session
-        assert session.request is not None and session.sock is not None
-        data = reply(session.request.proxy_protocol, ReplyCode.SUCCEEDED, told)
-        try:
-            # A few bytes always fit into a buffer nothing else was ever written to.
-            session.sock.send(data)
-        except OSError as failed:
-            return failed
-        return None
-
     def relay(self, target: socket.socket, told: Endpoint) -> None:
         """
         The way is open: tell the client, and relay.
@@ -90,7 +73,7 @@ class Relaying(Performing):
         self._relay = relay_class(tap is not None)(
             server.poller, client, target, self._relayed, tap
         )
-        failed = self.answer(told)
+        failed = answer(session, told)
         if failed is not None:
             number = failed.errno or 0
             self._relay.end(
