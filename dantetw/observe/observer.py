@@ -172,6 +172,17 @@ class Observer:
         """Messages that wait at the destination which is furthest behind."""
         return max((outlet.sink.waiting for outlet in self._outlets), default=0)
 
+    @property
+    def sinks(self) -> tuple[ISink, ...]:
+        """The destinations in use."""
+        return tuple(outlet.sink for outlet in self._outlets)
+
+    def look_after_sinks(self) -> None:
+        """Notice sinks that got into trouble or out of it by lines of another process."""
+        for outlet in self._outlets:
+            if outlet.sink.trouble != outlet.trouble:
+                self._look(outlet, time.time())
+
     def reopen(self) -> None:
         """Open all destinations anew, as after a log rotation; each that fails stays as it is."""
         for outlet in self._outlets:
