@@ -79,7 +79,7 @@ class Worker:
     """
     One of several processes that serve clients.
 
-    :ivar place: which, from 1; ``pid``: its process; ``up``: seconds since its start.
+    :ivar place: which, from 1; ``process``: its id; ``up``: seconds since its start.
     :ivar accepted: clients that have come to it; ``current``: those that are there.
     :ivar started: how many processes have had this place.
     :ivar retired: it takes no more clients.
@@ -87,7 +87,7 @@ class Worker:
 
     report: int
     place: int
-    pid: int
+    process: int
     up: float
     accepted: int
     current: int

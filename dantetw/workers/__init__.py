@@ -10,7 +10,7 @@ each at sockets of its own among which the kernel deals out clients.
 - :mod:`.forking`: how it comes into being
 - :mod:`.channel`: the messages between the two
 - :mod:`.ledger`: what each does, in memory that both see, so that it is known also when it dies
-- :mod:`.combining`: the status report of all
+- :mod:`.combining`: the status report of all; :mod:`.measures`: latencies on their way to it
 
 A server that is one process uses nothing of this.
 """

@@ -179,7 +179,7 @@ class ListenerTests(ListenerCase):
 
     def test_in_use(self) -> None:
         """An address somebody else listens on is an error, and leaves no descriptor behind."""
-        world, listener = self.listen()
+        _, listener = self.listen()
         with self.assertRaises(OSError) as caught:
             open_port(listener.endpoint)
         self.assertEqual(caught.exception.errno, errno.EADDRINUSE)

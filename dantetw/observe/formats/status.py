@@ -37,7 +37,7 @@ def worker(event: Worker) -> tuple[tuple[Severity, str], ...]:
     """A line of ours: Dante's processes tell of themselves."""
     retired = ", retired" if event.retired else ""
     return _info(
-        f"worker {event.place} (process {event.pid}) up {_up(event.up)}, a: {event.accepted},"
+        f"worker {event.place} (process {event.process}) up {_up(event.up)}, a: {event.accepted},"
         f" c: {event.current}, started: {event.started}{retired}"
     )
 
