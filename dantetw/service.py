@@ -258,15 +258,9 @@ class SockdService(MultiService):
         bound, self._bound = self._bound, {}
         self._ports.use(bound)
         if self._mother is not None:
-            # Not before twistd has begun to run: whoever starts us in the foreground sees errors.
-            self._mother.start().addCallback(self._running)
+            self._mother.start()
         else:
             serving.start(bound)
-            self._running(None)
-
-    def _running(self, _: object) -> None:
-        if self._signal:
-            return
         if self._give_up is not None:
             self._give_up.close()
         text = f"dantetw/server[1/1] v{__version__} running"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -38,8 +39,6 @@ LONGEST_PAUSE: Final = 30.0
 PATIENCE: Final = 10.0
 #: Seconds between two looks whether a process that has said farewell is dead.
 REAP: Final = 0.02
-#: Configurations of old that are remembered, for the sessions that have begun with them.
-REMEMBERED: Final = 100
 
 
 class Child:
@@ -50,6 +49,7 @@ class Child:
     :ivar born: monotonic seconds.
     :ivar measured: the latencies it has told of, by their names.
     :ivar free: how many files more it can open; None: unknown.
+    :ivar running: it accepts clients.
     :ivar retired: it takes no more clients, and another has its place.
     """
 
@@ -62,7 +62,7 @@ class Child:
         self.channel: Channel
         self.measured: dict[str, Measured] = {}
         self.free: int | None = None
-        self.retired = False
+        self.running = self.retired = False
         self._expected: dict[str, Deferred[Order | None]] = {}
 
     def expect(self, word: str, reactor: Any) -> Deferred[Order | None]:
@@ -132,11 +132,26 @@ class Mother:
         self.past = Tally()
         self.measured: dict[str, Measured] = {}
 
-    def start(self) -> Deferred[Any]:
-        """Begin; fires when each worker accepts clients, or has died."""
+    def start(self) -> None:
+        """
+        Begin, before the reactor does; wait until each worker accepts clients, or has died.
+
+        Whoever has started us knows then that clients can come.
+        """
         for place in range(self._number):
             self._fork(place)
-        return self._all("running")
+        starting = {child.channel.fileno(): child for child in self.children}
+        poll = select.poll()
+        for descriptor in starting:
+            poll.register(descriptor, select.POLLIN)
+        until = self.monotonic() + PATIENCE
+        while starting and (left := until - self.monotonic()) > 0:
+            for descriptor, _ in poll.poll(left * 1000):
+                child = starting[descriptor]
+                child.channel.doRead()
+                if child.running or child.channel.fileno() < 0:
+                    poll.unregister(descriptor)
+                    del starting[descriptor]
 
     def _fork(self, place: int) -> None:
         """Start a worker."""
@@ -173,6 +188,8 @@ class Mother:
             child.retired = True
             self._succeed(child)
             self._fork(child.place)
+        elif order.word == "running":
+            child.running = True
         elif order.word == "measured":
             child.free = order.said if isinstance(order.said, int) else None
         child.heard(order)
@@ -281,7 +298,6 @@ class Mother:
                 return f"worker {child.place + 1}: {answer.said}"
         self._estate = replace(self._estate, policy=policy, key=key, ports=ports)
         self._policies[policy.generation] = policy
-        self._policies.pop(policy.generation - REMEMBERED, None)
         return ""
 
     async def commit(self, reopened: bool) -> None:
@@ -302,6 +318,11 @@ class Mother:
             child.channel.send("commit", list(descriptors), descriptors=list(descriptors.values()))
             bequest.given()
         await answers
+        # Those of old are remembered for as long as there are sessions that have begun with them.
+        used = {str(self._estate.policy.generation)}
+        for child in self.children:
+            used |= child.ledger.generations()
+        self._policies = {n: policy for n, policy in self._policies.items() if str(n) in used}
         self._changed()
 
     def abandon(self) -> None:
