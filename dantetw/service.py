@@ -29,7 +29,8 @@ from dantetw.config.vocabulary import PAM_METHODS
 from dantetw.net.host import Host
 from dantetw.net.poller import INPUT, make_poller
 from dantetw.net.resolving import Resolver
-from dantetw.observe.observer import Journal, Observer
+from dantetw.observe.journal import Journal
+from dantetw.observe.observer import Observer
 from dantetw.observe.prefix import JsonPrefix, Prefix
 from dantetw.observe.privacy import Private
 from dantetw.observe.sinks.kind import Surroundings

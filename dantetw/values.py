@@ -9,7 +9,7 @@ the log.
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Any, Final, TypeVar, dataclass_transform
 
@@ -74,6 +74,8 @@ class Endpoint:
     host: str
     port: int
     family: Family
+    # As lines of the log have it, once one had to: the same endpoint stands in several.
+    text: str = field(default="", init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, sockaddr: tuple[Any, ...]) -> Endpoint:

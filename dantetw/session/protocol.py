@@ -26,7 +26,7 @@ from dantetw.net.sockopts import LowBinder, set_options
 from dantetw.net.sources import Sources
 from dantetw.net.transports import ClientTransport, SocketLost
 from dantetw.observe.filters import ErrorFilters
-from dantetw.observe.observer import Journal
+from dantetw.observe.journal import Journal
 from dantetw.relay.latency import Stopwatch
 from dantetw.relay.sweep import Sweep
 from dantetw.rules.addresses import Known, Lookup

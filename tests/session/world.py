@@ -36,7 +36,7 @@ from dantetw.net.sockopts import LowBinder
 from dantetw.net.transports import ClientTransport, address_of
 from dantetw.observe.events import Ended, Event
 from dantetw.observe.formats.dante import Dante
-from dantetw.observe.observer import Journal
+from dantetw.observe.journal import Journal
 from dantetw.session.commands import bind as binding
 from dantetw.session.commands import connect as connecting
 from dantetw.session.protocol import SocksFactory, SocksProtocol
