@@ -157,19 +157,22 @@ def _usable(session: Session, request: Request, target: Endpoint) -> bool:
 def _authorise(session: Session, request: Request, asked: Endpoint) -> None:
     """Ask the socks rules about ``asked``, or what was bound for it."""
     session.phase = Phase.AUTHORISE
-    server, proving = session.server, session.proving
+    server, proving, memory = session.server, session.proving, session.memory
     if shuns_login(session, request):
         block = block_rule(RuleKind.SOCKS, session.policy.default_log)
         _authorised(session, request, asked, Decision(block, asked))
         return
-    claim = None if proving is None else proving.claim(session)
     question = question_of(session, request, asked)
-
+    if not server.journal.debug and (known := memory.of_request(question)) is not None:
+        _authorised(session, request, asked, known)
+        return
+    claim = None if proving is None else proving.claim(session)
     decide = partial(
         tracing.judged, session, partial(decide_socks, session.policy, question), claim
     )
     decision = decide(server.known)
     if isinstance(decision, Decision):
+        memory.remember_request(question, decision)
         _authorised(session, request, asked, decision)
     else:
         server.sweep.add(session)

@@ -64,7 +64,7 @@ class Session:
     One client's visit.
 
     :ivar server: what all sessions share; ``policy`` the configuration this one began with, and
-        ``authenticators``, ``sources``, ``filters`` and ``groups`` what was made of it.
+        ``authenticators``, ``sources``, ``filters``, ``groups`` and ``memory`` what was made of it.
     :ivar number: from 1, in order of arrival.
     :ivar phase: how far it has come.
     :ivar client: the client's address; ``local`` the one it came in on.
@@ -100,6 +100,7 @@ class Session:
         "local",
         "logged_in_at",
         "logging_in_at",
+        "memory",
         "method",
         "negotiating_at",
         "negotiation",
@@ -134,6 +135,7 @@ class Session:
         self.sources = server.sources
         self.filters = server.filters
         self.groups = server.groups
+        self.memory = server.memory
         self.number = number
         self.phase = Phase.ACCEPT
         self.client = client
@@ -169,10 +171,12 @@ class Session:
     def begin(self, transport: ClientTransport) -> None:
         """The client is there: ask the client rules."""
         self.transport = transport
+        self.server.sessions[self.number] = self
         if self.server.journal.debug:
             tracing.step(self, f"accepted on {self.local}")
-        self.server.sessions[self.number] = self
-
+        elif (known := self.memory.of_client(self.client, self.local)) is not None:
+            self._admit(known)
+            return
         claim = None if self.proving is None else self.proving.claim(self)
         ask = partial(decide_client, self.policy, self.client, self.local)
         decide = partial(tracing.judged, self, ask, claim)
@@ -182,6 +186,7 @@ class Session:
             self.broken(Failure())
             return
         if isinstance(decision, Decision):
+            self.memory.remember_client(self.client, self.local, decision)
             self._admit(decision)
         else:
             transport.pauseProducing()
