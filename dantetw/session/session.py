@@ -56,6 +56,10 @@ if TYPE_CHECKING:
     from dantetw.session.protocol import SocksFactory
 
 _TALKING: Final = (Phase.ACCEPT, Phase.NEGOTIATE, Phase.AUTHENTICATE)
+# Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
+_ACCEPT: Final = Phase.ACCEPT
+_NEGOTIATE: Final = Phase.NEGOTIATE
+_RESOLVE: Final = Phase.RESOLVE
 _log = Logger()
 
 
@@ -137,7 +141,7 @@ class Session:
         self.groups = server.groups
         self.memory = server.memory
         self.number = number
-        self.phase = Phase.ACCEPT
+        self.phase = _ACCEPT
         self.client = client
         self.local = local
         self.client_rule: Rule = server.nobody
@@ -204,14 +208,14 @@ class Session:
         if self.proving is not None:
             self.proving.client = decision.shown
         if decision.blocks:
-            self._close(Ending(Side.RULE, Phase.ACCEPT, Cause.BLOCKED, text=decision.refusal))
+            self._close(Ending(Side.RULE, _ACCEPT, Cause.BLOCKED, text=decision.refusal))
             return
         if rule.log & LOG_CONNECT:
             event = Accepted(self.number, rule, path_of(self), tcpinfo_of(self)[0])
             self.server.journal.record(event)
         if rule.socket_options and self.transport is not None:
             self.server.set_options(self.transport.socket, rule.socket_options)
-        self.phase = Phase.NEGOTIATE
+        self.phase = _NEGOTIATE
         self.negotiation = Negotiation(rule.socks_methods)
         self.server.sweep.add(self)
 
@@ -244,7 +248,7 @@ class Session:
         except ProtocolError as wrong:
             if self.server.journal.debug:
                 tracing.offered(self, negotiation.offered)
-            ending = Ending(Side.CLIENT, Phase.NEGOTIATE, wrong.cause, text=wrong.text)
+            ending = Ending(Side.CLIENT, _NEGOTIATE, wrong.cause, text=wrong.text)
             self._close(ending, wrong.reply)
 
     def _close(self, ending: Ending, answer: bytes = b"") -> None:
@@ -280,7 +284,7 @@ class Session:
         self.method = request.method
         # Names such as 0x7f.1 are addresses to the C library, so they must be to the rules.
         self.asked = literal_endpoint(request.target)
-        self.phase = Phase.RESOLVE
+        self.phase = _RESOLVE
         self.requested_at = self.since = server.monotonic()
         self.leftover = negotiation.leftover
         if server.journal.debug:
@@ -368,7 +372,7 @@ class Session:
             limit = self.policy.timeouts.connect
             if limit and int(now) - int(self.since) > limit and self.request is not None:
                 name, reason = self.request.target.host, EAI_WORDS["EAI_AGAIN"]
-                if self.phase is Phase.RESOLVE:
+                if self.phase is _RESOLVE:
                     unresolved(self, ResolveError("EAI_AGAIN", reason, name))
                 refuse_name(self, Cause.TIMEOUT, name, reason)
 
