@@ -19,7 +19,7 @@ from dantetw.net.listening import Port
 from dantetw.net.poller import INPUT, make_poller
 from dantetw.net.resolving import Resolver
 from dantetw.net.sockopts import LowBinder
-from dantetw.observe.observer import Journal
+from dantetw.observe.journal import Journal
 from dantetw.process.privileges import Privileges
 from dantetw.reloading import UnusableError
 from dantetw.session.ports import Listeners

@@ -18,7 +18,8 @@ from twisted.internet.interfaces import IDelayedCall
 
 from dantetw.config.policy import Policy
 from dantetw.net.listening import Port
-from dantetw.observe.observer import Journal, Observer
+from dantetw.observe.journal import Journal
+from dantetw.observe.observer import Observer
 from dantetw.observe.sinks.inherited import Bequest
 from dantetw.relay.latency import Measured
 from dantetw.session.totals import Tally
