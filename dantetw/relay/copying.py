@@ -33,6 +33,7 @@ TURN: Final = 16
 Tap = Callable[[Side, bytes], None]
 
 _RESET: Final = struct.pack("ii", 1, 0)
+_USUAL: Final = READABLE | WRITABLE
 _INCOMING: Final = READABLE | HANGUP | URGENT
 _BEHIND: Final = HANGUP | URGENT
 OTHER: Final = {Side.CLIENT: Side.TARGET, Side.TARGET: Side.CLIENT}
@@ -183,17 +184,25 @@ class CopyingRelay:
     def _ready(self, mask: int, inward: Flow, outward: Flow) -> None:
         # ``inward`` comes from the socket that is ready, ``outward`` goes to it.
         self.stamp = self._poller.now
+        # Most often there is something to read and nothing waits: one look, and no call but pull.
+        if mask == _USUAL and not (
+            outward.pending
+            or outward.waiting
+            or inward.pending
+            or inward.waiting
+            or inward.queued
+            or inward.ended
+        ):
+            inward.pull(inward)
+            return
         if mask & _BEHIND:
             inward.closing = True
             if mask & URGENT:
                 inward.urgent = True
         if (outward.pending or outward.waiting) and mask & WRITABLE:
             outward.flush(outward)
-        # As in _continue, without the call: this is where most of a relay's life goes by.
-        if mask & _INCOMING and not (
-            inward.pending or inward.waiting or inward.queued or inward.ended or self.ended
-        ):
-            inward.pull(inward)
+        if mask & _INCOMING:
+            self._continue(inward)
         # An error shows when the socket is read; but a flow that has ended or must wait reads not.
         if mask & FAILED and not self.ended:
             number = inward.source.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -221,8 +230,7 @@ class CopyingRelay:
     def _copy(self, flow: Flow) -> None:
         source, sink, tap = flow.source_fd, flow.sink_fd, self._tap
         left = TURN
-        while left:
-            left -= 1
+        while True:
             try:
                 data = os.read(source, CHUNK)
             except BlockingIOError:
@@ -260,7 +268,10 @@ class CopyingRelay:
             elif self._bulky(flow):
                 flow.pull(flow)
                 return
-        self._queue(flow)
+            left -= 1
+            if not left:
+                self._queue(flow)
+                return
 
     def _keep(self, flow: Flow, data: bytes) -> None:
         """``data`` was read, but cannot be written now."""
