@@ -168,6 +168,8 @@ class CopyingRelay:
             self.up.read += len(early)
             if self._tap is not None:
                 self._tap(Side.CLIENT, early)
+                if self.ended:
+                    return
             self._keep(self.up, early)
             self._send_pending(self.up)
         if mask & ~WRITABLE and not self.ended:
