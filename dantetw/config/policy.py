@@ -328,6 +328,9 @@ class Policy:
     socket_options: tuple[SocketOption, ...] = ()
     hash_key_file: str | None = None
     same_port: bool = False
+    indexes: dict[RuleKind, object] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def announced(self, bound: Endpoint) -> Endpoint:
         """The address by which clients reach a socket of ours for datagrams."""
