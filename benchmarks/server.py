@@ -97,10 +97,12 @@ class Server:
         stdout = next((one.stdout for one in destinations if one.stdout is not None), None)
         self._errors = folder / "errors"
         environment = dict(os.environ)
-        if command == DANTETW:
+        if DANTETW in command:
             # It finds the plugin, whether installed or not.
             paths = (str(ROOT), os.environ.get("PYTHONPATH"))
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+            # As it is where it was installed: not compiled anew at each start.
+            environment.pop("PYTHONDONTWRITEBYTECODE", None)
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 arguments,
