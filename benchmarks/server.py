@@ -172,9 +172,14 @@ class Server:
                 ticks += sum(map(int, fields[11:15]))
         return ticks / _TICK
 
-    def memory(self) -> int:
-        """Kilobytes of memory that its processes have, of what they share their part (``Pss``)."""
-        return sum(map(_pss, self._tree()))
+    def memory(self, field: str = "Pss") -> int:
+        """
+        Kilobytes of memory that its processes have.
+
+        :param field: of ``smaps_rollup``: ``Pss`` has of what processes share, strangers too, their
+            part; ``Anonymous`` what they have made, a process's share in others' counted twice.
+        """
+        return sum(_kilobytes(pid, field) for pid in self._tree())
 
     def settle(self) -> float:
         """Wait until it has nothing more to do; its CPU time."""
@@ -196,10 +201,11 @@ def _fields(pid: int) -> list[str]:
     return stat[stat.rindex(")") + 2 :].split()
 
 
-def _pss(pid: int) -> int:
-    """Kilobytes of a process; 0 if it is gone."""
+def _kilobytes(pid: int, field: str) -> int:
+    """Of a process; 0 if it is gone."""
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
         return 0
-    return next((int(row.split()[1]) for row in rollup.splitlines() if row.startswith("Pss:")), 0)
+    rows = (row.split() for row in rollup.splitlines())
+    return next((int(row[1]) for row in rows if row[0] == f"{field}:"), 0)
