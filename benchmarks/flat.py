@@ -10,7 +10,7 @@ What a session costs does not grow with the rules, nor with the sessions that ar
   another session, and milliseconds within which 99 % of such are done at a moderate rate
 
 Rounds take turns, and medians count.  Exit status 1 if a figure grows by more than a quarter, if
-one in a hundred had to wait :data:`MOST` milliseconds, or if a session failed.
+one in a hundred had to wait :data:`MOST` milliseconds longer, or if a session failed.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from benchmarks.setups import RATE
 
 RULES: Final = (10, 200, 2000)
 OPEN: Final = (0, 1000, 5000)
-#: Milliseconds within which 99 % of new sessions are done, however many are open.
+#: Milliseconds that 99 % of new sessions may be done later, however many are open.
 MOST: Final = 50.0
 #: As a multiple of the figure with the fewest: more than noise.
 GROWTH: Final = 1.25
-#: Descriptors that are not for sessions that stay.
-_OTHERS: Final = 200
+#: Descriptors that are not for sessions that stay: those that come begin faster than the server
+#: hears that others have gone.
+_OTHERS: Final = 800
 
 
 def rules(count: int) -> str:
@@ -103,21 +104,25 @@ class Bench:
         for _ in range(rounds):
             for count in counts:
                 with _server(self._folder) as server, self._load.hold(server.port, count) as held:
-                    found.setdefault(f"{held} relayed", []).append(self._beside(server))
+                    name = f"{held} relayed"
+                    found.setdefault(name, []).append(self._beside(server, name))
             with _server(self._folder) as server, self._load.wait(server.port, most - _OTHERS) as n:
-                found.setdefault(f"{n} negotiating", []).append(self._beside(server))
+                name = f"{n} negotiating"
+                found.setdefault(name, []).append(self._beside(server, name))
         print(f"{'open sessions':<18}{'CPU us':>10}{'':>8}{'p50 ms':>9}{'p99 ms':>9}")
-        first = statistics.median(cost for cost, *_ in found["0 relayed"])
+        first, _, alone = (
+            statistics.median(column) for column in zip(*found["0 relayed"], strict=True)
+        )
         for name, figures in found.items():
             cost, p50, p99 = (statistics.median(column) for column in zip(*figures, strict=True))
             self._show(name, cost, first, name, f"{p50:9.2f}{p99:9.2f}")
-            if p99 > MOST:
-                self.wrong.append(f"{name}: one in a hundred waits {p99:.0f} ms")
+            if p99 > alone + MOST:
+                self.wrong.append(f"{name}: one in a hundred waits {p99 - alone:.0f} ms longer")
         print()
 
-    def _beside(self, server: Server) -> tuple[float, float, float]:
+    def _beside(self, server: Server, name: str) -> tuple[float, float, float]:
         """Cost, median and 99 % of the waits of sessions that come beside those that stay."""
-        cost = self.cost(server, "open sessions")
+        cost = self.cost(server, name)
         paced = self._load.run(server.port, int(RATE * self._seconds), RATE)
         return cost, paced.quantile(0.5), paced.quantile(0.99)
 
