@@ -335,6 +335,9 @@ class Policy:
     workers: int = 0
     max_requests: int = 0
     generation: int = 0
+    indexes: dict[RuleKind, object] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def announced(self, bound: Endpoint) -> Endpoint:
         """The address by which clients reach a socket of ours for datagrams."""

@@ -91,6 +91,7 @@ class Listener:
         try:
             sock, peer = self._sock.accept()
         except BlockingIOError:
+            self._exhausted = False  # not before nobody waits: some get in as others leave
             return False
         except OSError as failed:
             number = failed.errno or 0
@@ -99,7 +100,6 @@ class Listener:
                 return True
             self._wait(number, told)
             return False
-        self._exhausted = False
         factory, transport = self._factory, None
         try:
             # Our factory does not ask who it is for; making Twisted's address takes a while.
@@ -126,7 +126,7 @@ class Listener:
         """
         No descriptors or no memory are left: let clients wait.
 
-        :param told: the operator has heard of it; otherwise say so once.
+        :param told: the operator has heard of it; otherwise say so once until nobody waits.
         """
         if not self._exhausted and not told:
             self._exhausted = True
