@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import gc
 import os
-import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn, Protocol
 
 from twisted.application.service import MultiService
@@ -27,6 +27,7 @@ from dantetw.config.policy import PLAIN_FORM, Form, Policy
 from dantetw.config.problems import Problem
 from dantetw.config.vocabulary import PAM_METHODS
 from dantetw.net.host import Host
+from dantetw.net.naming import words_of_error
 from dantetw.net.poller import INPUT, make_poller
 from dantetw.net.resolving import Resolver
 from dantetw.observe.observer import Journal, Observer
@@ -36,6 +37,7 @@ from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.opening import build_sinks, open_sink
 from dantetw.process import pidfile, signals
 from dantetw.process.describing import environment, identity, usage
+from dantetw.process.helper import Reread
 from dantetw.process.limits import raise_descriptors
 from dantetw.process.privileges import Privileges
 from dantetw.reloading import Reload, UnusableError
@@ -95,8 +97,7 @@ class SockdService(MultiService):
     The root service.
 
     :param warnings: what there is to say of the configuration.
-    :param reread: for SIGHUP: reads the configuration's bytes again, and returns what parses them
-        in a thread; without it there is nothing to reload.
+    :param reread: for SIGHUP: reads the configuration again; without it there is nothing to reload.
     :param give_up: how to end when the start fails.
     """
 
@@ -106,7 +107,7 @@ class SockdService(MultiService):
         settings: Settings,
         warnings: Sequence[Problem] = (),
         reactor: Any = None,
-        reread: Callable[[], Callable[[], Parsed]] | None = None,
+        reread: Reread | None = None,
         give_up: IGiveUp | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -119,7 +120,9 @@ class SockdService(MultiService):
         self._warnings = warnings
         self._reread = reread
         self._give_up = give_up
-        self._privileges = Privileges(policy.user_privileged, policy.user_unprivileged)
+        self._privileges = Privileges(
+            policy.user_privileged, policy.user_unprivileged, settings.pidfile
+        )
         self._prefix = Prefix(settings.program)
         self._started = int(time.time() * 1000)
         self._own_key = os.urandom(OWN_KEY)
@@ -153,11 +156,15 @@ class SockdService(MultiService):
         self._surroundings = Surroundings(
             self._prefix,
             self._reactor,
-            privileged=self._privileges.raised,
-            owner=self._privileges.owner,
+            open_log=self._privileges.open_log,
             prefixes={"json": JsonPrefix(self._settings.program)},
         )
         self.observer.stand_by(open_sink("stderr", self._surroundings, catalogue.SINKS))
+        self._privileges.report = self._report_privileges
+        try:
+            self._privileges.start(policy, self._reread)
+        except OSError as failed:
+            self._fail(f"could not start the privileged helper: {words_of_error(failed)}")
         try:
             key = self._hash_key(policy)
         except UnusableError as unusable:
@@ -179,18 +186,14 @@ class SockdService(MultiService):
             datagrams=make_poller(self._reactor, INPUT),
         )
         self._status = Reporting(factory, lambda: self.observer.waiting)
-        factory.bind_low = self._bind_low
-        self._ports = Ports(factory, self._reactor, self._privileges.raised)
+        factory.bind_low = self._privileges.bind
+        self._ports = Ports(factory, self._reactor, self._privileges.bind)
         try:
             factory.adopt(policy, self._authenticators(policy))
             self._bound = self._bind(policy)
         except UnusableError as unusable:
             self._fail(str(unusable))
         super().privilegedStartService()  # type: ignore[no-untyped-call]
-
-    def _bind_low(self, sock: socket.socket, address: tuple[str, int]) -> None:
-        with self._privileges.raised():
-            sock.bind(address)
 
     def _hash_key(self, policy: Policy) -> bytes:
         """
@@ -201,10 +204,10 @@ class SockdService(MultiService):
         if policy.hash_key_file is None:
             return self._own_key
         try:
-            with self._privileges.raised(), open(policy.hash_key_file, "rb") as file:
+            with open(policy.hash_key_file, "rb", opener=self._privileges.open_file) as file:
                 key = file.read(LONGEST_KEY).strip()
         except OSError as failed:
-            reason = os.strerror(failed.errno or 0)
+            reason = words_of_error(failed)
             raise UnusableError(f"log.hashkey: {policy.hash_key_file}: {reason}") from None
         if len(key) < SHORTEST_KEY:
             text = f"log.hashkey: {policy.hash_key_file}: less than {SHORTEST_KEY} bytes"
@@ -241,10 +244,7 @@ class SockdService(MultiService):
 
         :raises UnusableError: if one cannot be made.
         """
-        rules = (*policy.client_rules, *policy.socks_rules)
-        used = {*policy.client_methods, *policy.socks_methods}
-        for rule in rules:
-            used.update(rule.client_methods, rule.socks_methods)
+        used = set(policy.methods)
         if not PAM_METHODS.isdisjoint(used):
             used.add(Method.PAM_USERNAME)  # under which all that PAM is asked goes
         made: dict[Any, Any] = {None: None}  # one for all methods that have it in common
@@ -254,7 +254,7 @@ class SockdService(MultiService):
                 continue
             try:
                 made[make] = make(
-                    policy, self._reactor, self._threads, self._privileges.raised, self._report
+                    policy, self._reactor, self._threads, self._privileges, self._report
                 )
             except (UsersFileError, LibcryptMissingError) as failed:
                 raise UnusableError(f"method {method.value}: {failed}") from None
@@ -262,6 +262,9 @@ class SockdService(MultiService):
 
     def _report(self, text: str) -> None:
         self.journal.message(Severity.WARNING, "auth.users-file", text)
+
+    def _report_privileges(self, text: str) -> None:
+        self.journal.message(Severity.ERROR, "server.privileges", text)
 
     def _bind(self, policy: Policy) -> dict[Endpoint, Listener]:
         """
@@ -302,6 +305,7 @@ class SockdService(MultiService):
         except OSError as failed:
             name = self._policy.user_unprivileged
             self._fail(f"could not become user {name}: {os.strerror(failed.errno or 0)}")
+        self._privileges.watch(self._reactor)
         if self._privileges.lacking:
             text = (
                 f"checkugid(): not started as user {self._policy.user_privileged}: work that needs"
@@ -356,12 +360,7 @@ class SockdService(MultiService):
     def _fetch(self) -> Callable[[], Parsed]:
         if self._reread is None:
             raise UnusableError("there is no config file to reload")
-        try:
-            with self._privileges.raised():
-                return self._reread()
-        except OSError as failed:
-            text = f"no privileges to read the config file: {os.strerror(failed.errno or 0)}"
-            raise UnusableError(text) from None
+        return partial(self._reread, self._privileges.open_config)
 
     def _change(self, parsed: Parsed) -> None:
         """
@@ -407,8 +406,8 @@ class SockdService(MultiService):
         self._threads.stop()
         self._reload.stop()
         if self._settings.pidfile:
-            with self._privileges.raised():
-                pidfile.empty(self._settings.pidfile)
+            self._privileges.empty_pidfile()
+        self._privileges.close()
         stopped: Deferred[Any] | None = super().stopService()  # type: ignore[no-untyped-call]
         self._end_log()
         return stopped

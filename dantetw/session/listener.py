@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.internet.interfaces import IReadDescriptor
@@ -68,6 +68,7 @@ class Listener:
 
     :param options: socket options; accepted sockets inherit the ``internal`` ones among them.
     :param share: a listener of ours that shares the port (:meth:`share`) may be in the way.
+    :param bind: binds a socket, with privileges if that takes some.
     :raises OSError: if the address cannot be bound.
     :ivar endpoint: where clients come in, the port being the real one.
     """
@@ -79,6 +80,7 @@ class Listener:
         reactor: Any,
         options: Sequence[SocketOption] = (),
         share: bool = False,
+        bind: Callable[[socket.socket, Any], None] = socket.socket.bind,
     ) -> None:
         self._factory = factory
         self._reactor = reactor
@@ -98,7 +100,7 @@ class Listener:
                 endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
             )
             self.share(share)
-            self._sock.bind(info[0][4])
+            bind(self._sock, info[0][4])
             self._sock.listen(BACKLOG)
             self.share(False)
         except OSError:

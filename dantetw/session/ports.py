@@ -4,8 +4,8 @@ All listeners of a server, and their change at a reload.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 from dantetw.config.policy import Policy
@@ -35,18 +35,18 @@ class Ports:
     A change is made in two steps, so that nothing has changed if the first of them fails:
     :meth:`bind` the addresses that are new, then :meth:`use` them and let go of the others.
 
-    :param privileged: enters and leaves the privileges for binding ports.
+    :param bind: binds a socket with the privileges that ports below 1024 take.
     """
 
     def __init__(
         self,
         factory: SocksFactory,
         reactor: Any,
-        privileged: Callable[[], AbstractContextManager[None]],
+        bind: Callable[[socket.socket, Any], None] = socket.socket.bind,
     ) -> None:
         self._factory = factory
         self._reactor = reactor
-        self._privileged = privileged
+        self._bind = bind
         self._listeners: dict[Endpoint, Listener] = {}
 
     def bind(self, policy: Policy) -> dict[Endpoint, Listener]:
@@ -58,14 +58,13 @@ class Ports:
         wanted = dict.fromkeys(e for line in policy.internal for e in line.listens)
         listeners: dict[Endpoint, Listener] = {}
         try:
-            with self._privileged():
-                for number, endpoint in enumerate(wanted, 1):
-                    listener = self._listeners.get(endpoint)
-                    if listener is None:
-                        going = [x for e, x in self._listeners.items() if e not in wanted]
-                        place = f"{number}/{len(wanted)}"
-                        listener = self._new(endpoint, place, policy, going)
-                    listeners[endpoint] = listener
+            for number, endpoint in enumerate(wanted, 1):
+                listener = self._listeners.get(endpoint)
+                if listener is None:
+                    going = [x for e, x in self._listeners.items() if e not in wanted]
+                    place = f"{number}/{len(wanted)}"
+                    listener = self._new(endpoint, place, policy, going)
+                listeners[endpoint] = listener
         except BindError:
             self.release(listeners)
             raise
@@ -81,7 +80,8 @@ class Ports:
             for rival in rivals:
                 rival.share(True)
             options = policy.socket_options
-            return Listener(endpoint, self._factory, self._reactor, options, bool(rivals))
+            share = bool(rivals)
+            return Listener(endpoint, self._factory, self._reactor, options, share, self._bind)
         except OSError as failed:
             raise BindError(endpoint, place, failed.errno or 0) from None
         finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -26,7 +25,7 @@ class PortsCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.world = World(self, OPEN, head=HEAD)
-        self.ports = Ports(self.world.factory, self.world.reactor, nullcontext)
+        self.ports = Ports(self.world.factory, self.world.reactor)
         self.addCleanup(self.ports.stop)
 
     def open(self) -> socket.socket:
