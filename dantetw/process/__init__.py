@@ -11,6 +11,6 @@ What concerns the process as a whole.
 - :mod:`.prctl`: no new privileges.
 - :mod:`.signals`: what each signal does.
 - :mod:`.pidfile`: Dante's pid file.
-- :mod:`.limits`: how many files and processes we may have, and have.
+- :mod:`.limits`: how many files, processes and processors we may have, and have.
 - :mod:`.describing`: the process in words, for ``debug``.
 """

@@ -8,7 +8,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from dantetw.auth.pamprocess import PamProcess
 from dantetw.auth.shadow import Verdict
@@ -30,6 +30,9 @@ LATE: Final = "the privileged helper does not answer"
 _TOLD: Final = 100
 
 
+_Result = TypeVar("_Result")
+
+
 class HelperError(PermissionError):
     """The privileged helper does not do it; ``strerror`` says why."""
 
@@ -47,7 +50,7 @@ class LostError(HelperError):
 
 class Asking:
     """
-    Implements :class:`~dantetw.process.rights.Rights`.  What we may do ourselves we do.
+    Implements :class:`~dantetw.process.rights.Rights`.  Files that we may read ourselves we read.
 
     May be used in several threads and, after a fork, in all processes: each opens channels of its
     own, as many as it asks things at a time.
@@ -97,11 +100,12 @@ class Asking:
 
     def bind(self, sock: socket.socket, address: tuple[str | int, ...]) -> None:
         """See :class:`~dantetw.process.rights.Rights`."""
+        host, port, scope = address[0], address[1], address[3] if len(address) > 3 else 0
         try:
-            sock.bind(address)
-        except PermissionError:
-            host, port, scope = address[0], address[1], address[3] if len(address) > 3 else 0
+            # Not ourselves first: it makes the socket its own, see Direct.bind.
             self._ask(What.BIND, host, port, scope, descriptors=(sock.fileno(),))
+        except LostError as lost:
+            _or(lost, lambda: sock.bind(address))
 
     def check_password(self, name: str, password: bytes) -> Verdict:
         """See :class:`~dantetw.process.rights.Rights`."""
@@ -173,9 +177,11 @@ class Asking:
         :raises LostError: if there is none and none can be had.
         """
         if self._process != os.getpid():
-            # We have been forked, and these are our parent's.
+            # We have been forked, and these are our parent's.  They are not closed: they may have
+            # been, together with all that is not ours, and their numbers be those of others.
             self._process = os.getpid()
-            self.close()
+            while self._free:
+                self._free.pop().detach()
         try:
             return self._free.pop()
         except IndexError:
@@ -192,7 +198,7 @@ class Asking:
         return ours
 
 
-def _or(lost: LostError, ourselves: Callable[[], int]) -> int:
+def _or(lost: LostError, ourselves: Callable[[], _Result]) -> _Result:
     """Do it ourselves, without a helper, if we may."""
     try:
         return ourselves()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 
 from dantetw.auth.pamprocess import PamProcess, PamProcesses
@@ -55,7 +56,15 @@ class Direct:
         return look(path)
 
     def bind(self, sock: socket.socket, address: tuple[str | int, ...]) -> None:
-        """See :class:`~dantetw.process.rights.Rights`."""
+        """
+        See :class:`~dantetw.process.rights.Rights`.
+
+        The socket becomes ours if another user made it: the kernel lets sockets share a port
+        (``SO_REUSEPORT``) with those of the same user only, and those we began with were ours.
+        """
+        if self._distrusted is not None:
+            with suppress(OSError):
+                os.fchown(sock.fileno(), os.geteuid(), -1)
         sock.bind(address)
 
     def check_password(self, name: str, password: bytes) -> Verdict:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import pwd
 import socket
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from dantetw.auth.pamprocess import PamProcess
 from dantetw.auth.shadow import Verdict
 from dantetw.auth.stamps import Stamp
 from dantetw.config.policy import Policy
+from dantetw.observe.observer import Journal
 from dantetw.process import helper, prctl
 from dantetw.process.asking import Asking
 from dantetw.process.direct import Direct
@@ -27,6 +27,7 @@ from dantetw.process.helper import Helper, Reread
 from dantetw.process.permitted import Permitted
 from dantetw.process.rights import Rights
 from dantetw.process.watching import Watch
+from dantetw.values import Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,6 @@ class Privileges:
     :ivar lacking: who started us cannot become ``user.privileged``.
     :ivar owner: user and group that files which we create for ``user.privileged`` shall belong to;
         None: whoever creates them.
-    :ivar report: told, in one line, what the operator should know; may be called in any thread.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Privileges:
         self.owner: tuple[int, int] | None = None
         if self._high.uid != current.uid == 0:
             self.owner = (self._high.uid, self._high.gid)
-        self.report: Callable[[str], None] = lambda text: None
+        self._journal: Journal | None = None
         self._dropping = self._low.uid != current.uid
         self._changing = self._high.uid != current.uid
         self._door: socket.socket | None = None
@@ -120,6 +120,14 @@ class Privileges:
             self._prepare, lambda door: Helper(door, direct, permitted, reread)
         )
 
+    def tell(self, journal: Journal) -> None:
+        """Let the operator know there what the helper refuses; each process has its own."""
+        self._journal = journal
+
+    def _report(self, text: str) -> None:
+        if self._journal is not None:
+            self._journal.message(Severity.ERROR, "server.privileges", text)
+
     def _prepare(self) -> None:
         if self._changing:
             self._high.become()
@@ -136,7 +144,7 @@ class Privileges:
         if self._door is not None:
             # Without a helper PAM's modules run as we do, and need a setuid program for passwords.
             prctl.forbid_privileges()
-            self._rights = Asking(self._door, lambda text: self.report(text))
+            self._rights = Asking(self._door, self._report)
 
     def watch(self, reactor: Any) -> None:
         """
@@ -148,10 +156,15 @@ class Privileges:
             self._watch = Watch(reactor, self._door, self._process, self._ended)
 
     def _ended(self, how: str) -> None:
-        self.report(
+        self._report(
             f"the privileged helper (process {self._process}) has ended, {how}: work that needs its"
             " privileges will fail until the server is started anew"
         )
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What a process that was forked off must keep open to go on using this."""
+        return () if self._door is None else (self._door.fileno(),)
 
     def close(self) -> None:
         """Let the helper end, unless other processes of the server still need it."""

@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -87,8 +86,7 @@ class HelperCase(RightsCase):
         self.helper = Helper(self.theirs, direct, permitted | extra, self.reread)
         self.thread = threading.Thread(target=self.helper.serve, daemon=True)
         self.thread.start()
-        self.asking = Asking(self.door, self.reports.append)
-        self.rights = Bound(self.asking)
+        self.rights = self.asking = Asking(self.door, self.reports.append)
         self.addCleanup(self.end)
 
     def end(self) -> None:
@@ -133,24 +131,3 @@ class HelperCase(RightsCase):
         self.addCleanup(ours.close)
         ours.settimeout(PATIENCE)
         return ours
-
-
-class _Unbound(socket.socket):
-    """Cannot be bound by us."""
-
-    def bind(self, address: Any) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-
-class Bound:
-    """Asks for whatever it is, binding too: the tests' sockets could be bound by themselves."""
-
-    def __init__(self, inner: Asking) -> None:
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def bind(self, sock: socket.socket, address: tuple[str | int, ...]) -> None:
-        with _Unbound(fileno=os.dup(sock.fileno())) as other:
-            self._inner.bind(other, address)

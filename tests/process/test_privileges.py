@@ -17,6 +17,7 @@ from dantetw.process.helper import Helper
 from dantetw.process.permitted import Permitted
 from dantetw.process.privileges import Identity, Privileges
 from dantetw.process.watching import Watch, words_of
+from dantetw.values import Severity
 from tests.observe.sinks.fakes import FakeReactor
 from tests.process.policies import policy
 
@@ -58,6 +59,16 @@ class _Kernel:
     def setresuid(self, *uids: int) -> None:
         self._check("uid")
         self.uids = uids  # type: ignore[assignment]
+
+
+class _Journal:
+    """Keeps what it is told."""
+
+    def __init__(self, told: list[str]) -> None:
+        self._told = told
+
+    def message(self, severity: Severity, kind: str, text: str) -> None:
+        self._told.append(f"{severity.value} {kind} {text}")
 
 
 class PrivilegesTests(SynchronousTestCase):
@@ -167,7 +178,7 @@ class PrivilegesTests(SynchronousTestCase):
         reactor = FakeReactor()
         privileges = self.run_with("root", "nobody")
         told: list[str] = []
-        privileges.report = told.append
+        privileges.tell(_Journal(told))  # type: ignore[arg-type]
         privileges.watch(reactor)
         self.patch(os, "waitpid", lambda process, options: (process, signal.SIGKILL))
         assert privileges._watch is not None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
+from dantetw.process.helper import NAME
 from tests.scenarios.running import Running, Scenario
 
 NOBODY = "nobody"
@@ -32,6 +33,17 @@ def children(pid: int) -> list[int]:
     if not files:
         raise SkipTest("this kernel does not tell a process's children")
     return [int(word) for file in files for word in file.read_text().split()]
+
+
+def helper_of(pid: int) -> int:
+    """The privileged helper of a server."""
+    (helper,) = (child for child in children(pid) if name_of(child) == NAME)
+    return helper
+
+
+def name_of(pid: int) -> str:
+    """What a process calls itself."""
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def is_gone(pid: int) -> bool:

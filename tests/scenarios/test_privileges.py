@@ -16,7 +16,15 @@ from twisted.trial.unittest import SkipTest
 
 from dantetw.process.asking import Asking, RefusedError
 from dantetw.process.orders import What
-from tests.scenarios.rights import DROP, RootScenario, children, effective, is_gone, status
+from tests.scenarios.rights import (
+    DROP,
+    RootScenario,
+    children,
+    effective,
+    helper_of,
+    is_gone,
+    status,
+)
 from tests.scenarios.running import SOCKD, Running, wait_until
 
 # <asm/unistd.h>, the same on all architectures.
@@ -35,11 +43,6 @@ class PrivilegeScenarios(RootScenario):
         self.private = self.folder / "private"
         self.private.mkdir(0o700)
         self.private.chmod(0o700)
-
-    def helper(self, server: Running) -> int:
-        """The helper's process id."""
-        (pid,) = children(server.pid)
-        return pid
 
     def rewrite(self, server: Running, old: str, new: str) -> None:
         """Change the configuration, which only root may read, and have it reloaded."""
@@ -65,7 +68,7 @@ class PrivilegeScenarios(RootScenario):
     def test_processes(self) -> None:
         """The server cannot be root any more; its helper is, and hears no signals."""
         server = self.start(more=DROP)
-        pid = self.helper(server)
+        pid = helper_of(server.pid)
         self.assertEqual(status(pid, "Uid"), ["0"] * 4)
         self.assertEqual(status(server.pid, "Uid"), [str(self.nobody.pw_uid)] * 4)
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
@@ -87,7 +90,7 @@ class PrivilegeScenarios(RootScenario):
         started = self.start(daemon, more=DROP)
         self.assertEqual(started.wait(), 0)
         server = int((self.folder / "sockd.pid").read_text())
-        (pid,) = children(server)
+        pid = helper_of(server)
         self.assertEqual((effective(server)[1], effective(pid)[1]), (self.nobody.pw_uid, 0))
         os.kill(server, signal.SIGTERM)
         for each in (server, pid):
@@ -127,17 +130,48 @@ class PrivilegeScenarios(RootScenario):
         self.assertEqual(effective(server.pid)[1], self.nobody.pw_uid)
         self.assertEqual(server.stop(), 0)
 
+    def test_wildcard(self) -> None:
+        """An address becomes the wildcard on its port, and the other way round, for nobody too."""
+        server = self.start(more=DROP)
+        for old, new in (("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1")):
+            self.rewrite(server, f"internal: {old}", f"internal: {new}")
+            self.assertNotIn("cannot be used", server.raw())
+            self.live(server, self.listening())
+        self.assertEqual(server.stop(), 0)
+
+    def test_workers(self) -> None:
+        """Workers are as the server, and each has its orders done, whatever became of the rest."""
+        name, password = self.system_user()
+
+        def three(path: Path) -> list[str]:
+            return [*SOCKD, "-N", "3", "-f", str(path), "-p", str(self.folder / "sockd.pid")]
+
+        server = self.start(three, method="username", more=DROP)
+        port = self.listening().getsockname()[1]
+        pid = helper_of(server.pid)
+        workers = [child for child in children(server.pid) if child != pid]
+        self.assertEqual(len(workers), 3)
+        for worker in workers:
+            self.assertEqual(status(worker, "Uid"), [str(self.nobody.pw_uid)] * 4)
+            self.assertEqual(status(worker, "NoNewPrivs"), ["1"])
+        for _ in range(12):
+            self.assertEqual(self.log_in(server, name, password, port)[:4], b"\x05\x02\x01\x00")
+        server.process.kill()
+        server.wait()
+        for each in (*workers, pid):
+            wait_until(lambda each=each: is_gone(each), f"the end of process {each}")
+
     def test_killed(self) -> None:
         """Without its helper the server goes on; what needed it fails and says why."""
         name, password = self.system_user()
         server = self.start(method="username", more=DROP)
         target = self.listening()
         port = target.getsockname()[1]
-        pid = self.helper(server)
+        pid = helper_of(server.pid)
         os.kill(pid, signal.SIGKILL)
         server.wait_for(1, f"the privileged helper (process {pid}) has ended, by SIGKILL")
         # It has been buried.
-        self.assertEqual(children(server.pid), [])
+        self.assertNotIn(pid, children(server.pid))
         self.assertEqual(self.log_in(server, name, password, port), b"\x05\x02\x01\x01")
         server.wait_for(1, "the privileged helper has ended: the server must be started anew")
         self.rewrite(server, "socksmethod: username", "socksmethod: none")

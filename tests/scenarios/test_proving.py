@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
-from tests.scenarios.rights import DROP, RootScenario, children, effective, is_gone
+from tests.scenarios.rights import DROP, RootScenario, children, effective, helper_of, is_gone
 from tests.scenarios.running import BODY, Running, Target, wait_until
 
 SERVICES = Path("/etc/pam.d")
@@ -85,7 +85,7 @@ class PamScenarios(RootScenario):
         server, target = self.start(method="pam.username", more=more), self.target()
         heard = self.log_in(server, "anybody", "any", target.port)
         self.assertEqual(heard[:6], b"\x05\x02\x01\x00\x05\x00")
-        (helper,) = children(server.pid)
+        helper = helper_of(server.pid)
         (child,) = children(helper)
         self.assertEqual(effective(child)[:2], (0, 0))
         server.process.kill()

@@ -63,6 +63,7 @@ class Surroundings:
         more, for writing without waiting, by descriptor.
     :ivar open_log: opens a file for appending, creating it if need be; its descriptor.
     :ivar device: where the log daemon listens.
+    :ivar inherited: descriptors of destinations that were opened for us, by their names.
     """
 
     prefix: Prefix
@@ -72,6 +73,7 @@ class Surroundings:
     open_log: Callable[[str], int] = open_appending
     device: str = "/dev/log"
     prefixes: Mapping[str, Prefix] = field(default_factory=dict)
+    inherited: Mapping[str, int] = field(default_factory=dict)
 
     def for_format(self, format: str) -> Surroundings:
         """The same for messages of a format."""

@@ -73,6 +73,8 @@ class Relaying(Performing):
         self._relay = relay_class(tap is not None)(
             server.poller, client, target, self._relayed, tap
         )
+        if server.ledger is not None:
+            server.ledger.note(session)
         failed = answer(session, told)
         if failed is not None:
             number = failed.errno or 0
@@ -145,6 +147,10 @@ class Relaying(Performing):
             up, down = _buffered(relay.up), _buffered(relay.down)
             way = Standing(session.accepted_at, relay.stamp, self.counts, up, down)
             yield path_of(session), way
+
+    @property
+    def stirred(self) -> float:
+        return self._relay.stamp if self._relay is not None else 0.0
 
     @property
     def counts(self) -> Counts:
