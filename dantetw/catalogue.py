@@ -71,7 +71,9 @@ MESSAGES: Final[Mapping[str, str]] = {
     "server.notice": "what the built-in configuration does",
     "server.pidfile": "the file for the process id cannot be written",
     "server.process": "with ``debug``, what this process is, may and has used",
-    "server.privileges": "the server was not started as ``user.privileged``",
+    "server.privileges": (
+        "``user.privileged`` cannot be had, or its helper has ended or refuses something"
+    ),
     "server.reload": "what came of SIGHUP",
     "server.running": "clients can come",
     "server.worker": "a worker has died, or cannot be started",

@@ -29,8 +29,8 @@ class Reload:
 
     One at a time: asking while one is under way causes one more afterwards, however often.
 
-    :param fetch: gets the configuration's bytes, and returns what parses them, which a thread
-        does.  May raise :exc:`UnusableError`, as may ``change``.
+    :param fetch: returns what reads the configuration, which a thread does.  May raise
+        :exc:`UnusableError`, as may ``change``.
     :param change: puts what came of it in force, or changes nothing.
     """
 

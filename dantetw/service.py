@@ -6,9 +6,9 @@ this process, or workers.
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NoReturn, Protocol
 
 from twisted.application.service import MultiService
@@ -22,11 +22,13 @@ from dantetw.config.policy import Policy
 from dantetw.config.problems import Problem
 from dantetw.logs import LAST_FLUSH, Logs
 from dantetw.net.listening import Port
+from dantetw.net.naming import words_of_error
 from dantetw.observe.prefix import JsonPrefix, Prefix
 from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.opening import open_sink
 from dantetw.process import pidfile, signals
 from dantetw.process.describing import environment, identity, usage
+from dantetw.process.helper import Reread
 from dantetw.process.limits import raise_descriptors
 from dantetw.process.privileges import Privileges
 from dantetw.reloading import Reload, UnusableError
@@ -84,8 +86,7 @@ class SockdService(MultiService):
     The root service.
 
     :param warnings: what there is to say of the configuration.
-    :param reread: for SIGHUP: reads the configuration's bytes again, and returns what parses them
-        in a thread; without it there is nothing to reload.
+    :param reread: for SIGHUP: reads the configuration again; without it there is nothing to reload.
     :param give_up: how to end when the start fails.
     """
 
@@ -95,7 +96,7 @@ class SockdService(MultiService):
         settings: Settings,
         warnings: Sequence[Problem] = (),
         reactor: Any = None,
-        reread: Callable[[], Callable[[], Parsed]] | None = None,
+        reread: Reread | None = None,
         give_up: IGiveUp | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -108,7 +109,9 @@ class SockdService(MultiService):
         self._warnings = warnings
         self._reread = reread
         self._give_up = give_up
-        self._privileges = Privileges(policy.user_privileged, policy.user_unprivileged)
+        self._privileges = Privileges(
+            policy.user_privileged, policy.user_unprivileged, settings.pidfile
+        )
         self._prefix = Prefix(settings.program)
         self._logs = Logs(reactor, settings.debug)
         self.observer, self.journal = self._logs.observer, self._logs.journal
@@ -138,11 +141,15 @@ class SockdService(MultiService):
         self._surroundings = Surroundings(
             self._prefix,
             self._reactor,
-            privileged=self._privileges.raised,
-            owner=self._privileges.owner,
+            open_log=self._privileges.open_log,
             prefixes={"json": JsonPrefix(self._settings.program)},
         )
         self.observer.stand_by(open_sink("stderr", self._surroundings, catalogue.SINKS))
+        self._privileges.tell(self.journal)
+        try:
+            self._privileges.start(policy, self._reread)
+        except OSError as failed:
+            self._fail(f"could not start the privileged helper: {words_of_error(failed)}")
         try:
             key = self._hash_key(policy)
         except UnusableError as unusable:
@@ -153,12 +160,12 @@ class SockdService(MultiService):
             self.journal.message(Severity.INFO, "server.notice", notice)
         self._logs.warn(self._warnings)
         serving = self._serving = Serving(
-            self._reactor, self.journal, self._privileges, self._bind_low, settings.keep_alive
+            self._reactor, self.journal, self._privileges, settings.keep_alive
         )
         self._status: Reporting | Combined
         self._status = Reporting(serving.factory, lambda: self.observer.waiting)
         self._ports = Ports(
-            self._privileges.raised,
+            self._privileges.bind,
             serving.factory.report_refused,
             settings.keep_alive,
             settings.workers,
@@ -177,17 +184,12 @@ class SockdService(MultiService):
                 self._surroundings,
                 {},
                 self._privileges,
-                self._bind_low,
                 settings.keep_alive,
             )
             number = settings.workers
             self._mother = Mother(self._reactor, self.journal, self.observer, estate, number)
             self._status = Combined(self.journal, self._mother)
         super().privilegedStartService()  # type: ignore[no-untyped-call]
-
-    def _bind_low(self, sock: socket.socket, address: tuple[str, int]) -> None:
-        with self._privileges.raised():
-            sock.bind(address)
 
     def _hash_key(self, policy: Policy) -> bytes:
         """
@@ -198,10 +200,10 @@ class SockdService(MultiService):
         if policy.hash_key_file is None:
             return self._logs.key
         try:
-            with self._privileges.raised(), open(policy.hash_key_file, "rb") as file:
+            with open(policy.hash_key_file, "rb", opener=self._privileges.open_file) as file:
                 key = file.read(LONGEST_KEY).strip()
         except OSError as failed:
-            reason = os.strerror(failed.errno or 0)
+            reason = words_of_error(failed)
             raise UnusableError(f"log.hashkey: {policy.hash_key_file}: {reason}") from None
         if len(key) < SHORTEST_KEY:
             text = f"log.hashkey: {policy.hash_key_file}: less than {SHORTEST_KEY} bytes"
@@ -247,6 +249,7 @@ class SockdService(MultiService):
         except OSError as failed:
             name = self._policy.user_unprivileged
             self._fail(f"could not become user {name}: {os.strerror(failed.errno or 0)}")
+        self._privileges.watch(self._reactor)
         if self._privileges.lacking:
             text = (
                 f"checkugid(): not started as user {self._policy.user_privileged}: work that needs"
@@ -296,12 +299,7 @@ class SockdService(MultiService):
     def _fetch(self) -> Callable[[], Parsed]:
         if self._reread is None:
             raise UnusableError("there is no config file to reload")
-        try:
-            with self._privileges.raised():
-                return self._reread()
-        except OSError as failed:
-            text = f"no privileges to read the config file: {os.strerror(failed.errno or 0)}"
-            raise UnusableError(text) from None
+        return partial(self._reread, self._privileges.open_config)
 
     async def _change(self, parsed: Parsed) -> None:
         """
@@ -359,9 +357,8 @@ class SockdService(MultiService):
         return stopped.addCallback(self._stopped)
 
     def _stopped(self, _: object) -> None:
-        if self._settings.pidfile:
-            with self._privileges.raised():
-                pidfile.empty(self._settings.pidfile)
+        self._privileges.empty_pidfile()
+        self._privileges.close()
         self._end_log()
 
     def _end_log(self) -> None:

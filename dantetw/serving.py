@@ -18,7 +18,6 @@ from dantetw.net.host import Host
 from dantetw.net.listening import Port
 from dantetw.net.poller import INPUT, make_poller
 from dantetw.net.resolving import Resolver
-from dantetw.net.sockopts import LowBinder
 from dantetw.observe.journal import Journal
 from dantetw.process.privileges import Privileges
 from dantetw.reloading import UnusableError
@@ -33,18 +32,13 @@ GARBAGE_THRESHOLD: Final = 20_000
 
 
 class Serving:
-    """
-    The sessions of this process, and what they share.
-
-    :param bind_low: binds ports below 1024, for ``compatibility: sameport``.
-    """
+    """The sessions of this process, and what they share."""
 
     def __init__(
         self,
         reactor: Any,
         journal: Journal,
         privileges: Privileges,
-        bind_low: LowBinder,
         keep_alive: bool = True,
     ) -> None:
         self._reactor = reactor
@@ -63,7 +57,7 @@ class Serving:
             keep_alive,
             datagrams=make_poller(reactor, INPUT),
         )
-        factory.bind_low = bind_low
+        factory.bind_low = privileges.bind
         self._listeners = Listeners(factory, reactor)
 
     def authenticators(self, policy: Policy) -> dict[Method, Any]:
@@ -72,10 +66,7 @@ class Serving:
 
         :raises UnusableError: if one cannot be made.
         """
-        rules = (*policy.client_rules, *policy.socks_rules)
-        used = {*policy.client_methods, *policy.socks_methods}
-        for rule in rules:
-            used.update(rule.client_methods, rule.socks_methods)
+        used = set(policy.methods)
         if not PAM_METHODS.isdisjoint(used):
             used.add(Method.PAM_USERNAME)  # under which all that PAM is asked goes
         made: dict[Any, Any] = {None: None}  # one for all methods that have it in common
@@ -85,7 +76,7 @@ class Serving:
                 continue
             try:
                 made[make] = make(
-                    policy, self._reactor, self._threads, self._privileges.raised, self._report
+                    policy, self._reactor, self._threads, self._privileges, self._report
                 )
             except (UsersFileError, LibcryptMissingError) as failed:
                 raise UnusableError(f"method {method.value}: {failed}") from None

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar
 
 from twisted.application.service import Service
@@ -20,7 +21,6 @@ from dantetw.config.problems import tell
 from dantetw.config.system import System
 from dantetw.net.host import Host
 from dantetw.process.limits import processors
-from dantetw.process.regular import open_regular
 from dantetw.service import Settings, SockdService
 
 #: Where the default configuration is said to stand.
@@ -121,8 +121,8 @@ def read(path: str | None, system: System, debug: int | None = None) -> Parsed:
     return load(path, system, debug=debug)
 
 
-class _Here(Host):
-    """This machine, with the rights there are when this is made: a thread may ask later."""
+class Here(Host):
+    """This machine, with the rights there are when this is made: they are given up later."""
 
     def __init__(self) -> None:
         self._root = os.geteuid() == 0
@@ -132,18 +132,18 @@ class _Here(Host):
         return self._root
 
 
-def reread(path: str | None, debug: int | None = None) -> Callable[[], Parsed]:
+def reread(
+    path: str | None, debug: int | None, system: System, opener: Callable[[str, int], int]
+) -> Parsed:
     """
-    Read a configuration's bytes for a reload, which waits for nobody.
+    Read a configuration for a reload, in a thread, since it may look up names.
 
     :param path: None means the built-in one; ``debug``: the command line's level, if it has one.
-    :returns: what makes a policy of them; for a thread, since it may look up names.
+    :param opener: opens the file.
     """
-    system = _Here()
     if path is None:
-        return lambda: parse(default_configuration(system), BUILT_IN, system, debug=debug)
-    text = fetch(path, open_regular)
-    return lambda: parse(text, path, system, debug=debug)
+        return parse(default_configuration(system), BUILT_IN, system, debug=debug)
+    return parse(fetch(path, opener), path, system, debug=debug)
 
 
 def _keeps_log(twistd: Any) -> bool:
@@ -162,7 +162,8 @@ def makeService(options: Any) -> Service:
     :raises SystemExit: if the configuration is wrong, when all its errors have been told.
     """
     path = options["config"]
-    parsed = read(path, Host(), options["debug"])
+    system = Here()
+    parsed = read(path, system, options["debug"])
     if parsed.policy is None:
         sys.stderr.write(tell(parsed.problems, path or BUILT_IN))
         raise SystemExit(1)
@@ -179,7 +180,7 @@ def makeService(options: Any) -> Service:
         parsed.policy,
         settings,
         parsed.problems,
-        reread=lambda: reread(path, options["debug"]),
+        reread=partial(reread, path, options["debug"], system),
         give_up=GivingUp(options["program"]),
     )
 

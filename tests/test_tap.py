@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw import catalogue, tap
 from dantetw.config import parse
+from dantetw.process.regular import open_regular
 from dantetw.service import SockdService
 from dantetw.values import LOG_CONNECT, LOG_DISCONNECT, LOG_ERROR, Command, Endpoint, Family
 from tests.session.world import Machine
@@ -88,15 +89,15 @@ class DefaultTests(SynchronousTestCase):
 class RereadTests(SynchronousTestCase):
     """What a reload reads."""
 
-    def test_bytes_at_once(self) -> None:
-        """The bytes, and our rights, are those of the call; what they mean is found out later."""
+    def test_rights_of_the_start(self) -> None:
+        """What it means is judged by the rights of the start, which are gone by now."""
         path = Path(self.mktemp())
         path.write_text("debug: 1\n" + CONFIG)
         self.patch(os, "geteuid", lambda: 0)
-        thd_parse = tap.reread(str(path), 3)
+        system = tap.Here()
         self.patch(os, "geteuid", lambda: 1)
-        path.write_text("nonsense\n")
-        policy, problems = thd_parse().policy, thd_parse().problems
+        parsed = tap.reread(str(path), 3, system, open_regular)
+        policy, problems = parsed.policy, parsed.problems
         assert policy is not None, problems
         self.assertEqual((policy.file, policy.debug), (str(path), 3))
         texts = "\n".join(problem.text for problem in problems)
@@ -106,13 +107,13 @@ class RereadTests(SynchronousTestCase):
         """A FIFO is no configuration then: its writer is not waited for."""
         path = self.mktemp()
         os.mkfifo(path)
-        (problem,) = tap.reread(path)().problems
+        (problem,) = tap.reread(path, None, tap.Here(), open_regular).problems
         text = f"parseconfig(): could not open config file {path}: not a regular file"
         self.assertEqual(problem.text, text)
 
     def test_built_in(self) -> None:
         """Without a file it is the built-in configuration again."""
-        policy = tap.reread(None)().policy
+        policy = tap.reread(None, None, tap.Here(), open_regular).policy
         assert policy is not None
         self.assertEqual(policy.file, tap.BUILT_IN)
 

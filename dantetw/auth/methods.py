@@ -11,10 +11,10 @@ from dantetw.auth.cache import CredentialsCache
 from dantetw.auth.ident import Ident
 from dantetw.auth.interfaces import IAuthenticator, IProver
 from dantetw.auth.pam import Pam
-from dantetw.auth.stamps import Privileged
 from dantetw.auth.system import SystemUsers
 from dantetw.auth.usersfile import UsersFile
 from dantetw.config.policy import Policy
+from dantetw.process.rights import Rights
 from dantetw.threads import Threads
 
 
@@ -22,23 +22,25 @@ def for_username(
     policy: Policy,
     reactor: Any,
     threads: Threads,
-    privileged: Privileged,
+    rights: Rights,
     report: Callable[[str], None],
 ) -> IAuthenticator:
     """
     ``username``: the users of ``username.file`` if the policy has one, else the system's.
 
     :param threads: where hashes are computed.
-    :param privileged: enters and leaves the privileges for reading passwords.
+    :param rights: do what takes privileges.
     :param report: told of mistakes in the users file.
     :raises UsersFileError: if the file cannot be used; its text says why.
     :raises LibcryptMissingError: if this system cannot check passwords.
     """
     inner: IAuthenticator
     if policy.username_file is not None:
-        inner = UsersFile(policy.username_file, reactor, threads, report, privileged)
+        inner = UsersFile(
+            policy.username_file, reactor, threads, report, rights.open_file, rights.look
+        )
     else:
-        inner = SystemUsers(reactor, threads, privileged)
+        inner = SystemUsers(reactor, threads, rights.check_password, rights.look)
     return CredentialsCache(inner, reactor)
 
 
@@ -46,7 +48,7 @@ def for_rfc931(
     policy: Policy,
     reactor: Any,
     threads: Threads,
-    privileged: Privileged,
+    rights: Rights,
     report: Callable[[str], None],
 ) -> IProver:
     """``rfc931``: whoever the client's host says it is."""
@@ -57,8 +59,8 @@ def for_pam(
     policy: Policy,
     reactor: Any,
     threads: Threads,
-    privileged: Privileged,
+    rights: Rights,
     report: Callable[[str], None],
 ) -> IProver:
     """``pam.address``, ``pam.any``, ``pam.username``: whatever PAM says."""
-    return Pam(reactor, privileged)
+    return Pam(reactor, rights.start_pam)

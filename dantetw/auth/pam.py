@@ -10,22 +10,23 @@ when nobody has needed them for a while.
 from __future__ import annotations
 
 import os
-import sys
+import socket
 from collections import deque
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Final
 
-from twisted.internet import defer, error
+from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from dantetw.auth.interfaces import IProver, Visitor
-from dantetw.auth.stamps import UNPRIVILEGED, Privileged
+from dantetw.auth.pamprocess import PamProcess
 from dantetw.escaping import escape
+from dantetw.net.naming import words_of_error
 from dantetw.rules.proving import Check, Proof
 
 #: Processes, and logins that may wait for one.
@@ -37,7 +38,9 @@ LONGEST: Final = 60
 #: Seconds a process is kept for the next login.
 IDLE: Final = 60
 
-_PROGRAM: Final = Path(__file__).with_name("pamworker.py")
+#: Seconds a process that has hung up may take for its last words.
+LAST_WORDS: Final = 1
+
 #: Bytes of what a process has to complain about that are kept.
 _COMPLAINT: Final = 2000
 
@@ -88,15 +91,30 @@ def _bytes(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
-class _Worker(ProcessProtocol):
-    """One process, and the login it is busy with."""
+class _Complaints(Protocol):
+    """What a process says on standard error."""
 
-    def __init__(self, pam: Pam, reactor: Any) -> None:
+    def __init__(self, worker: _Worker) -> None:
+        self._worker = worker
+
+    def dataReceived(self, data: bytes) -> None:
+        self._worker.complain(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._worker.hung_up()
+
+
+class _Worker(Protocol):
+    """A process, and what it is busy with."""
+
+    def __init__(self, pam: Pam, reactor: Any, leash: int) -> None:
         self._pam = pam
         self._reactor = reactor
+        self._leash = leash
         self._job: _Job | None = None
         self._heard = self._complaint = b""
         self._limit: IDelayedCall | None = None
+        self._open = 2  # conversations: its answers and its complaints
 
     def begin(self, job: _Job) -> None:
         """Ask about a login."""
@@ -119,14 +137,16 @@ class _Worker(ProcessProtocol):
         self._limit = None
 
     def _kill(self) -> None:
-        assert self.transport is not None
         self._complaint += f"no answer within {LONGEST} seconds".encode()
-        try:
-            self.transport.signalProcess("KILL")
-        except error.ProcessExitedAlready:
-            pass
+        self._let_go()
 
-    def outReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+    def _let_go(self) -> None:
+        """Whoever holds the other end of the leash kills the process, if it is still there."""
+        if self._leash >= 0:
+            os.close(self._leash)
+            self._leash = -1
+
+    def dataReceived(self, data: bytes) -> None:
         self._heard += data
         end = 2 + int.from_bytes(self._heard[:2], "big")
         if self._job is None or len(self._heard) < max(2, end):
@@ -140,17 +160,44 @@ class _Worker(ProcessProtocol):
         else:
             job.answer(Proof())
 
-    def errReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+    def complain(self, data: bytes) -> None:
+        """The process has something to complain about."""
         self._complaint = (self._complaint + data)[-_COMPLAINT:]
 
-    def processEnded(self, reason: Failure) -> None:  # noqa: N802 - Twisted's name
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._stop_clock()
+        self._let_go()
+        # Its last words may be on their way, but a program that it started may hold the line.
+        self._limit = self._reactor.callLater(LAST_WORDS, self._end)
+        self.hung_up()
+
+    def hung_up(self) -> None:
+        """One of the two conversations has ended."""
+        self._open -= 1
+        if not self._open:
+            self._end()
+
+    def _end(self) -> None:
+        self._open = 0
         self._stop_clock()
         self._pam.lost(self)
         job, self._job = self._job, None
         if job is not None:
             said = escape(self._complaint.decode("utf-8", "replace"))
-            _log.error("PAM: {reason}: {said}", reason=reason.getErrorMessage(), said=said)
+            _log.error("PAM: a process has ended: {said}", said=said or "it did not say why")
             job.refuse("pam_authenticate", "System error")
+
+
+class _Only(Factory):
+    """Makes the one protocol there is."""
+
+    noisy = False
+
+    def __init__(self, only: Protocol) -> None:
+        self._only = only
+
+    def buildProtocol(self, addr: object) -> Protocol:
+        return self._only
 
 
 @implementer(IProver)
@@ -158,13 +205,13 @@ class Pam:
     """
     What PAM says of names and passwords, and of addresses.
 
-    :param reactor: runs the processes, and watches the time.
-    :param privileged: enters and leaves the privileges they run with.
+    :param reactor: talks to the processes, and watches the time.
+    :param start: starts one, with the privileges it takes.
     """
 
-    def __init__(self, reactor: Any, privileged: Privileged = UNPRIVILEGED) -> None:
+    def __init__(self, reactor: Any, start: Callable[[], PamProcess]) -> None:
         self._reactor = reactor
-        self._privileged = privileged
+        self._start_process = start
         self._waiting: deque[_Job] = deque()
         self._idle: list[_Worker] = []
         self._alive: set[_Worker] = set()
@@ -196,17 +243,21 @@ class Pam:
                 worker = self._idle.pop() if self._idle else self._start()
             except OSError as failed:
                 _log.failure("Could not start a process for PAM")
-                job.refuse("pam_start", os.strerror(failed.errno or 0))
+                job.refuse("pam_start", words_of_error(failed))
             else:
                 worker.begin(job)
 
     def _start(self) -> _Worker:
-        worker = _Worker(self, self._reactor)
-        # Without -P its folder, and with it our names, would come before the library's.
-        arguments = [sys.executable, "-P", str(_PROGRAM)]
-        environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        with self._privileged():
-            self._reactor.spawnProcess(worker, sys.executable, arguments, environment, "/")
+        process = self._start_process()
+        worker = _Worker(self, self._reactor, process.leash)
+        protocols = {process.talk: worker, process.complaints: _Complaints(worker)}
+        try:
+            for descriptor, protocol in protocols.items():
+                self._reactor.adoptStreamConnection(descriptor, socket.AF_UNIX, _Only(protocol))
+        finally:
+            # The reactor has made duplicates.
+            for descriptor in protocols:
+                os.close(descriptor)
         self._alive.add(worker)
         return worker
 
@@ -219,7 +270,7 @@ class Pam:
     def retire(self, worker: _Worker, transport: Any) -> None:
         """A process has had nothing to do for a while: let it end."""
         self._idle.remove(worker)
-        transport.closeStdin()
+        transport.loseConnection()
 
     def lost(self, worker: _Worker) -> None:
         """A process has ended."""

@@ -6,21 +6,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
-#: What enters and leaves the privileges a file may need.
-Privileged = Callable[[], AbstractContextManager[None]]
+#: Time of change in nanoseconds, size and inode.
+Stamp = tuple[int, int, int]
 
-#: For files that everybody may read, and for tests.
-UNPRIVILEGED: Final[Privileged] = nullcontext
+#: Looks at a file: its stamp.
+Look = Callable[[str], Stamp]
 
 # Seconds.  Each login asks; an operator does not mind waiting for one.
 _INTERVAL: Final = 1
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
+
+def look(path: str) -> Stamp:
+    """
+    A file's stamp, with the rights we have.
+
+    :raises OSError: if it may not be looked at, or is not there.
+    """
+    status = os.stat(path)
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 class Stamps:
@@ -29,19 +36,17 @@ class Stamps:
 
     :param paths: the files.
     :param clock: they are looked at once a second at most.
-    :param privileged: used where a folder on the way may not be entered without.
+    :param look: looks with privileges, if there is a folder on the way that takes them to enter.
     """
 
-    def __init__(
-        self, paths: tuple[str, ...], clock: IReactorTime, privileged: Privileged = UNPRIVILEGED
-    ) -> None:
+    def __init__(self, paths: tuple[str, ...], clock: IReactorTime, look: Look = look) -> None:
         self._paths = paths
         self._clock = clock
-        self._privileged = privileged
+        self._look = look
         self._looked: float | None = None
-        self._last: Stamp = ()
+        self._last: tuple[Stamp | None, ...] = ()
 
-    def current(self) -> Stamp:
+    def current(self) -> tuple[Stamp | None, ...]:
         """The stamp of each file now, or a second ago; None for one that is not there."""
         now = self._clock.seconds()
         if self._looked is None or now - self._looked >= _INTERVAL:
@@ -49,20 +54,8 @@ class Stamps:
             self._last = tuple(self._stamp(path) for path in self._paths)
         return self._last
 
-    def _stamp(self, path: str) -> tuple[int, int, int] | None:
+    def _stamp(self, path: str) -> Stamp | None:
         try:
-            return _stamp(path)
-        except PermissionError:
-            pass
+            return self._look(path)
         except OSError:
             return None
-        try:
-            with self._privileged():
-                return _stamp(path)
-        except OSError:
-            return None
-
-
-def _stamp(path: str) -> tuple[int, int, int]:
-    status = os.stat(path)
-    return status.st_mtime_ns, status.st_size, status.st_ino

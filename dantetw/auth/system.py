@@ -1,92 +1,26 @@
 """
 Method ``username``: the system's users, as Dante checks them.
 
-The user must be in the password database (``getpwnam``, so ``nsswitch.conf`` counts); the hash is
-there or, as on every system of today, in ``/etc/shadow``, which is read with privileges.  Whoever
-cannot log in to the system cannot log in here: no password, a locked one, an account that has
-expired.
-
-An unknown user, a locked one and a wrong password take the same time.
+Their passwords are read, and compared, by somebody with the rights to (:mod:`.shadow`), who may be
+another process.
 """
 
 from __future__ import annotations
 
-import os
-import pwd
-import re
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from dantetw.auth.crypting import Libcrypt
-from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator, key_of
-from dantetw.auth.stamps import UNPRIVILEGED, Privileged, Stamps
+from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
+from dantetw.auth.shadow import PASSWD, SHADOW, Verdict
+from dantetw.auth.stamps import Look, Stamps, look
 from dantetw.auth.verifying import verify
+from dantetw.net.naming import words_of_error
 from dantetw.threads import Threads
-
-PASSWD: Final = "/etc/passwd"
-SHADOW: Final = "/etc/shadow"
-
-_DAY: Final = 24 * 60 * 60
-
-# Hashed when nobody's hash can be: SHA-512 with the default of 5000 rounds.
-_DUMMY: Final = b"$6$nobody.at.all$"
-
-_ANY_HASH: Final = re.compile(rb"^[^:\n]+:(\$[^:\n]+):", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """
-    What ``/etc/shadow`` says of a user (``shadow(5)``).
-
-    :ivar hash: the hashed password; empty or not a hash if there is no way to log in.
-    :ivar ends: the first day, counted from 1970, on which the account is no longer valid; None if
-        it does not expire.
-    """
-
-    hash: bytes = field(repr=False)
-    ends: int | None = None
-
-    def usable(self, today: int) -> bool:
-        """Whether the account can be logged in to at all."""
-        if not self.hash or self.hash[:1] in b"!*":
-            return False
-        return self.ends is None or today < self.ends
-
-
-def record_of(key: bytes, shadow: bytes) -> Record | None:
-    """
-    A user's record in the text of ``/etc/shadow``.
-
-    :param key: the name; ``shadow``: the file.
-    :returns: None if there is none, or one too short to be one.
-    """
-    for line in shadow.split(b"\n"):
-        fields = line.split(b":")
-        if fields[0] == key and len(fields) >= 2:
-            return Record(fields[1], _end_of(fields))
-    return None
-
-
-def _end_of(fields: list[bytes]) -> int | None:
-    """The day an account ends: its own end, or that of a password that was not changed in time."""
-    numbers = [int(text) if text.isdigit() else None for text in fields[2:8]]
-    numbers += [None] * (6 - len(numbers))
-    changed, _, longest, _, inactive, expires = numbers
-    ends = [] if expires is None else [expires]
-    if changed and longest is not None and inactive is not None:
-        ends.append(changed + longest + inactive + 1)
-    return min(ends, default=None)
-
-
-def _today() -> int:
-    return int(time.time()) // _DAY
 
 
 @implementer(IAuthenticator)
@@ -95,11 +29,10 @@ class SystemUsers:
     The users of this system.
 
     :param clock: for noticing changes of the files.
-    :param threads: where hashes are computed.
-    :param privileged: enters and leaves the privileges that reading ``/etc/shadow`` takes; used in
-        the reactor's thread only.
-    :param crypt: None finds the C library's.
-    :param getpwnam: the password database; ``today``: days since 1970.
+    :param threads: where passwords are checked.
+    :param thd_check: checks a name and a password, as
+        :meth:`~dantetw.auth.shadow.SystemPasswords.thd_check` does.
+    :param look: looks at files with privileges.
     :raises LibcryptMissingError: if this system cannot check passwords.
     """
 
@@ -107,19 +40,15 @@ class SystemUsers:
         self,
         clock: IReactorTime,
         threads: Threads,
-        privileged: Privileged = UNPRIVILEGED,
+        thd_check: Callable[[str, bytes], Verdict],
+        look: Look = look,
         shadow: str = SHADOW,
-        crypt: Libcrypt | None = None,
-        getpwnam: Callable[[str], pwd.struct_passwd] = pwd.getpwnam,
-        today: Callable[[], int] = _today,
     ) -> None:
+        # Whoever checks has the same library; an operator shall hear now that it is missing.
+        Libcrypt()
         self._threads = threads
-        self._privileged = privileged
-        self._shadow = shadow
-        self._crypt = crypt or Libcrypt()
-        self._getpwnam = getpwnam
-        self._today = today
-        self._stamps = Stamps((PASSWD, shadow), clock, privileged)
+        self._thd_check = thd_check
+        self._stamps = Stamps((PASSWD, shadow), clock, look)
 
     def revision(self, name: str) -> object:
         """See :class:`~dantetw.auth.interfaces.IAuthenticator`."""
@@ -128,43 +57,13 @@ class SystemUsers:
     def authenticate(self, name: str, password: bytes) -> Deferred[None]:
         """See :class:`~dantetw.auth.interfaces.IAuthenticator`."""
         refusal = AuthenticationFailed.wrong_password(name)
-        record, shadow = None, b""
+        return verify(self._threads, partial(self._thd_refuse, name, password), refusal)
+
+    def _thd_refuse(self, name: str, password: bytes) -> AuthenticationFailed | None:
         try:
-            shadow = self._read()
-            record = self._record(name, shadow)
+            verdict = self._thd_check(name, password)
         except OSError as error:
-            refusal = AuthenticationFailed.no_record(name, os.strerror(error.errno or 0))
-        else:
-            if record is None:
-                refusal = AuthenticationFailed.no_record(name)
-        if record is not None and record.usable(self._today()):
-            stored = record.hash
-            return verify(self._threads, lambda: self._crypt.thd_matches(password, stored), refusal)
-        # Somebody else's hash takes as long as a real one would have, and the answer is no.
-        other = _ANY_HASH.search(shadow)
-        setting = other[1] if other else _DUMMY
-
-        def thd_refuse() -> bool:
-            self._crypt.thd_matches(password, setting)
-            return False
-
-        return verify(self._threads, thd_refuse, refusal)
-
-    def _read(self) -> bytes:
-        try:
-            with self._privileged(), open(self._shadow, "rb") as file:
-                return file.read()
-        except FileNotFoundError:
-            return b""  # a system whose hashes are in the password database itself
-
-    def _record(self, name: str, shadow: bytes) -> Record | None:
-        key = key_of(name)
-        if not key:
-            return None
-        try:
-            entry = self._getpwnam(name)
-        except (KeyError, ValueError):
-            return None
-        if entry.pw_passwd != "x":
-            return Record(os.fsencode(entry.pw_passwd))
-        return record_of(key, shadow)
+            return AuthenticationFailed.no_record(name, words_of_error(error))
+        if verdict is Verdict.UNKNOWN:
+            return AuthenticationFailed.no_record(name)
+        return None if verdict is Verdict.RIGHT else AuthenticationFailed.wrong_password(name)

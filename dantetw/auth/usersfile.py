@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator, key_of
-from dantetw.auth.stamps import UNPRIVILEGED, Privileged, Stamp, Stamps
+from dantetw.auth.stamps import Look, Stamp, Stamps, look
 from dantetw.auth.verifying import verify
 from dantetw.escaping import escape
 from dantetw.process.regular import open_regular
@@ -155,7 +155,8 @@ class UsersFile:
     :param clock: it is looked at once a second at most, when somebody logs in.
     :param threads: where hashes are computed.
     :param report: told, in one line, what an operator should know of the file.
-    :param privileged: enters and leaves the privileges that reading it takes.
+    :param opener: opens it, for :func:`open`, with the privileges that takes; ``look`` looks at it
+        likewise.
     :raises UsersFileError: if the file cannot be used.
     """
 
@@ -165,15 +166,16 @@ class UsersFile:
         clock: IReactorTime,
         threads: Threads,
         report: Callable[[str], None],
-        privileged: Privileged = UNPRIVILEGED,
+        opener: Callable[[str, int], int] = open_regular,
+        look: Look = look,
     ) -> None:
         self._path = path
         self._threads = threads
         self._report = report
-        self._privileged = privileged
+        self._opener = opener
         self._bcrypt = load_bcrypt()
-        self._stamps = Stamps((path,), clock, privileged)
-        self._read_at: Stamp = self._stamps.current()
+        self._stamps = Stamps((path,), clock, look)
+        self._read_at: tuple[Stamp | None, ...] = self._stamps.current()
         self._users = self._read()
 
     def revision(self, name: str) -> object:
@@ -184,20 +186,19 @@ class UsersFile:
         """See :class:`~dantetw.auth.interfaces.IAuthenticator`."""
         users = self._current()
         stored = users.get(key_of(name))
-        if stored is not None:
-            return verify(
-                self._threads,
-                lambda: thd_matches(self._bcrypt, password, stored),
-                AuthenticationFailed.wrong_password(name),
-            )
-        # Somebody else's hash takes as long as their own would have, and the answer is no.
-        other = next(iter(users.values()), _DUMMY)
+        known = stored is not None
+        if stored is None:
+            # Somebody else's hash takes as long as their own would have, and the answer is no.
+            stored = next(iter(users.values()), _DUMMY)
+            refusal = AuthenticationFailed.no_record(name)
+        else:
+            refusal = AuthenticationFailed.wrong_password(name)
 
-        def thd_refuse() -> bool:
-            thd_matches(self._bcrypt, password, other)
-            return False
+        def thd_refuse() -> AuthenticationFailed | None:
+            right = thd_matches(self._bcrypt, password, stored)
+            return None if right and known else refusal
 
-        return verify(self._threads, thd_refuse, AuthenticationFailed.no_record(name))
+        return verify(self._threads, thd_refuse, refusal)
 
     def _current(self) -> dict[bytes, bytes]:
         """The users, read again if the file has changed."""
@@ -214,7 +215,7 @@ class UsersFile:
 
     def _read(self) -> dict[bytes, bytes]:
         try:
-            with self._privileged(), open(self._path, "rb", opener=open_regular) as file:
+            with open(self._path, "rb", opener=self._opener) as file:
                 mode = os.fstat(file.fileno()).st_mode
                 data = file.read(_FILE_BYTES + 1)
         except OSError as error:

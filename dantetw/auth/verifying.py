@@ -29,33 +29,36 @@ _log: Final = Logger()
 
 
 def verify(
-    threads: Threads, thd_matches: Callable[[], bool], refusal: AuthenticationFailed
+    threads: Threads,
+    thd_refuse: Callable[[], AuthenticationFailed | None],
+    refusal: AuthenticationFailed,
 ) -> Deferred[None]:
     """
     Compare a password with its hash in a thread.
 
     Cancelling it drops a comparison that no thread has begun.
 
-    :param thd_matches: whether it is right.
-    :param refusal: what to fail with if it is not, or if an error keeps us from telling.
+    :param thd_refuse: None if it is right, else what to fail with.
+    :param refusal: what to fail with if an error keeps us from telling.
     """
 
     def report(result: Any) -> None:
         if done.called:
             return
-        if result is True:
+        if result is None:
             done.callback(None)
             return
         if isinstance(result, Failure):
             _log.failure("cannot verify a password", result)
-        done.errback(refusal)
+            result = refusal
+        done.errback(result)
 
     def give_up(_: Deferred[None]) -> None:
         threads.withdraw(job)
 
     done: Deferred[None] = Deferred(give_up)
     try:
-        job = threads.submit(thd_matches, report)
+        job = threads.submit(thd_refuse, report)
     except BusyError:
         return defer.fail(AuthenticationFailed("too many logins are waiting to be checked"))
     return done

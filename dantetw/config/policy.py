@@ -339,6 +339,13 @@ class Policy:
         default_factory=dict, init=False, repr=False, compare=False
     )
 
+    @property
+    def methods(self) -> frozenset[Method]:
+        """All methods that it names anywhere."""
+        rules = (*self.client_rules, *self.socks_rules)
+        of_rules = (m for rule in rules for m in (*rule.client_methods, *rule.socks_methods))
+        return frozenset((*self.client_methods, *self.socks_methods, *of_rules))
+
     def announced(self, bound: Endpoint) -> Endpoint:
         """The address by which clients reach a socket of ours for datagrams."""
         for endpoint in self.udp_announce:

@@ -5,7 +5,7 @@ The sockets clients come in by, bound and listening; who accepts there is anothe
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from dantetw.config.policy import Edge, SocketOption
@@ -18,6 +18,9 @@ BACKLOG: Final = 4096
 
 # Address families by the length of their kernel addresses.
 _NUMBER: Final = {2: socket.AF_INET, 4: socket.AF_INET6}
+
+#: Binds a socket to an address as the kernel's interface of :mod:`socket` has it.
+Binder = Callable[[socket.socket, Any], None]
 
 
 class ListeningSocket(socket.socket):
@@ -87,6 +90,7 @@ def open_port(
     options: Sequence[SocketOption] = (),
     share: bool = False,
     number: int = 1,
+    bind: Binder = socket.socket.bind,
 ) -> tuple[Port, list[tuple[SocketOption, int]]]:
     """
     Bind and listen.
@@ -94,6 +98,7 @@ def open_port(
     :param options: socket options; accepted sockets inherit the ``internal`` ones among them.
     :param share: a port of ours that shares its number (:meth:`Port.share`) may be in the way.
     :param number: how many sockets.
+    :param bind: binds one, with privileges if that takes some.
     :returns: also the options that the system refused, with the ``errno``.
     :raises OSError: if the address cannot be bound.
     """
@@ -115,7 +120,7 @@ def open_port(
             prepare(sock, keep_alive)
             # The first asks for the port without sharing it, lest another server have it.
             _share(sock, share or place > 0)
-            sock.bind(address)
+            bind(sock, address)
             _share(sock, share or number > 1)
             address = sock.getsockname()
         port = Port(sockets, endpoint.host in UNSPECIFIED)

@@ -74,6 +74,11 @@ def words_of(number: int) -> str:
     return os.strerror(number)
 
 
+def words_of_error(error: OSError) -> str:
+    """What an error has to say: its own words, or the system's for its number."""
+    return error.strerror or os.strerror(error.errno or 0)
+
+
 def failure_text(operation: Operation, place: str, number: int) -> str:
     """
     A failure in Dante's words, such as ``connect to host 10.0.0.1.80 failed: Connection refused``.

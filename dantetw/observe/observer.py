@@ -29,6 +29,7 @@ from twisted.python.reflect import safe_str
 from zope.interface import implementer
 
 from dantetw.config.policy import PLAIN_FORM, Form
+from dantetw.net.naming import words_of_error
 from dantetw.observe.events import Event, Message, Repeated
 from dantetw.observe.foreign import diagnosis
 from dantetw.observe.formats.oneline import one_line
@@ -187,7 +188,7 @@ class Observer:
             except OSError as error:
                 text = (
                     f'could not (re)open logfile "{outlet.sink.name}":'
-                    f" {os.strerror(error.errno or 0)}.  Will continue using old logfiles"
+                    f" {words_of_error(error)}.  Will continue using old logfiles"
                 )
                 self._tell(Message(Severity.ALERT, "log.unopened", text), time.time())
 

@@ -1,10 +1,16 @@
 """
 What concerns the process as a whole.
 
-- :mod:`.privileges`: being ``user.unprivileged``, and ``user.privileged`` where it is needed.
+- :mod:`.privileges`: being ``user.unprivileged`` for good, and what is ``user.privileged``'s then:
+  :mod:`.rights` says what that is, :mod:`.direct` does it in this process, :mod:`.asking` has it
+  done by the privileged helper.
+- :mod:`.helper`: that process; :mod:`.orders`: the wire to it; :mod:`.permitted`: what it may do;
+  :mod:`.watching` notices its end.
+- :mod:`.appending` opens logs; :mod:`.links` opens what names lead to unless somebody bent them;
+  :mod:`.regular` opens files without waiting.
+- :mod:`.prctl`: no new privileges.
 - :mod:`.signals`: what each signal does.
 - :mod:`.pidfile`: Dante's pid file.
 - :mod:`.limits`: how many files, processes and processors we may have, and have.
-- :mod:`.regular`: opening files without waiting.
 - :mod:`.describing`: the process in words, for ``debug``.
 """

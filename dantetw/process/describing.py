@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import twisted
+from dantetw.process import prctl
 
 
 def environment(reactor: Any) -> Iterator[str]:
@@ -29,7 +30,8 @@ def identity() -> str:
     uids, gids = os.getresuid(), os.getresgid()
     return (
         f"user ids: real {uids[0]}, effective {uids[1]}, saved {uids[2]};"
-        f" group ids: real {gids[0]}, effective {gids[1]}, saved {gids[2]}"
+        f" group ids: real {gids[0]}, effective {gids[1]}, saved {gids[2]};"
+        f" new privileges are {'impossible' if prctl.forbidden() else 'possible'}"
     )
 
 

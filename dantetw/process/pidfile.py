@@ -1,5 +1,6 @@
 """
-Dante's pid file: written when the server runs, emptied, not removed, when it ends.
+Dante's pid file: written when the server runs; emptied, not removed, when it ends, which takes
+privileges (:mod:`.direct`).
 """
 
 from __future__ import annotations
@@ -24,11 +25,3 @@ def write(path: str, owner: tuple[int, int] | None = None) -> None:
         os.write(descriptor, b"%d\n" % os.getpid())
     finally:
         os.close(descriptor)
-
-
-def empty(path: str) -> None:
-    """Take the process id out of the file, if it can be done."""
-    try:
-        os.truncate(path, 0)
-    except OSError:
-        pass  # it may be in a folder that is gone by now; nobody is served by a complaint

@@ -1,18 +1,33 @@
 """
 Whose rights we work with: ``user.privileged`` and ``user.unprivileged``.
 
-As with Dante, the process stays able to become privileged again: it has to read the system's
-passwords and to open log files anew.  Only the effective ids change, and only for as long as a
-``with`` block on the reactor's thread lasts.
+The server opens and binds with the rights it was started with, then gives them up for good, while
+Dante keeps the way back open in every process.  What takes rights later is done by a helper
+(:mod:`.helper`), which is started only if it will be needed.
 """
 
 from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterator
-from contextlib import contextmanager
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
+
+from dantetw.auth.pamprocess import PamProcess
+from dantetw.auth.shadow import Verdict
+from dantetw.auth.stamps import Stamp
+from dantetw.config.policy import Policy
+from dantetw.observe.journal import Journal
+from dantetw.process import helper, prctl
+from dantetw.process.asking import Asking
+from dantetw.process.direct import Direct
+from dantetw.process.helper import Helper, Reread
+from dantetw.process.permitted import Permitted
+from dantetw.process.rights import Rights
+from dantetw.process.watching import Watch
+from dantetw.values import Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,65 +54,160 @@ class Identity:
         """Who we are now."""
         return cls(os.geteuid(), os.getegid(), tuple(os.getgroups()))
 
+    def become(self) -> None:
+        """
+        Be this user, without a way back.
 
-def _become(identity: Identity) -> None:
-    # Only root may change groups, so the way from one user to another leads through root.
-    if os.geteuid() != 0:
-        os.seteuid(0)
-    os.setgroups(identity.groups)
-    os.setegid(identity.gid)
-    os.seteuid(identity.uid)
+        :raises OSError: if we may not.
+        """
+        # In this order: who is not root any more may not change groups.  The kernel makes the
+        # process undumpable with it, so that others of the same user cannot look into its memory.
+        os.setgroups(self.groups)
+        os.setresgid(self.gid, self.gid, self.gid)
+        os.setresuid(self.uid, self.uid, self.uid)
 
 
 class Privileges:
     """
-    Changes between the two users of a configuration.
+    The two users of a configuration, and the work that takes ``user.privileged``.
 
-    Does nothing at all if both are who we already are, so a server that was not started by root
-    runs as it is; also, as with Dante, if ``user.privileged`` names somebody else.
+    Implements :class:`~dantetw.process.rights.Rights`: in this process until :meth:`drop`, and also
+    after that where there is nothing to drop, or where ``user.unprivileged`` is
+    ``user.privileged``; else by way of the helper.
+
+    After a fork all processes can go on using it.  What :meth:`drop` does counts for the process
+    that calls it and those it forks later.
 
     :param privileged: name in ``user.privileged``, None: whoever started us; ``unprivileged``
         likewise.
+    :param pidfile: the process id's file; empty: none.
     :ivar lacking: who started us cannot become ``user.privileged``.
     :ivar owner: user and group that files which we create for ``user.privileged`` shall belong to;
         None: whoever creates them.
     """
 
-    def __init__(self, privileged: str | None = None, unprivileged: str | None = None) -> None:
+    def __init__(
+        self, privileged: str | None = None, unprivileged: str | None = None, pidfile: str = ""
+    ) -> None:
         current = Identity.current()
         self._high = Identity.of(privileged) if privileged else current
         self._low = Identity.of(unprivileged) if unprivileged else current
+        self._pidfile = pidfile
         self.lacking = self._high.uid != current.uid != 0
         self.owner: tuple[int, int] | None = None
         if self._high.uid != current.uid == 0:
             self.owner = (self._high.uid, self._high.gid)
-        self._same = self._low.uid == current.uid and (
-            self._high.uid == current.uid or self.lacking
+        self._journal: Journal | None = None
+        self._dropping = self._low.uid != current.uid
+        self._changing = self._high.uid != current.uid
+        self._door: socket.socket | None = None
+        self._process = 0
+        self._watch: Watch | None = None
+        self._rights: Rights = Direct(pidfile, self.owner)
+
+    def start(self, policy: Policy, reread: Reread | None = None) -> None:
+        """
+        Start the helper, if it will be needed; before anything is opened, and before any thread.
+
+        :param policy: what it permits; ``reread``: how it reads that anew.
+        :raises OSError: if there can be no further process.
+        """
+        if not self._dropping or self._high.uid == self._low.uid:
+            return
+        direct = Direct(self._pidfile, self.owner, self._low.uid)
+        permitted = Permitted.of(policy)
+        self._door, self._process = helper.fork(
+            self._prepare, lambda door: Helper(door, direct, permitted, reread)
         )
-        self._dropped = False
+
+    def tell(self, journal: Journal) -> None:
+        """Let the operator know there what the helper refuses; each process has its own."""
+        self._journal = journal
+
+    def _report(self, text: str) -> None:
+        if self._journal is not None:
+            self._journal.message(Severity.ERROR, "server.privileges", text)
+
+    def _prepare(self) -> None:
+        if self._changing:
+            self._high.become()
 
     def drop(self) -> None:
         """
-        Be ``user.unprivileged`` from now on.
+        Be ``user.unprivileged`` from now on, for good.
 
         :raises OSError: if we may not.
         """
-        if not self._same:
-            _become(self._low)
-            self._dropped = True
-
-    @contextmanager
-    def raised(self) -> Iterator[None]:
-        """
-        Be ``user.privileged`` within the block.
-
-        :raises OSError: if we may not.
-        """
-        if not self._dropped:
-            yield
+        if not self._dropping:
             return
-        try:
-            _become(self._high)
-            yield
-        finally:
-            _become(self._low)
+        self._low.become()
+        if self._door is not None:
+            # Without a helper PAM's modules run as we do, and need a setuid program for passwords.
+            prctl.forbid_privileges()
+            self._rights = Asking(self._door, self._report)
+
+    def watch(self, reactor: Any) -> None:
+        """
+        Report it when the helper ends.
+
+        For the process that has started it, once the reactor is its own.
+        """
+        if self._door is not None:
+            self._watch = Watch(reactor, self._door, self._process, self._ended)
+
+    def _ended(self, how: str) -> None:
+        self._report(
+            f"the privileged helper (process {self._process}) has ended, {how}: work that needs its"
+            " privileges will fail until the server is started anew"
+        )
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What a process that was forked off must keep open to go on using this."""
+        return () if self._door is None else (self._door.fileno(),)
+
+    def close(self) -> None:
+        """Let the helper end, unless other processes of the server still need it."""
+        if self._watch is not None:
+            self._watch.stop()
+        if isinstance(self._rights, Asking):
+            self._rights.close()
+        if self._door is not None:
+            self._door.close()
+            self._door = None
+
+    # The work: see Rights.
+
+    def open_log(self, path: str) -> int:
+        """Open a log file for appending."""
+        return self._rights.open_log(path)
+
+    def open_file(self, path: str, flags: int = 0) -> int:
+        """Open a file for reading."""
+        return self._rights.open_file(path, flags)
+
+    def open_config(self, path: str, flags: int = 0) -> int:
+        """Open the configuration for a reload."""
+        return self._rights.open_config(path, flags)
+
+    def look(self, path: str) -> Stamp:
+        """A file's stamp."""
+        return self._rights.look(path)
+
+    def bind(self, sock: socket.socket, address: tuple[str | int, ...]) -> None:
+        """Bind a socket."""
+        self._rights.bind(sock, address)
+
+    def check_password(self, name: str, password: bytes) -> Verdict:
+        """Check a password of the system."""
+        return self._rights.check_password(name, password)
+
+    def start_pam(self) -> PamProcess:
+        """Start a process that talks to PAM."""
+        return self._rights.start_pam()
+
+    def empty_pidfile(self) -> None:
+        """Take the process id out of its file, if it can be done."""
+        # It may be in a folder that is gone by now; nobody is served by a complaint.
+        with suppress(OSError):
+            self._rights.empty_pidfile()

@@ -5,11 +5,10 @@ All the ports clients come in by, and their change at a reload.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 from dantetw.config.policy import Policy, SocketOption
-from dantetw.net.listening import Port, open_port
+from dantetw.net.listening import Binder, Port, open_port
 from dantetw.session.listener import Listener
 from dantetw.session.protocol import SocksFactory
 from dantetw.values import Endpoint
@@ -36,19 +35,19 @@ class Ports:
     A change is made in two steps, so that nothing has changed if the first of them fails:
     :meth:`bind` the addresses that are new, then :meth:`use` them and let go of the others.
 
-    :param privileged: enters and leaves the privileges for binding ports.
+    :param bind: binds a socket with the privileges that takes.
     :param report: told of socket options that the system refused.
     :param number: of processes that accept.
     """
 
     def __init__(
         self,
-        privileged: Callable[[], AbstractContextManager[None]],
+        bind: Binder,
         report: Callable[[Sequence[tuple[SocketOption, int]]], None],
         keep_alive: bool = True,
         number: int = 1,
     ) -> None:
-        self._privileged = privileged
+        self._bind = bind
         self._report = report
         self._keep_alive = keep_alive
         self._number = number
@@ -63,14 +62,13 @@ class Ports:
         wanted = dict.fromkeys(e for line in policy.internal for e in line.listens)
         ports: dict[Endpoint, Port] = {}
         try:
-            with self._privileged():
-                for number, endpoint in enumerate(wanted, 1):
-                    port = self.bound.get(endpoint)
-                    if port is None:
-                        going = [x for e, x in self.bound.items() if e not in wanted]
-                        place = f"{number}/{len(wanted)}"
-                        port = self._new(endpoint, place, policy, going)
-                    ports[endpoint] = port
+            for number, endpoint in enumerate(wanted, 1):
+                port = self.bound.get(endpoint)
+                if port is None:
+                    going = [x for e, x in self.bound.items() if e not in wanted]
+                    place = f"{number}/{len(wanted)}"
+                    port = self._new(endpoint, place, policy, going)
+                ports[endpoint] = port
         except BindError:
             self.release(ports)
             raise
@@ -85,7 +83,7 @@ class Ports:
                 rival.share(True)
             options = policy.socket_options
             port, refused = open_port(
-                endpoint, self._keep_alive, options, bool(rivals), self._number
+                endpoint, self._keep_alive, options, bool(rivals), self._number, self._bind
             )
         except OSError as failed:
             raise BindError(endpoint, place, failed.errno or 0) from None

@@ -19,7 +19,6 @@ from dantetw import catalogue
 from dantetw.config.policy import Policy
 from dantetw.logs import LAST_FLUSH, Logs
 from dantetw.net.listening import Port, inherited_port
-from dantetw.net.sockopts import LowBinder
 from dantetw.observe.sinks import inherited
 from dantetw.observe.sinks.kind import Kind, Surroundings
 from dantetw.observe.sinks.opening import Outputs
@@ -66,7 +65,6 @@ class Estate:
     surroundings: Surroundings
     inherited: Mapping[str, int]
     privileges: Privileges
-    bind_low: LowBinder
     keep_alive: bool
     ledger: Ledger | None = None
 
@@ -104,9 +102,8 @@ class Worker:
         self._surroundings = replace(estate.surroundings, reactor=reactor)
         self._open_logs(estate.policy, estate.key, estate.inherited)
         globalLogPublisher.addObserver(logs.observer)
-        self._serving = Serving(
-            reactor, logs.journal, estate.privileges, estate.bind_low, estate.keep_alive
-        )
+        estate.privileges.tell(logs.journal)
+        self._serving = Serving(reactor, logs.journal, estate.privileges, estate.keep_alive)
         assert estate.ledger is not None
         self._ledger = self._serving.factory.ledger = estate.ledger
         self._slices = Slices(self._serving.factory, lambda: logs.observer.waiting)
@@ -287,6 +284,7 @@ def work(old_reactor: Any, estate: Estate, sock: socket.socket) -> NoReturn:
                 sock.fileno(),
                 *(port.sockets[0].fileno() for port in estate.ports.values()),
                 *estate.inherited.values(),
+                *estate.privileges.descriptors,
             ),
             abandoned=(old_reactor, mothers),
         )

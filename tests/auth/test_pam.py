@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import os
+import select
 from typing import Any
 
 from twisted.internet import error
@@ -15,11 +15,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from dantetw.auth.interfaces import IProver, Visitor
-from dantetw.auth.pam import IDLE, LONGEST, PROCESSES, WAITING, Pam
+from dantetw.auth.pam import IDLE, LAST_WORDS, LONGEST, PROCESSES, WAITING, Pam
+from dantetw.auth.pamprocess import PamProcess
 from dantetw.rules.proving import Check, Proof
 from dantetw.values import Endpoint, Family, Method
 from dantetw.wire.messages import Credentials
-from tests.auth.testing import Privileges
 
 CLIENT = Endpoint("192.0.2.7", 6193, Family.IPV4)
 HERE = Endpoint("192.0.2.1", 23, Family.IPV4)
@@ -35,54 +35,72 @@ def fields(*parts: bytes) -> bytes:
 class Process:
     """A process that a test plays."""
 
-    def __init__(self, protocol: Any) -> None:
-        self.protocol = protocol
+    def __init__(self, leash: int) -> None:
+        self.leash = leash
+        self.protocols: list[Any] = []
         self.heard = b""
-        self.signals: list[str] = []
-        self.input_closed = False
+        self.closed = False
 
     def write(self, data: bytes) -> None:
         self.heard += data
 
-    def signalProcess(self, name: str) -> None:  # noqa: N802 - Twisted's name
-        self.signals.append(name)
+    def loseConnection(self) -> None:  # noqa: N802 - Twisted's name
+        self.closed = True
 
-    def closeStdin(self) -> None:  # noqa: N802 - Twisted's name
-        self.input_closed = True
+    @property
+    def killed(self) -> bool:
+        """Whether its leash was let go."""
+        return os.read(self.leash, 1) == b"" if select.select([self.leash], [], [], 0)[0] else False
+
+    def hear(self, data: bytes) -> None:
+        """Bytes of an answer."""
+        self.protocols[0].dataReceived(data)
 
     def say(self, *parts: bytes) -> None:
         """Answer."""
-        self.protocol.outReceived(fields(*parts))
+        self.hear(fields(*parts))
+
+    def hang_up(self, number: int) -> None:
+        """End a conversation: 0, the answers; 1, the complaints."""
+        self.protocols[number].connectionLost(Failure(error.ConnectionDone()))
 
     def end(self, complaint: bytes = b"") -> None:
-        """End, with something on standard error."""
-        self.protocol.errReceived(complaint)
-        self.protocol.processEnded(Failure(error.ProcessTerminated(1)))
+        """End, with something on standard error that comes last."""
+        self.hang_up(0)
+        self.protocols[1].dataReceived(complaint)
+        self.hang_up(1)
 
 
 class Spawner(Clock):
     """
-    A reactor whose processes a test plays.
+    A reactor, and processes that a test plays.
 
     :ivar refuse: processes cannot be started.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, case: SynchronousTestCase) -> None:
         super().__init__()
-        self.privileges = Privileges()
+        self.case = case
         self.processes: list[Process] = []
-        self.started: list[tuple[bool, list[str], dict[str, str]]] = []
         self.refuse = False
 
-    def spawnProcess(  # noqa: N802 - Twisted's name
-        self, protocol: Any, executable: str, args: list[str], env: dict[str, str], path: str
-    ) -> None:
+    def start(self) -> PamProcess:
+        """Start one."""
         if self.refuse:
             raise OSError(11, "Resource temporarily unavailable")
-        self.started.append((self.privileges.on, args, env))
-        process = Process(protocol)
-        protocol.transport = process
-        self.processes.append(process)
+        ours, theirs = os.pipe()
+        self.case.addCleanup(os.close, ours)
+        self.processes.append(Process(ours))
+        return PamProcess(os.dup(ours), os.dup(ours), theirs)
+
+    def adoptStreamConnection(  # noqa: N802 - Twisted's name
+        self, descriptor: int, family: int, factory: Any
+    ) -> None:
+        os.fstat(descriptor)
+        process = self.processes[-1]
+        protocol = factory.buildProtocol(None)
+        protocol.makeConnection(process)
+        process.protocols.append(protocol)
 
 
 class PamTests(SynchronousTestCase):
@@ -90,12 +108,18 @@ class PamTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """A prover without processes."""
-        self.reactor = Spawner()
-        self.pam = Pam(self.reactor, self.reactor.privileges)
+        self.reactor = Spawner(self)
+        self.pam = Pam(self.reactor, self.reactor.start)
+        self.addCleanup(self.let_go)
         self.results: list[Any] = []
         self.told: list[str] = []
         globalLogPublisher.addObserver(self.tell)
         self.addCleanup(globalLogPublisher.removeObserver, self.tell)
+
+    def let_go(self) -> None:
+        """End the processes that are left."""
+        for worker in tuple(self.pam._alive):
+            worker._let_go()
 
     def tell(self, event: LogEvent) -> None:
         """Something was logged."""
@@ -113,22 +137,19 @@ class PamTests(SynchronousTestCase):
         self.assertTrue(verifyObject(IProver, self.pam))
 
     def test_start(self) -> None:
-        """No process before the first login; then one, with privileges, that finds our library."""
-        self.assertEqual(self.reactor.started, [])
+        """No process before the first login; then one, whose descriptors the reactor has."""
+        self.assertEqual(self.reactor.processes, [])
         self.ask()
-        ((privileged, arguments, environment),) = self.reactor.started
-        self.assertTrue(privileged)
-        self.assertEqual(arguments[0], sys.executable)
-        self.assertTrue(Path(arguments[-1]).exists())
-        self.assertIn(sys.path[-1], environment["PYTHONPATH"])
+        (process,) = self.reactor.processes
+        self.assertEqual(len(process.protocols), 2)
+        self.assertFalse(process.killed)
 
     def test_request(self) -> None:
-        """The process is told who wants in, from where; the password stands on no command line."""
+        """The process is told who wants in, and from where."""
         self.ask("j\udcffe")
         (process,) = self.reactor.processes
         wanted = fields(b"sockd", b"192.0.2.7", b"1", b"j\xffe", b"secret")
         self.assertEqual(process.heard, wanted)
-        self.assertNotIn("secret", str(self.reactor.started))
 
     def test_nameless(self) -> None:
         """What is asked about an address has no name and no password in it."""
@@ -158,7 +179,7 @@ class PamTests(SynchronousTestCase):
                 data = fields(answer)
                 for at in range(0, len(data), size):
                     self.assertEqual(self.results, [])
-                    self.reactor.processes[-1].protocol.outReceived(data[at : at + size])
+                    self.reactor.processes[-1].hear(data[at : at + size])
                 self.assertEqual(self.results, [Proof(refusal=refusal)])
         self.assertEqual(len(self.reactor.processes), 1)
 
@@ -203,9 +224,9 @@ class PamTests(SynchronousTestCase):
         self.ask()
         process = self.reactor.processes[0]
         self.reactor.advance(LONGEST - 1)
-        self.assertEqual(process.signals, [])
+        self.assertFalse(process.killed)
         self.reactor.advance(1)
-        self.assertEqual(process.signals, ["KILL"])
+        self.assertTrue(process.killed)
         process.end()
         text = 'pam_authenticate() for user "joe" failed: System error'
         self.assertEqual(self.results, [Proof(refusal=text)])
@@ -225,6 +246,18 @@ class PamTests(SynchronousTestCase):
         (told,) = self.told
         self.assertIn("Segmentation fault\\n", told)
 
+    def test_last_words(self) -> None:
+        """Who has hung up is not waited for, though a program it started keeps the line."""
+        self.ask()
+        process = self.reactor.processes[0]
+        process.hang_up(0)
+        self.assertEqual(self.results, [])
+        self.assertTrue(process.killed)
+        self.reactor.advance(LAST_WORDS)
+        self.assertEqual(len(self.results), 1)
+        process.hang_up(1)
+        self.assertEqual((len(self.results), self.pam._alive), (1, set()))
+
     def test_not_started(self) -> None:
         """If no process can be started, the login is refused, and the log says why."""
         self.reactor.refuse = True
@@ -242,9 +275,9 @@ class PamTests(SynchronousTestCase):
         self.ask()
         process.say(b"")
         self.reactor.advance(IDLE - 1)
-        self.assertFalse(process.input_closed)
+        self.assertFalse(process.closed)
         self.reactor.advance(1)
-        self.assertTrue(process.input_closed)
+        self.assertTrue(process.closed)
         self.ask()
         self.assertEqual(len(self.reactor.processes), 2)
         process.end()

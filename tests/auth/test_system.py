@@ -1,4 +1,4 @@
-"""Tests for :mod:`dantetw.auth.system`."""
+"""Tests for :mod:`dantetw.auth.system` and :mod:`dantetw.auth.shadow`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.auth.crypting import Libcrypt
 from dantetw.auth.interfaces import IAuthenticator
-from dantetw.auth.system import Record, SystemUsers, record_of
+from dantetw.auth.shadow import Record, SystemPasswords, record_of
+from dantetw.auth.system import SystemUsers
 from tests.auth.testing import (
     MD5,
     SHA256,
     SHA512,
     YESCRYPT,
     AuthenticatorTestsMixin,
-    Privileges,
 )
 
 TODAY = 20000
@@ -58,19 +58,14 @@ class SystemUsersTests(AuthenticatorTestsMixin, SynchronousTestCase):
 
     def make(self) -> IAuthenticator:
         """Users of a system of which only the C library is real."""
-        self.privileges = Privileges()
         self.shadow = self.mktemp()
         with open(self.shadow, "wb") as file:
             file.write(SHADOW)
-        return SystemUsers(
-            self.clock,
-            self.threads,
-            self.privileges,
-            self.shadow,
-            Libcrypt(),
-            getpwnam,
-            lambda: TODAY,
-        )
+        return self.users_of(SystemPasswords(self.shadow, Libcrypt(), getpwnam, lambda: TODAY))
+
+    def users_of(self, passwords: SystemPasswords) -> SystemUsers:
+        """The users with these passwords."""
+        return SystemUsers(self.clock, self.threads, passwords.thd_check, shadow=self.shadow)
 
     def test_accounts(self) -> None:
         """Only who has a password, an unlocked one, and an account that lives, gets in."""
@@ -96,37 +91,25 @@ class SystemUsersTests(AuthenticatorTestsMixin, SynchronousTestCase):
                     self.text_of(self.users.authenticate(name, password)), expected.format(name)
                 )
 
-    def test_privileges(self) -> None:
-        """Privileges are on while the shadow file is read, and off while hashes are computed."""
-        seen: list[bool] = []
-
-        def thd_matches(crypt: Libcrypt, password: bytes, stored: bytes) -> bool:
-            seen.append(self.privileges.on)
-            return True
-
-        self.patch(Libcrypt, "thd_matches", thd_matches)
-        before = self.privileges.entered
-        waited = self.users.authenticate("bob", b"secret")
-        self.assertEqual(self.privileges.entered, before + 1)
-        self.pool.run_all()
-        self.successResultOf(waited)
-        self.assertEqual(seen, [False])
-
     def test_unreadable(self) -> None:
         """If the shadow file cannot be read, the system's error is told, and nobody gets in."""
-        users = SystemUsers(self.clock, self.threads, shadow=self.mktemp() + "/", getpwnam=getpwnam)
-        self.patch(users, "_read", self._denied)
+        users = self.users_of(SystemPasswords("/", getpwnam=getpwnam))
         self.assertEqual(
             self.text_of(users.authenticate("bob", b"secret")),
-            'could not access user "bob"\'s records in the system password file: Permission denied',
+            'could not access user "bob"\'s records in the system password file: Is a directory',
         )
 
-    def _denied(self) -> bytes:
-        raise PermissionError(13, "Permission denied")
+    def test_unreadable_costs_a_hash(self) -> None:
+        """That takes as long as if it could."""
+        settings: list[bytes] = []
+        self.patch(Libcrypt, "thd_matches", lambda crypt, password, stored: settings.append(stored))
+        users = self.users_of(SystemPasswords("/", getpwnam=getpwnam))
+        self.assertNotEqual(self.text_of(users.authenticate("bob", b"secret")), "")
+        self.assertEqual(len(settings), 1)
 
     def test_no_shadow(self) -> None:
         """A system without a shadow file has the hashes in its password database."""
-        users = SystemUsers(self.clock, self.threads, shadow=self.mktemp(), getpwnam=getpwnam)
+        users = self.users_of(SystemPasswords(self.mktemp(), getpwnam=getpwnam))
         self.assertEqual(self.text_of(users.authenticate("network", b"secret")), "")
         self.assertIn("could not access", self.text_of(users.authenticate("bob", b"secret")))
 

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.auth.interfaces import IAuthenticator
+from dantetw.auth.stamps import Stamp, look
 from dantetw.auth.usersfile import COSTS, UsersFile, UsersFileError, load_bcrypt, parse, thd_matches
+from dantetw.process.regular import open_regular
 from tests.auth.testing import (
     BCRYPT,
     BCRYPT_HTPASSWD,
     SHA512,
     AuthenticatorTestsMixin,
-    Privileges,
 )
 
 USERS = b"# people\n\nbob:" + BCRYPT + b"\neve:" + BCRYPT_HTPASSWD + b"\r\n"
@@ -28,7 +29,7 @@ class UsersFileTests(AuthenticatorTestsMixin, SynchronousTestCase):
 
     def make(self) -> IAuthenticator:
         """Users in a file."""
-        self.privileges = Privileges()
+        self.opened: list[str] = []
         self.reports: list[str] = []
         self.path = self.mktemp()
         self.write(USERS)
@@ -36,7 +37,19 @@ class UsersFileTests(AuthenticatorTestsMixin, SynchronousTestCase):
 
     def open(self) -> UsersFile:
         """Open the file anew."""
-        return UsersFile(self.path, self.clock, self.threads, self.reports.append, self.privileges)
+        return UsersFile(
+            self.path, self.clock, self.threads, self.reports.append, self.opener, self.look
+        )
+
+    def opener(self, path: str, flags: int) -> int:
+        """Open with privileges."""
+        self.opened.append(path)
+        return open_regular(path, flags)
+
+    def look(self, path: str) -> Stamp:
+        """Look with privileges."""
+        self.opened.append(path)
+        return look(path)
 
     def write(self, data: bytes, mode: int = 0o640) -> None:
         """Replace the file."""
@@ -108,8 +121,8 @@ class UsersFileTests(AuthenticatorTestsMixin, SynchronousTestCase):
         )
 
     def test_privileges(self) -> None:
-        """The file is read with privileges, which are left at once."""
-        self.assertEqual((self.privileges.entered, self.privileges.on), (1, False))
+        """The file is looked at, and read, with privileges."""
+        self.assertEqual(self.opened, [self.path, self.path])
 
     def test_nobody_at_all(self) -> None:
         """An empty file has no users, and refusing them costs a hash as well."""

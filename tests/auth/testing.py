@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -23,23 +21,6 @@ SHA256 = b"$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA"
 MD5 = b"$1$saltsalt$9xy1btjgzLYfb7hivXtC//"
 BCRYPT = b"$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a"
 BCRYPT_HTPASSWD = BCRYPT.replace(b"$2b$", b"$2y$")
-
-
-class Privileges:
-    """Counts how often they were entered, and knows whether they are on."""
-
-    def __init__(self) -> None:
-        self.entered = 0
-        self.on = False
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        self.entered += 1
-        self.on = True
-        try:
-            yield
-        finally:
-            self.on = False
 
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -58,7 +59,7 @@ class FakeSink:
         """Note it."""
         self.did.append("reopen")
         if self.fails_with:
-            raise OSError(self.fails_with, "x")
+            raise OSError(self.fails_with, os.strerror(self.fails_with))
 
     def flush(self, seconds: float) -> None:
         """Note it."""

@@ -37,14 +37,7 @@ class PidfileTests(SynchronousTestCase):
         self.assertEqual(self.read(), f"{os.getpid()}\n")
         self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o600)
 
-    def test_emptied(self) -> None:
-        """At the end it is empty but still there, as Dante leaves it."""
-        pidfile.write(self.path)
-        pidfile.empty(self.path)
-        self.assertEqual(self.read(), "")
-
     def test_unwritable(self) -> None:
-        """A folder that is not there is an error when writing, and none when emptying."""
+        """A folder that is not there is an error."""
         path = os.path.join(self.path, "sockd.pid")
         self.assertRaises(OSError, pidfile.write, path)
-        pidfile.empty(path)

@@ -6,13 +6,52 @@ import pwd
 import secrets
 import socket
 import subprocess
+from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
+from dantetw.process.helper import NAME
 from tests.scenarios.running import Running, Scenario
 
 NOBODY = "nobody"
 DROP = f"user.privileged: root\nuser.unprivileged: {NOBODY}"
+
+
+def status(pid: int, key: str) -> list[str]:
+    """What a process is, in words (``proc(5)``)."""
+    with open(f"/proc/{pid}/status") as file:
+        for line in file:
+            name, _, rest = line.partition(":")
+            if name == key:
+                return rest.split()
+    raise SkipTest(f"this kernel does not tell {key}")
+
+
+def children(pid: int) -> list[int]:
+    """A process's children, whichever of its threads has made them."""
+    files = list(Path(f"/proc/{pid}/task").glob("*/children"))
+    if not files:
+        raise SkipTest("this kernel does not tell a process's children")
+    return [int(word) for file in files for word in file.read_text().split()]
+
+
+def helper_of(pid: int) -> int:
+    """The privileged helper of a server."""
+    (helper,) = (child for child in children(pid) if name_of(child) == NAME)
+    return helper
+
+
+def name_of(pid: int) -> str:
+    """What a process calls itself."""
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; whoever inherited it may not have buried it yet."""
+    try:
+        return status(pid, "State")[0] == "Z"
+    except OSError:
+        return True
 
 
 def effective(pid: int) -> tuple[int, int, int, list[int]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
-from tests.scenarios.rights import DROP, RootScenario, effective
+from tests.scenarios.rights import DROP, RootScenario, children, effective, helper_of, is_gone
 from tests.scenarios.running import BODY, Running, Target, wait_until
 
 SERVICES = Path("/etc/pam.d")
@@ -87,26 +87,13 @@ class PamScenarios(RootScenario):
         server, target = self.start(method="pam.username", more=more), self.target()
         heard = self.log_in(server, "anybody", "any", target.port)
         self.assertEqual(heard[:6], b"\x05\x02\x01\x00\x05\x00")
-        children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
-        if not children.exists():
-            raise SkipTest("this kernel does not tell a process's children")
-        (child,) = children.read_text().split()
-        self.assertEqual(effective(int(child))[:2], (0, 0))
+        helper = helper_of(server.pid)
+        (child,) = children(helper)
+        self.assertEqual(effective(child)[:2], (0, 0))
         server.process.kill()
         server.wait()
-        self.wait_gone(int(child))
-
-    def wait_gone(self, pid: int) -> None:
-        """Wait until a process has ended; whoever inherited it may not have buried it yet."""
-        status = Path(f"/proc/{pid}/stat")
-
-        def gone() -> bool:
-            try:
-                return status.read_text().rpartition(")")[2].split()[0] == "Z"
-            except OSError:
-                return True
-
-        wait_until(gone, f"the end of process {pid}")
+        for pid in (helper, child):
+            wait_until(lambda pid=pid: is_gone(pid), f"the end of process {pid}")
 
 
 class IdentScenarios(RootScenario):

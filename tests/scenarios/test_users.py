@@ -13,7 +13,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
-from tests.scenarios.rights import DROP, NOBODY, RootScenario, effective
+from tests.scenarios.rights import DROP, NOBODY, RootScenario, effective, status
 from tests.scenarios.running import mask, wait_until
 
 
@@ -21,10 +21,14 @@ class UserScenarios(RootScenario):
     """A server that root starts, and that becomes somebody else."""
 
     def test_unprivileged(self) -> None:
-        """After the start it is ``user.unprivileged``, and can become root again."""
+        """After the start it is ``user.unprivileged``, for good."""
         server = self.start(more=DROP)
         real, user, group, groups = effective(server.pid)
-        self.assertEqual((real, user, group), (0, self.nobody.pw_uid, self.nobody.pw_gid))
+        uid, gid = self.nobody.pw_uid, self.nobody.pw_gid
+        self.assertEqual((real, user, group), (uid, uid, gid))
+        self.assertEqual(status(server.pid, "Uid"), [str(uid)] * 4)
+        self.assertEqual(status(server.pid, "Gid"), [str(gid)] * 4)
+        self.assertEqual(status(server.pid, "NoNewPrivs"), ["1"])
         self.assertNotIn(0, groups)
         self.live(server, self.listening())
         self.assertEqual(server.stop(), 0)

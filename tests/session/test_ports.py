@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -27,7 +26,7 @@ class PortsCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.world = World(self, OPEN, head=HEAD)
-        self.ports = Ports(nullcontext, self.world.factory.report_refused)
+        self.ports = Ports(socket.socket.bind, self.world.factory.report_refused)
         self.acceptors = Listeners(self.world.factory, self.world.reactor)
         self.addCleanup(self.stop)
 

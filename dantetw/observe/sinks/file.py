@@ -7,11 +7,11 @@ processes do not mix.  A regular file never makes one wait for a reader.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from zope.interface import implementer
@@ -22,42 +22,7 @@ from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.stream import Stream
 from dantetw.values import Severity
 
-#: Permissions of a file we create: the owner writes, the group may read.
-MODE: Final = 0o640
-
-_FLAGS: Final = os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC | os.O_NONBLOCK
 _NEWLINE: Final = 10
-
-
-def open_appending(path: str, owner: tuple[int, int] | None = None) -> int:
-    """
-    Open ``path`` for appending, creating it with :data:`MODE` if there is none.
-
-    :param owner: user and group that a created file shall belong to; None: whoever we are.
-
-    It is readable too if that is allowed, so that one sees how a file ends.  Never waits: a FIFO
-    opened for both directions needs no reader, and spares us ``EPIPE`` when readers come and go.
-
-    :raises OSError: it cannot be opened or created.
-    """
-    for _ in range(2):
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                return os.open(path, _FLAGS | os.O_RDWR)
-            except PermissionError:
-                return os.open(path, _FLAGS | os.O_WRONLY)
-        with contextlib.suppress(FileExistsError):
-            descriptor = os.open(path, _FLAGS | os.O_RDWR | os.O_CREAT | os.O_EXCL, MODE)
-            # The umask, which daemons often set to 077, would take the group's right away.
-            os.fchmod(descriptor, MODE)
-            if owner is not None:
-                # Without the right to do that it stays ours, and can be written all the same.
-                with contextlib.suppress(OSError):
-                    os.fchown(descriptor, *owner)
-            return descriptor
-        # Somebody else created it between the two.
-    # Or it is a link to nowhere, which O_EXCL does not follow.
-    return os.open(path, _FLAGS | os.O_RDWR | os.O_CREAT, MODE)
 
 
 def _mend(descriptor: int) -> bool:
@@ -146,11 +111,7 @@ def opened(text: str, surroundings: Surroundings) -> ISink:
 
     :raises OSError: it cannot be opened or created.
     """
-
-    def opener() -> int:
-        with surroundings.privileged():
-            return open_appending(text, surroundings.owner)
-
+    opener = partial(surroundings.open_log, text)
     descriptor = opener()
     try:
         slow = stat.S_ISFIFO(os.fstat(descriptor).st_mode) or os.isatty(descriptor)

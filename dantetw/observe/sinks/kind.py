@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReadDescriptor, IWriteDes
 
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
+from dantetw.process.appending import open_appending
 
 
 class Reactor(Protocol):
@@ -61,8 +61,7 @@ class Surroundings:
     :ivar standard: descriptors behind the words ``stdout`` and ``stderr``: our own duplicates,
         since daemons put other things at 1 and 2; ``own``: those of them that could be opened once
         more, for writing without waiting, by descriptor.
-    :ivar privileged: makes a context in which files are opened; ``owner``: user and group that
-        those we create shall belong to, so that they can be opened anew; None: whoever we are then.
+    :ivar open_log: opens a file for appending, creating it if need be; its descriptor.
     :ivar device: where the log daemon listens.
     :ivar inherited: descriptors of destinations that were opened for us, by their names.
     """
@@ -71,8 +70,7 @@ class Surroundings:
     reactor: Reactor
     standard: Mapping[str, int] = field(default_factory=_standard)
     own: dict[int, int] = field(default_factory=dict)
-    privileged: Callable[[], AbstractContextManager[object]] = nullcontext
-    owner: tuple[int, int] | None = None
+    open_log: Callable[[str], int] = open_appending
     device: str = "/dev/log"
     prefixes: Mapping[str, Prefix] = field(default_factory=dict)
     inherited: Mapping[str, int] = field(default_factory=dict)

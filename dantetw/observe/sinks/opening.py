@@ -7,11 +7,11 @@ unless every destination can be opened, the old ones stay in use.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dantetw.config.policy import PLAIN_FORM, Form, Output, Policy
+from dantetw.net.naming import words_of_error
 from dantetw.observe.events import Message
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.sinks.kind import Kind, MisnamedError, Surroundings
@@ -78,7 +78,7 @@ def build_sinks(
         try:
             sink = open_sink(output.text, surroundings.for_format(output.form.format), kinds)
         except OSError as error:
-            problems += _unopenable(output, os.strerror(error.errno or 0), reload)
+            problems += _unopenable(output, words_of_error(error), reload)
         except MisnamedError:
             # What is wrong with it is among the warnings of the configuration.
             problems.append(_alert(output, "no system error", reload))

@@ -5,16 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.observe.prefix import Prefix
-from dantetw.observe.sinks.file import File, open_appending, opened
+from dantetw.observe.sinks.file import File, opened
 from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.stream import Stream
+from dantetw.process.appending import open_appending
 from dantetw.values import Severity
 from tests.observe.sinks.fakes import FakeReactor
 
@@ -221,41 +219,38 @@ class OpenedTests(SynchronousTestCase):
     """Opening by name."""
 
     def setUp(self) -> None:
-        """Count how often privileges were taken."""
+        """Note what is opened with privileges."""
         self.directory = self.mktemp()
         os.mkdir(self.directory)
-        self.privileged = 0
+        self.taken: list[str] = []
 
-        @contextmanager
-        def privileges() -> Iterator[None]:
-            self.privileged += 1
-            yield
+        def open_log(path: str) -> int:
+            self.taken.append(path)
+            return open_appending(path)
 
         self.surroundings = Surroundings(
-            Prefix("sockd"), FakeReactor(), standard={}, privileged=privileges
+            Prefix("sockd"), FakeReactor(), standard={}, open_log=open_log
         )
 
     def test_file(self) -> None:
         """A file is opened with privileges, at the first time and later."""
-        sink = opened(os.path.join(self.directory, "log"), self.surroundings)
+        path = os.path.join(self.directory, "log")
+        sink = opened(path, self.surroundings)
         assert sink is not None
         self.addCleanup(sink.close)
         self.assertIsInstance(sink, File)
-        before = self.privileged
+        before = len(self.taken)
         self.assertGreater(before, 0)
         sink.reopen()
-        self.assertEqual(self.privileged, before + 1)
+        self.assertEqual(self.taken, [path] * (before + 1))
 
     def test_owner(self) -> None:
         """A file that we create belongs to who shall open it anew; one that was there does not."""
         given: list[tuple[int, int]] = []
         self.patch(os, "fchown", lambda descriptor, user, group: given.append((user, group)))
-        surroundings = replace(self.surroundings, owner=(11, 12))
         path = os.path.join(self.directory, "log")
         for _ in range(2):
-            sink = opened(path, surroundings)
-            assert sink is not None
-            sink.close()
+            os.close(open_appending(path, (11, 12)))
             self.assertEqual(given, [(11, 12)])
 
     def test_fifo(self) -> None:

@@ -11,11 +11,12 @@ from zope.interface.verify import verifyObject
 
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
-from dantetw.observe.sinks.file import File, open_appending
+from dantetw.observe.sinks.file import File
 from dantetw.observe.sinks.remote import Tcp
 from dantetw.observe.sinks.stream import Stream
 from dantetw.observe.sinks.syslog import Syslog
 from dantetw.observe.sinks.threaded import Threaded
+from dantetw.process.appending import open_appending
 from dantetw.values import Severity
 from tests.observe.sinks.daemon import Daemon
 from tests.observe.sinks.fakes import FakeReactor

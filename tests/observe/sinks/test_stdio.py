@@ -6,9 +6,6 @@ import errno
 import os
 import pty
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
@@ -240,20 +237,6 @@ class StandardTests(SynchronousTestCase):
         old.reopen()
         old.write(Severity.INFO, 0.0, "old")
         self.assertEqual(self.endings(read_all(reader)), [b"new", b"old"])
-
-    def test_privileges(self) -> None:
-        """A pipe is opened with privileges, once: it may be somebody else's."""
-        taken = []
-
-        @contextmanager
-        def privileges() -> Iterator[None]:
-            taken.append("taken")
-            yield
-
-        self.surroundings = replace(self.surroundings, privileged=privileges)
-        _, writer = self.pipe()
-        self.open(writer).reopen()
-        self.assertEqual(taken, ["taken"])
 
 
 class OpenedTests(SynchronousTestCase):

@@ -1,0 +1,152 @@
+"""
+The system's passwords: is this one right?
+
+The user must be in the password database (``getpwnam``, so ``nsswitch.conf`` counts); the hash is
+there or, as on every system of today, in ``/etc/shadow``, which takes privileges to read.  Whoever
+cannot log in to the system is refused: no password, a locked one, an account that has expired.
+
+An unknown user, a locked one and a wrong password take the same time.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from dantetw.auth.crypting import Libcrypt
+from dantetw.auth.interfaces import key_of
+
+PASSWD: Final = "/etc/passwd"
+SHADOW: Final = "/etc/shadow"
+
+_DAY: Final = 24 * 60 * 60
+
+# Hashed when nobody's hash can be: SHA-512 with the default of 5000 rounds.
+_DUMMY: Final = b"$6$nobody.at.all$"
+
+_ANY_HASH: Final = re.compile(rb"^[^:\n]+:(\$[^:\n]+):", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    What ``/etc/shadow`` says of a user (``shadow(5)``).
+
+    :ivar hash: the hashed password; empty or not a hash if there is no way to log in.
+    :ivar ends: the first day, counted from 1970, on which the account is no longer valid; None if
+        it does not expire.
+    """
+
+    hash: bytes = field(repr=False)
+    ends: int | None = None
+
+    def usable(self, today: int) -> bool:
+        """Whether the account can be logged in to at all."""
+        if not self.hash or self.hash[:1] in b"!*":
+            return False
+        return self.ends is None or today < self.ends
+
+
+def record_of(key: bytes, shadow: bytes) -> Record | None:
+    """
+    A user's record in the text of ``/etc/shadow``.
+
+    :param key: the name; ``shadow``: the file.
+    :returns: None if there is none, or one too short to be one.
+    """
+    for line in shadow.split(b"\n"):
+        fields = line.split(b":")
+        if fields[0] == key and len(fields) >= 2:
+            return Record(fields[1], _end_of(fields))
+    return None
+
+
+def _end_of(fields: list[bytes]) -> int | None:
+    """The day an account ends: its own end, or that of a password that was not changed in time."""
+    numbers = [int(text) if text.isdigit() else None for text in fields[2:8]]
+    numbers += [None] * (6 - len(numbers))
+    changed, _, longest, _, inactive, expires = numbers
+    ends = [] if expires is None else [expires]
+    if changed and longest is not None and inactive is not None:
+        ends.append(changed + longest + inactive + 1)
+    return min(ends, default=None)
+
+
+def _today() -> int:
+    return int(time.time()) // _DAY
+
+
+class Verdict(Enum):
+    """What there is to say of a name and a password; wrong is also who cannot log in at all."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNKNOWN = "unknown"
+
+
+class SystemPasswords:
+    """
+    The passwords of this system's users.
+
+    :param crypt: None finds the C library's.
+    :param getpwnam: the password database; ``today``: days since 1970.
+    :raises LibcryptMissingError: if this system cannot check passwords.
+    """
+
+    def __init__(
+        self,
+        shadow: str = SHADOW,
+        crypt: Libcrypt | None = None,
+        getpwnam: Callable[[str], pwd.struct_passwd] = pwd.getpwnam,
+        today: Callable[[], int] = _today,
+    ) -> None:
+        self._shadow = shadow
+        self._crypt = crypt or Libcrypt()
+        self._getpwnam = getpwnam
+        self._today = today
+
+    def thd_check(self, name: str, password: bytes) -> Verdict:
+        """
+        Check a password, which takes a thread 5-100 ms.
+
+        :param name: as received: any text; bytes that are not UTF-8 as surrogate escapes.
+        :raises OSError: if the passwords cannot be read.
+        """
+        try:
+            shadow = self._read()
+        except OSError:
+            self._crypt.thd_matches(password, _DUMMY)
+            raise
+        record = self._record(name, shadow)
+        if record is not None and record.usable(self._today()):
+            right = self._crypt.thd_matches(password, record.hash)
+            return Verdict.RIGHT if right else Verdict.WRONG
+        # Somebody else's hash takes as long as a real one would have, and the answer is no.
+        other = _ANY_HASH.search(shadow)
+        self._crypt.thd_matches(password, other[1] if other else _DUMMY)
+        return Verdict.UNKNOWN if record is None else Verdict.WRONG
+
+    def _read(self) -> bytes:
+        try:
+            with open(self._shadow, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return b""  # a system whose hashes are in the password database itself
+
+    def _record(self, name: str, shadow: bytes) -> Record | None:
+        key = key_of(name)
+        if not key:
+            return None
+        try:
+            entry = self._getpwnam(name)
+        except (KeyError, ValueError):
+            return None
+        if entry.pw_passwd != "x":
+            return Record(os.fsencode(entry.pw_passwd))
+        return record_of(key, shadow)

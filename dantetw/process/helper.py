@@ -1,0 +1,306 @@
+"""
+The privileged helper: a process with the rights of ``user.privileged`` that listens to no network.
+
+It is a fork of the server from before the server gives its rights up, and it answers the orders of
+:mod:`.orders`, as far as :mod:`.permitted` allows: those who give them read what strangers send, so
+the helper takes them to be in a stranger's hands.  What is permitted it finds out by itself, from
+the configuration that it reads.  It ends when no process of the server is left.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from threading import BoundedSemaphore, Lock, Thread
+from typing import Final, Protocol
+
+from dantetw.auth.verifying import THREADS
+from dantetw.config import Parsed
+from dantetw.net.host import Host
+from dantetw.process import orders, prctl
+from dantetw.process.direct import Direct
+from dantetw.process.orders import Answer, MalformedError, Order, Outcome, What
+from dantetw.process.permitted import Permitted
+
+#: What ``ps`` shows of it.
+NAME: Final = "sockd: helper"
+
+#: Channels there may be: a process of the server uses four at most.
+MOST_CHANNELS: Final = 512
+
+#: What is not for the helper, though a terminal or a script tells the whole process group.
+IGNORED: Final = (
+    "SIGHUP",
+    "SIGINT",
+    "SIGQUIT",
+    "SIGTERM",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGALRM",
+    "SIGPIPE",
+)
+
+# Descriptors 0 to 2 stay: ``logoutput: /dev/stdout`` means them.
+_FIRST: Final = 3
+
+#: An opener for :func:`open`.
+Opener = Callable[[str, int], int]
+
+
+class Reread(Protocol):
+    """Reads the configuration once more, opening its file with the opener; for a thread."""
+
+    def __call__(self, opener: Opener) -> Parsed:
+        """May look up names.  Does not call the opener if there is no file."""
+
+
+class Refusal(Exception):  # noqa: N818 - what is said, not what went wrong
+    """An order is not permitted; the text says why."""
+
+
+class Helper:
+    """
+    What answers orders.
+
+    :param door: our end of it.
+    :param direct: does what is permitted.
+    :param permitted: what the configuration in force names.
+    """
+
+    def __init__(
+        self, door: socket.socket, direct: Direct, permitted: Permitted, reread: Reread | None
+    ) -> None:
+        self._door = door
+        self._direct = direct
+        self._reread = reread
+        # Of all configurations since the start: which of them is in force the server knows, whose
+        # word does not count here, and each was the operator's.
+        self._permitted = permitted
+        self._changing = Lock()
+        self._hashing = BoundedSemaphore(THREADS)
+        self._places = BoundedSemaphore(MOST_CHANNELS)
+
+    def serve(self) -> None:
+        """Answer until the server's last process has ended."""
+        while True:
+            try:
+                packet, descriptors = orders.receive(self._door)
+            except MalformedError:
+                continue
+            except OSError:
+                break
+            if not packet and not descriptors and _is_over(self._door):
+                break
+            self._let_in(packet, descriptors)
+        self._direct.close()
+
+    def _let_in(self, packet: bytes, descriptors: list[int]) -> None:
+        try:
+            order = orders.parse_order(packet, len(descriptors))
+            if order.what is not What.CHANNEL:
+                raise MalformedError("not by the door")
+            channel = socket.socket(fileno=descriptors[0])
+        except (MalformedError, OSError):
+            orders.close(descriptors)
+            return
+        if not self._places.acquire(blocking=False):
+            channel.close()
+            return
+        try:
+            Thread(target=self._thd_serve, args=(channel,), name="channel", daemon=True).start()
+        except RuntimeError:  # as many as the system allows
+            self._places.release()
+            channel.close()
+
+    def _thd_serve(self, channel: socket.socket) -> None:
+        try:
+            with channel:
+                while self._serve_one(channel):
+                    pass
+        except (MalformedError, OSError):
+            pass  # its other end is gone, or talks nonsense: nobody else shall suffer
+        finally:
+            self._places.release()
+
+    def _serve_one(self, channel: socket.socket) -> bool:
+        """Answer one order; False if there are no more."""
+        packet, descriptors = orders.receive(channel)
+        if not packet:
+            orders.close(descriptors)
+            return False
+        found: tuple[int, ...] = ()
+        try:
+            order = orders.parse_order(packet, len(descriptors))
+            answer, found = self._answer(order, descriptors)
+            orders.send(channel, orders.pack_answer(answer), found)
+        finally:
+            orders.close((*descriptors, *found))
+        return True
+
+    def _answer(self, order: Order, descriptors: Sequence[int]) -> tuple[Answer, tuple[int, ...]]:
+        try:
+            found, opened = self._carry_out(order, descriptors)
+        except Refusal as refusal:
+            return Answer(Outcome.REFUSED, str(refusal)), ()
+        except OSError as error:
+            words = error.strerror or str(error)
+            return Answer(Outcome.FAILED, words, error.errno or 0), ()
+        except (OverflowError, UnicodeError):
+            return Answer(Outcome.REFUSED, "that makes no sense"), ()
+        except Exception as mistake:
+            traceback.print_exc()
+            return Answer(Outcome.REFUSED, f"internal error: {type(mistake).__name__}"), ()
+        return Answer(Outcome.DONE, found=found), opened
+
+    def _carry_out(
+        self, order: Order, descriptors: Sequence[int]
+    ) -> tuple[tuple[str | int, ...], tuple[int, ...]]:
+        """
+        Do what was ordered.
+
+        :returns: what was found, and descriptors for the server.
+        """
+        direct, permitted = self._direct, self._permitted
+        match order.what, order.arguments:
+            case What.OPEN_LOG, (path,):
+                _require(path in permitted.logs, f"{path} is no log of the configuration")
+                return (), (direct.open_log(path),)
+            case What.OPEN_FILE, (path,):
+                _require(path in permitted.files, f"{path} is no file of the configuration")
+                return (), (direct.open_file(path),)
+            case What.OPEN_CONFIG, ():
+                return (), (self._open_config(),)
+            case What.STAMP, (path,):
+                _require(path in permitted.looks, f"{path} is no file of the configuration")
+                return direct.look(path), ()
+            case What.BIND, (host, port, scope):
+                self._bind(descriptors[0], host, port, scope)
+                return (), ()
+            case What.CHECK_PASSWORD, (name, secret):
+                _require(permitted.passwords, "the configuration asks for none of the system's")
+                with self._hashing:
+                    verdict = direct.check_password(name, secret.encode("latin-1"))
+                return (verdict.value,), ()
+            case What.START_PAM, ():
+                _require(permitted.pam, "the configuration has no method that asks PAM")
+                return (), direct.start_pam().descriptors
+            case What.EMPTY_PIDFILE, ():
+                direct.empty_pidfile()
+                return (), ()
+        raise Refusal("not by a channel")
+
+    def _open_config(self) -> int:
+        """Read the configuration, and permit what it names; its file."""
+        opened: list[int] = []
+        failed: list[OSError] = []
+
+        def opener(path: str, flags: int) -> int:
+            try:
+                descriptor = self._direct.open_config(path, flags)
+            except OSError as error:
+                failed.append(error)
+                raise
+            opened.append(os.dup(descriptor))
+            return descriptor
+
+        _require(self._reread is not None, "there is no configuration file")
+        assert self._reread is not None
+        try:
+            parsed = self._reread(opener)
+            if failed:
+                raise failed[0]
+            _require(bool(opened), "there is no configuration file")
+            if parsed.policy is not None:
+                with self._changing:
+                    self._permitted |= Permitted.of(parsed.policy)
+            os.lseek(opened[0], 0, os.SEEK_SET)
+        except BaseException:
+            orders.close(opened)
+            raise
+        return opened[0]
+
+    def _bind(self, descriptor: int, host: str, port: int, scope: int) -> None:
+        # Not the descriptor itself, which is closed by whoever has received it.
+        with socket.socket(fileno=os.dup(descriptor)) as sock:
+            address: tuple[str | int, ...] = (host, port)
+            if sock.family == socket.AF_INET6:
+                address = (host, port, 0, scope)
+            else:
+                _require(sock.family == socket.AF_INET, "not a socket of the Internet")
+            fits = self._permitted.binding(sock, address, Host().addresses_of)
+            _require(fits, f"{host} port {port} is no address of the configuration")
+            self._direct.bind(sock, address)
+
+
+def _is_over(door: socket.socket) -> bool:
+    """
+    Whether a packet without bytes is the end; if so, wait until the server has closed the door.
+
+    One process might have shut it for all, and the others' channels count.
+    """
+    shut = getattr(select, "POLLRDHUP", 0)
+    poller = select.poll()
+    poller.register(door, shut)
+    if shut and not poller.poll(0):
+        return False
+    poller.modify(door, 0)
+    poller.poll()
+    return True
+
+
+def _require(condition: bool, words: str) -> None:
+    if not condition:
+        raise Refusal(words)
+
+
+def fork(
+    prepare: Callable[[], None], make: Callable[[socket.socket], Helper]
+) -> tuple[socket.socket, int]:
+    """
+    Start the helper.
+
+    :param prepare: called in the new process: takes the user the helper shall be.
+    :param make: makes it of its end of the door.
+    :returns: our end of the door, and the helper's process id.
+    :raises OSError: if there can be no further process.
+    """
+    ours, theirs = orders.pair()
+    try:
+        process = os.fork()
+    except OSError:
+        ours.close()
+        theirs.close()
+        raise
+    if process:
+        theirs.close()
+        return ours, process
+    # From here on nothing returns: there is a whole server on the stack above us.
+    status = 1
+    try:
+        _isolate(theirs.fileno())
+        prepare()
+        make(theirs).serve()
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _isolate(keep: int) -> None:
+    """Be deaf to signals, and hold nothing of the server's open but the descriptor to keep."""
+    for word in IGNORED:
+        signal.signal(getattr(signal, word), signal.SIG_IGN)
+    # What the server has left behind must not be collected some day: it would close descriptors
+    # whose numbers are ours by then.
+    gc.freeze()
+    os.closerange(_FIRST, keep)
+    os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
+    prctl.name(NAME)

@@ -1,0 +1,46 @@
+"""
+What takes privileges, whoever does it: :class:`~dantetw.process.direct.Direct` in this process,
+:class:`~dantetw.process.asking.Asking` by way of the privileged helper.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Protocol
+
+from dantetw.auth.pamprocess import PamProcess
+from dantetw.auth.shadow import Verdict
+from dantetw.auth.stamps import Stamp
+
+
+class Rights(Protocol):
+    """
+    The work that ``user.privileged`` is for, and nothing else.
+
+    All of it may be called in any thread, and all but :meth:`check_password` takes no longer than a
+    look at a file.  Each raises ``OSError``, with words in its ``strerror``, if it cannot be done.
+    """
+
+    def open_log(self, path: str, /) -> int:
+        """Open a log file for appending, creating it if need be; its descriptor."""
+
+    def open_file(self, path: str, flags: int = 0, /) -> int:
+        """Open a regular file for reading; an opener for :func:`open`."""
+
+    def open_config(self, path: str, flags: int = 0, /) -> int:
+        """Open the configuration, for a reload; an opener likewise.  May wait: for a thread."""
+
+    def look(self, path: str, /) -> Stamp:
+        """A file's stamp."""
+
+    def bind(self, sock: socket.socket, address: tuple[str | int, ...], /) -> None:
+        """Bind a socket to an address as the kernel's interface of :mod:`socket` has it."""
+
+    def check_password(self, name: str, password: bytes, /) -> Verdict:
+        """Check a password of the system.  Takes long: for a thread."""
+
+    def start_pam(self) -> PamProcess:
+        """Start a process that talks to PAM."""
+
+    def empty_pidfile(self) -> None:
+        """Take the process id out of its file."""

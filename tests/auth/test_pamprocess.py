@@ -1,0 +1,44 @@
+"""Tests of :mod:`dantetw.auth.pamprocess`."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from dantetw.auth.pamprocess import PamProcess, PamProcesses
+
+#: Seconds after which a test gives up.
+PATIENCE = 30
+
+
+class PamProcessTests(SynchronousTestCase):
+    """Processes for PAM."""
+
+    def test_too_many(self) -> None:
+        """There are not any number of them."""
+        processes = PamProcesses(["cat"])
+        processes._running = set(range(64))  # type: ignore[arg-type]
+        error = self.assertRaises(OSError, processes.start)
+        self.assertEqual(error.errno, errno.EAGAIN)
+
+    def test_no_program(self) -> None:
+        """A program that cannot be run is an error, and leaves nothing open."""
+        before = os.listdir("/proc/self/fd")
+        self.assertRaises(OSError, PamProcesses(["/nowhere/at/all"]).start)
+        self.assertEqual(os.listdir("/proc/self/fd"), before)
+
+    def test_command(self) -> None:
+        """What is run is our program, which finds our library, and nobody's password is seen."""
+        processes = PamProcesses()
+        process = processes.start()
+        self.assertIsInstance(process, PamProcess)
+        (running,) = processes._running
+        assert isinstance(running.args, list)
+        self.assertEqual(Path(running.args[-1]).name, "pamworker.py")
+        processes.kill()
+        for descriptor in process.descriptors:
+            os.close(descriptor)
+        running.wait(PATIENCE)

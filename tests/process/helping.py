@@ -1,0 +1,133 @@
+"""A privileged helper in a thread, and a system made for it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from dantetw.auth.pamprocess import PamProcesses
+from dantetw.auth.shadow import Verdict
+from dantetw.auth.stamps import look
+from dantetw.config import Parsed
+from dantetw.process import asking, orders
+from dantetw.process.asking import Asking
+from dantetw.process.direct import Direct
+from dantetw.process.helper import Helper
+from dantetw.process.orders import Order, What
+from dantetw.process.permitted import Permitted
+from dantetw.process.rights import Rights
+from tests.process.policies import parsed, policy
+from tests.quiet import quiet_port
+
+#: Seconds after which a test gives up.
+PATIENCE = 30
+
+
+class Passwords:
+    """Passwords of a system with one user, who is called as her password is."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def thd_check(self, name: str, password: bytes) -> Verdict:
+        self.asked.append(password)
+        assert self.go_on.wait(PATIENCE)
+        if name != "jo\udcff":
+            return Verdict.UNKNOWN
+        return Verdict.RIGHT if password == b"jo\xff\0" else Verdict.WRONG
+
+
+class RightsCase(SynchronousTestCase):
+    """A folder, and somebody who does what takes privileges."""
+
+    rights: Rights
+
+    def make_direct(self, distrusted: int | None = None) -> Direct:
+        """Who does it here, with a folder and a system made for the test."""
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir(0o700)
+        self.log, self.users = self.folder / "log", self.folder / "users"
+        self.config, self.pidfile = self.folder / "config", self.folder / "pidfile"
+        self.port = quiet_port()
+        self.users.write_text("joe:x\n")
+        self.config.write_text("# configuration\n")
+        direct = Direct(str(self.pidfile), None, distrusted)
+        self.passwords = direct.__dict__["_passwords"] = Passwords()
+        direct._pam = PamProcesses(["sh", "-c", "echo y >&2; exec cat"])
+        self.addCleanup(direct.close)
+        return direct
+
+
+class HelperCase(RightsCase):
+    """A helper in a thread, which everything is permitted that the tests do."""
+
+    METHOD = "username pam.username"
+    SETTINGS = "logoutput: {log}\n"
+
+    def setUp(self) -> None:
+        direct = self.make_direct(os.getuid() + 1)
+        # The helper is asked also where we could do it ourselves.
+        self.patch(asking, "open_regular", self.refuse)
+        self.patch(asking, "open_appending", self.refuse)
+        self.patch(asking, "look", self.refuse)
+        self.door, self.theirs = orders.pair()
+        self.reports: list[str] = []
+        self.parsed = self.configuration()
+        permitted = Permitted.of(policy(*self.texts()))
+        extra = Permitted(files=frozenset([str(self.users)]), looks=frozenset([str(self.users)]))
+        self.helper = Helper(self.theirs, direct, permitted | extra, self.reread)
+        self.thread = threading.Thread(target=self.helper.serve, daemon=True)
+        self.thread.start()
+        self.rights = self.asking = Asking(self.door, self.reports.append)
+        self.addCleanup(self.end)
+
+    def end(self) -> None:
+        """Let the helper end."""
+        self.asking.close()
+        self.door.close()
+        self.thread.join(PATIENCE)
+        self.assertFalse(self.thread.is_alive())
+        self.theirs.close()
+
+    def refuse(self, *_: object) -> int:
+        """We may not."""
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    def texts(self) -> tuple[str, str, str]:
+        """Settings, addresses and methods of the configuration."""
+        addresses = f"internal: 127.0.0.1 port = {self.port}\nexternal: 127.0.0.1\n"
+        return self.SETTINGS.format(log=self.log), addresses, self.METHOD
+
+    def configuration(self) -> Parsed:
+        """What the configuration comes to."""
+        return parsed(*self.texts())
+
+    def reread(self, opener: Callable[[str, int], int]) -> Parsed:
+        """Read it again, as the server would."""
+        try:
+            with open(self.config, "rb", opener=opener) as file:
+                file.read()
+        except OSError:
+            return Parsed(None, ())
+        return self.parsed
+
+    def serve(self) -> None:
+        """The helper does its work."""
+        self.assertEqual(self.rights.look(str(self.users)), look(str(self.users)))
+
+    def channel(self) -> socket.socket:
+        """A channel to say anything by."""
+        ours, theirs = orders.pair()
+        with theirs:
+            orders.send(self.door, orders.pack_order(Order(What.CHANNEL)), [theirs.fileno()])
+        self.addCleanup(ours.close)
+        ours.settimeout(PATIENCE)
+        return ours

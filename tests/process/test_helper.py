@@ -1,0 +1,197 @@
+"""Tests of :mod:`dantetw.process.helper`, and of whoever asks it for what it does not do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from dantetw.process import asking, helper, orders
+from dantetw.process.asking import LostError, RefusedError
+from dantetw.process.orders import Order, What
+from tests.process.helping import HelperCase
+
+
+class RefusalTests(HelperCase):
+    """What is not named in the configuration."""
+
+    METHOD = "none"
+    SETTINGS = ""
+
+    def refused(self, what: Callable[[], object], why: str) -> None:
+        """It is refused, and reported once."""
+        for _ in range(2):
+            error = self.assertRaises(RefusedError, what)
+            self.assertIn(why, error.strerror)
+        self.assertEqual(self.reports, [error.strerror])
+
+    def test_log_refused(self) -> None:
+        """No file becomes a log that is none."""
+        for path in ("/etc/passwd", str(self.log), "", "\0", "../" * 9):
+            self.reports.clear()
+            self.refused(partial(self.rights.open_log, path), "is no log of the configuration")
+        self.assertFalse(self.log.exists())
+
+    def test_file_refused(self) -> None:
+        """Nor is one read, or looked at, that is none of ours; an equal name counts, no other."""
+        for path in ("/etc/shadow", f"{self.folder}/./users"):
+            for do in (self.rights.open_file, self.rights.look):
+                self.reports.clear()
+                self.refused(partial(do, path), "is no file of the configuration")
+
+    def test_bind_refused(self) -> None:
+        """An address that is not in the configuration is not bound."""
+        for address in (("127.0.0.1", 1), ("0.0.0.0", self.port), ("127.0.0.1", 1 << 70)):
+            self.reports.clear()
+            with socket.socket() as sock:
+                self.refused(partial(self.rights.bind, sock, address), "is no address")
+                self.assertEqual(sock.getsockname(), ("0.0.0.0", 0))
+
+    def test_no_internet(self) -> None:
+        """Sockets of other kinds, and descriptors that are none, are not bound at all."""
+        order = Order(What.BIND, ("127.0.0.1", self.port, 0))
+        channel = self.channel()
+        with socket.socket(socket.AF_UNIX) as sock, open(os.devnull) as file:
+            for descriptor in (sock.fileno(), file.fileno()):
+                orders.send(channel, orders.pack_order(order), [descriptor])
+                answer = orders.parse_answer(orders.receive(channel)[0])
+                self.assertIsNot(answer.outcome, orders.Outcome.DONE)
+
+    def test_password_refused(self) -> None:
+        """No password is checked where the configuration needs none of the system's."""
+        self.refused(lambda: self.rights.check_password("root", b"x"), "none of the system's")
+        self.assertEqual(self.passwords.asked, [])
+
+    def test_pam_refused(self) -> None:
+        """No process is started where PAM is not asked."""
+        self.refused(self.rights.start_pam, "no method that asks PAM")
+
+    def test_no_configuration(self) -> None:
+        """The built-in configuration has no file."""
+        self.patch(self.helper, "_reread", lambda opener: self.parsed)
+        self.refused(lambda: self.rights.open_config("/etc/shadow"), "no configuration file")
+
+    def test_own_mistake(self) -> None:
+        """A mistake of ours refuses an order, and does not end the helper."""
+        self.patch(helper.traceback, "print_exc", lambda: None)
+        self.patch(self.helper._direct, "empty_pidfile", lambda: 1 // 0)
+        self.refused(self.rights.empty_pidfile, "internal error: ZeroDivisionError")
+        self.serve()
+
+    def test_links(self) -> None:
+        """A link that the server's user made is not followed."""
+        self.patch(self.helper._direct, "_distrusted", os.getuid())
+        secret = self.folder / "secret"
+        secret.write_text("secret\n")
+        for path, do in (
+            (self.users, partial(self.rights.open_file, str(self.users))),
+            (self.users, partial(self.rights.look, str(self.users))),
+            (self.config, partial(self.rights.open_config, "")),
+            (self.pidfile, self.rights.empty_pidfile),
+        ):
+            path.unlink(missing_ok=True)
+            path.symlink_to(secret)
+            error = self.assertRaises(OSError, do)
+            self.assertEqual(error.errno, errno.ELOOP)
+        self.assertEqual(secret.read_text(), "secret\n")
+
+
+class HostileTests(HelperCase):
+    """Who talks nonsense."""
+
+    def test_malformed(self) -> None:
+        """Nonsense ends its channel, and nothing else."""
+        for data in (b"\xff", b"[]", b"[" * 9999, b"x" * (orders.LARGEST + 1)):
+            channel = self.channel()
+            orders.send(channel, data, [channel.fileno()])
+            self.assertEqual(orders.receive(channel), (b"", []))
+        self.serve()
+
+    def test_channel_by_a_channel(self) -> None:
+        """There is no other way in than the door."""
+        channel = self.channel()
+        orders.send(channel, orders.pack_order(Order(What.CHANNEL)), [channel.fileno()])
+        answer = orders.parse_answer(orders.receive(channel)[0])
+        self.assertIs(answer.outcome, orders.Outcome.REFUSED)
+
+    def test_door(self) -> None:
+        """Nonsense by the door, nothing at all by it, and descriptors that are no sockets."""
+        for data, descriptors in (
+            (b"", []),
+            (b"", [0]),
+            (b"x" * (orders.LARGEST + 1), []),
+            (orders.pack_order(Order(What.CHANNEL)), []),
+            (orders.pack_order(Order(What.CHANNEL)), [0, 0]),
+            (orders.pack_order(Order(What.EMPTY_PIDFILE)), []),
+        ):
+            with open(os.devnull) as file:
+                orders.send(self.door, data, [file.fileno() for _ in descriptors])
+        with open(os.devnull) as file:
+            orders.send(self.door, orders.pack_order(Order(What.CHANNEL)), [file.fileno()])
+        self.serve()
+
+    def test_too_many(self) -> None:
+        """There are so many channels and no more; one that is closed makes room."""
+        self.patch(self.helper, "_places", threading.BoundedSemaphore(1))
+        first = self.channel()
+        second = self.channel()
+        self.assertEqual(orders.receive(second), (b"", []))
+        orders.send(first, orders.pack_order(Order(What.OPEN_LOG, ("/etc/passwd",))))
+        self.assertNotEqual(orders.receive(first)[0], b"")
+
+    def test_nobody_hears(self) -> None:
+        """Who goes away before the answer harms nobody."""
+        for _ in range(5):
+            channel = self.channel()
+            orders.send(channel, orders.pack_order(Order(What.STAMP, (str(self.users),))))
+            channel.close()
+        self.serve()
+
+    def test_shut(self) -> None:
+        """If one process shuts the door for all, those who are in are still served."""
+        self.rights.look(str(self.users))
+        self.door.shutdown(socket.SHUT_RDWR)
+        self.serve()
+        channel = self.asking._free.pop()
+        self.assertRaises(LostError, self.rights.look, str(self.users))
+        channel.close()
+
+
+class LostTests(HelperCase):
+    """When the helper has ended."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.rights.look(str(self.users))
+        channel, theirs = orders.pair()
+        self.asking.close()
+        self.asking._free.append(channel)
+        theirs.close()
+
+    def test_words(self) -> None:
+        """What needs it fails, and says what to do."""
+        error = self.assertRaises(LostError, self.rights.check_password, "joe", b"x")
+        self.assertEqual(error.strerror, asking.LOST)
+        self.assertEqual(error.errno, errno.EPERM)
+
+    def test_ourselves(self) -> None:
+        """What we may do ourselves we do."""
+        self.door.shutdown(socket.SHUT_RDWR)
+        self.patch(asking, "open_appending", lambda path: 7)
+        self.patch(asking, "open_regular", lambda path, flags: 8)
+        self.assertEqual(self.rights.open_log(str(self.log)), 7)
+        self.assertEqual(self.rights.open_config(str(self.config), 0), 8)
+
+    def test_late(self) -> None:
+        """Who gets no answer in time does not wait on, and never takes it for the next one's."""
+        self.asking.close()
+        self.passwords.go_on.clear()
+        self.patch(asking, "SLOW", 0.01)
+        error = self.assertRaises(LostError, self.rights.check_password, "joe", b"x")
+        self.assertEqual(error.strerror, asking.LATE)
+        self.passwords.go_on.set()
+        self.assertEqual(self.asking._free, [])
+        self.serve()

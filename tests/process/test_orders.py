@@ -1,0 +1,171 @@
+"""Tests of :mod:`dantetw.process.orders`."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from dantetw.process import orders
+from dantetw.process.orders import (
+    LARGEST,
+    MOST_DESCRIPTORS,
+    SIGNATURES,
+    Answer,
+    MalformedError,
+    Order,
+    Outcome,
+    What,
+    pack_answer,
+    pack_order,
+    parse_answer,
+    parse_order,
+)
+
+EXAMPLES = [
+    (Order(What.CHANNEL), 1),
+    (Order(What.OPEN_LOG, ("/var/log/sockd.log",)), 0),
+    (Order(What.OPEN_LOG, ("odd \udcff\n\u2028 name",)), 0),
+    (Order(What.OPEN_FILE, ("users",)), 0),
+    (Order(What.OPEN_CONFIG), 0),
+    (Order(What.STAMP, ("/etc/shadow",)), 0),
+    (Order(What.BIND, ("192.0.2.1", 1080, 0)), 1),
+    (Order(What.CHECK_PASSWORD, ("joe", "\x00\xff" * 128)), 0),
+    (Order(What.START_PAM), 0),
+    (Order(What.EMPTY_PIDFILE), 0),
+]
+
+
+def packet(*fields: Any) -> bytes:
+    """A packet of any fields."""
+    return json.dumps(fields).encode()
+
+
+class OrderTests(SynchronousTestCase):
+    """Orders as packets."""
+
+    def test_both_ways(self) -> None:
+        """Each order comes out as it went in, and all orders are tried."""
+        for order, descriptors in EXAMPLES:
+            self.assertEqual(parse_order(pack_order(order), descriptors), order)
+        self.assertEqual({order.what for order, _ in EXAMPLES}, set(SIGNATURES))
+        self.assertEqual(set(SIGNATURES), set(What))
+
+    def test_fits(self) -> None:
+        """The longest path and the longest password fit into a packet."""
+        for order in (
+            Order(What.OPEN_LOG, ("\udcff" * 4096,)),
+            Order(What.CHECK_PASSWORD, ("\ud800" * 255, "\xff" * 255)),
+        ):
+            self.assertLessEqual(len(pack_order(order)), LARGEST)
+
+    def test_malformed(self) -> None:
+        """What is no order is told from one, and nothing else is raised."""
+        for data in (
+            b"",
+            b"\xff",
+            b"null",
+            b"{}",
+            b"[]",
+            b"[[]]",
+            b"[null]",
+            b'["open log"',
+            b"[" * 10_000,
+            b"1" * 10_000,
+            packet("open"),
+            packet("open log"),
+            packet("open log", 1),
+            packet("open log", "a", "b"),
+            packet("open log", ["a"]),
+            packet("check password", "joe"),
+            packet("start pam", "login"),
+            pack_order(Order(What.CHANNEL)),
+            pack_order(Order(What.BIND, ("192.0.2.1", 80, 0))),
+        ):
+            self.assertRaises(MalformedError, parse_order, data, 0)
+        for fields in (("bind", "h", True, 0), ("bind", "h", 1.0, 0), ("bind", "h", "1", 0)):
+            self.assertRaises(MalformedError, parse_order, packet(*fields), 1)
+        self.assertRaises(MalformedError, parse_order, packet("open log", "a"), 1)
+
+    @given(st.one_of(st.binary(max_size=60), st.text(max_size=60).map(lambda text: text.encode())))
+    def test_any_bytes(self, data: bytes) -> None:
+        """Any bytes are an order or malformed; answers likewise."""
+        for parse in (lambda: parse_order(data, 0), lambda: parse_answer(data)):
+            try:
+                parse()
+            except MalformedError:
+                pass
+
+    def test_no_secret_in_repr(self) -> None:
+        """A password does not show."""
+        self.assertNotIn("secret", repr(Order(What.CHECK_PASSWORD, ("joe", "secret"))))
+
+
+class AnswerTests(SynchronousTestCase):
+    """Answers as packets."""
+
+    def test_both_ways(self) -> None:
+        """Each answer comes out as it went in."""
+        for answer in (
+            Answer(Outcome.DONE),
+            Answer(Outcome.DONE, found=("wrong",)),
+            Answer(Outcome.DONE, found=(1 << 62, 0, 7)),
+            Answer(Outcome.FAILED, "No such file or directory", 2),
+            Answer(Outcome.REFUSED, "/etc/passwd is no log of the configuration"),
+        ):
+            self.assertEqual(parse_answer(pack_answer(answer)), answer)
+
+    def test_malformed(self) -> None:
+        """What is none is told from one."""
+        for data in (b"", b"[]", packet("done"), packet("maybe", "", 0), packet("done", 0, "")):
+            self.assertRaises(MalformedError, parse_answer, data)
+
+
+class SocketTests(SynchronousTestCase):
+    """Packets between sockets."""
+
+    def setUp(self) -> None:
+        self.ours, self.theirs = orders.pair()
+        self.addCleanup(self.ours.close)
+        self.addCleanup(self.theirs.close)
+
+    def test_packets(self) -> None:
+        """Packets stay apart, and descriptors come with theirs; they are nobody's to inherit."""
+        reading, writing = os.pipe()
+        orders.send(self.ours, b"one", [writing])
+        orders.send(self.ours, b"two")
+        os.close(writing)
+        data, (descriptor,) = orders.receive(self.theirs)
+        self.assertEqual(data, b"one")
+        self.assertFalse(os.get_inheritable(descriptor))
+        os.write(descriptor, b"through")
+        os.close(descriptor)
+        self.assertEqual(os.read(reading, 10), b"through")
+        os.close(reading)
+        self.assertEqual(orders.receive(self.theirs), (b"two", []))
+
+    def test_end(self) -> None:
+        """The end is an empty packet."""
+        self.ours.close()
+        self.assertEqual(orders.receive(self.theirs), (b"", []))
+
+    def test_too_much(self) -> None:
+        """What is too large is malformed, and its descriptors are closed."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        orders.send(self.ours, b"x" * (LARGEST + 1), [writing])
+        orders.send(self.ours, b"x", [writing] * (MOST_DESCRIPTORS + 1))
+        os.close(writing)
+        for _ in range(2):
+            self.assertRaises(MalformedError, orders.receive, self.theirs)
+        # Nobody has it open any more.
+        self.assertEqual(os.read(reading, 1), b"")
+
+    def test_kind(self) -> None:
+        """Several processes can send to one socket without their packets getting mixed."""
+        self.assertEqual(self.ours.type, socket.SOCK_SEQPACKET)
