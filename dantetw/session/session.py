@@ -239,6 +239,8 @@ class Session:
                 data = b""
                 if isinstance(step, Reply):
                     transport.write(step.data)
+                    if not negotiation.leftover:
+                        return
                 elif isinstance(step, Request):
                     self._take_over(step)
                     return
