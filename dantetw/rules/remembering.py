@@ -86,6 +86,8 @@ def _key(question: Question, target: Endpoint) -> _Socks:
 
 
 def _addresses_only(rule: Rule) -> bool:
+    # Its other conditions are on what stands in the key.  One that is on more than that (the time,
+    # how many sessions there are) must be looked at here.
     return _fixed(rule.source) and rule.source.ports is ALL_PORTS and _fixed(rule.target)
 
 
