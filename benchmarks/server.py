@@ -41,6 +41,8 @@ socks pass {{ from: 127.0.0.0/8 to: 0/0
 DANTETW: Final = f"{Path(sys.executable).parent}/twistd -n --pidfile= sockd --config {{config}}"
 #: The other one; forks, and cannot do without users.
 DANTED: Final = "danted -f {config} -p {config}.pid"
+# What a line costs, and that none is lost, is the business of each process by itself.
+_ONE_PROCESS: Final = "workers: 1"
 #: A small one, which has a thread for each session, and no rules, log or datagrams.
 MICROSOCKS: Final = "microsocks -i 127.0.0.1 -p {port}"
 _DANTED_USERS: Final = "user.privileged: root\nuser.unprivileged: nobody"
@@ -84,7 +86,7 @@ class Server:
                 outputs="\n".join(f"logoutput: {one.word}" for one in destinations),
                 port=self.port,
                 external=f"127.0.2.{next(_NUMBERS) % 250 + 1}",
-                users=_DANTED_USERS if command == DANTED else "",
+                users=_DANTED_USERS if command == DANTED else _ONE_PROCESS,
                 rules=rules,
                 log=f"log: {words}" if words else "",
             )

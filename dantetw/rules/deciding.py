@@ -51,6 +51,7 @@ from dantetw.values import (
 
 _REPLIES: Final = frozenset((Command.BINDREPLY, Command.UDPREPLY))
 _FAKE: Final = ResolveProtocol.FAKE
+_BLOCK: Final = Verdict.BLOCK
 
 _EVERYBODY: Final = Address(kind=HostKind.ANY, text="0/0", where=BUILT_IN)
 
@@ -104,7 +105,7 @@ class Decision:
     @property
     def blocks(self) -> bool:
         """Whether the client is refused, be it that the rule says so or that it lied."""
-        return self.rule.verdict is Verdict.BLOCK or self.refusal != ""
+        return self.rule.verdict is _BLOCK or self.refusal != ""
 
     @property
     def refusal(self) -> str:

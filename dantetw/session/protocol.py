@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 import time
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -26,12 +27,13 @@ from dantetw.net.sockopts import LowBinder, set_options
 from dantetw.net.sources import Sources
 from dantetw.net.transports import ClientTransport, SocketLost
 from dantetw.observe.filters import ErrorFilters
-from dantetw.observe.observer import Journal
+from dantetw.observe.journal import Journal
 from dantetw.relay.latency import Stopwatch
 from dantetw.relay.sweep import Sweep
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.deciding import Decision, asks_for_groups, block_rule
 from dantetw.rules.proving import Check, asks
+from dantetw.rules.remembering import Memory
 from dantetw.session.failing import unresolved
 from dantetw.session.parting import Parting
 from dantetw.session.session import Session
@@ -41,6 +43,19 @@ from dantetw.values import Command, Endpoint, Method, Severity
 Perform = Callable[[Session, Rule, Endpoint], None]
 
 _DONE = Failure(error.ConnectionDone())
+
+
+class ILedger(typing.Protocol):
+    """Where it is noted what a process does, for others who see it too."""
+
+    def number(self) -> int:
+        """The number of the next session."""
+
+    def note(self, session: Session) -> None:
+        """Note how far a session has come."""
+
+    def forget(self, session: Session) -> None:
+        """A session has ended, and is accounted for."""
 
 
 class SocksProtocol(Protocol):
@@ -71,14 +86,15 @@ class SocksFactory(Factory):
     """
     What all sessions of a process share.
 
-    :ivar policy: what new sessions begin with; ``sources``, ``filters`` and ``groups`` are made of
-        it.
+    :ivar policy: what new sessions begin with; ``sources``, ``filters``, ``groups`` and ``memory``
+        are made of it.
     :ivar sessions: all that are alive, by number, and so in order of arrival.
     :ivar commands: what performs each command; one that is absent is not supported.
     :ivar keep_alive: whether connections get TCP keep-alive.
     :ivar nobody: stands for the client rule before there is one.
     :ivar bind_low: binds ports below 1024, for ``compatibility: sameport``.
     :ivar listening: where clients come in.
+    :ivar ledger: where it is noted what we do; None: nowhere.
     :ivar accepted: how many clients have come since the start; ``requested``: how many of them have
         brought a request; ``performed``: how many requests have got under way.
     :ivar unrequested: of those who have come, how many left without a request; ``unperformed``: how
@@ -95,6 +111,7 @@ class SocksFactory(Factory):
     sources: Sources
     filters: ErrorFilters
     groups: Groups
+    memory: Memory
     nobody: Rule
     authenticators: Mapping[Method, Any]
     asks: bool
@@ -128,6 +145,7 @@ class SocksFactory(Factory):
         poller.turned = self.stopwatch.turns.add
         self.sessions: dict[int, Session] = {}
         self.listening: frozenset[Endpoint] = frozenset()
+        self.ledger: ILedger | None = None
         self.known = Answers(resolver, addresses_of)
         self._addresses_of = addresses_of
         self._all_addresses = all_addresses
@@ -146,6 +164,7 @@ class SocksFactory(Factory):
         """
         self.policy = policy
         self.asks = asks(policy)
+        self.memory = Memory(policy, self.asks)
         self.authenticators = authenticators
         self.sources = Sources(policy, self._addresses_of, self.monotonic)
         self.filters = ErrorFilters(policy)
@@ -158,8 +177,12 @@ class SocksFactory(Factory):
     def arrived(self, transport: ClientTransport) -> Session:
         """Begin the session of a client that has just been accepted."""
         self.accepted += 1
-        session = Session(self, self.accepted, Endpoint.of(transport.peer), transport.local)
+        ledger = self.ledger
+        number = self.accepted if ledger is None else ledger.number()
+        session = Session(self, number, Endpoint.of(transport.peer), transport.local)
         session.begin(transport)
+        if ledger is not None and not session.ended:
+            ledger.note(session)
         return session
 
     def is_ours(self, target: Endpoint) -> bool:

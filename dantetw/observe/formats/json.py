@@ -43,7 +43,16 @@ from dantetw.observe.formats.dante import Dante
 from dantetw.observe.formats.endings import Line
 from dantetw.observe.formats.tcpinfo import table
 from dantetw.observe.interfaces import IFormat
-from dantetw.observe.status import Active, Buffered, Child, Latency, Reported, Standing, Status
+from dantetw.observe.status import (
+    Active,
+    Buffered,
+    Child,
+    Latency,
+    Reported,
+    Standing,
+    Status,
+    Worker,
+)
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,
@@ -86,6 +95,7 @@ class Json:
             Ended: self._ended,
             Step: self._step,
             Status: _status,
+            Worker: _facts,
             Child: _facts,
             Latency: _latency,
             Active: self._active,
@@ -291,7 +301,7 @@ def _status(event: Status) -> dict[str, Any]:
     }
 
 
-def _facts(event: Child | Reported) -> dict[str, Any]:
+def _facts(event: Worker | Child | Reported) -> dict[str, Any]:
     facts = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
     return {"kind": type(event).__name__.lower(), **facts}
 
