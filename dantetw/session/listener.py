@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from dantetw.config.policy import Edge
-from dantetw.net.listening import BACKLOG, Port
+from dantetw.net.listening import BACKLOG, ListeningSocket, Port
 from dantetw.net.naming import symbol_of, words_of
 from dantetw.net.transports import ClientTransport
 from dantetw.observe.events import AcceptFailed
@@ -46,13 +46,19 @@ _log: Final = Logger()
 
 @implementer(IReadDescriptor)
 class Listener:
-    """Accepts at a port, at the first of its sockets."""
+    """
+    Accepts at a port.
 
-    def __init__(self, port: Port, factory: SocksFactory, reactor: Any) -> None:
+    :param sock: one of its sockets.
+    """
+
+    def __init__(
+        self, sock: ListeningSocket, port: Port, factory: SocksFactory, reactor: Any
+    ) -> None:
         self._factory = factory
         self._reactor = reactor
         self._exhausted = False
-        self._sock = port.sockets[0]
+        self._sock = sock
         self._local = port.local
         self.endpoint = port.endpoint
 

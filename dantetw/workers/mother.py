@@ -162,7 +162,10 @@ class Mother:
             return
         ledger = self._ledgers[place]
         bequest = Bequest(self._observer.sinks, self._reactor, self._observer.look_after_sinks)
-        ports = {endpoint: port.only(place) for endpoint, port in self._estate.ports.items()}
+        ports = {
+            endpoint: port.share_of(place, self._number)
+            for endpoint, port in self._estate.ports.items()
+        }
         estate = replace(self._estate, ports=ports, inherited=bequest.descriptors, ledger=ledger)
         born = self.monotonic()
         try:
@@ -272,6 +275,15 @@ class Mother:
 
         return stopped.addCallback(over)
 
+    def retire(self) -> None:
+        """Let all workers take no more clients, and end with their last sessions."""
+        for restart in self._restarts.values():
+            restart.cancel()
+        self._restarts.clear()
+        for child in self.children:
+            child.retired = True
+            child.channel.send("retire")
+
     def _kill(self) -> None:
         for child in self.children:
             os.kill(child.pid, signal.SIGKILL)
@@ -285,11 +297,12 @@ class Mother:
         self._changing = set()
         kept = tuple(endpoint for endpoint in ports if endpoint in self._estate.ports)
         added = [port for endpoint, port in ports.items() if endpoint not in self._estate.ports]
-        change = Change(policy, key, kept, tuple(port.wildcard for port in added))
+        change = Change(policy, key, kept)
         payload = pickle.dumps(change)
         answers = self._all("prepared")
         for child in self.children:
-            sockets = [port.sockets[child.place].fileno() for port in added]
+            own = [port.share_of(child.place, self._number) for port in added]
+            sockets = [port.sockets[0].fileno() for port in own]
             child.channel.send("prepare", payload=payload, descriptors=sockets)
         living = tuple(self.children)
         for child, answer in zip(living, await answers, strict=True):

@@ -36,7 +36,7 @@ class ListenerCase(SynchronousTestCase):
         self.patch(connect, "Dial", Dial)
         port, _ = open_port(endpoint)
         self.addCleanup(port.close)
-        listener = Listener(port, world.factory, world.reactor)
+        listener = Listener(port.sockets[0], port, world.factory, world.reactor)
         self.addCleanup(listener.stop)
         listener.start()
         return world, listener
