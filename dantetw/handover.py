@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from twisted.internet import endpoints
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -28,8 +29,6 @@ from zope.interface import implementer
 from dantetw.net.listening import ListeningSocket
 from dantetw.workers.channel import MOST_DESCRIPTORS, Channel, Order
 
-#: First of the descriptors that systemd passes (:manpage:`sd_listen_fds(3)`).
-SYSTEMD_FIRST: Final = 3
 #: Seconds that the old server has to answer.
 PATIENCE: Final = 10.0
 
@@ -52,12 +51,10 @@ def _peer(sock: socket.socket) -> tuple[int, int]:
 
 
 def from_systemd() -> list[ListeningSocket]:
-    """The sockets that we were started with, by ``LISTEN_FDS`` and ``LISTEN_PID``."""
-    number, pid = os.environ.get("LISTEN_FDS", ""), os.environ.get("LISTEN_PID", "")
-    if not number.isdecimal() or pid != str(os.getpid()):
-        return []
+    """The sockets we were started with, by ``LISTEN_FDS`` (:manpage:`sd_listen_fds(3)`)."""
     sockets = []
-    for descriptor in range(SYSTEMD_FIRST, SYSTEMD_FIRST + int(number)):
+    # Twisted has taken the variables out of the environment by now, for its own endpoints.
+    for descriptor in endpoints._SystemdParser._sddaemon.inheritedDescriptors():
         try:
             sock = ListeningSocket(fileno=descriptor)
         except OSError:

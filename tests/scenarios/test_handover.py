@@ -1,0 +1,160 @@
+"""A server that takes the place of another, and one that systemd has opened the sockets for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.scenarios.load import Load
+from tests.scenarios.running import (
+    DEADLINE,
+    SOCKD,
+    TWISTD,
+    Running,
+    Scenario,
+    environment,
+    wait_until,
+)
+
+TAKEN = "has taken our place"
+
+
+class HandoverScenarios(Scenario):
+    """``sockd upgrade``."""
+
+    def upgrade(self, *more: str) -> Running:
+        """A server that has taken the place of the one there is."""
+        path = self.folder / "sockd.conf"
+        (self.folder / "sockd.log").rename(self.folder / f"{len(os.listdir(self.folder))}.log")
+        command = [*SOCKD, "upgrade", *more, "-f", str(path), "-p", str(self.folder / "sockd.pid")]
+        server = self.spawn(command)
+        wait_until(server.ready, "running")
+        return server
+
+    def pid(self) -> int:
+        """What stands in the file for the process id."""
+        return int((self.folder / "sockd.pid").read_text())
+
+    def test_upgrades(self) -> None:
+        """
+        No client is refused while servers of two, three and one processes follow each other; each
+        ends with its last session, and a session that is there goes on.
+        """
+        server = self.start()
+        target = self.listening()
+        client = self.live(server, target)
+        far, _ = target.accept()
+        self.addCleanup(far.close)
+        load = Load(self, server)
+        servers = [server]
+        for number in ("3", "1"):
+            before = load.count()
+            wait_until(lambda before=before: load.count() > before + 20, "clients")
+            servers.append(self.upgrade("-N", number))
+            servers[-1].port = server.port
+            self.assertEqual(self.pid(), servers[-1].pid)
+        before = load.count()
+        wait_until(lambda: load.count() > before + 20, "clients of the last")
+        load.end()
+        self.assertEqual(load.failures, [])
+        self.assertEqual(servers[1].wait(), 0)
+        self.assertIsNone(server.process.poll())
+        client.sendall(b"question")
+        self.assertEqual(far.recv(100), b"question")
+        client.close()
+        far.close()
+        self.assertEqual(server.wait(), 0)
+        self.assertEqual(self.pid(), servers[-1].pid)
+        self.assertEqual(servers[-1].stop(), 0)
+
+    def test_time_limit(self) -> None:
+        """Sessions that last too long are ended: ``timeout.handover``."""
+        server = self.start(more="timeout.handover: 1")
+        client = self.live(server, self.listening())
+        successor = self.upgrade()
+        self.assertEqual(server.wait(), 0)
+        self.assertEqual(client.recv(100), b"")
+        old = [path.read_text() for path in self.folder.glob("[0-9]*.log")]
+        self.assertIn("administrative termination", old[0])
+        self.assertEqual(successor.stop(), 0)
+
+    def test_successor_fails(self) -> None:
+        """A successor that cannot start changes nothing."""
+        server = self.start()
+        good = self.folder / "sockd.conf"
+        wrong = self.folder / "wrong.conf"
+        wrong.write_text(good.read_text() + "username.file: nowhere\nsocksmethod: username\n")
+        command = [*SOCKD, "upgrade", "-f", str(wrong), "-p", str(self.folder / "sockd.pid")]
+        self.assertEqual(self.run_program(command).returncode, 1)
+        self.live(server, self.listening())
+        self.assertNotIn(TAKEN, server.raw())
+        self.assertEqual(server.stop(), 0)
+
+    def test_nobody_there(self) -> None:
+        """Without a server to follow there is a line that says so; exit status 1."""
+        path = self.configure(1080)
+        pidfile = self.folder / "sockd.pid"
+        for text, said in (
+            (None, "No such file or directory"),
+            ("", "there is no process id"),
+            (str(os.getpid()), "hands nothing over: Connection refused"),
+        ):
+            with self.subTest(text):
+                if text is not None:
+                    pidfile.write_text(text)
+                command = [*SOCKD, "upgrade", "-f", str(path), "-p", str(pidfile)]
+                done = self.run_program(command)
+                self.assertEqual(done.returncode, 1)
+                log = (self.folder / "sockd.log").read_text()
+                self.assertIn(said, log)
+                self.assertNotIn("Traceback", log + done.stderr.decode())
+
+
+class ActivationScenarios(Scenario):
+    """``LISTEN_FDS``: sockets that are there before the server is."""
+
+    def started_by_systemd(self, listening: Sequence[socket.socket], path: Path) -> Running:
+        """A server that is given these sockets as systemd does it."""
+        moved = [f"{3 + place}<&{sock.fileno()}" for place, sock in enumerate(listening)]
+        names = ":".join("sockd.socket" for _ in listening)
+        variables = f"LISTEN_PID=$$ LISTEN_FDS={len(listening)} LISTEN_FDNAMES={names}"
+        shell = f'{variables} exec "$@" {" ".join(moved)}'
+        with (self.folder / "output").open("wb") as output:
+            process = subprocess.Popen(
+                [
+                    *("bash", "-c", shell, "bash", *TWISTD),
+                    *("--pidfile=", "-n", "sockd", "--config", str(path)),
+                ],
+                stdout=output,
+                stderr=output,
+                pass_fds=[sock.fileno() for sock in listening],
+                env=environment(),
+                cwd=self.folder,
+            )
+        self.addCleanup(process.wait, DEADLINE)
+        self.addCleanup(process.kill)
+        port = listening[0].getsockname()[1]
+        return Running(process, port, self.folder / "sockd.log", self.folder / "output")
+
+    def test_given(self) -> None:
+        """Clients that came before the server did are served; sockets nobody wants are let go."""
+        self.program("bash")
+        given, unwanted = self.listening(), self.listening()
+        path = self.configure(given.getsockname()[1])
+        early = socket.create_connection(given.getsockname(), DEADLINE)
+        self.addCleanup(early.close)
+        early.sendall(b"\x05\x01\x00")
+        server = self.started_by_systemd([given, unwanted], path)
+        wait_until(server.ready, "running")
+        given.close()
+        where = unwanted.getsockname()
+        unwanted.close()
+        self.assertEqual(early.recv(2), b"\x05\x00")
+        self.live(server, self.listening())
+        with socket.socket() as probe:
+            self.assertNotEqual(probe.connect_ex(where), 0)
+        self.assertEqual(server.stop(signal.SIGTERM), 0)
