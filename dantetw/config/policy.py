@@ -302,6 +302,7 @@ class Policy:
     :ivar udp_announce: our keyword: addresses that clients are told to send their datagrams to.
     :ivar same_port: ``compatibility: sameport``: the port we connect from is the client's although
         it is below 1024, and BIND grants such a port.
+    :ivar bind_extension: ``extension: bind``: a BIND may ask for a port that takes many peers.
     :ivar hash_key_file: our keyword ``log.hashkey``; None: a key is made at each start.
     """
 
@@ -328,6 +329,7 @@ class Policy:
     socket_options: tuple[SocketOption, ...] = ()
     hash_key_file: str | None = None
     same_port: bool = False
+    bind_extension: bool = False
 
     def announced(self, bound: Endpoint) -> Endpoint:
         """The address by which clients reach a socket of ours for datagrams."""

@@ -32,6 +32,7 @@ from dantetw.observe.events import (
     Ended,
     Event,
     Message,
+    Parted,
     Repeated,
     Step,
     Times,
@@ -51,6 +52,7 @@ from dantetw.values import (
     LOG_TCPINFO,
     NOWHERE,
     Counts,
+    Ending,
     Endpoint,
     Family,
     Path,
@@ -65,6 +67,7 @@ SCHEMA: Final = 1
 
 _encode: Final = JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _DELETE: Final = "\x7f"
+_Way = Connected | Transferred | Parted | Dropped
 
 
 @implementer(IFormat)
@@ -82,6 +85,7 @@ class Json:
             Accepted: self._accepted,
             Connected: self._connected,
             Transferred: self._transferred,
+            Parted: self._parted,
             Dropped: self._dropped,
             Ended: self._ended,
             Step: self._step,
@@ -140,6 +144,13 @@ class Json:
             told["data"] = escape(event.data)
         return told
 
+    def _parted(self, event: Parted) -> dict[str, Any] | None:
+        if not event.rule.log & endings.wanting_parted(event.ending):
+            return None
+        told = self._on_the_way(event, "parted") | {"bytes": _counts(event.counts)}
+        told["seconds"] = {"total": round(event.ended - event.began, 6)}
+        return told | {"ending": _ending(event.ending, endings.words_parted(event))}
+
     def _dropped(self, event: Dropped) -> dict[str, Any] | None:
         if not event.rule.log & endings.wanting_drop(event.drop):
             return None
@@ -151,13 +162,13 @@ class Json:
             "more": event.more,
         }
 
-    def _on_the_way(self, event: Connected | Transferred, kind: str) -> dict[str, Any]:
+    def _on_the_way(self, event: Connected | Transferred | Parted, kind: str) -> dict[str, Any]:
         told = self._under_way(event, kind)
         if event.rule.log & LOG_TCPINFO:
             told["tcpinfo"] = _tcpinfo(event.tcpinfo)
         return told
 
-    def _under_way(self, event: Connected | Transferred | Dropped, kind: str) -> dict[str, Any]:
+    def _under_way(self, event: _Way, kind: str) -> dict[str, Any]:
         return {
             "kind": kind,
             "id": self._id(event.session),
@@ -176,8 +187,6 @@ class Json:
         log = client_rule.log
         for rule in (socks_rule, reply_rule):
             log |= 0 if rule is None else rule.log
-        ending, counts = event.ending, event.counts
-        number = ending.errno
         told = {
             "kind": "session",
             "id": self._id(event.session),
@@ -194,17 +203,11 @@ class Json:
             "asked": _place(event.asked),
             "addresses": event.addresses,
             "upstream": None,
-            "bytes": _counts(counts),
+            "bytes": _counts(event.counts),
             "packets": _counts(event.packets) if event.protocol is Protocol.UDP else None,
             "negotiation_bytes": event.read,
             "seconds": _seconds(event),
-            "ending": {
-                "side": ending.side.word,
-                "phase": ending.phase.word,
-                "cause": ending.cause.word,
-                "errno": errno.errorcode.get(number, str(number)) if number else None,
-                "text": endings.words(event),
-            },
+            "ending": _ending(event.ending, endings.words(event)),
             "tried": event.tried,
         }
         if event.protocol is Protocol.UDP:
@@ -352,6 +355,16 @@ def _ends(path: Path) -> dict[str, Any]:
         "target": _place(path.target),
         "user": _name(path.user),
         "client_user": _name(path.client_user),
+    }
+
+
+def _ending(ending: Ending, text: str) -> dict[str, str | None]:
+    return {
+        "side": ending.side.word,
+        "phase": ending.phase.word,
+        "cause": ending.cause.word,
+        "errno": errno.errorcode.get(ending.errno, str(ending.errno)) if ending.errno else None,
+        "text": text,
     }
 
 
