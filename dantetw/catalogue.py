@@ -74,6 +74,7 @@ MESSAGES: Final[Mapping[str, str]] = {
     "server.privileges": "the server was not started as ``user.privileged``",
     "server.reload": "what came of SIGHUP",
     "server.running": "clients can come",
+    "server.worker": "a worker has died, or cannot be started",
     "server.stopped": "the server is down; only what logs have lost can follow",
     "server.stopping": "a signal stops the server",
     "socket.option": "the system refuses a socket option",

@@ -24,7 +24,7 @@ USAGE: Final = """\
 usage: sockd [-DLNVdfhnpv]
    -D             : run in the background, as a daemon
    -L             : show the licence of this program
-   -N <number>    : number of servers; more than one is not supported yet
+   -N <number>    : number of processes that serve clients (default: one for each processor)
    -V             : verify the configuration, then exit
    -d <number>    : set the debug level; overrides "debug:"
    -f <filename>  : use <filename> as configuration (default: /etc/sockd.conf)
@@ -71,9 +71,7 @@ class _Flags:
         self.config = values.get("-f", CONFIG_FILE)
         self.pidfile = values.get("-p", PID_FILE)
         self.debug = _number("-d", values["-d"], 0) if "-d" in values else None
-        servers = _number("-N", values.get("-N", "1"), 1)
-        if servers != 1:
-            raise ValueError(f"-N {servers}: more than one server is not supported yet")
+        self.workers = _number("-N", values["-N"], 1) if "-N" in values else None
 
 
 def _number(flag: str, text: str, least: int) -> int:
@@ -172,6 +170,8 @@ def _run(program: str, flags: _Flags) -> None:
         arguments += ["--pid", flags.pidfile]
     if flags.debug is not None:
         arguments += ["--debug", str(flags.debug)]
+    if flags.workers is not None:
+        arguments += ["--workers", str(flags.workers)]
     if not flags.keep_alive:
         arguments += ["--no-keepalive"]
     # Dante's pid file is ours to write, not twistd's; the umask stays as it is.

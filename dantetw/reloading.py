@@ -4,9 +4,10 @@ SIGHUP: from the signal to its two lines in the log.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -38,7 +39,7 @@ class Reload:
         reactor: Any,
         journal: Journal,
         fetch: Callable[[], Callable[[], Parsed]],
-        change: Callable[[Parsed], None],
+        change: Callable[[Parsed], Coroutine[Any, Any, None]],
     ) -> None:
         self._journal = journal
         self._fetch = fetch
@@ -68,18 +69,23 @@ class Reload:
         self._threads.stop()
 
     def _parsed(self, parsed: Parsed | Failure) -> None:
+        Deferred.fromCoroutine(self._make(parsed))
+
+    async def _make(self, parsed: Parsed | Failure) -> None:
+        """Make the change."""
         refusal = ""
         try:
             if isinstance(parsed, Failure):
                 parsed.raiseException()
-            self._change(parsed)
+            await self._change(parsed)
         except UnusableError as unusable:
             refusal = str(unusable)
         except Exception:
             # A mistake of ours must not keep the next reload from being tried.
             _log.failure("Failure in a reload")
             refusal = "internal error"
-        self._end(refusal)
+        if not self._stopped:
+            self._end(refusal)
 
     def _end(self, refusal: str) -> None:
         """Say how it ended; ``refusal``: why the new configuration is not used, if it is not."""

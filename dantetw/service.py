@@ -1,58 +1,45 @@
 """
-The server as a Twisted service: it owns the policy, the listeners, the sessions and the observer.
+The server as a Twisted service: it owns the policy, the ports and the log, and what serves clients:
+this process, or workers.
 """
 
 from __future__ import annotations
 
-import gc
 import os
 import socket
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Protocol
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.python.components import Componentized
 
 from dantetw import __version__, catalogue
-from dantetw.auth.crypting import LibcryptMissingError
-from dantetw.auth.usersfile import UsersFileError
-from dantetw.auth.verifying import THREADS, WAITING
 from dantetw.config import Parsed
-from dantetw.config.describing import describe
-from dantetw.config.policy import PLAIN_FORM, Form, Policy
+from dantetw.config.policy import Policy
 from dantetw.config.problems import Problem
-from dantetw.config.vocabulary import PAM_METHODS
-from dantetw.net.host import Host
-from dantetw.net.poller import INPUT, make_poller
-from dantetw.net.resolving import Resolver
-from dantetw.observe.observer import Journal, Observer
+from dantetw.logs import LAST_FLUSH, Logs
+from dantetw.net.listening import Port
 from dantetw.observe.prefix import JsonPrefix, Prefix
-from dantetw.observe.privacy import Private
 from dantetw.observe.sinks.kind import Surroundings
-from dantetw.observe.sinks.opening import build_sinks, open_sink
+from dantetw.observe.sinks.opening import open_sink
 from dantetw.process import pidfile, signals
 from dantetw.process.describing import environment, identity, usage
 from dantetw.process.limits import raise_descriptors
 from dantetw.process.privileges import Privileges
 from dantetw.reloading import Reload, UnusableError
-from dantetw.session.listener import Listener
+from dantetw.serving import Serving
 from dantetw.session.ports import BindError, Ports
-from dantetw.session.protocol import SocksFactory
 from dantetw.session.reporting import Reporting
-from dantetw.threads import Threads
-from dantetw.values import Endpoint, Method, Severity
+from dantetw.values import Endpoint, Severity
+from dantetw.workers.combining import Combined
+from dantetw.workers.mother import Mother
+from dantetw.workers.worker import Estate
 
-#: Seconds that destinations which are slow to take lines have at the end.
-LAST_FLUSH = 2.0
-#: Bytes of the key of pseudonyms: of one from a file at least and at most, and of one we make.
-SHORTEST_KEY, LONGEST_KEY, OWN_KEY = 16, 4096, 32
-#: Objects that may come to be before the garbage collector looks for cycles; Python's own figure,
-#: 700, is a handful of sessions.
-GARBAGE_THRESHOLD = 20_000
+#: Bytes of a key of pseudonyms from a file, at least and at most.
+SHORTEST_KEY, LONGEST_KEY = 16, 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +52,7 @@ class Settings:
     :ivar keep_alive: False with ``-n``.
     :ivar pidfile: ``-p``: written at the start, emptied at the end; empty: none.
     :ivar notices: lines to log at the start, as information.
+    :ivar workers: processes that serve clients; 1: this one does, and there are no others.
     :ivar twistd_log: twistd was asked for a log of its own, which Twisted's messages go to as well.
     """
 
@@ -74,6 +62,7 @@ class Settings:
     pidfile: str = ""
     notices: Sequence[str] = ()
     twistd_log: bool = False
+    workers: int = 1
 
 
 class StartFailedError(Exception):
@@ -121,16 +110,12 @@ class SockdService(MultiService):
         self._give_up = give_up
         self._privileges = Privileges(policy.user_privileged, policy.user_unprivileged)
         self._prefix = Prefix(settings.program)
-        self._started = int(time.time() * 1000)
-        self._own_key = os.urandom(OWN_KEY)
-        self.observer = Observer(
-            catalogue.FORMATS["dante"](False, ""), None, reactor.callFromThread, reactor.callLater
-        )
-        self.journal = Journal(self.observer)
-        self._threads = Threads(reactor, THREADS, WAITING, "passwords")
+        self._logs = Logs(reactor, settings.debug)
+        self.observer, self.journal = self._logs.observer, self._logs.journal
         self._reload = Reload(reactor, self.journal, self._fetch, self._change)
-        self._bound: dict[Endpoint, Listener] = {}
-        self._factory: SocksFactory | None = None
+        self._bound: Mapping[Endpoint, Port] = {}
+        self._serving: Serving | None = None
+        self._mother: Mother | None = None
         self._signal = 0
 
     def setServiceParent(self, parent: Any) -> None:
@@ -162,30 +147,42 @@ class SockdService(MultiService):
             key = self._hash_key(policy)
         except UnusableError as unusable:
             self._fail(str(unusable))
-        self._open_logs(policy, key)
+        self._logs.open(policy, key, self._surroundings)
+        self._logs.describe(policy)
         for notice in settings.notices:
             self.journal.message(Severity.INFO, "server.notice", notice)
-        self._warn(self._warnings)
-        host = Host()
-        factory = self._factory = SocksFactory(
-            self._reactor,
-            self.journal,
-            Resolver(self._reactor),
-            make_poller(self._reactor),
-            catalogue.COMMANDS,
-            host.addresses_of,
-            host.all_addresses,
-            settings.keep_alive,
-            datagrams=make_poller(self._reactor, INPUT),
+        self._logs.warn(self._warnings)
+        serving = self._serving = Serving(
+            self._reactor, self.journal, self._privileges, self._bind_low, settings.keep_alive
         )
-        self._status = Reporting(factory, lambda: self.observer.waiting)
-        factory.bind_low = self._bind_low
-        self._ports = Ports(factory, self._reactor, self._privileges.raised)
+        self._status: Reporting | Combined
+        self._status = Reporting(serving.factory, lambda: self.observer.waiting)
+        self._ports = Ports(
+            self._privileges.raised,
+            serving.factory.report_refused,
+            settings.keep_alive,
+            settings.workers,
+        )
         try:
-            factory.adopt(policy, self._authenticators(policy))
+            serving.adopt(policy, serving.authenticators(policy))
             self._bound = self._bind(policy)
         except UnusableError as unusable:
             self._fail(str(unusable))
+        if settings.workers > 1 or policy.max_requests:
+            estate = Estate(
+                policy,
+                self._bound,
+                self._logs,
+                key,
+                self._surroundings,
+                {},
+                self._privileges,
+                self._bind_low,
+                settings.keep_alive,
+            )
+            number = settings.workers
+            self._mother = Mother(self._reactor, self.journal, self.observer, estate, number)
+            self._status = Combined(self.journal, self._mother)
         super().privilegedStartService()  # type: ignore[no-untyped-call]
 
     def _bind_low(self, sock: socket.socket, address: tuple[str, int]) -> None:
@@ -199,7 +196,7 @@ class SockdService(MultiService):
         :raises UnusableError: if its file cannot be used.
         """
         if policy.hash_key_file is None:
-            return self._own_key
+            return self._logs.key
         try:
             with self._privileges.raised(), open(policy.hash_key_file, "rb") as file:
                 key = file.read(LONGEST_KEY).strip()
@@ -211,59 +208,7 @@ class SockdService(MultiService):
             raise UnusableError(text)
         return key
 
-    def _format(self, form: Form, debug: int, key: bytes) -> Any:
-        """What makes the lines for destinations of a form."""
-        run = f"{self._started:x}-{os.getpid():x}-"
-        format = catalogue.FORMATS[form.format](debug > 0, run)
-        return Private(format, form, key) if form.omit or form.hash else format
-
-    def _open_logs(self, policy: Policy, key: bytes, reload: bool = False) -> None:
-        level = self._settings.debug
-        debug = level if level is not None else max(policy.debug, 0)
-        forms = {output.form for output in (*policy.logoutput, *policy.errorlog)}
-        formats = {form: self._format(form, debug, key) for form in {PLAIN_FORM, *forms}}
-        outputs = build_sinks(policy, self._surroundings, catalogue.SINKS, reload)
-        self.observer.configure(outputs, debug, formats)
-        self.journal.debug = debug
-        self.journal.explains = any(form.format != PLAIN_FORM.format for form in forms)
-        if debug:
-            self.journal.messages(Severity.DEBUG, "config.understood", describe(policy))
-
-    def _warn(self, problems: Sequence[Problem]) -> None:
-        for problem in problems:
-            text, where = problem.one_line(), problem.where
-            place = where if where.line else None
-            self.journal.message(problem.severity, "config.problem", text, where=place)
-
-    def _authenticators(self, policy: Policy) -> dict[Method, Any]:
-        """
-        What checks logins, for each method of the policy that has something to check.
-
-        :raises UnusableError: if one cannot be made.
-        """
-        rules = (*policy.client_rules, *policy.socks_rules)
-        used = {*policy.client_methods, *policy.socks_methods}
-        for rule in rules:
-            used.update(rule.client_methods, rule.socks_methods)
-        if not PAM_METHODS.isdisjoint(used):
-            used.add(Method.PAM_USERNAME)  # under which all that PAM is asked goes
-        made: dict[Any, Any] = {None: None}  # one for all methods that have it in common
-        for method in used:
-            make = catalogue.METHODS[method]
-            if make is None or make in made:
-                continue
-            try:
-                made[make] = make(
-                    policy, self._reactor, self._threads, self._privileges.raised, self._report
-                )
-            except (UsersFileError, LibcryptMissingError) as failed:
-                raise UnusableError(f"method {method.value}: {failed}") from None
-        return {method: made[catalogue.METHODS[method]] for method in used}
-
-    def _report(self, text: str) -> None:
-        self.journal.message(Severity.WARNING, "auth.users-file", text)
-
-    def _bind(self, policy: Policy) -> dict[Endpoint, Listener]:
+    def _bind(self, policy: Policy) -> Mapping[Endpoint, Port]:
         """
         Bind what the policy listens on and we do not yet.
 
@@ -284,8 +229,8 @@ class SockdService(MultiService):
     def startService(self) -> None:
         """Give the rights up and begin to work."""
         super().startService()  # type: ignore[no-untyped-call]
-        factory = self._factory
-        assert factory is not None
+        serving = self._serving
+        assert serving is not None
         most = raise_descriptors()
         limits = f"at most {most} files can be open, two for each session, more for UDP"
         if self.journal.debug:
@@ -310,17 +255,18 @@ class SockdService(MultiService):
             self.journal.message(Severity.WARNING, "server.privileges", text)
         if self.journal.debug:
             self.journal.messages(Severity.DEBUG, "server.process", (f"now {identity()}",))
-        factory.poller.start()
-        factory.datagrams.start()
-        self._ports.use(self._bound)
-        self._bound = {}
-        factory.sweep.add(factory.stopwatch)
-        factory.sweep.start()
-        # What is there now stays: let the garbage collector look at what sessions make only, and at
-        # that rarely, since they make no cycles.  A tenth of a short session's cost.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GARBAGE_THRESHOLD)
+        bound, self._bound = self._bound, {}
+        self._ports.use(bound)
+        if self._mother is not None:
+            # Not before twistd has begun to run: whoever starts us in the foreground sees errors.
+            self._mother.start().addCallback(self._running)
+        else:
+            serving.start(bound)
+            self._running(None)
+
+    def _running(self, _: object) -> None:
+        if self._signal:
+            return
         if self._give_up is not None:
             self._give_up.close()
         text = f"dantetw/server[1/1] v{__version__} running"
@@ -363,28 +309,40 @@ class SockdService(MultiService):
             text = f"no privileges to read the config file: {os.strerror(failed.errno or 0)}"
             raise UnusableError(text) from None
 
-    def _change(self, parsed: Parsed) -> None:
+    async def _change(self, parsed: Parsed) -> None:
         """
         Use what the configuration says now.
 
         :raises UnusableError: if not all of it can be used; nothing has changed then.
         """
-        factory, policy = self._factory, parsed.policy
-        assert factory is not None
-        self._warn(parsed.problems)
-        if policy is None:
+        serving = self._serving
+        assert serving is not None
+        self._logs.warn(parsed.problems)
+        if parsed.policy is None:
             raise UnusableError("the config file is wrong")
-        authenticators = self._authenticators(policy)
+        policy = replace(parsed.policy, generation=self._policy.generation + 1)
+        authenticators = serving.authenticators(policy)
         key = self._hash_key(policy)
-        listeners = self._bind(policy)
+        ports = self._bind(policy)
+        mother = self._mother
+        if mother is not None:
+            refusal = await mother.prepare(policy, key, ports)
+            if refusal:
+                mother.abandon()
+                self._ports.release(ports)
+                raise UnusableError(refusal)
         # From here on nothing fails.
         if _users(policy) != _users(self._policy):
             text = "user.privileged and user.unprivileged change when the server is started anew"
             self.journal.message(Severity.WARNING, "server.privileges", text)
-        self._open_logs(policy, key, reload=True)
-        factory.resolver.forget()
-        factory.adopt(policy, authenticators)
-        self._ports.use(listeners, policy)
+        reopened = self._logs.open(policy, key, self._surroundings, reload=True)
+        self._logs.describe(policy)
+        serving.adopt(policy, authenticators)
+        if mother is not None:
+            await mother.commit(reopened)
+        else:
+            serving.listen(ports)
+        self._ports.use(ports, policy)
         self._policy = policy
 
     # Ending.
@@ -394,24 +352,23 @@ class SockdService(MultiService):
         if self._signal:
             text = f"sigterm(): exiting on signal {self._signal}"
             self.journal.message(Severity.INFO, "server.stopping", text)
-        factory = self._factory
-        if factory is not None:
-            self._status.stop()
-            self._ports.release(self._bound)
-            self._ports.stop()
-            factory.stop()
-            factory.sweep.stop()
-            factory.resolver.stop()
-            factory.poller.stop()
-            factory.datagrams.stop()
-        self._threads.stop()
         self._reload.stop()
+        if self._serving is not None:
+            self._status.stop()
+            self._serving.stop()
+            self._ports.release(self._bound)
+            self._ports.use({})
+        stopped: Deferred[Any] = maybeDeferred(super().stopService)
+        if self._mother is not None:
+            mother = self._mother
+            stopped.addCallback(lambda _: mother.stop())
+        return stopped.addCallback(self._stopped)
+
+    def _stopped(self, _: object) -> None:
         if self._settings.pidfile:
             with self._privileges.raised():
                 pidfile.empty(self._settings.pidfile)
-        stopped: Deferred[Any] | None = super().stopService()  # type: ignore[no-untyped-call]
         self._end_log()
-        return stopped
 
     def _end_log(self) -> None:
         self.observer.conclude()

@@ -19,6 +19,7 @@ from dantetw.config.load import fetch
 from dantetw.config.problems import tell
 from dantetw.config.system import System
 from dantetw.net.host import Host
+from dantetw.process.limits import processors
 from dantetw.process.regular import open_regular
 from dantetw.service import Settings, SockdService
 
@@ -82,6 +83,18 @@ def _level(text: str) -> int:
     return level
 
 
+def _workers(text: str) -> int:
+    """
+    How many processes serve clients.
+
+    :raises ValueError: if it is no number.
+    """
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be 1 or more")
+    return number
+
+
 class Options(usage.Options):
     """The options of ``twistd sockd``."""
 
@@ -91,6 +104,7 @@ class Options(usage.Options):
         ["config", "f", None, "The configuration, a sockd.conf; without one a built-in is used."],
         ["debug", "d", None, "Debug level, overrides the configuration's.", _level],
         ["pid", None, "", "File to write the process id to, emptied at the end."],
+        ["workers", "N", None, "Processes that serve clients (Dante's -N).", _workers],
         ["program", None, "sockd", "The program's name in the log."],
     ]
     optFlags: ClassVar = [["no-keepalive", None, "Do not use TCP keep-alive (Dante's -n)."]]
@@ -159,6 +173,7 @@ def makeService(options: Any) -> Service:
         pidfile=options["pid"],
         notices=_DEFAULT_SAID if path is None else (),
         twistd_log=_keeps_log(options.parent),
+        workers=options["workers"] or parsed.policy.workers or processors(),
     )
     return SockdService(
         parsed.policy,

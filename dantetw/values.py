@@ -253,6 +253,7 @@ class Cause(_Word):
     UNUSABLE = "unusable"  # the request makes no sense: port 0, our own address…
     UNSUPPORTED = "unsupported"  # a command that is not built
     SHUTDOWN = "shutdown"  # the server is stopping
+    CRASH = "crash"  # the server's process that served it has died
 
 
 class Drop(_Word):

@@ -20,8 +20,9 @@ from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.python.components import Componentized
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw import __version__, reloading, service
+from dantetw import __version__, reloading, service, serving
 from dantetw.config import Parsed, parse
+from dantetw.net.listening import Port
 from dantetw.service import Settings, SockdService, StartFailedError
 from dantetw.session.listener import Listener
 from dantetw.threads import Threads
@@ -98,10 +99,10 @@ class ServiceCase(SynchronousTestCase):
         self.handlers: dict[int, Callable[[int, Any], None]] = {}
         self.patch(signal, "signal", self.handlers.__setitem__)
         idle = SimpleNamespace(collect=int, freeze=int, set_threshold=lambda number: None)
-        self.patch(service, "gc", idle)
+        self.patch(serving, "gc", idle)
         self.patch(service, "raise_descriptors", lambda: 1024)
         self.pools: dict[str, HeldPool] = {}
-        for module in (service, reloading):
+        for module in (serving, reloading):
             self.patch(module, "Threads", self.threads)
 
     def threads(self, reactor: Any, size: int, limit: int, name: str) -> Threads:
@@ -129,10 +130,10 @@ class ServiceCase(SynchronousTestCase):
 
     def tidy(self, made: SockdService) -> None:
         """Close what a test has left open."""
-        for listener in listeners_of(made):
-            listener._sock.close()
-        if made._factory is not None and not made._factory.poller._epoll.closed:
-            made._factory.poller.stop()
+        for port in ports_of(made):
+            port.close()
+        if made._serving is not None and not made._serving.factory.poller._epoll.closed:
+            made._serving.factory.poller.stop()
 
     def start(self, port: int | None = None, **how: Any) -> SockdService:
         """A service that runs."""
@@ -149,10 +150,16 @@ class ServiceCase(SynchronousTestCase):
         return [re.sub(r"^.*?\[\d+\]: ", "", line) for line in self.log.read_text().splitlines()]
 
 
-def listeners_of(made: SockdService) -> list[Listener]:
-    """The listeners that are bound, those in use included."""
-    used = made._ports._listeners.values() if made._factory is not None else ()
+def ports_of(made: SockdService) -> list[Port]:
+    """The ports that are bound, those in use included."""
+    used = made._ports.bound.values() if made._serving is not None else ()
     return [*made._bound.values(), *used]
+
+
+def listeners_of(made: SockdService) -> list[Listener]:
+    """Who accepts clients."""
+    assert made._serving is not None
+    return list(made._serving._listeners._listeners.values())
 
 
 class StartTests(ServiceCase):
@@ -194,9 +201,11 @@ class StartTests(ServiceCase):
         """Addresses are bound with the rights it was started with, and served without."""
         made = self.service()
         made.privilegedStartService()
-        (listener,) = listeners_of(made)
-        self.assertNotIn(listener, self.reactor.readers)
+        (port,) = ports_of(made)
+        self.assertEqual(listeners_of(made), [])
         made.startService()
+        (listener,) = listeners_of(made)
+        self.assertEqual(listener.endpoint, port.endpoint)
         self.assertIn(listener, self.reactor.readers)
         made.stopService()
 
@@ -404,20 +413,20 @@ class ReloadTests(ServiceCase):
         self.assertEqual(self.lines(), [RUNNING, BEGUN])
         self.assertIn("SIGHUP ]: config reloaded.", other.read_text())
         self.assertEqual(listeners_of(made), before)
-        assert made._factory is not None
-        self.assertEqual(made._factory.policy.socks_methods, (Method.USERNAME,))
+        assert made._serving is not None
+        self.assertEqual(made._serving.factory.policy.socks_methods, (Method.USERNAME,))
         made.stopService()
 
     def test_wrong(self) -> None:
         """A wrong configuration is told, and changes nothing."""
         made = self.reloading("nonsense\n")
-        assert made._factory is not None
-        policy, before = made._factory.policy, listeners_of(made)
+        assert made._serving is not None
+        policy, before = made._serving.factory.policy, listeners_of(made)
         self.hang_up()
         self.assertEqual(self.lines()[1], BEGUN)
         self.assertIn("error: sockd.conf: problem on line 1", self.lines()[2])
         self.assertIn("the old one stays in force", self.lines()[-1])
-        self.assertIs(made._factory.policy, policy)
+        self.assertIs(made._serving.factory.policy, policy)
         self.assertEqual(listeners_of(made), before)
         made.stopService()
 

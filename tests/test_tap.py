@@ -134,7 +134,7 @@ class ServiceMakerTests(SynchronousTestCase):
         made = tap.makeService(self.options(CONFIG))
         self.assertIsInstance(made, SockdService)
         self.assertTrue(IService.providedBy(made))
-        self.assertIsNone(made._factory)
+        self.assertIsNone(made._serving)
 
     def test_twistd_log(self) -> None:
         """twistd's flags for a log of its own are heeded; without them, or without twistd, not."""

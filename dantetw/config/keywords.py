@@ -306,6 +306,13 @@ KEYWORDS: Final = (
     _row("timeout.io.udp", _ANYWHERE, _SECONDS, "without traffic, UDP; 0: for ever", "86400"),
     _row("timeout.tcp_fin_wait", _ANYWHERE, _SECONDS, "after one side has closed", "0"),
     _row(
+        "workers",
+        _GLOBAL,
+        Number(low=1, high=1024),
+        "processes that serve clients; 1: the server is one process (dantetw's own); -N wins",
+        "one for each processor",
+    ),
+    _row(
         "child.maxrequests",
         _GLOBAL,
         Number(),

@@ -196,6 +196,8 @@ def _policy(file: str, settings: Settings, rules: Rules) -> Policy:
         settings.hash_key_file,
         settings.same_port,
         settings.bind_extension,
+        settings.workers,
+        settings.max_requests,
     )
 
 

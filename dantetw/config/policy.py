@@ -294,6 +294,10 @@ class Policy:
 
     :ivar file: its name, as given.
     :ivar client_methods: global ``clientmethod``; ``socks_methods``: global ``socksmethod``.
+    :ivar workers: our keyword: how many processes serve clients; 0: one for each processor.
+    :ivar max_requests: ``child.maxrequests``: requests a worker serves before it is replaced; 0:
+        there is no limit.
+    :ivar generation: how many configurations the server has had before this one.
     :ivar user_privileged: who to be for privileged work, None: as started; likewise
         ``user_unprivileged`` for all the rest.
     :ivar username_file: our keyword ``username.file``: users of the method ``username``; None:
@@ -330,6 +334,9 @@ class Policy:
     hash_key_file: str | None = None
     same_port: bool = False
     bind_extension: bool = False
+    workers: int = 0
+    max_requests: int = 0
+    generation: int = 0
 
     def announced(self, bound: Endpoint) -> Endpoint:
         """The address by which clients reach a socket of ours for datagrams."""

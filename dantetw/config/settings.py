@@ -74,6 +74,8 @@ class Settings:
         self.error_filters: list[ErrorFilter] = []
         self.socket_options: list[SocketOption] = []
         self.maxfail = 1
+        self.workers = 0
+        self.max_requests = 0
         self.badexpire = 300
 
     def read(self, statements: Iterable[Statement]) -> None:
@@ -286,6 +288,12 @@ class Settings:
     def _socket_option(self, statement: Statement) -> None:
         self.socket_options.append(common.socket_option(statement, self.report))
 
+    def _workers(self, statement: Statement) -> None:
+        self.workers = statement.values.numbers[0]
+
+    def _max_requests(self, statement: Statement) -> None:
+        self.max_requests = statement.values.numbers[0]
+
     def _maxfail(self, statement: Statement) -> None:
         self.maxfail = statement.values.numbers[0]
 
@@ -345,6 +353,8 @@ _EFFECTS: Final[dict[str, Callable[[Settings, Statement], None]]] = {
     "udp.connectdst": Settings._connectdst,
     "udp.announce": Settings._announce,
     "SIDE.LEVEL.OPTION": Settings._socket_option,
+    "workers": Settings._workers,
+    "child.maxrequests": Settings._max_requests,
     "route.maxfail": Settings._maxfail,
     "route.badexpire": Settings._badexpire,
     "extension": Settings._extension,

@@ -17,7 +17,7 @@ from dantetw.config.report import Report
 from dantetw.config.tree import Place, Statement, Tree
 from dantetw.config.vocabulary import CLIENT_METHODS, METHODS
 
-#: Keyword, ``KEYWORD: VALUE``, ``KEYWORD: not 0``, ``method: NAME`` (of either kind) or
+#: Keyword, ``KEYWORD: VALUE``, ``method: NAME`` (of either kind) or
 #: ``OBJECT {}``, and what it is.
 UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -48,7 +48,6 @@ UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
         "method: ldapauth": "LDAP authentication",
         "srchost": "checks of reverse names",
         "resolveprotocol: tcp": "name lookups by TCP",
-        "child.maxrequests: not 0": "replacing workers",
         "cpu.schedule.PROC": "scheduling of processes",
         "cpu.mask.PROC": "binding processes to processors",
         "SIDE.log.LEVEL.tcp.enabled": "logging of TCP features",
@@ -96,10 +95,6 @@ def _keys(statement: Statement) -> Iterator[tuple[Token, str, str]]:
             yield word, f"method: {name}", f"{statement.name}: {name}"
         return
     name = statement.written.text
-    if row == "child.maxrequests":
-        if values.numbers != (0,):  # no limit is what we do anyway
-            yield statement.written, f"{row}: not 0", name
-        return
     yield statement.written, row, name
     for word in values.words:
         yield word, f"{row}: {word.text}", f"{name}: {word.text}"

@@ -4,6 +4,7 @@ Where we touch the kernel's network.
 - :mod:`.poller` waits for many sockets at once: one nested epoll for all relays of a process.
 - :mod:`.transports` is the transport clients negotiate on, which keeps errnos and can hand its bare
   socket over.
+- :mod:`.listening` opens the ports clients come in by.
 - :mod:`.dialling` connects to targets, :mod:`.awaiting` waits for peers to connect to us;
   :mod:`.sources` chooses the address we go out from.
 - :mod:`.datagrams` makes sockets for datagrams, and hears what became of those.

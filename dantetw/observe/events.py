@@ -10,7 +10,7 @@ verdict and place, and decide by ``rule.log`` which lines it makes.
 from __future__ import annotations
 
 from dantetw.config.policy import Edge, Rule, Where
-from dantetw.observe.status import Active, Child, Latency, Reported, Status
+from dantetw.observe.status import Active, Child, Latency, Reported, Status, Worker
 from dantetw.values import (
     Command,
     Counts,
@@ -360,6 +360,7 @@ Event = (
     | ResolveFailed
     | Step
     | Status
+    | Worker
     | Child
     | Latency
     | Active

@@ -29,12 +29,7 @@ from twisted.python.reflect import safe_str
 from zope.interface import implementer
 
 from dantetw.config.policy import PLAIN_FORM, Form, Where
-from dantetw.observe.events import (
-    Event,
-    Message,
-    Named,
-    Repeated,
-)
+from dantetw.observe.events import Event, Message, Named, Repeated
 from dantetw.observe.foreign import diagnosis
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.interfaces import IFormat, ISink
@@ -171,6 +166,17 @@ class Observer:
     def waiting(self) -> int:
         """Messages that wait at the destination which is furthest behind."""
         return max((outlet.sink.waiting for outlet in self._outlets), default=0)
+
+    @property
+    def sinks(self) -> tuple[ISink, ...]:
+        """The destinations in use."""
+        return tuple(outlet.sink for outlet in self._outlets)
+
+    def look_after_sinks(self) -> None:
+        """Notice sinks that got into trouble or out of it by lines of another process."""
+        for outlet in self._outlets:
+            if outlet.sink.trouble != outlet.trouble:
+                self._look(outlet, time.time())
 
     def reopen(self) -> None:
         """Open all destinations anew, as after a log rotation; each that fails stays as it is."""
@@ -359,9 +365,7 @@ class Observer:
     def _look_again(self) -> None:
         """Look after sinks in trouble: a queue may have gone out since their last line."""
         self._watch = None
-        for outlet in self._outlets:
-            if outlet.trouble and not outlet.sink.trouble:
-                self._look(outlet, time.time())
+        self.look_after_sinks()
         in_trouble = any(outlet.trouble for outlet in self._outlets)
         if in_trouble and self._later is not None and self._watch is None:
             self._watch = self._later(WATCH_INTERVAL, self._look_again)

@@ -4,7 +4,8 @@ What a status report says (SIGUSR1), as frozen values: events beside those of
 
 A report is a :class:`Status` with the totals, then for each kind of work a :class:`Child` (Dante
 has processes for each) and an :class:`Active` for each session, at last a :class:`Reported`.
-Behind the ``Child`` of relays there is a :class:`Latency` of each kind.
+Behind the ``Child`` of relays there is a :class:`Latency` of each kind; if the server is several
+processes, these and a :class:`Worker` for each stand behind the totals.
 """
 
 from __future__ import annotations
@@ -71,6 +72,27 @@ class Status:
     iorelayers: Load
     processes: Limit
     files: Limit
+
+
+@value
+class Worker:
+    """
+    One of several processes that serve clients.
+
+    :ivar place: which, from 1; ``process``: its id; ``up``: seconds since its start.
+    :ivar accepted: clients that have come to it; ``current``: those that are there.
+    :ivar started: how many processes have had this place.
+    :ivar retired: it takes no more clients.
+    """
+
+    report: int
+    place: int
+    process: int
+    up: float
+    accepted: int
+    current: int
+    started: int
+    retired: bool = False
 
 
 @value

@@ -1,9 +1,10 @@
 """
-How many descriptors we may have: each session takes two.
+How much of the machine we may have: descriptors, of which each session takes two, and processors.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import threading
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from typing import Final
 
 _OPEN: Final = "/proc/self/fd"
+# Of the control group that a container sees as its own (cgroup v2).
+_CPU_MAX: Final = "/sys/fs/cgroup/cpu.max"
 
 
 def raise_descriptors() -> int:
@@ -26,6 +29,26 @@ def raise_descriptors() -> int:
         except (OSError, ValueError):
             return soft  # some systems name a hard limit that they do not grant
     return hard
+
+
+def processors() -> int:
+    """
+    How many processors we can keep busy: those we may run on, but no more than our control group is
+    granted the time of (``cpu.max``, rounded up), as containers are.
+    """
+    number = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    granted = _granted(_CPU_MAX)
+    return max(1, number or 1) if granted is None else max(1, min(number or 1, granted))
+
+
+def _granted(path: str) -> int | None:
+    """Processors' worth of time that a file ``cpu.max`` grants; None: no limit is known."""
+    try:
+        with open(path) as file:
+            quota, period = map(int, file.read().split())
+    except (OSError, ValueError):
+        return None
+    return math.ceil(quota / period) if period > 0 else None
 
 
 def limits() -> tuple[int | None, int | None]:

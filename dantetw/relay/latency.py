@@ -14,7 +14,8 @@ from __future__ import annotations
 import fcntl
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import time
 from typing import Final
 
@@ -32,7 +33,8 @@ SPARSE: Final = 16
 _EXACT: Final = 256
 _STEPS: Final = 32
 _LARGEST: Final = 2**36  # us: 19 hours
-_SIZE: Final = _EXACT + _STEPS * 28
+#: Places of a histogram.
+SIZE: Final = _EXACT + _STEPS * 28
 _MICRO: Final = 1_000_000
 # Larger than any value.
 _UNSEEN: Final = 2**63
@@ -47,7 +49,7 @@ class Histogram:
     __slots__ = ("count", "counts", "maximum", "minimum", "total")
 
     def __init__(self) -> None:
-        self.counts = [0] * _SIZE
+        self.counts = [0] * SIZE
         self.count = 0
         self.total = 0
         self.minimum = _UNSEEN
@@ -144,39 +146,47 @@ class Latency:
                 self._parts.clear()
                 self._part_ends = now + PART
 
-    def since_start(self) -> Figures:
-        """Of all values ever."""
-        whole = Histogram()
+    def standing(self) -> Measured:
+        """All there is to say now."""
+        self.tick()
+        whole, minute = Histogram(), Histogram()
         whole.merge(self._since_start)
         whole.merge(self.now)
-        return whole.figures()
-
-    def last_minute(self) -> Figures:
-        """Of the last 50 to 60 seconds."""
-        minute = Histogram()
         for part in (*self._parts, self.now):
             minute.merge(part)
-        return minute.figures()
+        return Measured(whole, minute, list(self._latest))
 
-    def latest(self) -> Latest | None:
-        """Of the last 128 values; None if there are none yet."""
-        values = sorted(self._latest)
-        count = len(values)
-        if not count:
-            return None
-        half = count // 2
-        median = values[half] if count % 2 else (values[half - 1] + values[half]) // 2
-        mean = sum(values) / count
-        deviation = math.sqrt(sum((each - mean) ** 2 for each in values) / count)
-        return Latest(
-            count,
-            values[0],
-            values[-1],
-            median,
-            int(mean),
-            self._latest[-1],
-            round(deviation),
-        )
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """
+    What was measured of one kind.
+
+    :ivar since_start: all values ever; ``last_minute``: those of the last 50 to 60 seconds.
+    :ivar latest: the latest 128, oldest first.
+    """
+
+    since_start: Histogram
+    last_minute: Histogram
+    latest: list[int]
+
+    @classmethod
+    def nothing(cls) -> Measured:
+        """Of nothing."""
+        return cls(Histogram(), Histogram(), [])
+
+
+def latest_figures(latest: Sequence[int]) -> Latest | None:
+    """Dante's figures of the latest values, oldest first; None if there are none."""
+    values = sorted(latest)
+    count = len(values)
+    if not count:
+        return None
+    half = count // 2
+    median = values[half] if count % 2 else (values[half - 1] + values[half]) // 2
+    mean = sum(values) / count
+    deviation = math.sqrt(sum((each - mean) ** 2 for each in values) / count)
+    return Latest(count, values[0], values[-1], median, int(mean), latest[-1], round(deviation))
 
 
 class Stopwatch:

@@ -1,7 +1,7 @@
 """
 The story of a session.
 
-- :mod:`.listener`: a port clients come in by; :mod:`.ports`: all of them.
+- :mod:`.listener`: accepting clients at a port; :mod:`.ports`: all ports there are.
 - :mod:`.protocol`: Twisted's side: the Factory that holds what all sessions share, and the Protocol
   a client negotiates with.
 - :mod:`.session`: the story itself: accepted, admitted, negotiated, and at the other end its one
@@ -17,5 +17,5 @@ The story of a session.
 - :mod:`.parting`: a refusal that takes time; :mod:`.failing`: failures of the network, told.
 - :mod:`.named`: what texts about a session may hold of its client.
 - :mod:`.accounting`: what is recorded at the end; :mod:`.tracing`: what ``debug`` tells on the way;
-  :mod:`.reporting`: what SIGUSR1 shows of all.
+  :mod:`.reporting`: what SIGUSR1 shows of all; :mod:`.totals`: its totals.
 """

@@ -1,36 +1,29 @@
 """
-The ports clients come in by.
+Accepting clients.
 """
 
 from __future__ import annotations
 
 import errno
-import socket
-from collections.abc import Sequence
 from typing import Any, Final
 
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from dantetw.config.policy import Edge, SocketOption
+from dantetw.config.policy import Edge
+from dantetw.net.listening import BACKLOG, Port
 from dantetw.net.naming import symbol_of, words_of
-from dantetw.net.sockopts import prepare
 from dantetw.net.transports import ClientTransport
 from dantetw.observe.events import AcceptFailed
 from dantetw.session.protocol import SocksFactory
-from dantetw.values import AF_OF, Endpoint, Family, Severity
+from dantetw.values import Severity
 
-#: Connections the kernel keeps for us until we accept them; it takes the lower of this and
-#: ``net.core.somaxconn``.
-BACKLOG: Final = 4096
 #: Clients accepted in one turn before others get theirs.
 TURN: Final = 64
 #: Seconds to wait when there are no descriptors left; clients wait in the backlog meanwhile.
 PATIENCE: Final = 1.0
 
-# Address families by the length of their kernel addresses.
-_NUMBER: Final = {2: socket.AF_INET, 4: socket.AF_INET6}
 # One client's trouble, not ours: ``accept(2)``, "Error handling", has those of the network, which
 # wait on the new connection.
 _THEIRS: Final = frozenset(
@@ -51,75 +44,17 @@ _THEIRS: Final = frozenset(
 _log: Final = Logger()
 
 
-class _ListeningSocket(socket.socket):
-    """Accepts without asking each time what family and type it is of, as the base class does."""
-
-    def accept(self) -> tuple[socket.socket, tuple[Any, ...]]:
-        descriptor, peer = self._accept()  # type: ignore[attr-defined]
-        sock = socket.socket(_NUMBER[len(peer)], socket.SOCK_STREAM, 0, descriptor)
-        sock.setblocking(False)
-        return sock, peer
-
-
 @implementer(IReadDescriptor)
 class Listener:
-    """
-    Listens on one address, which it binds at once.
+    """Accepts at a port, at the first of its sockets."""
 
-    :param options: socket options; accepted sockets inherit the ``internal`` ones among them.
-    :param share: a listener of ours that shares the port (:meth:`share`) may be in the way.
-    :raises OSError: if the address cannot be bound.
-    :ivar endpoint: where clients come in, the port being the real one.
-    """
-
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        factory: SocksFactory,
-        reactor: Any,
-        options: Sequence[SocketOption] = (),
-        share: bool = False,
-    ) -> None:
+    def __init__(self, port: Port, factory: SocksFactory, reactor: Any) -> None:
         self._factory = factory
         self._reactor = reactor
         self._exhausted = False
-        self._sock = _ListeningSocket(
-            AF_OF[endpoint.family], socket.SOCK_STREAM | socket.SOCK_NONBLOCK
-        )
-        try:
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if endpoint.family is Family.IPV6:
-                # ``internal: ::`` means IPv6, as with Dante; both take two lines.
-                self._sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            prepare(self._sock, factory.keep_alive)
-            self.set_options(options)
-            # Resolves a scope such as ``fe80::1%eth0``.
-            info = socket.getaddrinfo(
-                endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
-            )
-            self.share(share)
-            self._sock.bind(info[0][4])
-            self._sock.listen(BACKLOG)
-            self.share(False)
-        except OSError:
-            self._sock.close()
-            raise
-        self.endpoint = Endpoint.of(self._sock.getsockname())
-        # On a wildcard each connection has a local address of its own.
-        self._local = None if endpoint.host in ("0.0.0.0", "::") else self.endpoint
-
-    def set_options(self, options: Sequence[SocketOption]) -> None:
-        """Set the ``internal`` ones among these for clients from now on."""
-        self._factory.set_options(self._sock, options)
-
-    def share(self, sharing: bool) -> None:
-        """
-        Let another listener of ours have the same port, or no longer.
-
-        A wildcard and an address of its own cannot follow each other otherwise.  Only for as long
-        as it takes: a process of the same user that sets the option too could take clients of ours.
-        """
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, sharing)
+        self._sock = port.sockets[0]
+        self._local = port.local
+        self.endpoint = port.endpoint
 
     def start(self) -> None:
         """Begin to accept."""

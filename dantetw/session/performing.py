@@ -4,6 +4,7 @@ A command being performed, as a session sees it.
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -49,6 +50,11 @@ class Performing:
         how much.  At least one; asked only when it is under way.
         """
         return iter(())
+
+    @property
+    def stirred(self) -> float:
+        """Monotonic seconds of the last bytes moved, or a little later; infinite: unknown."""
+        return math.inf
 
     @property
     def counts(self) -> Counts:

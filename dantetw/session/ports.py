@@ -1,14 +1,15 @@
 """
-All listeners of a server, and their change at a reload.
+All the ports clients come in by, and their change at a reload.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from dantetw.config.policy import Policy
+from dantetw.config.policy import Policy, SocketOption
+from dantetw.net.listening import Port, open_port
 from dantetw.session.listener import Listener
 from dantetw.session.protocol import SocksFactory
 from dantetw.values import Endpoint
@@ -36,44 +37,46 @@ class Ports:
     :meth:`bind` the addresses that are new, then :meth:`use` them and let go of the others.
 
     :param privileged: enters and leaves the privileges for binding ports.
+    :param report: told of socket options that the system refused.
+    :param number: of processes that accept.
     """
 
     def __init__(
         self,
-        factory: SocksFactory,
-        reactor: Any,
         privileged: Callable[[], AbstractContextManager[None]],
+        report: Callable[[Sequence[tuple[SocketOption, int]]], None],
+        keep_alive: bool = True,
+        number: int = 1,
     ) -> None:
-        self._factory = factory
-        self._reactor = reactor
         self._privileged = privileged
-        self._listeners: dict[Endpoint, Listener] = {}
+        self._report = report
+        self._keep_alive = keep_alive
+        self._number = number
+        self.bound: Mapping[Endpoint, Port] = {}
 
-    def bind(self, policy: Policy) -> dict[Endpoint, Listener]:
+    def bind(self, policy: Policy) -> dict[Endpoint, Port]:
         """
-        The listeners for all ``internal`` addresses of a policy: those there are, and new ones.
+        The ports for all ``internal`` addresses of a policy: those there are, and new ones.
 
         :raises BindError: if an address cannot be bound; all is as it was then.
         """
         wanted = dict.fromkeys(e for line in policy.internal for e in line.listens)
-        listeners: dict[Endpoint, Listener] = {}
+        ports: dict[Endpoint, Port] = {}
         try:
             with self._privileged():
                 for number, endpoint in enumerate(wanted, 1):
-                    listener = self._listeners.get(endpoint)
-                    if listener is None:
-                        going = [x for e, x in self._listeners.items() if e not in wanted]
+                    port = self.bound.get(endpoint)
+                    if port is None:
+                        going = [x for e, x in self.bound.items() if e not in wanted]
                         place = f"{number}/{len(wanted)}"
-                        listener = self._new(endpoint, place, policy, going)
-                    listeners[endpoint] = listener
+                        port = self._new(endpoint, place, policy, going)
+                    ports[endpoint] = port
         except BindError:
-            self.release(listeners)
+            self.release(ports)
             raise
-        return listeners
+        return ports
 
-    def _new(
-        self, endpoint: Endpoint, place: str, policy: Policy, going: Sequence[Listener]
-    ) -> Listener:
+    def _new(self, endpoint: Endpoint, place: str, policy: Policy, going: Sequence[Port]) -> Port:
         # A wildcard and an address of its own are in each other's way.  Both listen for a moment:
         # nothing is lost if the new one cannot be bound, and no client is turned away.
         rivals = [x for x in going if x.endpoint.port == endpoint.port]
@@ -81,38 +84,64 @@ class Ports:
             for rival in rivals:
                 rival.share(True)
             options = policy.socket_options
-            return Listener(endpoint, self._factory, self._reactor, options, bool(rivals))
+            port, refused = open_port(
+                endpoint, self._keep_alive, options, bool(rivals), self._number
+            )
         except OSError as failed:
             raise BindError(endpoint, place, failed.errno or 0) from None
         finally:
             for rival in rivals:
                 rival.share(False)
+        self._report(refused)
+        return port
 
-    def release(self, listeners: dict[Endpoint, Listener]) -> None:
-        """Let go of listeners that were bound and will not be used."""
-        for listener in listeners.values():
-            if listener not in self._listeners.values():
-                listener.stop()
+    def release(self, ports: Mapping[Endpoint, Port]) -> None:
+        """Let go of ports that were bound and will not be used."""
+        for port in ports.values():
+            if port not in self.bound.values():
+                port.close()
 
-    def use(self, listeners: dict[Endpoint, Listener], policy: Policy | None = None) -> None:
+    def use(self, ports: Mapping[Endpoint, Port], policy: Policy | None = None) -> None:
         """
-        Accept on these and no others.  Clients that were accepted stay.
+        Keep these and no others.
 
-        :param policy: whose socket options listeners that stay get.
+        :param policy: whose socket options ports that stay get.
         """
-        old, self._listeners = self._listeners, listeners
-        for listener in old.values():
-            if listener not in listeners.values():
-                if policy is not None:
-                    listener.drain()
-                listener.stop()
-        for listener in listeners.values():
-            if listener not in old.values():
-                listener.start()
+        old, self.bound = self.bound, ports
+        for port in old.values():
+            if port not in ports.values():
+                port.close()
             elif policy is not None:
-                listener.set_options(policy.socket_options)
-        self._factory.listening = frozenset(x.endpoint for x in listeners.values())
+                self._report(port.set_options(policy.socket_options))
+
+
+class Listeners:
+    """Who accepts at the ports, in a process that does; at the first socket of each."""
+
+    def __init__(self, factory: SocksFactory, reactor: Any) -> None:
+        self._factory = factory
+        self._reactor = reactor
+        self._listeners: dict[Endpoint, Listener] = {}
+
+    def use(self, ports: Mapping[Endpoint, Port]) -> None:
+        """
+        Accept at these and no others.  Clients that were accepted stay, and those who wait at a
+        port that is given up are accepted before.
+        """
+        old, self._listeners = self._listeners, {}
+        for endpoint, port in ports.items():
+            listener = old.pop(endpoint, None)
+            if listener is None:
+                listener = Listener(port, self._factory, self._reactor)
+                listener.start()
+            self._listeners[endpoint] = listener
+        for listener in old.values():
+            listener.drain()
+            listener.stop()
+        self._factory.listening = frozenset(x.endpoint for x in self._listeners.values())
 
     def stop(self) -> None:
         """Accept no more."""
-        self.use({})
+        for listener in self._listeners.values():
+            listener.stop()
+        self._listeners = {}

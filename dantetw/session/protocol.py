@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 import time
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -41,6 +42,19 @@ from dantetw.values import Command, Endpoint, Method, Severity
 Perform = Callable[[Session, Rule, Endpoint], None]
 
 _DONE = Failure(error.ConnectionDone())
+
+
+class ILedger(typing.Protocol):
+    """Where it is noted what a process does, for others who see it too."""
+
+    def number(self) -> int:
+        """The number of the next session."""
+
+    def note(self, session: Session) -> None:
+        """Note how far a session has come."""
+
+    def forget(self, session: Session) -> None:
+        """A session has ended, and is accounted for."""
 
 
 class SocksProtocol(Protocol):
@@ -79,6 +93,7 @@ class SocksFactory(Factory):
     :ivar nobody: stands for the client rule before there is one.
     :ivar bind_low: binds ports below 1024, for ``compatibility: sameport``.
     :ivar listening: where clients come in.
+    :ivar ledger: where it is noted what we do; None: nowhere.
     :ivar accepted: how many clients have come since the start; ``requested``: how many of them have
         brought a request; ``performed``: how many requests have got under way.
     :ivar unrequested: of those who have come, how many left without a request; ``unperformed``: how
@@ -128,6 +143,7 @@ class SocksFactory(Factory):
         poller.turned = self.stopwatch.turns.add
         self.sessions: dict[int, Session] = {}
         self.listening: frozenset[Endpoint] = frozenset()
+        self.ledger: ILedger | None = None
         self.known = Answers(resolver, addresses_of)
         self._addresses_of = addresses_of
         self._all_addresses = all_addresses
@@ -158,8 +174,12 @@ class SocksFactory(Factory):
     def arrived(self, transport: ClientTransport) -> Session:
         """Begin the session of a client that has just been accepted."""
         self.accepted += 1
-        session = Session(self, self.accepted, Endpoint.of(transport.peer), transport.local)
+        ledger = self.ledger
+        number = self.accepted if ledger is None else ledger.number()
+        session = Session(self, number, Endpoint.of(transport.peer), transport.local)
         session.begin(transport)
+        if ledger is not None and not session.ended:
+            ledger.note(session)
         return session
 
     def is_ours(self, target: Endpoint) -> bool:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Final
 
 from twisted.logger import Logger
 
-from dantetw import __version__
-from dantetw.observe.status import Active, Child, Latency, Limit, Load, Reported, Standing, Status
-from dantetw.process.limits import count_files, limits, tasks
+from dantetw.observe.status import Active, Child, Latency, Reported, Standing
+from dantetw.process.limits import count_files
 from dantetw.session.accounting import path_of, tcpinfo_of
 from dantetw.session.requesting import PROTOCOL_OF
+from dantetw.session.totals import free_files, kinds, latency, status, tally
 from dantetw.values import Path, Protocol, Work
 
 if TYPE_CHECKING:
@@ -41,15 +41,12 @@ LOOKS: Final = 100
 #: Seconds that a report may be held up in all, by a destination that takes a line now and then.
 LONGEST: Final = 60.0
 
-#: Descriptors that a session takes when it is relayed: the client's and the target's.  An
-#: association takes more, but nobody can say of clients to come what they will ask for.
-_DESCRIPTORS: Final = 2
 _log: Final = Logger()
 
 
-class Reporting:
+class Slices:
     """
-    Reports, one at a time.
+    Does work that takes long, a few milliseconds at a time.
 
     :param waiting: how many messages wait at the destination that is furthest behind.
     """
@@ -57,35 +54,28 @@ class Reporting:
     def __init__(self, server: SocksFactory, waiting: Callable[[], int]) -> None:
         self._server = server
         self._waiting = waiting
-        self._since = server.monotonic()
-        self._number = 0
-        self._report: Iterator[None] | None = None
-        self._asked = False
-        self._stopped = False
+        self._work: Iterator[None] | None = None
         self._behind = 0
         self._looks = LOOKS
         self._paused = 0.0
 
-    def ask(self) -> None:
-        """Report; if a report is under way, once more behind it, however often this is called."""
-        if self._report is not None:
-            self._asked = True
-        elif not self._stopped:
-            self._number += 1
-            self._paused = 0.0
-            self._report = self._told()
-            self._continue()
+    def begin(self, work: Iterator[None], done: Callable[[], None]) -> None:
+        """
+        Begin a piece of work, a step of the iterator at a time.
+
+        :param done: called when it is over, if :meth:`stop` was not.
+        """
+        self._work, self._done = work, done
+        self._paused = 0.0
+        self._continue()
 
     def stop(self) -> None:
-        """Report no more."""
-        self._stopped = True
-        self._report = None
-
-    # Slices.
+        """Do no more of it."""
+        self._work = None
 
     def _continue(self) -> None:
-        report, server = self._report, self._server
-        if report is None:
+        work, server = self._work, self._server
+        if work is None:
             return
         if self._held_up():
             self._paused += PAUSE
@@ -94,16 +84,14 @@ class Reporting:
         monotonic = server.monotonic
         end = monotonic() + SLICE
         try:
-            for _ in report:
+            for _ in work:
                 if monotonic() >= end:
                     server.reactor.callLater(SLICE, self._continue)
                     return
         except Exception:
             _log.failure("Failure in a status report")
-        self._report = None
-        if self._asked:
-            self._asked = False
-            self.ask()
+        self._work = None
+        self._done()
 
     def _held_up(self) -> bool:
         """Whether to wait for a destination that is behind."""
@@ -116,7 +104,40 @@ class Reporting:
         self._looks = LOOKS if behind < before else self._looks - 1
         return self._looks > 0 and self._paused < LONGEST
 
-    # The report.
+
+class Reporting:
+    """
+    Reports of a server that is one process, one at a time.
+
+    :param waiting: how many messages wait at the destination that is furthest behind.
+    """
+
+    def __init__(self, server: SocksFactory, waiting: Callable[[], int]) -> None:
+        self._server = server
+        self._since = server.monotonic()
+        self._number = 0
+        self._slices = Slices(server, waiting)
+        self._under_way = self._asked = self._stopped = False
+
+    def ask(self) -> None:
+        """Report; if a report is under way, once more behind it, however often this is called."""
+        if self._under_way:
+            self._asked = True
+        elif not self._stopped:
+            self._number += 1
+            self._under_way = True
+            self._slices.begin(self._told(), self._done)
+
+    def stop(self) -> None:
+        """Report no more."""
+        self._stopped = True
+        self._slices.stop()
+
+    def _done(self) -> None:
+        self._under_way = False
+        if self._asked:
+            self._asked = False
+            self.ask()
 
     def _told(self) -> Iterator[None]:
         """Tell all, a small step at a time."""
@@ -126,69 +147,58 @@ class Reporting:
         for counted in count_files():
             files = counted
             yield
-
         # One moment: what is read here belongs together.
         up = server.monotonic() - self._since
-        record(self._status(files, up))
-        alive = tuple(server.sessions.values())
+        record(status(self._number, up, (tally(server),), free_files(files)))
+        latencies = tuple(
+            latency(self._number, kind, (each.standing(),)) for kind, each in kinds(server)
+        )
+        telling = Telling(server, self._number, up, latencies)
+        yield from telling.told()
+        seconds = server.monotonic() - begun
+        record(Reported(self._number, telling.told_of, telling.gone, seconds))
+
+
+class Telling:
+    """
+    Tells the sessions of this process.
+
+    :param latencies: what to say of latency where relays are told.
+    :ivar told_of: how many were told; ``gone``: how many ended before it was their turn.
+    """
+
+    def __init__(
+        self, server: SocksFactory, report: int, up: float, latencies: tuple[Latency, ...] = ()
+    ) -> None:
+        self._server = server
+        self._report = report
+        self._up = up
+        self._latencies = latencies
+        self._alive = tuple(server.sessions.values())
+        self.told_of = self.gone = 0
+
+    def told(self) -> Iterator[None]:
+        """Tell those that were alive when this was made, a small step at a time."""
+        record = self._server.journal.record
         works: dict[Work, list[Session]] = {work: [] for work in Work}
-        for session in alive:
+        for session in self._alive:
             works[work_of(session)].append(session)
             yield
-
-        told = gone = 0
         for work, sessions in works.items():
-            record(Child(self._number, work, up))
+            record(Child(self._report, work, self._up))
             if work is Work.IO:
-                for latency in self._latencies():
+                for latency in self._latencies:
                     record(latency)
             for session in sessions:
                 yield
                 if session.ended:
-                    gone += 1
+                    self.gone += 1
                 elif (now := work_of(session)) is not work:
                     works[now].append(session)  # work goes on in this order, never back
                 else:
-                    told += 1
-                    for event in actives(session, self._number):
+                    self.told_of += 1
+                    for event in actives(session, self._report):
                         record(event)
-        record(Reported(self._number, told, gone, server.monotonic() - begun))
-
-    def _latencies(self) -> Iterator[Latency]:
-        stopwatch = self._server.stopwatch
-        for kind, latency in (
-            ("read-only", stopwatch.reading),
-            ("i/o", stopwatch.relaying),
-            ("i/o to target", stopwatch.to_target),
-            ("i/o to client", stopwatch.to_client),
-            ("tcp i/o", stopwatch.turns),
-        ):
-            latency.tick()
-            since_start, last_minute = latency.since_start(), latency.last_minute()
-            yield Latency(self._number, kind, latency.latest(), since_start, last_minute)
-
-    def _status(self, files: int | None, up: float) -> Status:
-        server = self._server
-        accepted, requested, performed = server.accepted, server.requested, server.performed
-        current = len(server.sessions)
-        negotiating = accepted - requested - server.unrequested
-        requesting = requested - performed - server.unperformed
-        relaying = current - negotiating - requesting
-        most_processes, most_files = limits()
-        left = None if most_files is None or files is None else max(most_files - files, 0)
-        pairs = None if left is None else left // _DESCRIPTORS
-        return Status(
-            self._number,
-            __version__,
-            up,
-            accepted,
-            current,
-            Load(1, accepted, requested, negotiating, left),
-            Load(1, requested, performed, requesting, left),
-            Load(1, performed, performed - relaying, relaying, pairs),
-            Limit(most_processes, None if most_processes is None else most_processes - tasks()),
-            Limit(most_files, left),
-        )
 
 
 def work_of(session: Session) -> Work:

@@ -398,6 +398,8 @@ class Session:
                 server.journal.record(account(self, ending))
             if server.journal.debug:
                 tracing.ended(self, ending)
+            if server.ledger is not None:
+                server.ledger.forget(self)
         finally:
             self._give_back()
 

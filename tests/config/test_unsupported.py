@@ -33,7 +33,6 @@ SAMPLES = {
     "libwrap.hosts_access: yes": "libwrap.hosts_access: yes",
     "srchost": "srchost: nodnsunknown",
     "resolveprotocol: tcp": "resolveprotocol: tcp",
-    "child.maxrequests: not 0": "child.maxrequests: 5",
     "cpu.schedule.PROC": "cpu.schedule.io: rr/5",
     "cpu.mask.PROC": "cpu.mask.mother: any",
     "SIDE.log.LEVEL.tcp.enabled": "internal.log.err.tcp.enabled: ecn",

@@ -40,7 +40,7 @@ from dantetw.observe.formats.dante import Dante
 from dantetw.observe.formats.json import Json
 from dantetw.observe.interfaces import IFormat
 from dantetw.observe.privacy import DIGITS, Private
-from dantetw.observe.status import Active, Child, Latency, Reported, Status
+from dantetw.observe.status import Active, Child, Latency, Reported, Status, Worker
 from dantetw.values import (
     LOG_DATA,
     Cause,
@@ -142,7 +142,7 @@ def events(user: str = USER, name: str = NAME) -> Iterator[Event]:
 
 
 # Of nobody in particular.
-NOBODYS = (Status, Child, Latency, Reported)
+NOBODYS = (Status, Worker, Child, Latency, Reported)
 
 
 def shown(event: Event, form: Form, key: bytes = KEY) -> list[str]:

@@ -633,12 +633,12 @@ class RelaySuite(_Suite):
         for _ in range(4):
             target.send(b"y", rig.way().source)
         self.settle()
-        self.assertEqual(self.stopwatch.relaying.since_start().count, 9)
+        self.assertEqual(self.stopwatch.relaying.standing().since_start.figures().count, 9)
         self.stopwatch._every, self.stopwatch.wait = SPARSE, 0
         for _ in range(4 * SPARSE):
             rig.say(b"x", target.where)
         self.settle()
-        self.assertEqual(self.stopwatch.relaying.since_start().count, 13)
+        self.assertEqual(self.stopwatch.relaying.standing().since_start.figures().count, 13)
         self.assertEqual(len(target.hear()), 5 + 4 * SPARSE)
         self.assertEqual(rig.way().packets, Counts(4, 69, 69, 4))
 

@@ -14,7 +14,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.observe.status import Figures
 from dantetw.relay import latency as module
-from dantetw.relay.latency import MANY, PART, PARTS, SPARSE, Histogram, Latency, Stopwatch
+from dantetw.relay.latency import (
+    MANY,
+    PART,
+    PARTS,
+    SPARSE,
+    Histogram,
+    Latency,
+    Stopwatch,
+    latest_figures,
+)
 
 VALUES = st.lists(
     st.one_of(st.integers(0, 300), st.integers(0, 100_000), st.integers(0, 2**40)),
@@ -113,18 +122,18 @@ class LatencyTests(SynchronousTestCase):
         for number in range(300):
             self.latency.add(number % 200)
             self.wait(1)
-            seen = self.latency.last_minute().count
+            seen = self.latency.standing().last_minute.figures().count
             self.assertLessEqual(seen, PART * PARTS)
             self.assertGreaterEqual(seen, min(number + 1, PART * (PARTS - 1)))
-        self.assertEqual(self.latency.since_start().count, 300)
+        self.assertEqual(self.latency.standing().since_start.figures().count, 300)
 
     def test_quiet(self) -> None:
         """After a quiet minute nothing is left of it, but since the start nothing is lost."""
         for _ in range(7):
             self.latency.add(7)
         self.wait(61)
-        self.assertEqual(self.latency.last_minute(), Figures())
-        self.assertEqual(self.latency.since_start().count, 7)
+        self.assertEqual(self.latency.standing().last_minute.figures(), Figures())
+        self.assertEqual(self.latency.standing().since_start.figures().count, 7)
 
     def test_not_called(self) -> None:
         """So it is if nobody has told it of time going by, for however long."""
@@ -133,20 +142,22 @@ class LatencyTests(SynchronousTestCase):
             self.clock.advance(pause)
             self.latency.tick()
             self.latency.add(8)
-            self.assertEqual(self.latency.last_minute().count, 2 if pause < 60 else 1, pause)
+            self.assertEqual(
+                self.latency.standing().last_minute.figures().count, 2 if pause < 60 else 1, pause
+            )
             self.wait(61)
-        self.assertEqual(self.latency.since_start().count, 8)
+        self.assertEqual(self.latency.standing().since_start.figures().count, 8)
 
     def test_dante(self) -> None:
         """Dante's figures are of the last 128, and rounded as it does."""
-        self.assertIsNone(self.latency.latest())
+        self.assertIsNone(latest_figures(self.latency.standing().latest))
         self.latency.add(9)
-        latest = self.latency.latest()
+        latest = latest_figures(self.latency.standing().latest)
         assert latest is not None
         self.assertEqual((latest.count, latest.median, latest.deviation), (1, 9, 0))
         for value in (1000, *range(1, 128)):
             self.latency.add(value)
-        latest = self.latency.latest()
+        latest = latest_figures(self.latency.standing().latest)
         assert latest is not None
         self.assertEqual((latest.count, latest.minimum, latest.maximum), (128, 1, 1000))
         self.assertEqual(latest.median, (64 + 65) // 2)
@@ -160,7 +171,7 @@ class LatencyTests(SynchronousTestCase):
         latency = Latency(self.clock.seconds)
         for value in values:
             latency.add(value)
-        latest = latency.latest()
+        latest = latest_figures(latency.standing().latest)
         assert latest is not None
         last = values[-128:]
         self.assertEqual(
@@ -168,7 +179,7 @@ class LatencyTests(SynchronousTestCase):
         )
         self.assertEqual(latest.median, math.floor(statistics.median(last)))
         self.assertEqual(latest.average, math.floor(sum(last) / len(last)))
-        self.assertEqual(latency.latest(), latest)
+        self.assertEqual(latest_figures(latency.standing().latest), latest)
 
 
 class StopwatchTests(SynchronousTestCase):
@@ -212,10 +223,10 @@ class StopwatchTests(SynchronousTestCase):
         self.at(came + 0.0025)
         self.stopwatch.measure(self.near.fileno(), came + 0.001, self.stopwatch.to_target)
         for kind, expected in (("reading", 1000), ("relaying", 2500), ("to_target", 2500)):
-            figures = getattr(self.stopwatch, kind).since_start()
+            figures = getattr(self.stopwatch, kind).standing().since_start.figures()
             self.assertEqual(figures.count, 1)
             self.assertLess(abs(figures.maximum - expected), 5)
-        self.assertEqual(self.stopwatch.to_client.since_start().count, 0)
+        self.assertEqual(self.stopwatch.to_client.standing().since_start.figures().count, 0)
 
     def test_clock_back(self) -> None:
         """If the clock has gone back meanwhile that is counted, and no figure is made of it."""
@@ -225,12 +236,14 @@ class StopwatchTests(SynchronousTestCase):
             self.stopwatch.measure(self.near.fileno(), read, self.stopwatch.to_target)
         self.assertEqual(self.stopwatch.backwards, 3)
         for kind in ("reading", "relaying", "to_target"):
-            self.assertEqual(getattr(self.stopwatch, kind).since_start(), Figures())
+            self.assertEqual(
+                getattr(self.stopwatch, kind).standing().since_start.figures(), Figures()
+            )
 
     def test_no_stamp(self) -> None:
         """Where the system has no time of arrival nothing is measured."""
         self.stopwatch.measure(self.far.fileno(), 0.0, self.stopwatch.to_target)
-        self.assertEqual(self.stopwatch.reading.since_start(), Figures())
+        self.assertEqual(self.stopwatch.reading.standing().since_start.figures(), Figures())
         self.assertEqual(self.stopwatch.backwards, 0)
         self.near.close()
         self.stopwatch.prepare(self.far.fileno())
@@ -242,7 +255,7 @@ class StopwatchTests(SynchronousTestCase):
 
         def second(number: int) -> int:
             """So many datagrams in a second; how many of them were measured."""
-            before = self.stopwatch.relaying.since_start().count
+            before = self.stopwatch.relaying.standing().since_start.figures().count
             for _ in range(number):
                 if self.stopwatch.wait:
                     self.stopwatch.wait -= 1
@@ -250,7 +263,7 @@ class StopwatchTests(SynchronousTestCase):
                     self.stopwatch.measure(self.near.fileno(), came, self.stopwatch.to_target)
             self.clock.advance(1)
             self.stopwatch.check(self.clock.seconds())
-            return self.stopwatch.relaying.since_start().count - before
+            return self.stopwatch.relaying.standing().since_start.figures().count - before
 
         self.assertEqual(second(MANY), MANY)
         self.assertEqual(second(2 * MANY), MANY + 1 + (MANY - 1) // SPARSE)

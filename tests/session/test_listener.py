@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.config.policy import Edge
 from dantetw.net.dialling import Dial
+from dantetw.net.listening import open_port
 from dantetw.observe.events import AcceptFailed, Counts, Message
 from dantetw.session.commands import connect
 from dantetw.session.listener import PATIENCE, Listener
@@ -33,7 +34,9 @@ class ListenerCase(SynchronousTestCase):
         """A server with one listener."""
         world = World(self, OPEN, head=HEAD)
         self.patch(connect, "Dial", Dial)
-        listener = Listener(endpoint, world.factory, world.reactor)
+        port, _ = open_port(endpoint)
+        self.addCleanup(port.close)
+        listener = Listener(port, world.factory, world.reactor)
         self.addCleanup(listener.stop)
         listener.start()
         return world, listener
@@ -176,9 +179,9 @@ class ListenerTests(ListenerCase):
 
     def test_in_use(self) -> None:
         """An address somebody else listens on is an error, and leaves no descriptor behind."""
-        world, listener = self.listen()
+        _, listener = self.listen()
         with self.assertRaises(OSError) as caught:
-            Listener(listener.endpoint, world.factory, world.reactor)
+            open_port(listener.endpoint)
         self.assertEqual(caught.exception.errno, errno.EADDRINUSE)
 
     def test_stopped(self) -> None:

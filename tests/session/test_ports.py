@@ -11,8 +11,9 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.config.policy import Policy
+from dantetw.net.listening import open_port
 from dantetw.session.listener import Listener
-from dantetw.session.ports import BindError, Ports
+from dantetw.session.ports import BindError, Listeners, Ports
 from dantetw.values import Endpoint, Family
 from tests.quiet import quiet_port
 from tests.session.test_listener import HEAD
@@ -26,8 +27,9 @@ class PortsCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.world = World(self, OPEN, head=HEAD)
-        self.ports = Ports(self.world.factory, self.world.reactor, nullcontext)
-        self.addCleanup(self.ports.stop)
+        self.ports = Ports(nullcontext, self.world.factory.report_refused)
+        self.acceptors = Listeners(self.world.factory, self.world.reactor)
+        self.addCleanup(self.stop)
 
     def open(self) -> socket.socket:
         """A socket that is closed at the end; a system call on it waits for 30 seconds at most."""
@@ -45,18 +47,29 @@ class PortsCase(SynchronousTestCase):
     def begin(self, host: str) -> int:
         """Listen on one address; the port."""
         policy = self.policy(host, port=quiet_port())
-        self.ports.use(self.ports.bind(policy))
+        self.use(policy)
         (listener,) = self.listeners
         return listener.endpoint.port
 
     def change(self, *hosts: str, port: int) -> None:
         """A reload."""
         policy = self.policy(*hosts, port=port)
-        self.ports.use(self.ports.bind(policy), policy)
+        self.use(policy)
+
+    def use(self, policy: Policy) -> None:
+        """Listen where a policy says."""
+        ports = self.ports.bind(policy)
+        self.acceptors.use(ports)
+        self.ports.use(ports, policy)
+
+    def stop(self) -> None:
+        """Accept no more."""
+        self.acceptors.stop()
+        self.ports.use({})
 
     @property
     def listeners(self) -> Sequence[Listener]:
-        return tuple(self.ports._listeners.values())
+        return tuple(self.acceptors._listeners.values())
 
     def hosts(self) -> list[str]:
         """Where clients come in."""
@@ -141,7 +154,7 @@ class MoveTests(PortsCase):
         """Another server cannot listen there, and we offer nobody to share the port."""
         other = Endpoint(host, port, Family.IPV4)
         with self.assertRaises(OSError) as caught:
-            Listener(other, self.world.factory, self.world.reactor)
+            open_port(other)
         self.assertEqual(caught.exception.errno, errno.EADDRINUSE)
         for listener in self.listeners:
             sharing = listener._sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
@@ -172,6 +185,6 @@ class LeaveTests(PortsCase):
         """At the end nobody is accepted any more."""
         port = self.begin(LOOPBACK)
         self.connect(port)
-        self.ports.stop()
+        self.stop()
         self.assertEqual(self.world.sessions, set())
         self.assertEqual(self.open().connect_ex((LOOPBACK, port)), errno.ECONNREFUSED)

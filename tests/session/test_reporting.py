@@ -12,7 +12,7 @@ from dantetw import __version__
 from dantetw.observe.events import Counts, Path
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.status import Active, Child, Latency, Reported, Standing, Status
-from dantetw.session import reporting
+from dantetw.session import reporting, totals
 from dantetw.session.performing import Performing
 from dantetw.session.reporting import BEHIND, LONGEST, LOOKS, PAUSE, SLICE, Reporting, work_of
 from dantetw.values import Command, Endpoint, Family, Phase, Work
@@ -57,8 +57,8 @@ class ReportingCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.waiting = 0
         self.step = 0.0
-        self.patch(reporting, "limits", lambda: (100, 50))
-        self.patch(reporting, "tasks", lambda: 3)
+        self.patch(totals, "limits", lambda: (100, 50))
+        self.patch(totals, "tasks", lambda: 3)
         self.patch(reporting, "count_files", lambda: iter((9,)))
 
     def world(self, *how: Any, **more: Any) -> World:

@@ -37,7 +37,7 @@ from dantetw.observe.formats.endings import Line
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.formats.tcpinfo import block
 from dantetw.observe.interfaces import IFormat
-from dantetw.observe.status import Active, Child, Latency, Reported, Status
+from dantetw.observe.status import Active, Child, Latency, Reported, Status, Worker
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,
@@ -73,6 +73,7 @@ class Dante:
             ResolveFailed: self._resolve_failed,
             Step: self._step,
             Status: status.status,
+            Worker: status.worker,
             Child: status.child,
             Latency: status.latency,
             Active: status.active,

@@ -71,6 +71,7 @@ _AWAITED: Final = {Side.CLIENT: "client", Side.TARGET: "remote peer"}
 
 _NO_RULE: Final = "no rules matched; using default block rule"
 _STOPPED: Final = "administrative termination"
+_CRASHED: Final = "server process died"
 _NEVER: Final = "N/A"
 
 
@@ -148,6 +149,8 @@ def reason(ending: Ending) -> str:
             return f"tcp-fin-wait timeout (waiting for {awaited} to close)"
         case Cause.SHUTDOWN:
             return _STOPPED
+        case Cause.CRASH:
+            return _CRASHED
         case _:
             return str(ending.cause.value)
 

@@ -35,16 +35,25 @@ from dantetw.observe.events import (
     Parted,
     Repeated,
     Step,
-    Times,
     Traffic,
     Transferred,
 )
 from dantetw.observe.formats import endings
 from dantetw.observe.formats.dante import Dante
+from dantetw.observe.formats.durations import seconds_of
 from dantetw.observe.formats.endings import Line
 from dantetw.observe.formats.tcpinfo import table
 from dantetw.observe.interfaces import IFormat
-from dantetw.observe.status import Active, Buffered, Child, Latency, Reported, Standing, Status
+from dantetw.observe.status import (
+    Active,
+    Buffered,
+    Child,
+    Latency,
+    Reported,
+    Standing,
+    Status,
+    Worker,
+)
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,
@@ -54,9 +63,7 @@ from dantetw.values import (
     Counts,
     Ending,
     Endpoint,
-    Family,
     Path,
-    Phase,
     Protocol,
     Severity,
     User,
@@ -90,6 +97,7 @@ class Json:
             Ended: self._ended,
             Step: self._step,
             Status: _status,
+            Worker: _facts,
             Child: _facts,
             Latency: _latency,
             Active: self._active,
@@ -206,7 +214,7 @@ class Json:
             "bytes": _counts(event.counts),
             "packets": _counts(event.packets) if event.protocol is Protocol.UDP else None,
             "negotiation_bytes": event.read,
-            "seconds": _seconds(event),
+            "seconds": seconds_of(event),
             "ending": _ending(event.ending, endings.words(event)),
             "tried": event.tried,
         }
@@ -294,7 +302,7 @@ def _status(event: Status) -> dict[str, Any]:
     }
 
 
-def _facts(event: Child | Reported) -> dict[str, Any]:
+def _facts(event: Worker | Child | Reported) -> dict[str, Any]:
     facts = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
     return {"kind": type(event).__name__.lower(), **facts}
 
@@ -391,36 +399,6 @@ def _counts(counts: Counts) -> dict[str, int]:
         "to_target": counts.to_target,
         "from_target": counts.from_target,
     }
-
-
-def _seconds(event: Ended) -> dict[str, float | None]:
-    """What each phase took, up to the session's end if it did not come to its own."""
-    times: Times = event.times
-    over = times.ended
-
-    def took(start: float, end: float) -> float | None:
-        return round((end or over) - start, 6) if start else None
-
-    login = took(times.logging_in, times.logged_in)
-    negotiated = (times.requested or over) - times.accepted - (login or 0.0)
-    looked_up, authorising = None, times.requested
-    if times.resolved:
-        looked_up, authorising = took(times.requested, times.resolved), times.resolved
-    elif event.ending.phase is Phase.RESOLVE and _is_name(event.asked):
-        looked_up, authorising = took(times.requested, over), 0.0
-    return {
-        "negotiate": round(negotiated, 6),
-        "authenticate": login,
-        "resolve": looked_up,
-        "authorise": took(authorising, times.connecting),
-        "connect": took(times.connecting, times.connected),
-        "first_byte": took(times.connected, times.first_io) if times.first_io else None,
-        "total": round(over - times.accepted, 6),
-    }
-
-
-def _is_name(endpoint: Endpoint | None) -> bool:
-    return endpoint is not None and endpoint.family is Family.NAME
 
 
 def _tcpinfo(sockets: tuple[bytes, bytes]) -> dict[str, Any]:

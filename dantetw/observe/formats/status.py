@@ -11,7 +11,7 @@ from typing import Final
 
 from dantetw.observe.formats.addresses import arrival, far, near, place
 from dantetw.observe.formats.tcpinfo import block
-from dantetw.observe.status import Active, Buffered, Child, Latency, Limit, Load, Status
+from dantetw.observe.status import Active, Buffered, Child, Latency, Limit, Load, Status, Worker
 from dantetw.values import LOG_TCPINFO, Severity, Work
 
 _DAY: Final = 24 * 60 * 60
@@ -30,6 +30,15 @@ def status(event: Status) -> tuple[tuple[Severity, str], ...]:
         _load("requesters", event.requesters, event),
         _load("iorelayers", event.iorelayers, event),
         _limits(event),
+    )
+
+
+def worker(event: Worker) -> tuple[tuple[Severity, str], ...]:
+    """A line of ours: Dante's processes tell of themselves."""
+    retired = ", retired" if event.retired else ""
+    return _info(
+        f"worker {event.place} (process {event.process}) up {_up(event.up)}, a: {event.accepted},"
+        f" c: {event.current}, started: {event.started}{retired}"
     )
 
 

@@ -4,6 +4,7 @@ Sinks: where lines go.
 - :mod:`~dantetw.observe.sinks.file`: files, and devices that never make one wait
 - :mod:`~dantetw.observe.sinks.stream`: pipes, FIFOs, terminals, sockets: whatever has a reader who
   may be slow; :mod:`~dantetw.observe.sinks.threaded` where a descriptor must stay blocking
+- :mod:`~dantetw.observe.sinks.inherited`: what the mother has opened for her workers
 - :mod:`~dantetw.observe.sinks.stdio`: the words ``stdout`` and ``stderr``
 - :mod:`~dantetw.observe.sinks.syslog`: the words ``syslog`` and ``syslog/FACILITY``
 - :mod:`~dantetw.observe.sinks.remote`: the words ``syslog+udp://…`` and ``syslog+tcp://…``; what it

@@ -84,6 +84,7 @@ class File:
     A file.
 
     :param opener: makes the descriptor, which then belongs to the sink; may raise ``OSError``.
+    :ivar descriptor: -1 after :meth:`close`.
     """
 
     rank = 1
@@ -95,9 +96,9 @@ class File:
         self.lost = 0
         self._prefix = prefix
         self._opener = opener
-        self._descriptor = opener()
+        self.descriptor = opener()
         # The file ends in the middle of a line, which a full disk has cut.
-        self._torn = _mend(self._descriptor)
+        self._torn = _mend(self.descriptor)
 
     def write(self, severity: Severity, when: float, text: str) -> None:
         """See :meth:`ISink.write`."""
@@ -105,12 +106,12 @@ class File:
         if self._torn:
             line = b"\n" + line
         try:
-            written = os.write(self._descriptor, line)
+            written = os.write(self.descriptor, line)
             while written < len(line):
                 # At most one line per call is cut, where the disk is full: the rest says so.
                 self._torn = line[written - 1] != _NEWLINE
                 line = line[written:]
-                written = os.write(self._descriptor, line)
+                written = os.write(self.descriptor, line)
         except OSError as error:
             self.trouble = error.errno or errno.EIO
             # A line that is all out but for its newline gets that from the next one.
@@ -123,8 +124,8 @@ class File:
     def reopen(self) -> None:
         """See :meth:`ISink.reopen`."""
         descriptor = self._opener()
-        os.close(self._descriptor)
-        self._descriptor = descriptor
+        os.close(self.descriptor)
+        self.descriptor = descriptor
         self._torn = _mend(descriptor)
 
     def flush(self, seconds: float) -> None:
@@ -132,9 +133,9 @@ class File:
 
     def close(self) -> None:
         """See :meth:`ISink.close`."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
 
 def opened(text: str, surroundings: Surroundings) -> ISink:

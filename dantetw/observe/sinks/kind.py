@@ -64,6 +64,7 @@ class Surroundings:
     :ivar privileged: makes a context in which files are opened; ``owner``: user and group that
         those we create shall belong to, so that they can be opened anew; None: whoever we are then.
     :ivar device: where the log daemon listens.
+    :ivar inherited: descriptors of destinations that were opened for us, by their names.
     """
 
     prefix: Prefix
@@ -74,6 +75,7 @@ class Surroundings:
     owner: tuple[int, int] | None = None
     device: str = "/dev/log"
     prefixes: Mapping[str, Prefix] = field(default_factory=dict)
+    inherited: Mapping[str, int] = field(default_factory=dict)
 
     def for_format(self, format: str) -> Surroundings:
         """The same for messages of a format."""

@@ -107,7 +107,10 @@ class Stream:
 
     def write(self, severity: Severity, when: float, text: str) -> None:
         """See :meth:`ISink.write`."""
-        line = self._prefix.stamped(severity, when, text)
+        self.put(self._prefix.stamped(severity, when, text))
+
+    def put(self, line: bytes) -> None:
+        """Take a message as it shall stand there."""
         if self._backlog:
             if not self._backlog.put(line):
                 self.lost += 1

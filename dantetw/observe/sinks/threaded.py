@@ -53,7 +53,10 @@ class Threaded:
 
     def write(self, severity: Severity, when: float, text: str) -> None:
         """See :meth:`ISink.write`."""
-        line = self._prefix.stamped(severity, when, text)
+        self.put(self._prefix.stamped(severity, when, text))
+
+    def put(self, line: bytes) -> None:
+        """Take a message as it shall stand there."""
         if self._started_by != os.getpid():
             self._start()
         with self._changed:

@@ -108,6 +108,8 @@ class Association(Performing):
         session.phase = Phase.RELAY
         session.connected_at = server.monotonic()
         server.performed += 1
+        if server.ledger is not None:
+            server.ledger.note(session)
         failed = answer(session, session.policy.announced(self.local))
         if failed is not None:
             number, operation = failed.errno or 0, Operation.SEND

@@ -352,6 +352,10 @@ class Forwarding(Waiting):
             yield path_of(session), Standing(session.accepted_at, session.since, Counts())
 
     @property
+    def stirred(self) -> float:
+        return max((self._session.since, *(forward.stirred for forward in self._relays)))
+
+    @property
     def counts(self) -> Counts:
         return sum((forward.counts for forward in self._relays), self._past)
 

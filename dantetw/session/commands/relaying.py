@@ -70,6 +70,8 @@ class Relaying(Performing):
         if server.journal.debug:
             tracing.connected(session)
         relay = self._join(client, target)
+        if server.ledger is not None:
+            server.ledger.note(session)
         failed = answer(session, told)
         if failed is not None:
             number = failed.errno or 0
@@ -166,6 +168,10 @@ class Relaying(Performing):
     def _began(self) -> float:
         """Since when the report says that it has lasted."""
         return self._session.accepted_at
+
+    @property
+    def stirred(self) -> float:
+        return self._relay.stamp if self._relay is not None else 0.0
 
     @property
     def counts(self) -> Counts:

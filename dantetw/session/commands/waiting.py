@@ -69,6 +69,8 @@ class Waiting(Relaying):
         if server.journal.debug:
             tracing.step(session, f"waits on {session.source} for a peer")
         session.connecting_at = session.since = server.monotonic()
+        if server.ledger is not None:
+            server.ledger.note(session)
         server.sweep.add(session)
         unsent = answer(session, awaited.bound)
         if unsent is not None:

@@ -17,6 +17,7 @@ from dantetw.observe.status import (
     Reported,
     Standing,
     Status,
+    Worker,
 )
 from dantetw.values import Command, Phase, Protocol, Work
 from tests.observe.making import BOB, counts, path, rule
@@ -112,6 +113,16 @@ REPORT: list[tuple[str, Event, list[str]]] = [
             " negotiate-child-slots: 19979, request-child-slots: 19979, io-child-slots: 9989"
             " (max clients limited by open file limit)",
         ],
+    ),
+    (
+        "ours",
+        Worker(1, 2, 4711, 3700.5, 12, 3, 1),
+        ["worker 2 (process 4711) up 0 days, 1:01:40, a: 12, c: 3, started: 1"],
+    ),
+    (
+        "ours",
+        Worker(1, 1, 4712, 1.0, 12, 3, 2, True),
+        ["worker 1 (process 4712) up 0 days, 0:00:01, a: 12, c: 3, started: 2, retired"],
     ),
     ("40 negotiators", Child(1, Work.NEGOTIATE, 4.9), ["negotiate-child up 0 days, 0:00:04"]),
     ("40 requesters", Child(1, Work.REQUEST, 4.9), ["request-child up 0 days, 0:00:04"]),

@@ -1,0 +1,92 @@
+"""
+The log of a process: from what a policy says of it to an observer that writes it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from dantetw import catalogue
+from dantetw.config.describing import describe
+from dantetw.config.policy import PLAIN_FORM, Form, Policy
+from dantetw.config.problems import Problem
+from dantetw.observe.observer import Journal, Observer
+from dantetw.observe.privacy import Private
+from dantetw.observe.sinks.kind import Kind, Surroundings
+from dantetw.observe.sinks.opening import Outputs, build_sinks
+from dantetw.values import Severity
+
+#: Seconds that destinations which are slow to take lines have at the end.
+LAST_FLUSH: Final = 2.0
+#: Bytes of a key of pseudonyms that we make.
+OWN_KEY: Final = 32
+
+
+class Logs:
+    """
+    The observer, and what is logged with.
+
+    :param debug: level of the command line, which overrides ``debug:``; None: there is none.
+    :ivar key: of pseudonyms, where the configuration names no file with one.
+    """
+
+    def __init__(self, reactor: Any, debug: int | None) -> None:
+        self._debug = debug
+        self._run = f"{int(time.time() * 1000):x}-{os.getpid():x}-"
+        self.key = os.urandom(OWN_KEY)
+        self.observe(reactor)
+
+    def observe(self, reactor: Any) -> None:
+        """Observe with this reactor from now on, with no destination until :meth:`open`."""
+        self.observer = Observer(
+            catalogue.FORMATS["dante"](False, ""), None, reactor.callFromThread, reactor.callLater
+        )
+        self.journal = Journal(self.observer)
+
+    def open(
+        self,
+        policy: Policy,
+        key: bytes,
+        surroundings: Surroundings,
+        kinds: Sequence[Kind] = catalogue.SINKS,
+        reload: bool = False,
+    ) -> bool:
+        """
+        Log where a policy says, and as it says.
+
+        :param key: of pseudonyms.
+        :returns: False if at a reload the old destinations stay in use.
+        """
+        outputs = build_sinks(policy, surroundings, kinds, reload)
+        self.use(policy, key, outputs)
+        return not outputs.kept
+
+    def use(self, policy: Policy, key: bytes, outputs: Outputs) -> None:
+        """The same with destinations that have been opened."""
+        level = self._debug
+        debug = level if level is not None else max(policy.debug, 0)
+        forms = {output.form for output in (*policy.logoutput, *policy.errorlog)}
+        formats = {form: self._format(form, debug, key) for form in {PLAIN_FORM, *forms}}
+        self.observer.configure(outputs, debug, formats)
+        self.journal.debug = debug
+        self.journal.explains = any(form.format != PLAIN_FORM.format for form in forms)
+
+    def describe(self, policy: Policy) -> None:
+        """Tell with ``debug`` how a policy was understood."""
+        if self.journal.debug:
+            self.journal.messages(Severity.DEBUG, "config.understood", describe(policy))
+
+    def warn(self, problems: Sequence[Problem]) -> None:
+        """Tell what there is to say of a configuration."""
+        for problem in problems:
+            text, where = problem.one_line(), problem.where
+            place = where if where.line else None
+            self.journal.message(problem.severity, "config.problem", text, where=place)
+
+    def _format(self, form: Form, debug: int, key: bytes) -> Any:
+        """What makes the lines for destinations of a form."""
+        format = catalogue.FORMATS[form.format](debug > 0, self._run)
+        return Private(format, form, key) if form.omit or form.hash else format

@@ -1,0 +1,139 @@
+"""
+The sockets clients come in by, bound and listening; who accepts there is another matter.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Any, Final
+
+from dantetw.config.policy import Edge, SocketOption
+from dantetw.net.sockopts import prepare, set_options
+from dantetw.values import AF_OF, UNSPECIFIED, Endpoint, Family
+
+#: Connections the kernel keeps for us until we accept them; it takes the lower of this and
+#: ``net.core.somaxconn``.
+BACKLOG: Final = 4096
+
+# Address families by the length of their kernel addresses.
+_NUMBER: Final = {2: socket.AF_INET, 4: socket.AF_INET6}
+
+
+class ListeningSocket(socket.socket):
+    """Accepts without asking each time what family and type it is of, as the base class does."""
+
+    def accept(self) -> tuple[socket.socket, tuple[Any, ...]]:
+        descriptor, peer = self._accept()  # type: ignore[attr-defined]
+        sock = socket.socket(_NUMBER[len(peer)], socket.SOCK_STREAM, 0, descriptor)
+        sock.setblocking(False)
+        return sock, peer
+
+
+class Port:
+    """
+    An address that clients come in by: a socket for each process that accepts there.
+
+    With several, the kernel deals clients out to them (``SO_REUSEPORT``): none is woken for a
+    client that another gets, and none gets them all.
+
+    :param sockets: bound and listening.
+    :param wildcard: bound to no address in particular.
+    :ivar endpoint: where clients come in, the port being the real one; ``local`` the same, or None
+        on a wildcard, where each connection has a local address of its own.
+    """
+
+    def __init__(self, sockets: Sequence[ListeningSocket], wildcard: bool) -> None:
+        self.sockets = sockets
+        self.wildcard = wildcard
+        self.endpoint = Endpoint.of(sockets[0].getsockname())
+        self.local = None if wildcard else self.endpoint
+
+    def only(self, place: int) -> Port:
+        """The same with one of its sockets."""
+        return Port((self.sockets[place],), self.wildcard)
+
+    def set_options(self, options: Sequence[SocketOption]) -> list[tuple[SocketOption, int]]:
+        """
+        Set the ``internal`` ones among these for clients from now on.
+
+        :returns: those that the system refused, with the ``errno``.
+        """
+        refused: list[tuple[SocketOption, int]] = []
+        for sock in self.sockets:
+            refused = set_options(sock, options, Edge.INTERNAL)  # the same for each
+        return refused
+
+    def share(self, sharing: bool) -> None:
+        """
+        Let another port of ours have the same number, or no longer.
+
+        A wildcard and an address of its own cannot follow each other otherwise.  Only for as long
+        as it takes, unless we share it among ourselves anyway: a process of the same user that sets
+        the option too could take clients of ours.
+        """
+        if len(self.sockets) == 1:
+            _share(self.sockets[0], sharing)
+
+    def close(self) -> None:
+        """Let go of it.  Clients that wait there are reset, unless another process has it too."""
+        for sock in self.sockets:
+            sock.close()
+
+
+def open_port(
+    endpoint: Endpoint,
+    keep_alive: bool = True,
+    options: Sequence[SocketOption] = (),
+    share: bool = False,
+    number: int = 1,
+) -> tuple[Port, list[tuple[SocketOption, int]]]:
+    """
+    Bind and listen.
+
+    :param options: socket options; accepted sockets inherit the ``internal`` ones among them.
+    :param share: a port of ours that shares its number (:meth:`Port.share`) may be in the way.
+    :param number: how many sockets.
+    :returns: also the options that the system refused, with the ``errno``.
+    :raises OSError: if the address cannot be bound.
+    """
+    # Resolves a scope such as ``fe80::1%eth0``.
+    info = socket.getaddrinfo(
+        endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+    )
+    address, sockets = info[0][4], []
+    try:
+        for place in range(number):
+            sock = ListeningSocket(
+                AF_OF[endpoint.family], socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+            )
+            sockets.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if endpoint.family is Family.IPV6:
+                # ``internal: ::`` means IPv6, as with Dante; both take two lines.
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            prepare(sock, keep_alive)
+            # The first asks for the port without sharing it, lest another server have it.
+            _share(sock, share or place > 0)
+            sock.bind(address)
+            _share(sock, share or number > 1)
+            address = sock.getsockname()
+        port = Port(sockets, endpoint.host in UNSPECIFIED)
+        refused = port.set_options(options)
+        for sock in sockets:
+            sock.listen(BACKLOG)
+        port.share(False)
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return port, refused
+
+
+def inherited_port(descriptor: int, wildcard: bool) -> Port:
+    """A port whose socket another process has opened; the descriptor belongs to it."""
+    return Port((ListeningSocket(fileno=descriptor),), wildcard)
+
+
+def _share(sock: socket.socket, sharing: bool) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, sharing)

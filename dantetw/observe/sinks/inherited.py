@@ -1,0 +1,146 @@
+"""
+Destinations that the mother has opened for its workers.
+
+A file is written by each of them: one message is one ``write(2)`` for appending.  But whatever has
+a reader who may be slow takes long messages in parts, between which nobody else must write.  So
+there one process alone writes, and the others hand it their messages, each as a packet.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final
+
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from dantetw.observe.interfaces import ISink
+from dantetw.observe.sinks.file import File
+from dantetw.observe.sinks.kind import Reactor, Surroundings
+from dantetw.observe.sinks.stream import Stream
+from dantetw.observe.sinks.threaded import Threaded
+
+#: Bytes that messages under way to the mother may take, and hence of the longest: what a client
+#: sends at once, with each byte escaped.  The kernel grants twice what is asked for, up to twice
+#: ``net.core.wmem_max``.
+LONGEST: Final = 512 * 1024
+# Messages taken in a turn, so that a worker who has many does not hold up the rest.
+_PER_TURN: Final = 64
+
+
+def opened(text: str, surroundings: Surroundings) -> ISink | None:
+    """The kind of everything that was opened for us."""
+    descriptor = surroundings.inherited.get(text)
+    if descriptor is None:
+        return None
+    prefix, opener = surroundings.prefix, partial(os.dup, descriptor)
+    if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return Stream(text, prefix, surroundings.reactor, opener)
+    return File(text, prefix, opener)
+
+
+@implementer(IReadDescriptor)
+class Funnel:
+    """
+    Takes the messages of one worker for one destination.
+
+    :param look: called when the destination may have got into trouble or out of it.
+    :ivar theirs: the worker's end, a packet for each message.
+    """
+
+    def __init__(self, sink: Stream | Threaded, reactor: Reactor, look: Callable[[], None]) -> None:
+        self._sink = sink
+        self._look = look
+        self._reactor = reactor
+        self._ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._ours.setblocking(False)
+        self.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LONGEST)
+        self._buffer = bytearray(2 * LONGEST)
+        reactor.addReader(self)
+
+    def doRead(self) -> None:
+        """The reactor found that messages have come."""
+        self._take(_PER_TURN)
+
+        self._look()
+
+    def _take(self, messages: int) -> bool:
+        """Take so many messages; False if there are no more now."""
+        for _ in range(messages):
+            try:
+                size = self._ours.recv_into(self._buffer)
+            except BlockingIOError:
+                return False
+            except OSError:
+                size = 0
+            if not size:
+                self.close()
+                return False
+            self._sink.put(bytes(memoryview(self._buffer)[:size]))
+        return True
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor found that the worker has gone."""
+        self.drain()
+
+    def drain(self) -> None:
+        """The worker has gone: take all that it has left behind."""
+        while self._take(_PER_TURN):
+            pass
+        self.close()
+
+    def fileno(self) -> int:
+        return self._ours.fileno()
+
+    def logPrefix(self) -> str:
+        return f"lines for {self._sink.name}"
+
+    def close(self) -> None:
+        """Take no more.  May be called twice."""
+        if self._ours.fileno() >= 0:
+            self._reactor.removeReader(self)
+            self._ours.close()
+            self.theirs.close()
+
+
+class Bequest:
+    """
+    What a worker inherits of the sinks of its mother.
+
+    :param look: see :class:`Funnel`.
+    :ivar descriptors: by the names of destinations, for :attr:`Surroundings.inherited`.  Other
+        destinations, such as a log daemon, each process opens by itself.
+    """
+
+    def __init__(self, sinks: Iterable[ISink], reactor: Reactor, look: Callable[[], None]) -> None:
+        self.descriptors: dict[str, int] = {}
+        self._funnels: list[Funnel] = []
+        for sink in sinks:
+            if sink.name in self.descriptors:
+                continue  # named twice: the messages for either look the same
+            if isinstance(sink, File):
+                self.descriptors[sink.name] = sink.descriptor
+            elif isinstance(sink, Stream | Threaded):
+                funnel = Funnel(sink, reactor, look)
+                self._funnels.append(funnel)
+                self.descriptors[sink.name] = funnel.theirs.fileno()
+
+    def drain(self) -> None:
+        """The worker has ended: take what it has left behind, and close."""
+        for funnel in self._funnels:
+            funnel.drain()
+
+    def close(self) -> None:
+        """Take nothing from the worker: there is none."""
+        for funnel in self._funnels:
+            funnel.close()
+
+    def given(self) -> None:
+        """The worker has its own descriptors now: the mother needs hers no more."""
+        for funnel in self._funnels:
+            funnel.theirs.close()

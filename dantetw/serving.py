@@ -1,0 +1,129 @@
+"""
+What a process does for clients: all of it, in the only process there is or in each worker.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from typing import Any, Final
+
+from dantetw import catalogue
+from dantetw.auth.crypting import LibcryptMissingError
+from dantetw.auth.usersfile import UsersFileError
+from dantetw.auth.verifying import THREADS, WAITING
+from dantetw.config.policy import Policy
+from dantetw.config.vocabulary import PAM_METHODS
+from dantetw.net.host import Host
+from dantetw.net.listening import Port
+from dantetw.net.poller import INPUT, make_poller
+from dantetw.net.resolving import Resolver
+from dantetw.net.sockopts import LowBinder
+from dantetw.observe.observer import Journal
+from dantetw.process.privileges import Privileges
+from dantetw.reloading import UnusableError
+from dantetw.session.ports import Listeners
+from dantetw.session.protocol import SocksFactory
+from dantetw.threads import Threads
+from dantetw.values import Endpoint, Method, Severity
+
+#: Objects that may come to be before the garbage collector looks for cycles; Python's own figure,
+#: 700, is a handful of sessions.
+GARBAGE_THRESHOLD: Final = 20_000
+
+
+class Serving:
+    """
+    The sessions of this process, and what they share.
+
+    :param bind_low: binds ports below 1024, for ``compatibility: sameport``.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        journal: Journal,
+        privileges: Privileges,
+        bind_low: LowBinder,
+        keep_alive: bool = True,
+    ) -> None:
+        self._reactor = reactor
+        self._journal = journal
+        self._privileges = privileges
+        self._threads = Threads(reactor, THREADS, WAITING, "passwords")
+        host = Host()
+        self.factory = factory = SocksFactory(
+            reactor,
+            journal,
+            Resolver(reactor),
+            make_poller(reactor),
+            catalogue.COMMANDS,
+            host.addresses_of,
+            host.all_addresses,
+            keep_alive,
+            datagrams=make_poller(reactor, INPUT),
+        )
+        factory.bind_low = bind_low
+        self._listeners = Listeners(factory, reactor)
+
+    def authenticators(self, policy: Policy) -> dict[Method, Any]:
+        """
+        What checks logins, for each method of a policy that has something to check.
+
+        :raises UnusableError: if one cannot be made.
+        """
+        rules = (*policy.client_rules, *policy.socks_rules)
+        used = {*policy.client_methods, *policy.socks_methods}
+        for rule in rules:
+            used.update(rule.client_methods, rule.socks_methods)
+        if not PAM_METHODS.isdisjoint(used):
+            used.add(Method.PAM_USERNAME)  # under which all that PAM is asked goes
+        made: dict[Any, Any] = {None: None}  # one for all methods that have it in common
+        for method in used:
+            make = catalogue.METHODS[method]
+            if make is None or make in made:
+                continue
+            try:
+                made[make] = make(
+                    policy, self._reactor, self._threads, self._privileges.raised, self._report
+                )
+            except (UsersFileError, LibcryptMissingError) as failed:
+                raise UnusableError(f"method {method.value}: {failed}") from None
+        return {method: made[catalogue.METHODS[method]] for method in used}
+
+    def _report(self, text: str) -> None:
+        self._journal.message(Severity.WARNING, "auth.users-file", text)
+
+    def adopt(self, policy: Policy, authenticators: Mapping[Method, Any]) -> None:
+        """Let sessions from now on begin with this policy."""
+        self.factory.resolver.forget()
+        self.factory.adopt(policy, authenticators)
+
+    def listen(self, ports: Mapping[Endpoint, Port]) -> None:
+        """Accept clients at these ports and no others."""
+        self._listeners.use(ports)
+
+    def start(self, ports: Mapping[Endpoint, Port]) -> None:
+        """Begin to serve."""
+        factory = self.factory
+        factory.poller.start()
+        factory.datagrams.start()
+        self.listen(ports)
+        factory.sweep.add(factory.stopwatch)
+        factory.sweep.start()
+        # What is there now stays: let the garbage collector look at what sessions make only, and at
+        # that rarely, since they make no cycles.  A tenth of a short session's cost.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GARBAGE_THRESHOLD)
+
+    def stop(self) -> None:
+        """Take no more clients, end the sessions."""
+        factory = self.factory
+        self._listeners.stop()
+        factory.stop()
+        factory.sweep.stop()
+        factory.resolver.stop()
+        factory.poller.stop()
+        factory.datagrams.stop()
+        self._threads.stop()

@@ -1,0 +1,16 @@
+"""
+Several processes that serve clients, and the one that keeps them.
+
+The *mother* is what twistd has started: it holds the ports, the log's destinations and the policy,
+hears the signals, and serves nobody.  The *workers* are forked from it and accept at its ports,
+each at sockets of its own among which the kernel deals out clients.
+
+- :mod:`.mother`: keeps as many workers as there shall be, and speaks to all
+- :mod:`.worker`: the life of one
+- :mod:`.forking`: how it comes into being
+- :mod:`.channel`: the messages between the two
+- :mod:`.ledger`: what each does, in memory that both see, so that it is known also when it dies
+- :mod:`.combining`: the status report of all; :mod:`.measures`: latencies on their way to it
+
+A server that is one process uses nothing of this.
+"""

@@ -1,0 +1,202 @@
+"""
+What the mother and a worker tell each other.
+
+Messages go over a stream socket, each as a head and three parts: a word, what goes with it as JSON,
+and bytes.  Descriptors travel beside them (``SCM_RIGHTS``, :manpage:`unix(7)`).
+
+The mother trusts no worker, which has read what clients send: from there come words, numbers and
+text only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from twisted.internet.interfaces import IReadWriteDescriptor
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+#: Most descriptors that one message can bring with it (``SCM_MAX_FD``).
+MOST_DESCRIPTORS: Final = 253
+#: Most bytes of a message; a longer one is a mistake, and ends the channel.
+LONGEST: Final = 64 * 1024 * 1024
+
+# Lengths of the text and of the bytes, number of descriptors.
+_HEAD: Final = struct.Struct("!IIB")
+_CHUNK: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """
+    A message.
+
+    :ivar word: what it is about; ``said`` what goes with it, ``payload`` bytes that do.
+    :ivar descriptors: that came with it; whoever gets them owns them.
+    """
+
+    word: str
+    said: Any = None
+    payload: bytes = b""
+    descriptors: tuple[int, ...] = ()
+
+
+@implementer(IReadWriteDescriptor)
+class Channel:
+    """
+    One end.
+
+    :param sock: belongs to the channel from now on.
+    :param heard: called with each :class:`Order` that comes.
+    :param lost: called once when the other end has gone, or says what makes no sense.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        reactor: Any,
+        heard: Callable[[Order], None],
+        lost: Callable[[], None],
+    ) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._reactor = reactor
+        self._heard = heard
+        self._lost = lost
+        self._unread = b""
+        self._descriptors: deque[int] = deque()
+        # What is left of messages to send, each with the descriptors that go with its first byte.
+        self._unsent: deque[tuple[bytes, tuple[int, ...]]] = deque()
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._reactor.addReader(self)
+
+    def send(
+        self, word: str, said: Any = None, payload: bytes = b"", descriptors: Sequence[int] = ()
+    ) -> None:
+        """
+        Send a message, without waiting.
+
+        :param descriptors: at most :data:`MOST_DESCRIPTORS`; duplicates of them are sent.
+        :raises OSError: if there can be no more descriptors.
+        """
+        text = json.dumps([word, said]).encode()
+        head = _HEAD.pack(len(text), len(payload), len(descriptors))
+        self._unsent.append((head + text + payload, tuple(map(os.dup, descriptors))))
+        self.flush()
+
+    def flush(self) -> bool:
+        """Send what can be sent now; whether all has been."""
+        try:
+            while self._unsent:
+                data, descriptors = self._unsent[0]
+                if descriptors:
+                    sent = socket.send_fds(self._sock, [data], descriptors)
+                    _close(descriptors)
+                else:
+                    sent = self._sock.send(data)
+                if sent == len(data):
+                    self._unsent.popleft()
+                else:
+                    self._unsent[0] = (data[sent:], ())
+        except BlockingIOError:
+            self._reactor.addWriter(self)
+            return False
+        except OSError:
+            self._forget()  # it has gone, which reading finds
+        self._reactor.removeWriter(self)
+        return True
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def logPrefix(self) -> str:
+        return "channel"
+
+    def doWrite(self) -> None:
+        """The reactor found that more can be sent."""
+        self.flush()
+
+    def doRead(self) -> None:
+        """The reactor found that something has come."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(
+                self._sock, _CHUNK, MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+            )
+        except BlockingIOError:
+            return
+        except OSError:
+            data, descriptors = b"", []
+        self._descriptors.extend(descriptors)
+        if not data:
+            self._end()
+            return
+        self._unread += data
+        try:
+            while self._sock.fileno() >= 0 and (order := self._next()) is not None:
+                self._heard(order)
+        except ValueError:
+            self._end()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor found that the other end has gone."""
+        self._end()
+
+    def _next(self) -> Order | None:
+        """
+        Take a message off what has come, if there is a whole one.
+
+        :raises ValueError: if it makes no sense.
+        """
+        if len(self._unread) < _HEAD.size:
+            return None
+        text, payload, number = _HEAD.unpack_from(self._unread)
+        end = _HEAD.size + text + payload
+        if end > LONGEST:
+            raise ValueError("too long")
+        if len(self._unread) < end:
+            return None
+        said = json.loads(self._unread[_HEAD.size : _HEAD.size + text])
+        rest = self._unread[_HEAD.size + text : end]
+        self._unread = self._unread[end:]
+        if len(self._descriptors) < number:
+            raise ValueError("descriptors are missing")
+        descriptors = tuple(self._descriptors.popleft() for _ in range(number))
+        match said:
+            case [str(word), what]:
+                return Order(word, what, rest, descriptors)
+        raise ValueError("not a message")
+
+    def _end(self) -> None:
+        if self._sock.fileno() >= 0:
+            self.close()
+            self._lost()
+
+    def close(self) -> None:
+        """Hear and send no more.  May be called twice."""
+        if self._sock.fileno() < 0:
+            return
+        self._reactor.removeReader(self)
+        self._reactor.removeWriter(self)
+        self._forget()
+        _close(self._descriptors)
+        self._sock.close()
+
+    def _forget(self) -> None:
+        """Forget what has not been sent."""
+        for _, descriptors in self._unsent:
+            _close(descriptors)
+        self._unsent.clear()
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -1,0 +1,259 @@
+"""
+What a worker does, in memory that its mother sees too: counts, and the sessions that are alive.
+
+So when it dies, of whatever cause, its sessions get their one end in the log, and nothing is lost
+of the counts.  The mother makes the memory before the fork.  She believes nothing that stands
+there, but reads it as text and numbers.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from dantetw.config.policy import Policy, Rule, RuleKind
+from dantetw.observe.events import Ended, Times, Traffic
+from dantetw.rules.deciding import block_rule
+from dantetw.session.requesting import PROTOCOL_OF
+from dantetw.session.totals import Tally
+from dantetw.values import (
+    Cause,
+    Command,
+    Counts,
+    Ending,
+    Endpoint,
+    Family,
+    Method,
+    Path,
+    Phase,
+    Protocol,
+    ProxyProtocol,
+    Side,
+    User,
+)
+
+if TYPE_CHECKING:
+    from dantetw.session.protocol import SocksFactory
+    from dantetw.session.session import Session
+
+#: Sessions that there is room for; those beyond are counted, but not told if the worker dies.
+SLOTS: Final = 32768
+
+_SLOT: Final = 512
+# Accepted, requested, performed, unrequested, unperformed, current, the next session's number, and
+# where slots that were never used begin.
+_HEAD: Final = struct.Struct("8Q")
+_HEAD_SIZE: Final = 4096
+# Of a slot: how long its text is (0: free), then the bytes moved.
+_LENGTH: Final = struct.Struct("H")
+_COUNTS: Final = struct.Struct("4Q")
+_COUNTS_AT: Final = 8
+_TEXT_AT: Final = _COUNTS_AT + _COUNTS.size
+_LONGEST: Final = _SLOT - _TEXT_AT
+# Fields of a slot's text.
+_FIELDS: Final = 15
+
+
+class Ledger:
+    """
+    The ledger of one worker.  The methods of either side are used in that process only.
+
+    :param first: number of its first session.  Numbers of all workers differ: each counts in steps
+        of ``step``.
+    """
+
+    def __init__(self, first: int, step: int) -> None:
+        self._memory = mmap.mmap(-1, _HEAD_SIZE + SLOTS * _SLOT)
+        self._number = first
+        self._step = step
+        # Slots that were never used take no memory: most never are.
+        self._unused = _HEAD_SIZE
+        self._end = _HEAD_SIZE + SLOTS * _SLOT
+        self._free: list[int] = []
+        self._slots: dict[Session, int] = {}
+        self._looked = 0.0
+        _HEAD.pack_into(self._memory, 0, 0, 0, 0, 0, 0, 0, first, self._unused)
+
+    # The worker's side.
+
+    def number(self) -> int:
+        """The number of the next session."""
+        number = self._number
+        self._number += self._step
+        return number
+
+    def note(self, session: Session) -> None:
+        """Note how far a session has come."""
+        place = self._slots.get(session)
+        if place is None:
+            if self._free:
+                place = self._free.pop()
+            elif self._unused < self._end:
+                place = self._unused
+                self._unused += _SLOT
+            else:
+                return
+            self._slots[session] = place
+            _COUNTS.pack_into(self._memory, place + _COUNTS_AT, 0, 0, 0, 0)
+        client, local, request, user = session.client, session.local, session.request, session.user
+        source, target, rule = session.source, session.target, session.socks_rule
+        # What may be long and hostile comes last: there is room for so much only.
+        text = "\0".join(
+            (
+                f"{session.number}\0{session.policy.generation}\0{session.client_rule.number}",
+                "" if rule is None else str(rule.number),
+                f"{session.accepted_at}\0{session.connected_at}\0{session.phase.word}",
+                "" if request is None else request.command.word,
+                "" if request is None else request.proxy_protocol.word,
+                f"{client.host} {client.port}\0{local.host} {local.port}",
+                "" if source is None else f"{source.host} {source.port}",
+                "" if target is None else f"{target.host} {target.port}",
+                "\0" if user is None else f"{user.method.word}\0{user.name}",
+            )
+        ).encode("utf-8", "surrogateescape")[:_LONGEST]
+        memory, begin = self._memory, place + _TEXT_AT
+        memory[begin : begin + len(text)] = text
+        _LENGTH.pack_into(memory, place, len(text))
+        self.count(session.server)
+
+    def forget(self, session: Session) -> None:
+        """A session has ended, and is accounted for."""
+        place = self._slots.pop(session, 0)
+        if place:
+            _LENGTH.pack_into(self._memory, place, 0)
+            self._free.append(place)
+            self.count(session.server)
+
+    def count(self, server: SocksFactory) -> None:
+        """Note the counts."""
+        _HEAD.pack_into(
+            self._memory,
+            0,
+            server.accepted,
+            server.requested,
+            server.performed,
+            server.unrequested,
+            server.unperformed,
+            len(server.sessions),
+            self._number,
+            self._unused,
+        )
+
+    def look(self, now: float) -> None:
+        """
+        Note the bytes that sessions have moved: about once a second, so that much of them may be
+        missing when we die.
+
+        :param now: monotonic seconds.
+        """
+        for session, place in self._slots.items():
+            performing = session.performing
+            if performing is not None and performing.stirred >= self._looked:
+                counts = performing.counts
+                _COUNTS.pack_into(
+                    self._memory,
+                    place + _COUNTS_AT,
+                    counts.to_client,
+                    counts.from_client,
+                    counts.to_target,
+                    counts.from_target,
+                )
+        self._looked = now
+
+    # The mother's side.
+
+    @property
+    def next_number(self) -> int:
+        """The number of the session after the last."""
+        number: int = _HEAD.unpack_from(self._memory)[6]
+        return number
+
+    def tally(self) -> Tally:
+        """The counts."""
+        return Tally(*_HEAD.unpack_from(self._memory)[:6])
+
+    def settle(self, policies: Mapping[int, Policy], now: float) -> tuple[Tally, list[Ended]]:
+        """
+        The worker has died: its counts as if its sessions had ended then, and their ends.
+
+        :param policies: those that there have been, by generation.
+        :param now: monotonic seconds.
+        """
+        tally = self.tally()
+        end = min(_HEAD.unpack_from(self._memory)[7], self._end)
+        ends = []
+        for place in range(_HEAD_SIZE, end, _SLOT):
+            (length,) = _LENGTH.unpack_from(self._memory, place)
+            if length:
+                begin = place + _TEXT_AT
+                text = self._memory[begin : begin + min(length, _LONGEST)]
+                counts = Counts(*_COUNTS.unpack_from(self._memory, place + _COUNTS_AT))
+                fields = text.decode("utf-8", "surrogateescape").split("\0", _FIELDS - 1)
+                with suppress(ValueError, LookupError):  # what it wrote makes no sense
+                    ends.append(_end_of(fields, counts, policies, now))
+        settled = Tally(
+            tally.accepted,
+            tally.requested,
+            tally.performed,
+            tally.accepted - tally.requested,
+            tally.requested - tally.performed,
+        )
+        return settled, ends
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self._memory.close()
+
+
+def _end_of(fields: list[str], counts: Counts, policies: Mapping[int, Policy], now: float) -> Ended:
+    """
+    The end of a session whose worker has died.
+
+    :param fields: of its slot's text.
+    :raises ValueError: if they make no sense; likewise :exc:`LookupError`.
+    """
+    number, generation, client_rule, socks_rule, accepted, connected, phase = fields[:7]
+    command, proxy_protocol, client, local, source, target, method = fields[7:14]
+    name = fields[14] if len(fields) > 14 else ""
+    policy = policies[int(generation)]
+    user = User(Method(method), name) if method else None
+    asked = Command(command) if command else None
+    here, there = _endpoint(client), _endpoint(local)
+    if here is None or there is None:
+        raise ValueError("no client")
+    far = _endpoint(target)
+    path = Path(here, there, user, _endpoint(source), far)
+    traffic = (Traffic(path, counts),) if asked is Command.UDPASSOCIATE else ()
+    return Ended(
+        int(number),
+        _rule(policy, RuleKind.CLIENT, client_rule),
+        _rule(policy, RuleKind.SOCKS, socks_rule) if socks_rule else None,
+        path,
+        Ending(Side.US, Phase(phase), Cause.CRASH),
+        Times(float(accepted), now, connected=float(connected)),
+        counts,
+        command=asked,
+        protocol=Protocol.TCP if asked is None else PROTOCOL_OF[asked],
+        proxy_protocol=ProxyProtocol(proxy_protocol) if proxy_protocol else None,
+        asked=far,
+        traffic=traffic,
+        method=None if user is None else user.method,
+    )
+
+
+def _rule(policy: Policy, kind: RuleKind, number: str) -> Rule:
+    rules = policy.client_rules if kind is RuleKind.CLIENT else policy.socks_rules
+    place = int(number)
+    return rules[place - 1] if place else block_rule(kind, policy.default_log)
+
+
+def _endpoint(text: str) -> Endpoint | None:
+    if not text:
+        return None
+    host, _, port = text.rpartition(" ")
+    if ":" in host or host.replace(".", "").isdigit():
+        return Endpoint.of((host, int(port)))
+    return Endpoint(host, int(port), Family.NAME)

@@ -1,0 +1,338 @@
+"""
+The mother: keeps as many workers as there shall be, and speaks to all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IDelayedCall
+
+from dantetw.config.policy import Policy
+from dantetw.net.listening import Port
+from dantetw.observe.observer import Journal, Observer
+from dantetw.observe.sinks.inherited import Bequest
+from dantetw.relay.latency import Measured
+from dantetw.session.totals import Tally
+from dantetw.values import Endpoint, Severity
+from dantetw.workers import forking
+from dantetw.workers.channel import Channel, Order
+from dantetw.workers.ledger import Ledger
+from dantetw.workers.measures import unpack
+from dantetw.workers.worker import Change, Estate, work
+
+#: Seconds that a worker lives which has begun well: another takes its place at once when it dies.
+#: One that dies sooner is replaced after :data:`FIRST_PAUSE`, twice as late each time, at most
+#: after :data:`LONGEST_PAUSE`.
+PROVEN: Final = 10.0
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 30.0
+#: Seconds that workers have to answer, and to end.
+PATIENCE: Final = 10.0
+#: Seconds between two looks whether a process that has said farewell is dead.
+REAP: Final = 0.02
+#: Configurations of old that are remembered, for the sessions that have begun with them.
+REMEMBERED: Final = 100
+
+
+class Child:
+    """
+    A worker, as the mother sees it.
+
+    :ivar place: which it is, from 0; ``pid``: its process.
+    :ivar born: monotonic seconds.
+    :ivar measured: the latencies it has told of, by their names.
+    :ivar free: how many files more it can open; None: unknown.
+    :ivar retired: it takes no more clients, and another has its place.
+    """
+
+    def __init__(self, place: int, pid: int, born: float, ledger: Ledger, bequest: Bequest) -> None:
+        self.place = place
+        self.pid = pid
+        self.born = born
+        self.ledger = ledger
+        self.bequests = [bequest]
+        self.channel: Channel
+        self.measured: dict[str, Measured] = {}
+        self.free: int | None = None
+        self.retired = False
+        self._expected: dict[str, Deferred[Order | None]] = {}
+
+    def expect(self, word: str, reactor: Any) -> Deferred[Order | None]:
+        """Fires with the message when it comes; with None if it will not, or not in time."""
+
+        def late(_: object) -> None:
+            self._expected.pop(word, None)
+
+        expected = self._expected[word] = Deferred()
+        expected.addTimeout(PATIENCE, reactor)
+        expected.addErrback(late)
+        return expected
+
+    def heard(self, order: Order) -> None:
+        """
+        It has said something.
+
+        :raises ValueError: if that makes no sense.
+        """
+        if order.word == "measures":
+            if not isinstance(order.said, dict):
+                raise ValueError("not measures")
+            self.measured = {str(name): unpack(each) for name, each in order.said.items()}
+        expected = self._expected.pop(order.word, None)
+        if expected is not None:
+            expected.callback(order)
+
+    def gone(self) -> None:
+        """It will say nothing any more."""
+        while self._expected:
+            self._expected.popitem()[1].callback(None)
+
+
+class Mother:
+    """
+    :param estate: what workers are born with; ports, inheritance and ledger are each one's own.
+    :param number: how many workers there shall be.
+    :param monotonic: the clock that sessions are timed by.
+    :ivar children: those there are, retired ones included.
+    :ivar past: counts of those that there were; ``measured``: their latencies.
+    :ivar started: how many have been started, by place.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        journal: Journal,
+        observer: Observer,
+        estate: Estate,
+        number: int,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.monotonic = monotonic
+        self._reactor = reactor
+        self._journal = journal
+        self._observer = observer
+        self._estate = estate
+        self._number = number
+        self._ledgers = [Ledger(place + 1, number) for place in range(number)]
+        self._policies = {estate.policy.generation: estate.policy}
+        self._pauses = [0.0] * number
+        self._restarts: dict[int, IDelayedCall] = {}
+        self._changing: set[int] | None = None
+        self._stopped: Deferred[None] | None = None
+        self.children: list[Child] = []
+        self.started = [0] * number
+        self.past = Tally()
+        self.measured: dict[str, Measured] = {}
+
+    def start(self) -> Deferred[Any]:
+        """Begin; fires when each worker accepts clients, or has died."""
+        for place in range(self._number):
+            self._fork(place)
+        return self._all("running")
+
+    def _fork(self, place: int) -> None:
+        """Start a worker."""
+        self._restarts.pop(place, None)
+        if self._changing is not None:
+            self._changing.add(place)  # it would miss the change
+            return
+        ledger = self._ledgers[place]
+        bequest = Bequest(self._observer.sinks, self._reactor, self._observer.look_after_sinks)
+        ports = {endpoint: port.only(place) for endpoint, port in self._estate.ports.items()}
+        estate = replace(self._estate, ports=ports, inherited=bequest.descriptors, ledger=ledger)
+        born = self.monotonic()
+        try:
+            pid, sock = forking.fork(lambda sock: work(self._reactor, estate, sock))
+        except OSError as failed:
+            bequest.close()
+            text = f"worker {place + 1} cannot be started: {os.strerror(failed.errno or 0)}"
+            self._journal.message(Severity.ERROR, "server.worker", text)
+            self._replace(place, 0.0)
+            return
+        bequest.given()
+        child = Child(place, pid, born, ledger, bequest)
+        child.channel = Channel(
+            sock, self._reactor, lambda order: self._heard(child, order), lambda: self._lost(child)
+        )
+        child.channel.start()
+        self.children.append(child)
+        self.started[place] += 1
+
+    def _heard(self, child: Child, order: Order) -> None:
+        for descriptor in order.descriptors:
+            os.close(descriptor)  # nobody has asked for any
+        if order.word == "retired" and not child.retired and self._stopped is None:
+            child.retired = True
+            self._succeed(child)
+            self._fork(child.place)
+        elif order.word == "measured":
+            child.free = order.said if isinstance(order.said, int) else None
+        child.heard(order)
+
+    def _succeed(self, child: Child) -> None:
+        """Make a ledger for whoever comes after a worker."""
+        self._ledgers[child.place] = Ledger(child.ledger.next_number, self._number)
+
+    # The end of a worker.
+
+    def _lost(self, child: Child) -> None:
+        try:
+            pid, status = os.waitpid(child.pid, os.WNOHANG)
+        except ChildProcessError:
+            pid, status = child.pid, 0  # somebody else has asked
+        if not pid:
+            # Not dead yet; one that only talks nonsense, or not any more, shall be.
+            os.kill(child.pid, signal.SIGKILL)
+            self._reactor.callLater(REAP, self._lost, child)
+            return
+        self._died(child, os.waitstatus_to_exitcode(status))
+
+    def _died(self, child: Child, status: int) -> None:
+        self.children.remove(child)
+        child.channel.close()
+        tally, ends = child.ledger.settle(self._policies, self.monotonic())
+        self.past += tally
+        for name, measured in child.measured.items():
+            self.measured.setdefault(name, Measured.nothing()).since_start.merge(
+                measured.since_start
+            )
+        for end in ends:
+            self._journal.record(end)
+        child.gone()
+        for bequest in child.bequests:
+            bequest.drain()
+        if not child.retired and self._stopped is None:
+            self._succeed(child)
+            how = f"was killed by signal {-status}" if status < 0 else f"ended with {status}"
+            text = (
+                f"worker {child.place + 1} (process {child.pid}) {how};"
+                f" {len(ends)} {'session' if len(ends) == 1 else 'sessions'} with it"
+            )
+            self._journal.message(Severity.WARNING, "server.worker", text)
+            self._replace(child.place, self.monotonic() - child.born)
+        child.ledger.close()
+        if self._stopped is not None and not self.children:
+            self._stopped.callback(None)
+
+    def _replace(self, place: int, lived: float) -> None:
+        pause = 0.0
+        if lived < PROVEN:
+            pause = min(max(self._pauses[place] * 2, FIRST_PAUSE), LONGEST_PAUSE)
+        self._pauses[place] = pause
+        self._restarts[place] = self._reactor.callLater(pause, self._fork, place)
+
+    # What all are told.
+
+    def _all(self, word: str) -> Deferred[list[Order | None]]:
+        """Fires with what all workers have answered; see :meth:`Child.expect`."""
+        return gatherResults([child.expect(word, self._reactor) for child in self.children])
+
+    def stop(self) -> Deferred[None]:
+        """End all workers; fires when none is left."""
+        self._stopped = stopped = Deferred[None]()
+        for restart in self._restarts.values():
+            restart.cancel()
+        self._restarts.clear()
+        for child in self.children:
+            child.channel.send("stop")
+        if not self.children:
+            stopped.callback(None)
+            return stopped
+        killing = self._reactor.callLater(PATIENCE, self._kill)
+
+        def over(result: None) -> None:
+            if killing.active():
+                killing.cancel()
+
+        return stopped.addCallback(over)
+
+    def _kill(self) -> None:
+        for child in self.children:
+            os.kill(child.pid, signal.SIGKILL)
+
+    async def prepare(self, policy: Policy, key: bytes, ports: Mapping[Endpoint, Port]) -> str:
+        """
+        Let all workers make ready for a change.
+
+        :returns: why one cannot; empty: all can, and :meth:`commit` or :meth:`abandon` follows.
+        """
+        self._changing = set()
+        kept = tuple(endpoint for endpoint in ports if endpoint in self._estate.ports)
+        added = [port for endpoint, port in ports.items() if endpoint not in self._estate.ports]
+        change = Change(policy, key, kept, tuple(port.wildcard for port in added))
+        payload = pickle.dumps(change)
+        answers = self._all("prepared")
+        for child in self.children:
+            sockets = [port.sockets[child.place].fileno() for port in added]
+            child.channel.send("prepare", payload=payload, descriptors=sockets)
+        living = tuple(self.children)
+        for child, answer in zip(living, await answers, strict=True):
+            if answer is None and child in self.children:
+                return f"worker {child.place + 1} does not answer"
+            if answer is not None and answer.said:
+                return f"worker {child.place + 1}: {answer.said}"
+        self._estate = replace(self._estate, policy=policy, key=key, ports=ports)
+        self._policies[policy.generation] = policy
+        self._policies.pop(policy.generation - REMEMBERED, None)
+        return ""
+
+    async def commit(self, reopened: bool) -> None:
+        """
+        Let all workers make the change that they are ready for.
+
+        :param reopened: the log's destinations have been opened anew.
+        """
+        answers = self._all("committed")
+        for child in self.children:
+            if not reopened:
+                child.channel.send("commit")
+                continue
+            look = self._observer.look_after_sinks
+            bequest = Bequest(self._observer.sinks, self._reactor, look)
+            child.bequests.append(bequest)
+            descriptors = bequest.descriptors
+            child.channel.send("commit", list(descriptors), descriptors=list(descriptors.values()))
+            bequest.given()
+        await answers
+        self._changed()
+
+    def abandon(self) -> None:
+        """Let all workers forget the change that they have made ready for."""
+        for child in self.children:
+            child.channel.send("abandon")
+        self._changed()
+
+    def _changed(self) -> None:
+        waiting, self._changing = self._changing, None
+        for place in waiting or ():
+            self._fork(place)
+
+    # For the status report.
+
+    async def measure(self) -> None:
+        """Have all workers bring what is known of them up to date."""
+        answers = self._all("measured")
+        for child in self.children:
+            child.channel.send("measure")
+        await answers
+
+    async def tell(self, child: Child, report: int, up: float) -> tuple[int, int]:
+        """
+        Have a worker tell of its sessions.
+
+        :returns: how many it has told, and how many have gone meanwhile.
+        """
+        child.channel.send("tell", [report, up])
+        answer = await child.expect("told", self._reactor)
+        match None if answer is None else answer.said:
+            case [int(told), int(gone)]:
+                return told, gone
+        return 0, 0

@@ -1,0 +1,299 @@
+"""
+A worker: a process that serves clients, and does what its mother says.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, NoReturn
+
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger, globalLogPublisher
+
+from dantetw import catalogue
+from dantetw.config.policy import Policy
+from dantetw.logs import LAST_FLUSH, Logs
+from dantetw.net.listening import Port, inherited_port
+from dantetw.net.sockopts import LowBinder
+from dantetw.observe.sinks import inherited
+from dantetw.observe.sinks.kind import Kind, Surroundings
+from dantetw.observe.sinks.opening import Outputs
+from dantetw.process import signals
+from dantetw.process.limits import count_files
+from dantetw.process.privileges import Privileges
+from dantetw.reloading import UnusableError
+from dantetw.serving import Serving
+from dantetw.session.reporting import Slices, Telling
+from dantetw.session.totals import free_files, kinds
+from dantetw.values import Endpoint, Method
+from dantetw.workers import forking
+from dantetw.workers.channel import Channel, Order
+from dantetw.workers.ledger import Ledger
+from dantetw.workers.measures import pack
+
+#: Signals that a terminal or an operator sends to all processes at once: the mother hears them, and
+#: says what is to be done.
+MOTHERS: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGALRM, *signals.STATUS)
+#: What was opened for us, before all that a process can open by itself.
+SINKS: Final[tuple[Kind, ...]] = (inherited.opened, *catalogue.SINKS)
+#: Seconds between two looks at what is to be noted in the ledger, and between two times that
+#: latencies are sent to the mother, who keeps them when we have gone.
+LOOK: Final = 1.0
+SEND: Final = 10.0
+
+_log: Final = Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Estate:
+    """
+    What a worker is born with.
+
+    :ivar ports: with a socket for this worker in each.
+    :ivar key: of pseudonyms in the log.
+    :ivar inherited: descriptors of the log's destinations, by their names.
+    """
+
+    policy: Policy
+    ports: Mapping[Endpoint, Port]
+    logs: Logs
+    key: bytes
+    surroundings: Surroundings
+    inherited: Mapping[str, int]
+    privileges: Privileges
+    bind_low: LowBinder
+    keep_alive: bool
+    ledger: Ledger | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    What a reload brings.
+
+    :ivar policy: the new one; ``key``: of pseudonyms in the log.
+    :ivar kept: ports that stay.
+    :ivar added: whether ports that come are wildcards; for each a descriptor comes along.
+    """
+
+    policy: Policy
+    key: bytes
+    kept: tuple[Endpoint, ...]
+    added: tuple[bool, ...]
+
+
+class Worker:
+    """
+    The worker.
+
+    :param reactor: its own.
+    :param sock: joins it to the mother.
+    """
+
+    def __init__(self, reactor: Any, estate: Estate, sock: socket.socket) -> None:
+        self._reactor = reactor
+        self._estate = estate
+        self._ports = estate.ports
+        self._logs = logs = estate.logs
+        logs.observe(reactor)
+        self._surroundings = replace(estate.surroundings, reactor=reactor)
+        self._open_logs(estate.policy, estate.key, estate.inherited)
+        globalLogPublisher.addObserver(logs.observer)
+        self._serving = Serving(
+            reactor, logs.journal, estate.privileges, estate.bind_low, estate.keep_alive
+        )
+        assert estate.ledger is not None
+        self._ledger = self._serving.factory.ledger = estate.ledger
+        self._slices = Slices(self._serving.factory, lambda: logs.observer.waiting)
+        self._channel = Channel(sock, reactor, self._heard, self._orphaned)
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = reactor
+        self._sent = 0.0
+        # What the next "commit" brings into force.
+        self._prepared: tuple[Change, Mapping[Method, Any], Mapping[Endpoint, Port]] | None = None
+        self._stopping = self._retired = False
+
+    def run(self) -> None:
+        """Serve until it is over."""
+        serving, policy, reactor = self._serving, self._estate.policy, self._reactor
+        serving.adopt(policy, serving.authenticators(policy))
+        self._catch_signals()
+        signals.keep(reactor, self._catch_signals)
+        self._channel.start()
+        serving.start(self._ports)
+        self._looking.start(LOOK, now=False)
+        self._channel.send("running")
+        reactor.run()
+        self._logs.observer.close(LAST_FLUSH)
+
+    def _catch_signals(self) -> None:
+        for number in MOTHERS:
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self._stop))
+
+    def _open_logs(self, policy: Policy, key: bytes, opened: Mapping[str, int]) -> None:
+        self._logs.open(policy, key, replace(self._surroundings, inherited=opened), SINKS)
+        # Each sink has a duplicate.
+        for descriptor in opened.values():
+            os.close(descriptor)
+
+    # What the mother says.
+
+    def _heard(self, order: Order) -> None:
+        word = order.word
+        if word == "stop":
+            self._stop()
+        elif word == "prepare":
+            self._prepare(pickle.loads(order.payload), order.descriptors)
+        elif word == "commit":
+            self._commit(order.said, order.descriptors)
+        elif word == "abandon":
+            self._abandon()
+        elif word == "measure":
+            self._measure()
+        elif word == "tell":
+            self._tell(*order.said)
+
+    def _orphaned(self) -> None:
+        """The mother has died: nobody would hear us, nor let us go."""
+        self._stop()
+
+    def _stop(self) -> None:
+        """End all, now."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self._slices.stop()
+        if self._looking.running:
+            self._looking.stop()
+        self._serving.stop()
+        self._logs.observer.conclude()
+        self._send_measures()
+        self._reactor.addSystemEventTrigger("after", "shutdown", signals.deafen)
+        if self._channel.flush():
+            self._reactor.stop()
+        else:
+            self._reactor.callLater(LOOK, self._reactor.stop)
+
+    def _retire(self) -> None:
+        """Take no more clients; end when those that are there have gone."""
+        self._retired = True
+        self._serving.listen({})
+        self._ledger.count(self._serving.factory)
+        self._channel.send("retired")
+
+    def _look(self) -> None:
+        factory, now = self._serving.factory, self._serving.factory.monotonic()
+        self._ledger.look(now)
+        most = factory.policy.max_requests
+        if most and factory.requested >= most and not self._retired:
+            self._retire()
+        if now - self._sent >= SEND:
+            self._sent = now
+            self._send_measures()
+        if self._retired and not factory.sessions:
+            self._stop()
+
+    # A reload.
+
+    def _prepare(self, change: Change, descriptors: tuple[int, ...]) -> None:
+        try:
+            authenticators = self._serving.authenticators(change.policy)
+        except UnusableError as unusable:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            self._channel.send("unable", str(unusable))
+            return
+        ports = {endpoint: self._ports[endpoint] for endpoint in change.kept}
+        for descriptor, wildcard in zip(descriptors, change.added, strict=True):
+            port = inherited_port(descriptor, wildcard)
+            ports[port.endpoint] = port
+        self._prepared = change, authenticators, ports
+        self._channel.send("prepared")
+
+    def _commit(self, names: list[str] | None, descriptors: tuple[int, ...]) -> None:
+        if self._prepared is None:
+            return
+        (change, authenticators, ports), self._prepared = self._prepared, None
+        policy = change.policy
+        if names is None:
+            self._logs.use(policy, change.key, Outputs(kept=True))
+        else:
+            self._open_logs(policy, change.key, dict(zip(names, descriptors, strict=True)))
+        self._serving.adopt(policy, authenticators)
+        if not self._retired:
+            self._serving.listen(ports)
+        self._ports = ports
+        self._channel.send("committed")
+
+    def _abandon(self) -> None:
+        """What was prepared will not come."""
+        if self._prepared is not None:
+            _, _, ports = self._prepared
+            self._prepared = None
+            for endpoint, port in ports.items():
+                if endpoint not in self._ports:
+                    port.close()
+
+    # A status report.
+
+    def _measure(self) -> None:
+        """Say what the totals are made of."""
+        files: list[int] = []
+
+        def count() -> Iterator[None]:
+            for number in count_files():
+                files[:] = [number]
+                yield
+
+        def counted() -> None:
+            factory = self._serving.factory
+            self._ledger.count(factory)
+            self._send_measures()
+            self._channel.send("measured", free_files(files[0] if files else None))
+
+        self._slices.begin(count(), counted)
+
+    def _send_measures(self) -> None:
+        measured = {name: pack(each.standing()) for name, each in kinds(self._serving.factory)}
+        self._channel.send("measures", measured)
+
+    def _tell(self, report: int, up: float) -> None:
+        """Tell of the sessions."""
+        telling = Telling(self._serving.factory, report, up)
+        self._slices.begin(
+            telling.told(), lambda: self._channel.send("told", [telling.told_of, telling.gone])
+        )
+
+
+def work(old_reactor: Any, estate: Estate, sock: socket.socket) -> NoReturn:
+    """
+    Be a worker, in a process that has just been forked.
+
+    :param sock: joins it to the mother.
+    """
+    status = forking.UNABLE
+    try:
+        mothers = estate.logs.observer
+        globalLogPublisher.removeObserver(mothers)
+        estate.surroundings.own.clear()
+        forking.keep_only(
+            (
+                sock.fileno(),
+                *(port.sockets[0].fileno() for port in estate.ports.values()),
+                *estate.inherited.values(),
+            ),
+            abandoned=(old_reactor, mothers),
+        )
+        Worker(forking.new_reactor(old_reactor), estate, sock).run()
+        status = 0
+    except BaseException:
+        _log.failure("Failure in a worker")
+        estate.logs.observer.close(LAST_FLUSH)
+    finally:
+        os._exit(status)
