@@ -101,6 +101,8 @@ class Endpoint:
 
 #: Dante's notation for "no address": ``0.0.0.0.0``.
 NOWHERE: Final = Endpoint("0.0.0.0", 0, Family.IPV4)
+#: In a BIND this address asks for Dante's extension, under which a port takes many peers.
+EXTENSION: Final = "255.255.255.255"
 
 #: Addresses that are none: of a target a mistake, of a BIND's peer "whoever comes".
 UNSPECIFIED: Final = frozenset(("0.0.0.0", "::"))

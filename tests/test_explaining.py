@@ -105,6 +105,15 @@ class RehearsalTests(SynchronousTestCase):
                 assert outcome.ending is not None
                 self.assertIn(words, outcome.ending.text)
 
+    def test_extension(self) -> None:
+        """With the extension a port for many is granted, as far as the rules say."""
+        text = OPEN.replace("clientmethod", "extension: bind\nclientmethod")
+        asked = endpoint("255.255.255.255")
+        for verdict, passed in (("pass", True), ("block", False)):
+            policy = compiled(text + f"socks {verdict} {{ from: 0/0 to: 0/0 }}")
+            outcome = rehearse(policy, visitor(asked, command=Command.BIND))
+            self.assertEqual(outcome.passed, passed)
+
     def test_no_source(self) -> None:
         """With ``same-same`` an address of ours that is no external one is told."""
         text = OPEN.replace("clientmethod", "external.rotation: same-same\nclientmethod")

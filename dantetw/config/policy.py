@@ -312,6 +312,7 @@ class Policy:
     :ivar udp_announce: our keyword: addresses that clients are told to send their datagrams to.
     :ivar same_port: ``compatibility: sameport``: the port we connect from is the client's although
         it is below 1024, and BIND grants such a port.
+    :ivar bind_extension: ``extension: bind``: a BIND may ask for a port that takes many peers.
     :ivar hash_key_file: our keyword ``log.hashkey``; None: a key is made at each start.
     """
 
@@ -338,6 +339,7 @@ class Policy:
     socket_options: tuple[SocketOption, ...] = ()
     hash_key_file: str | None = None
     same_port: bool = False
+    bind_extension: bool = False
     handover: int = HANDOVER
     workers: int = 0
     max_requests: int = 0

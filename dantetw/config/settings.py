@@ -71,6 +71,7 @@ class Settings:
         self.udp_connectdst = True
         self.udp_announce: list[Endpoint] = []
         self.same_port = False
+        self.bind_extension = False
         self.error_filters: list[ErrorFilter] = []
         self.socket_options: list[SocketOption] = []
         self.maxfail = 1
@@ -309,6 +310,7 @@ class Settings:
             self.same_port = True
 
     def _extension(self, statement: Statement) -> None:
+        self.bind_extension = True
         self.report.warning(
             statement.token,
             "we are currently considering deprecating the Dante-specific SOCKS bind extension.  "

@@ -47,7 +47,6 @@ UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
         "method: bsdauth": "BSD authentication",
         "method: ldapauth": "LDAP authentication",
         "srchost": "checks of reverse names",
-        "extension": "the bind extension",
         "resolveprotocol: tcp": "name lookups by TCP",
         "cpu.schedule.PROC": "scheduling of processes",
         "cpu.mask.PROC": "binding processes to processors",

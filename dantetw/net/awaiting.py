@@ -15,13 +15,13 @@ from dantetw.net.poller import IPoller, Watcher
 from dantetw.net.sockopts import LowBinder, bind_wished, prepare, set_options
 from dantetw.values import AF_OF, Endpoint, Family
 
-#: Connections the kernel keeps until we accept the first.  Others are reset when we have.
+#: For one peer: who comes behind the first is reset when we have accepted that.
 _BACKLOG = 1
 
 
 class Await:
     """
-    A port for one peer.
+    A port that peers can connect to.
 
     :ivar bound: the address and the port; ``refused``: socket options that the system refused, with
         the ``errno``.
@@ -58,17 +58,22 @@ class Await:
             raise
 
     def listen(
-        self, poller: IPoller, arrived: Watcher, options: Sequence[SocketOption] = ()
+        self,
+        poller: IPoller,
+        arrived: Watcher,
+        options: Sequence[SocketOption] = (),
+        backlog: int = _BACKLOG,
     ) -> None:
         """
         Let peers come.
 
         :param arrived: what the poller calls when one has, for :meth:`accept`.
         :param options: more socket options, as above.
+        :param backlog: how many the kernel keeps until they are accepted.
         :raises OSError: if that fails: somebody else may have the port by now.
         """
         self.refused += set_options(self._sock, options, Edge.EXTERNAL)
-        self._sock.listen(_BACKLOG)
+        self._sock.listen(backlog)
         self._poller = poller
         poller.watch(self._sock.fileno(), arrived)
 

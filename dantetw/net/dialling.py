@@ -57,6 +57,7 @@ class Dial:
 
     :param source: numeric address to go out from, and the port we would like.
     :param low: how to get one below 1024; None: not at all.
+    :param edge: on which side that is; socket options for the other are not set.
     :raises DialError: if the attempt fails at once.
     """
 
@@ -70,6 +71,7 @@ class Dial:
         options: Sequence[SocketOption] = (),
         keep_alive: bool = True,
         low: LowBinder | None = None,
+        edge: Edge = Edge.EXTERNAL,
     ) -> None:
         self._poller = poller
         self._connected: Connected = _nobody
@@ -81,7 +83,7 @@ class Dial:
             sock = socket.socket(AF_OF[target.family], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             prepare(sock, keep_alive)
             if options:
-                self.refused = set_options(sock, options, Edge.EXTERNAL)
+                self.refused = set_options(sock, options, edge)
             granted = bind_source(sock, source.host, source.port, low)
             number = sock.connect_ex((target.host, target.port))
             # After ``connect`` the port is known, also after one that failed.

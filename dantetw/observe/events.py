@@ -109,6 +109,30 @@ class Transferred:
 
 
 @value
+class Parted:
+    """
+    One of the peers of a port that takes many is over: ``pass(2): tcp/bindreply ]: …``.
+
+    :ivar rule: the socks rule about the peer, which is the target in ``path``; ``local`` there is
+        our end of the connection to the client, nowhere as long as there was none.
+    :ivar began: monotonic seconds when the peer came, ``ended``: now.
+    :ivar named: what may stand in ``ending.text``.
+    """
+
+    session: int
+    rule: Rule
+    path: Path
+    ending: Ending
+    began: float
+    ended: float
+    counts: Counts = Counts()
+    protocol: Protocol = Protocol.TCP
+    command: Command = Command.BINDREPLY
+    tcpinfo: tuple[bytes, bytes] = (b"", b"")  # client's, target's
+    named: Named = ()
+
+
+@value
 class Dropped:
     """
     A datagram was not relayed: ``block(1): udp/udpassociate -: …``.
@@ -327,6 +351,7 @@ Event = (
     Accepted
     | Connected
     | Transferred
+    | Parted
     | Dropped
     | Ended
     | ConnectFailed

@@ -25,6 +25,7 @@ from dantetw.observe.events import (
     Ended,
     Event,
     Named,
+    Parted,
     Repeated,
     Transferred,
 )
@@ -90,8 +91,9 @@ class Private:
                 if hasattr(event, name):
                     changes[name] = cover(getattr(event, name))
             changes["named"] = ()
-            if isinstance(event, Ended):
+            if isinstance(event, (Ended, Parted)):
                 changes["ending"] = replace(event.ending, text=cover(event.ending.text))
+            if isinstance(event, Ended):
                 changes["tried"] = tuple(map(cover, event.tried))
         if isinstance(event, Ended):
             changes["claimed"] = self._value("user", event.claimed, "")

@@ -38,15 +38,21 @@ def tell(session: Session, ending: Ending) -> None:
 
 
 def failed(
-    session: Session, edge: Edge, operation: Operation, endpoint: Endpoint, number: int
+    session: Session,
+    edge: Edge,
+    operation: Operation,
+    endpoint: Endpoint,
+    number: int,
+    more: tuple[Rule, ...] = (),
 ) -> None:
     """
     Tell of a failure on the way to ``endpoint``, or from it.
 
     :param number: the ``errno``.
+    :param more: rules it comes under besides the session's.
     """
     symbol, journal = symbol_of(number), session.server.journal
-    severity = _severity(session, edge, symbol)
+    severity = _severity(session, edge, symbol, more)
     if not journal.wants(severity):
         return
     record = journal.record
@@ -84,8 +90,8 @@ def unaccepted(session: Session, bound: Endpoint, number: int) -> None:
         journal.record(AcceptFailed(severity, Edge.EXTERNAL, bound, symbol, number))
 
 
-def _severity(session: Session, edge: Edge, symbol: str) -> Severity:
-    rules: tuple[Rule, ...] = (session.client_rule,)
+def _severity(session: Session, edge: Edge, symbol: str, more: tuple[Rule, ...] = ()) -> Severity:
+    rules = (session.client_rule, *more)
     for rule in (session.socks_rule, session.reply_rule):
         if rule is not None:
             rules += (rule,)

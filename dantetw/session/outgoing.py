@@ -4,7 +4,7 @@ Our end of a session's way out: the address we go out from, or wait on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from dantetw.config.policy import RuleKind
 from dantetw.net.naming import reply_of, words_of
@@ -12,14 +12,24 @@ from dantetw.net.sockopts import LowBinder
 from dantetw.net.sources import NoSource
 from dantetw.rules.deciding import block_rule
 from dantetw.session.named import named_of
-from dantetw.values import UNSPECIFIED, Cause, Ending, Endpoint, Phase, Severity, Side
+from dantetw.values import (
+    EXTENSION,
+    NOWHERE,
+    UNSPECIFIED,
+    Cause,
+    Ending,
+    Endpoint,
+    Family,
+    Phase,
+    ProxyProtocol,
+    Severity,
+    Side,
+)
+from dantetw.wire.messages import Request
 from dantetw.wire.replies import ReplyCode
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
-
-#: In a BIND this address asks for Dante's extension, under which a port takes many peers.
-EXTENSION: Final = "255.255.255.255"
 
 
 def low_binder(session: Session) -> LowBinder | None:
@@ -50,16 +60,26 @@ def source_for(session: Session, target: Endpoint, failing: str) -> str:
         return ""
 
 
+def anywhere(session: Session, request: Request) -> Endpoint:
+    """Where the peers of a port that takes many come from: of a family that we have outside."""
+    speaks_both = request.proxy_protocol is ProxyProtocol.SOCKS_V5
+    if speaks_both and not session.sources.addresses(Family.IPV4):
+        return Endpoint("::", 0, Family.IPV6)
+    return NOWHERE
+
+
 def bind(session: Session, asked: Endpoint, target: Endpoint) -> Endpoint | None:
     """
     Bind what a BIND asks for; None if the request was refused.
 
-    :param asked: what the client named.  It asks for a port if it expects nobody in particular.
+    :param asked: what the client named.  It asks for a port if it expects nobody in particular; by
+        the extension it asks for the one that it has itself.
     :param target: the same as an address, whose family is that of the port.
     :returns: what was bound, which is what the socks rules are asked about.
     """
     server = session.server
-    if asked.host == EXTENSION:
+    extended = asked.host == EXTENSION
+    if extended and not session.policy.bind_extension:
         # Dante too says it in the name of the built-in rule.
         session.socks_rule = block_rule(RuleKind.SOCKS, session.policy.default_log)
         text = "client requested disabled Dante extension: bind"
@@ -72,6 +92,8 @@ def bind(session: Session, asked: Endpoint, target: Endpoint) -> Endpoint | None
     if not source:
         return None
     port = asked.port if asked.host in UNSPECIFIED else 0
+    if extended:
+        port = session.client.port
     options = session.policy.socket_options
     try:
         session.awaited = server.wait_on(

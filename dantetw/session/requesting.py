@@ -22,9 +22,10 @@ from dantetw.net.sources import no_address_text
 from dantetw.rules.deciding import Decision, Question, block_rule, decide_socks
 from dantetw.session import tracing
 from dantetw.session.failing import unresolved
-from dantetw.session.outgoing import bind
+from dantetw.session.outgoing import anywhere, bind
 from dantetw.session.parting import refuse_late
 from dantetw.values import (
+    EXTENSION,
     UNSPECIFIED,
     Cause,
     Command,
@@ -124,6 +125,8 @@ def _resolved(
     if addresses is not None and session.server.journal.debug:
         tracing.resolved(session, asked.host, addresses)
     target = _numeric(session, asked)
+    if request.command is Command.BIND and asked.host == EXTENSION:
+        target = anywhere(session, request)
     if not _usable(session, request, target):
         return
     if request.command is not _BIND:

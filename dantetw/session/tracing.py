@@ -46,7 +46,8 @@ def judged(
     Ask the rules, and tell how each fared; of one that blocks, keep it for the session's record.
 
     :param ask: asks them; called again if only the verdict shows that somebody wants to know.
-    :param datagram: what is asked about one of its datagrams; None: it is about the session.
+    :param datagram: what is asked about one of its datagrams, or one of many peers; None: it is
+        about the session.
     """
     journal = session.server.journal
     trace: list[Tried] = []
@@ -64,7 +65,9 @@ def judged(
 
 
 def _named_in(datagram: Question) -> Named:
-    ends = ("target", "client") if datagram.command is Command.UDPREPLY else ("client", "target")
+    ends = ("client", "target")
+    if datagram.command in (Command.UDPREPLY, Command.BINDREPLY):
+        ends = ("target", "client")
     found = tuple(
         (field, endpoint.host)
         for field, endpoint in zip(ends, (datagram.source, datagram.target), strict=True)

@@ -343,6 +343,14 @@ class KeywordTests(SynchronousTestCase):
         ):
             self.assertIs(policy_of(with_globals(line)).same_port, same, line)
 
+    def test_extension(self) -> None:
+        """``extension: bind`` counts, with Dante's warning."""
+        parsed = with_globals("extension: bind")
+        self.assertIs(policy_of(parsed).bind_extension, True)
+        self.assertIs(policy_of(with_globals("")).bind_extension, False)
+        (warning,) = warnings(parsed)
+        self.assertIn("deprecating the Dante-specific SOCKS bind extension", warning)
+
     def test_badexpire(self) -> None:
         """Dante's warning about ``route.maxfail: 0`` is given."""
         parsed = with_globals("route.maxfail: 0", unsupported={})

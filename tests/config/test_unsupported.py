@@ -32,7 +32,6 @@ SAMPLES = {
     "libwrap": f"socks pass {{ {ALL}\nlibwrap: ALL: ALL\n}}",
     "libwrap.hosts_access: yes": "libwrap.hosts_access: yes",
     "srchost": "srchost: nodnsunknown",
-    "extension": "extension: bind",
     "resolveprotocol: tcp": "resolveprotocol: tcp",
     "cpu.schedule.PROC": "cpu.schedule.io: rr/5",
     "cpu.mask.PROC": "cpu.mask.mother: any",
@@ -104,6 +103,7 @@ class UnsupportedTests(SynchronousTestCase):
             "resolveprotocol: fake",
             "compatibility: draft-5.05 sameport",
             "udp.connectdst: yes",
+            "extension: bind",
             "timeout.io.udp: 5",
         ):
             policy_of(read(HEAD + line + "\n"))

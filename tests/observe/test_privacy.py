@@ -27,6 +27,7 @@ from dantetw.observe.events import (
     Ended,
     Event,
     Message,
+    Parted,
     Path,
     Repeated,
     ResolveFailed,
@@ -94,6 +95,9 @@ def events(user: str = USER, name: str = NAME) -> Iterator[Event]:
     yield Connected(1, LOUD, way)
     yield Connected(1, LOUD, replace(way, target=at(name)))
     yield Transferred(1, LOUD, way, Side.CLIENT, 9, f"{name} {user}".encode("utf-8", "replace"))
+    unheard = Ending(Side.CLIENT, Phase.CONNECT, Cause.ERROR, errno.ECONNREFUSED, told)
+    yield Parted(1, LOUD, way, unheard, 1.0, 2.0, named=named)
+    yield Parted(1, LOUD, way, Ending(Side.CLIENT, Phase.RELAY, Cause.CLOSED), 1.0, 2.0)
     yield Dropped(1, LOUD, way, Side.CLIENT, Drop.ERROR, told, 1, named)
     yield Dropped(1, LOUD, replace(way, target=at(name)), Side.TARGET, Drop.BLOCKED)
     yield ended(

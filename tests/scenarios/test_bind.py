@@ -252,6 +252,94 @@ class RefusedTests(BindScenario):
             self.peer(port)
 
 
+class ForwardingTests(BindScenario):
+    """A port for many peers (``extension: bind``)."""
+
+    def many(self, server: Running, version: int = 5) -> tuple[socket.socket, socket.socket, int]:
+        """A client's connection, the socket on which it listens, and the port of its peers."""
+        # Dante's client of today has the question but cannot listen for the answer.
+        client, listener = socket.socket(), socket.socket()
+        for sock in (client, listener):
+            self.addCleanup(sock.close)
+            sock.settimeout(DEADLINE)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        client.bind(("127.0.0.1", 0))
+        listener.bind(client.getsockname())
+        client.connect(("127.0.0.1", server.port))
+        listener.listen(5)
+        many = Endpoint("255.255.255.255", 0, Family.IPV4)
+        if version == 4:
+            client.sendall(socks4.build_request(Command.BIND, many))
+            heard = self.hear(client, 8)[2:4]
+        else:
+            client.sendall(socks5.build_greeting([0]) + socks5.build_request(Command.BIND, many))
+            heard = self.hear(client, 12)[10:]
+        return client, listener, struct.unpack("!H", heard)[0]
+
+    def test_peers(self) -> None:
+        """Three peers, one after the other and at once, each told and relayed by itself."""
+        server = self.start(more="extension: bind")
+        client, listener, port = self.many(server)
+        peers = [self.peer(port) for _ in range(3)]
+        for number, (peer, _) in enumerate(peers):
+            peer.sendall(b"peer %d" % number)
+        pairs = []
+        for peer, own in peers:
+            accepted, (host, ours) = listener.accept()
+            self.addCleanup(accepted.close)
+            asked = Endpoint(host, ours, Family.IPV4)
+            client.sendall(socks5.build_request(Command.BIND, asked))
+            self.assertEqual(self.hear(client, 10), b"\x05\x00" + LOOPBACK + own)
+            pairs.append((peer, accepted))
+        for number, (peer, accepted) in enumerate(pairs):
+            self.assertEqual(self.hear(accepted, 6), b"peer %d" % number)
+            accepted.sendall(PAYLOAD)
+            self.assertEqual(self.hear(peer, len(PAYLOAD)), PAYLOAD)
+        for peer, accepted in pairs[:2]:
+            peer.close()
+            self.assertEqual(accepted.recv(1), b"")
+            accepted.close()
+        server.wait_for(2, "tcp/bindreply ]")
+        client.close()
+        size, end = len(PAYLOAD), ".  Session duration: Ns"
+        way = f"{size} -> PEER TARGET -> 6, 6 -> PEER PEER -> {size}"
+        lines = mask(server, port, server.wait_for(1, "tcp/accept ]"))
+        self.assertEqual(sum("tcp/bindreply [: PEER TARGET -> PEER PEER" in x for x in lines), 3)
+        self.assertEqual(
+            [line for line in lines if " ]: " in line],
+            [
+                *[f"info: pass(1): tcp/bindreply ]: {way}: local client closed{end}"] * 2,
+                f"info: pass(1): tcp/bindreply ]: {way}: remote peer closed{end}",
+                "info: pass(1): tcp/bind ]: PEER SERVER -> TARGET 0.0.0.0.0: eof from client",
+                "info: pass(1): tcp/accept ]: PEER SERVER: eof from client",
+            ],
+        )
+        self.assertEqual(pairs[2][0].recv(1), b"")
+        with self.assertRaises(ConnectionRefusedError):
+            self.peer(port)
+
+    def test_deaf(self) -> None:
+        """A client that does not listen, which Dante's own does not, loses its port."""
+        more = "extension: bind\ninternal.log.warning.error: ECONNREFUSED"
+        server = self.start(more=more)
+        _, listener, port = self.many(server, 4)
+        listener.close()
+        peer, _ = self.peer(port)
+        self.assertEqual(peer.recv(1), b"")
+        lines = mask(server, port, server.wait_for(1, "tcp/accept ]"))
+        failed = "connect(2) to PEER from PEER failed: Connection refused"
+        self.assertEqual(
+            lines[-4:],
+            [
+                "warning: connect to host PEER failed: Connection refused",
+                f"info: block(1): tcp/bindreply ]: PEER TARGET -> 0.0.0.0.0 PEER: {failed}",
+                f"info: block(1): tcp/bind ]: PEER SERVER -> TARGET 0.0.0.0.0: {failed}",
+                "info: block(1): tcp/accept ]: PEER SERVER:"
+                f" request was not performed due to error: {failed}",
+            ],
+        )
+
+
 class FtpTests(BindScenario):
     """What BIND is for."""
 

@@ -119,7 +119,7 @@ class ActivationScenarios(Scenario):
 
     def started_by_systemd(self, listening: Sequence[socket.socket], path: Path) -> Running:
         """A server that is given these sockets as systemd does it."""
-        moved = [f"{3 + place}<&{sock.fileno()}" for place, sock in enumerate(listening)]
+        moved = [f"{3 + place}<&{sock.fileno()}-" for place, sock in enumerate(listening)]
         names = ":".join("sockd.socket" for _ in listening)
         variables = f"LISTEN_PID=$$ LISTEN_FDS={len(listening)} LISTEN_FDNAMES={names}"
         shell = f'{variables} exec "$@" {" ".join(moved)}'

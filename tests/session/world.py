@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
 from dantetw.config import Policy, parse
-from dantetw.config.policy import SocketOption
+from dantetw.config.policy import Edge, SocketOption
 from dantetw.net.dialling import Connected, DialError, Failed
 from dantetw.net.poller import (
     FAILED,
@@ -39,6 +39,7 @@ from dantetw.observe.formats.dante import Dante
 from dantetw.observe.journal import Journal
 from dantetw.session.commands import bind as binding
 from dantetw.session.commands import connect as connecting
+from dantetw.session.commands import forward as forwarding
 from dantetw.session.protocol import SocksFactory, SocksProtocol
 from dantetw.session.session import Session
 from dantetw.values import Command, Ending, Endpoint, Family, Method
@@ -193,6 +194,8 @@ class FakeDial:
         self.target = target
         self.options = options
         self.keep_alive = keep_alive
+        self.edge = Edge.EXTERNAL
+        self.refused: list[tuple[SocketOption, int]] = []
         self.source = Endpoint(source.host, 40000 + len(world.dials), target.family)
         number = world.unreachable.get(target.host)
         if number is not None:
@@ -275,12 +278,17 @@ class FakeAwait:
         world.awaits.append(self)
 
     def listen(
-        self, poller: IPoller, arrived: Callable[[int], None], options: Sequence[SocketOption] = ()
+        self,
+        poller: IPoller,
+        arrived: Callable[[int], None],
+        options: Sequence[SocketOption] = (),
+        backlog: int = 1,
     ) -> None:
         """See :meth:`dantetw.net.awaiting.Await.listen`."""
         if self.trouble:
             raise OSError(self.trouble.pop(), "no listening")
         self.options += tuple(options)
+        self.backlog = backlog
         self._arrived = arrived
         self.listens = True
 
@@ -437,6 +445,7 @@ class World:
             self.datagrams.start()
         case.addCleanup(self.close)
         case.patch(connecting, "Dial", self._dial)
+        case.patch(forwarding, "Dial", self._dial)
         machine = Machine()
         self.factory = SocksFactory(
             self.reactor,
@@ -478,8 +487,11 @@ class World:
         options: Sequence[SocketOption] = (),
         keep_alive: bool = True,
         low: LowBinder | None = None,
+        edge: Edge = Edge.EXTERNAL,
     ) -> FakeDial:
-        return FakeDial(self, poller, source, target, options, keep_alive)
+        dial = FakeDial(self, poller, source, target, options, keep_alive)
+        dial.edge = edge
+        return dial
 
     def _getaddrinfo(self, name: bytes, *_: Any) -> list[tuple[Any, ...]]:
         addresses = self.hosts.get(name.decode())

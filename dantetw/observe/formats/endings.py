@@ -27,11 +27,12 @@ from dataclasses import replace
 from typing import Final
 
 from dantetw.config.policy import Rule
-from dantetw.observe.events import Ended, Times, Traffic
+from dantetw.observe.events import Ended, Parted, Times, Traffic
 from dantetw.observe.formats.addresses import arrival, far, inward, near, place, who
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.formats.tcpinfo import block
 from dantetw.values import (
+    EXTENSION,
     LOG_CONNECT,
     LOG_DATA,
     LOG_DISCONNECT,
@@ -165,6 +166,43 @@ def reason(ending: Ending) -> str:
 
 def _plural(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def parted(event: Parted) -> tuple[Line, ...]:
+    """The line of a peer of a port that takes many."""
+    rule, path, ending = event.rule, event.path, event.ending
+    if not rule.log & wanting_parted(ending):
+        return ()
+    verdict, text = Verdict.BLOCK, words_parted(event)
+    if ending.phase is Phase.RELAY:
+        seconds = int(event.ended) - int(event.began)
+        verdict = rule.verdict
+        way = f"{_counted_inward(path, event.counts)}: {text}.  Session duration: {seconds}s"
+    elif path.local != NOWHERE:
+        # Our own end stands where the client's belongs (observed).
+        way = f"{place(path.target)} {place(path.source)} -> {place(None)} {place(path.local)}"
+        way = f"{way}{_said(text)}"
+    else:
+        way = f"{inward(path)}{_said(text)}"
+    line = f"{verdict.word}({rule.number}): {event.protocol.word}/{event.command.word} ]: {way}"
+    if rule.log & LOG_TCPINFO:
+        line = _join(line, block(*event.tcpinfo[::-1]))
+    return ((Severity.INFO, line),)
+
+
+def wanting_parted(ending: Ending) -> int:
+    """The ``LOG_…`` bits of which a rule needs one for that line."""
+    if ending.cause is Cause.BLOCKED:
+        return _BLOCKS
+    return LOG_DISCONNECT if ending.cause in _ORDERLY else _ERRORS
+
+
+def words_parted(event: Parted) -> str:
+    """Why a peer of a port that takes many is over, in Dante's words as far as it has some."""
+    ending = event.ending
+    if ending.cause is Cause.BLOCKED:
+        return ending.text or ("" if event.rule.number else _NO_RULE)
+    return ending.text or reason(_mirrored(ending))
 
 
 def _seconds(times: Times) -> int:
@@ -304,7 +342,9 @@ def _turned_away(event: Ended, reply_rule: Rule) -> tuple[Line, ...]:
 def _bind_line(event: Ended, rule: Rule, verdict: Verdict, said: str) -> Line:
     """The last line of the rule that has passed a BIND; its target is as the client named it."""
     path = event.path
-    way = f"{near(path)} -> {place(path.source)} {place(event.asked)}"
+    asked = event.asked
+    named = None if asked is None or asked.host == EXTENSION else asked
+    way = f"{near(path)} -> {place(path.source)} {place(named)}"
     return (_INFO, f"{verdict.word}({rule.number}): tcp/bind ]: {way}{said}")
 
 
@@ -361,16 +401,21 @@ def _counted(event: Ended) -> str:
     ``A -> CLIENT LOCAL -> B, C -> LOCAL TARGET -> D``: what went in stands left of an address pair,
     what came out right of it.
     """
+    if event.reply_rule is not None:
+        return _counted_inward(event.path, event.counts)
     to_client, from_client, to_target, from_target = _four(event.counts)
     path = event.path
-    if event.reply_rule is not None:
-        # The peer that connected to us is the source here, the client the destination.
-        peer = f"{place(path.target)} {place(path.source)}"
-        client = f"{place(path.local)} {who(path.user)}{place(path.client)}"
-        return f"{to_target} -> {peer} -> {from_target}, {to_client} -> {client} -> {from_client}"
     return (
         f"{to_client} -> {near(path)} -> {from_client}, {to_target} -> {far(path)} -> {from_target}"
     )
+
+
+def _counted_inward(path: Path, counts: Counts) -> str:
+    """The same where a peer that connected to us is the source, the client the destination."""
+    to_client, from_client, to_target, from_target = _four(counts)
+    peer = f"{place(path.target)} {place(path.source)}"
+    client = f"{place(path.local)} {who(path.user)}{place(path.client)}"
+    return f"{to_target} -> {peer} -> {from_target}, {to_client} -> {client} -> {from_client}"
 
 
 def _datagrams(traffic: Traffic) -> str:

@@ -32,14 +32,15 @@ from dantetw.observe.events import (
     Ended,
     Event,
     Message,
+    Parted,
     Repeated,
     Step,
-    Times,
     Traffic,
     Transferred,
 )
 from dantetw.observe.formats import endings
 from dantetw.observe.formats.dante import Dante
+from dantetw.observe.formats.durations import seconds_of
 from dantetw.observe.formats.endings import Line
 from dantetw.observe.formats.tcpinfo import table
 from dantetw.observe.interfaces import IFormat
@@ -60,10 +61,9 @@ from dantetw.values import (
     LOG_TCPINFO,
     NOWHERE,
     Counts,
+    Ending,
     Endpoint,
-    Family,
     Path,
-    Phase,
     Protocol,
     Severity,
     User,
@@ -74,6 +74,7 @@ SCHEMA: Final = 1
 
 _encode: Final = JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _DELETE: Final = "\x7f"
+_Way = Connected | Transferred | Parted | Dropped
 
 
 @implementer(IFormat)
@@ -91,6 +92,7 @@ class Json:
             Accepted: self._accepted,
             Connected: self._connected,
             Transferred: self._transferred,
+            Parted: self._parted,
             Dropped: self._dropped,
             Ended: self._ended,
             Step: self._step,
@@ -150,6 +152,13 @@ class Json:
             told["data"] = escape(event.data)
         return told
 
+    def _parted(self, event: Parted) -> dict[str, Any] | None:
+        if not event.rule.log & endings.wanting_parted(event.ending):
+            return None
+        told = self._on_the_way(event, "parted") | {"bytes": _counts(event.counts)}
+        told["seconds"] = {"total": round(event.ended - event.began, 6)}
+        return told | {"ending": _ending(event.ending, endings.words_parted(event))}
+
     def _dropped(self, event: Dropped) -> dict[str, Any] | None:
         if not event.rule.log & endings.wanting_drop(event.drop):
             return None
@@ -161,13 +170,13 @@ class Json:
             "more": event.more,
         }
 
-    def _on_the_way(self, event: Connected | Transferred, kind: str) -> dict[str, Any]:
+    def _on_the_way(self, event: Connected | Transferred | Parted, kind: str) -> dict[str, Any]:
         told = self._under_way(event, kind)
         if event.rule.log & LOG_TCPINFO:
             told["tcpinfo"] = _tcpinfo(event.tcpinfo)
         return told
 
-    def _under_way(self, event: Connected | Transferred | Dropped, kind: str) -> dict[str, Any]:
+    def _under_way(self, event: _Way, kind: str) -> dict[str, Any]:
         return {
             "kind": kind,
             "id": self._id(event.session),
@@ -186,8 +195,6 @@ class Json:
         log = client_rule.log
         for rule in (socks_rule, reply_rule):
             log |= 0 if rule is None else rule.log
-        ending, counts = event.ending, event.counts
-        number = ending.errno
         told = {
             "kind": "session",
             "id": self._id(event.session),
@@ -204,17 +211,11 @@ class Json:
             "asked": _place(event.asked),
             "addresses": event.addresses,
             "upstream": None,
-            "bytes": _counts(counts),
+            "bytes": _counts(event.counts),
             "packets": _counts(event.packets) if event.protocol is Protocol.UDP else None,
             "negotiation_bytes": event.read,
-            "seconds": _seconds(event),
-            "ending": {
-                "side": ending.side.word,
-                "phase": ending.phase.word,
-                "cause": ending.cause.word,
-                "errno": errno.errorcode.get(number, str(number)) if number else None,
-                "text": endings.words(event),
-            },
+            "seconds": seconds_of(event),
+            "ending": _ending(event.ending, endings.words(event)),
             "tried": event.tried,
         }
         if event.protocol is Protocol.UDP:
@@ -365,6 +366,16 @@ def _ends(path: Path) -> dict[str, Any]:
     }
 
 
+def _ending(ending: Ending, text: str) -> dict[str, str | None]:
+    return {
+        "side": ending.side.word,
+        "phase": ending.phase.word,
+        "cause": ending.cause.word,
+        "errno": errno.errorcode.get(ending.errno, str(ending.errno)) if ending.errno else None,
+        "text": text,
+    }
+
+
 def _traffic(traffic: Traffic) -> dict[str, Any]:
     return {
         **_ends(traffic.path),
@@ -388,36 +399,6 @@ def _counts(counts: Counts) -> dict[str, int]:
         "to_target": counts.to_target,
         "from_target": counts.from_target,
     }
-
-
-def _seconds(event: Ended) -> dict[str, float | None]:
-    """What each phase took, up to the session's end if it did not come to its own."""
-    times: Times = event.times
-    over = times.ended
-
-    def took(start: float, end: float) -> float | None:
-        return round((end or over) - start, 6) if start else None
-
-    login = took(times.logging_in, times.logged_in)
-    negotiated = (times.requested or over) - times.accepted - (login or 0.0)
-    looked_up, authorising = None, times.requested
-    if times.resolved:
-        looked_up, authorising = took(times.requested, times.resolved), times.resolved
-    elif event.ending.phase is Phase.RESOLVE and _is_name(event.asked):
-        looked_up, authorising = took(times.requested, over), 0.0
-    return {
-        "negotiate": round(negotiated, 6),
-        "authenticate": login,
-        "resolve": looked_up,
-        "authorise": took(authorising, times.connecting),
-        "connect": took(times.connecting, times.connected),
-        "first_byte": took(times.connected, times.first_io) if times.first_io else None,
-        "total": round(over - times.accepted, 6),
-    }
-
-
-def _is_name(endpoint: Endpoint | None) -> bool:
-    return endpoint is not None and endpoint.family is Family.NAME
 
 
 def _tcpinfo(sockets: tuple[bytes, bytes]) -> dict[str, Any]:

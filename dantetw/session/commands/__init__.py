@@ -1,6 +1,8 @@
 """
 What a client can ask for, one file a command: :mod:`.connect`, :mod:`.bind`, :mod:`.associate`.
-:mod:`.relaying` is what the first two have in common.
+:mod:`.relaying` is what the first two have in common.  A BIND may be for many peers
+(:mod:`.forwarding`), of whom each has a connection to the client (:mod:`.forward`);
+:mod:`.waiting` is what both kinds have in common.
 
 Each is a function ``def (session, rule, target)`` that the catalogue lists.  It performs the
 request under the socks rule that passed it, sets ``session.performing``, and sees to it that the

@@ -5,7 +5,7 @@ The port was bound before the socks rules were asked (:mod:`dantetw.session.outg
 is told of it, and waits.  It may be gone before anybody comes, so its connection is read
 meanwhile; what it sends is kept for the peer, up to :data:`EARLY`.  Whoever comes first must be
 whom the client has named, if it has named anybody, and is then held against the socks rules again,
-as a ``bindreply``.  Nobody else can come.
+as a ``bindreply``.  Nobody else can come, but by Dante's extension (:mod:`.forwarding`).
 """
 
 from __future__ import annotations
@@ -20,18 +20,15 @@ from twisted.python.failure import Failure
 from dantetw.config.policy import Rule
 from dantetw.escaping import escape
 from dantetw.net.awaiting import Await
-from dantetw.net.naming import reply_of, words_of
-from dantetw.net.poller import FAILED, HANGUP, WRITABLE
-from dantetw.observe.events import Connected
+from dantetw.net.naming import words_of
+from dantetw.net.poller import FAILED, HANGUP
 from dantetw.rules.deciding import Decision, Question, decide_socks
 from dantetw.session import tracing
-from dantetw.session.accounting import path_of
-from dantetw.session.commands.relaying import Relaying
-from dantetw.session.failing import unaccepted
-from dantetw.session.performing import answer
+from dantetw.session.commands.forwarding import Forwarding
+from dantetw.session.commands.waiting import Waiting
 from dantetw.session.session import Session
 from dantetw.values import (
-    LOG_CONNECT,
+    EXTENSION,
     NOWHERE,
     UNSPECIFIED,
     Cause,
@@ -50,60 +47,18 @@ from dantetw.wire.replies import ReplyCode
 EARLY: Final = 65536
 
 
-class Bind(Relaying):
+class Bind(Waiting):
     """
     A port that waits, and the relay with whoever has come.
 
     The rule is that of the request as long as the port waits, then that of the reply.
     """
 
-    __slots__ = ("_awaited", "_peer", "_unaccepted")
-
-    command = Command.BINDREPLY
+    __slots__ = ("_peer",)
 
     def __init__(self, session: Session, rule: Rule, awaited: Await) -> None:
-        super().__init__(session, rule)
-        self._awaited = awaited
+        super().__init__(session, rule, awaited)
         self._peer: socket.socket | None = None
-        self._unaccepted = False
-
-    def wait(self) -> None:
-        """Let the peer come, and tell the client where to."""
-        session, rule, awaited = self._session, self._rule, self._awaited
-        server, client = session.server, session.sock
-        assert client is not None
-        options = rule.socket_options
-        try:
-            awaited.listen(server.poller, self._comes, options)
-        except OSError as failed:
-            number = failed.errno or 0
-            text = f"listen(2) on bindreply socket failed: {words_of(number)}"
-            ending = Ending(Side.US, Phase.CONNECT, Cause.ERROR, number, text)
-            session.refuse(ending, reply_of(number), NOWHERE)
-            return
-        server.report_refused(awaited.refused)
-        if options:
-            server.set_options(client, options)
-        if server.journal.debug:
-            tracing.step(session, f"waits on {session.source} for a peer")
-        session.connecting_at = session.since = server.monotonic()
-        if server.ledger is not None:
-            server.ledger.note(session)
-        server.sweep.add(session)
-        unsent = answer(session, awaited.bound)
-        if unsent is not None:
-            number = unsent.errno or 0
-            text = f"sending response to client failed: {words_of(number)}"
-            self._client_failed(number, Operation.SEND, text)
-            return
-        if rule.log & LOG_CONNECT:
-            server.journal.record(
-                Connected(session.number, rule, path_of(session), command=Command.BIND)
-            )
-        server.poller.resume(client.fileno())
-        server.poller.hand_over(client.fileno(), self._client_stirs)
-        if session.hints & ~WRITABLE:
-            self._client_stirs(session.hints)
 
     # The client, while it waits.
 
@@ -135,9 +90,6 @@ class Bind(Relaying):
         # Even if only this direction is over: a client that has gone looks the same.
         session.end(Ending(Side.CLIENT, Phase.CONNECT, Cause.CLOSED))
 
-    def _client_failed(self, number: int, operation: Operation, text: str) -> None:
-        self._session.end(Ending(Side.CLIENT, Phase.CONNECT, Cause.ERROR, number, text, operation))
-
     # The peer.
 
     def _comes(self, mask: int) -> None:
@@ -148,10 +100,7 @@ class Bind(Relaying):
         except BlockingIOError:
             return  # it has gone again
         except OSError as failed:
-            # No descriptors are left, or the peer is in trouble: it may come again.
-            unaccepted(session, bound, failed.errno or 0)
-            self._awaited.pause()
-            self._unaccepted = True
+            self._cannot_accept(failed)
             return
         self._awaited.close()
         session.target, session.since = peer, session.server.monotonic()
@@ -247,12 +196,17 @@ def _unheard(mask: int) -> None:
 
 def bind(session: Session, rule: Rule, target: Endpoint) -> None:
     """
-    Wait for the peer of a session, and relay.
+    Wait for the peer of a session, or for many, and relay.
 
     :param target: what was bound for it.
     """
-    assert session.awaited is not None
+    assert session.awaited is not None and session.asked is not None
     session.phase = Phase.CONNECT
     session.source = target
-    performing = session.performing = Bind(session, rule, session.awaited)
+    if session.asked.host == EXTENSION:
+        session.target = NOWHERE
+        kind: type[Waiting] = Forwarding
+    else:
+        kind = Bind
+    performing = session.performing = kind(session, rule, session.awaited)
     performing.wait()

@@ -66,36 +66,53 @@ class Relaying(Performing):
         :param target: a connected socket that the poller watches.
         :param told: the address for the client.
         """
-        session, rule = self._session, self._rule
+        session = self._session
         server, client = session.server, session.sock
         assert client is not None
         session.phase = _RELAY
         session.connected_at = server.monotonic()
         if server.journal.debug:
             tracing.connected(session)
-        tap = self._saw if rule.log & TAPPED or server.journal.debug > 1 else None
-        self._relay = relay_class(tap is not None)(
-            server.poller, client, target, self._relayed, tap
-        )
+        relay = self._join(client, target)
         if server.ledger is not None:
             server.ledger.note(session)
         failed = answer(session, told)
         if failed is not None:
             number = failed.errno or 0
-            self._relay.end(
+            relay.end(
                 Ending(Side.CLIENT, Phase.RELAY, Cause.ERROR, number, operation=Operation.SEND)
             )
             return
-        if rule.log & LOG_CONNECT:
-            path, tcpinfo = path_of(session), tcpinfo_of(session)
-            server.journal.record(
-                Connected(session.number, rule, path, _TCP, self.command, tcpinfo)
-            )
-        timeouts = rule.timeouts
+        self._tell_connected()
+        timeouts = self._rule.timeouts
         if not (timeouts.io_tcp or timeouts.tcp_fin_wait):
             server.sweep.discard(session)
         early, session.leftover = session.leftover, b""
-        self._relay.start(early, session.hints)
+        relay.start(early, session.hints)
+
+    def _join(self, client: socket.socket, target: socket.socket) -> CopyingRelay:
+        """The relay between two sockets, which does not run yet."""
+        server = self._session.server
+        tap = self._saw if self._rule.log & TAPPED or server.journal.debug > 1 else None
+        make = relay_class(tap is not None)
+        relay = self._relay = make(server.poller, client, target, self._relayed, tap)
+        return relay
+
+    def _tell_connected(self) -> None:
+        session, rule = self._session, self._rule
+        if rule.log & LOG_CONNECT:
+            path, tcpinfo = self._path(), self._tcpinfo()
+            session.server.journal.record(
+                Connected(session.number, rule, path, Protocol.TCP, self.command, tcpinfo)
+            )
+
+    def _path(self) -> Path:
+        """Who talks to whom."""
+        return path_of(self._session)
+
+    def _tcpinfo(self) -> tuple[bytes, bytes]:
+        """What the kernel says of the two connections, if a rule wants it."""
+        return tcpinfo_of(self._session)
 
     def _saw(self, origin: Side, data: bytes) -> None:
         session, rule = self._session, self._rule
@@ -104,12 +121,12 @@ class Relaying(Performing):
         if not rule.log & TAPPED:
             return
         shown = data if rule.log & LOG_DATA else None
-        tcpinfo = tcpinfo_of(session) if rule.log & LOG_TCPINFO else (b"", b"")
+        tcpinfo = self._tcpinfo() if rule.log & LOG_TCPINFO else (b"", b"")
         session.server.journal.record(
             Transferred(
                 session.number,
                 rule,
-                path_of(self._session),
+                self._path(),
                 origin,
                 len(data),
                 shown,
@@ -146,11 +163,15 @@ class Relaying(Performing):
         return self._relay is not None
 
     def standing(self) -> Iterator[tuple[Path, Standing]]:
-        session, relay = self._session, self._relay
+        relay = self._relay
         if relay is not None:
             up, down = _buffered(relay.up), _buffered(relay.down)
-            way = Standing(session.accepted_at, relay.stamp, self.counts, up, down)
-            yield path_of(session), way
+            yield self._path(), Standing(self._began, relay.stamp, self.counts, up, down)
+
+    @property
+    def _began(self) -> float:
+        """Since when the report says that it has lasted."""
+        return self._session.accepted_at
 
     @property
     def stirred(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import replace
 
-from dantetw.observe.events import Connected, Counts, Event, Transferred
+from dantetw.observe.events import Connected, Counts, Event, Parted, Transferred
 from dantetw.values import (
     LOG_DISCONNECT,
     LOG_ERROR,
@@ -45,6 +45,22 @@ def bound(client: str, far: str, ending: Ending, asked: str = "0.0.0.0.0", **mor
         counts=Counts(),
     )
     return replace(event, **more)  # type: ignore[arg-type]
+
+
+def parted(number: int, client: str, far: str, ending: Ending, **more: object) -> Event:
+    """The end of one of many peers."""
+    event = Parted(1, rule(number), path(client, far), ending, 1000.2, 1001.1)
+    return replace(event, **more)  # type: ignore[arg-type]
+
+
+#: A client that does not listen for its peers.
+UNHEARD = Ending(
+    Side.CLIENT,
+    Phase.CONNECT,
+    Cause.ERROR,
+    errno.ECONNREFUSED,
+    "connect(2) to 127.0.0.1.39229 from 127.0.0.1.43289 failed: Connection refused",
+)
 
 
 # Sample, event, the lines it makes.
@@ -264,6 +280,91 @@ BINDS: list[tuple[str, Event, list[str]]] = [
         [
             "block(1): tcp/accept ]: 127.0.0.1.60406 127.0.0.1.12001: blocked by higher-level "
             "socks-rule #0: client requested disabled Dante extension: bind"
+        ],
+    ),
+    (
+        "a port for many, which a rule blocks",
+        bound(
+            "127.0.0.1.50100 127.0.0.1.1080", "", BLOCKED, "255.255.255.255.2121", reply_rule=None
+        ),
+        [
+            "block(1): tcp/bind ]: 127.0.0.1.50100 127.0.0.1.1080 -> "
+            "0.0.0.0.0 255.255.255.255.2121",
+            "block(1): tcp/accept ]: 127.0.0.1.50100 127.0.0.1.1080: "
+            "blocked by higher-level socks-rule #1",
+        ],
+    ),
+    (
+        "the client of a port for many gives up",
+        bound(
+            "127.0.0.1.40100 127.0.0.1.1080",
+            "192.0.2.1.40100 0.0.0.0.0",
+            Ending(Side.CLIENT, Phase.CONNECT, Cause.CLOSED),
+            "255.255.255.255.2121",
+            reply_rule=None,
+        ),
+        [
+            "pass(1): tcp/bind ]: 127.0.0.1.40100 127.0.0.1.1080 -> 192.0.2.1.40100 0.0.0.0.0: "
+            "eof from client",
+            "pass(1): tcp/accept ]: 127.0.0.1.40100 127.0.0.1.1080: eof from client",
+        ],
+    ),
+    (
+        "one of many is blocked",
+        parted(
+            3,
+            "127.0.0.1.40100 0.0.0.0.0",
+            "192.0.2.1.40100 192.0.2.1.54738",
+            BLOCKED,
+            rule=rule(3, verdict=Verdict.BLOCK),
+        ),
+        ["block(3): tcp/bindreply ]: 192.0.2.1.54738 192.0.2.1.40100 -> 0.0.0.0.0 127.0.0.1.40100"],
+    ),
+    (
+        "the client does not listen for one of many",
+        parted(
+            2,
+            "127.0.0.1.39229 127.0.0.1.43289",
+            "192.0.2.1.39229 192.0.2.1.52010",
+            UNHEARD,
+        ),
+        [
+            "block(2): tcp/bindreply ]: 192.0.2.1.52010 192.0.2.1.39229 -> 0.0.0.0.0 "
+            "127.0.0.1.43289: " + UNHEARD.text
+        ],
+    ),
+    (
+        "which ends the port",
+        bound(
+            "127.0.0.1.39229 127.0.0.1.1080",
+            "192.0.2.1.39229 0.0.0.0.0",
+            UNHEARD,
+            "255.255.255.255.2121",
+            reply_rule=None,
+        ),
+        [
+            "block(1): tcp/bind ]: 127.0.0.1.39229 127.0.0.1.1080 -> 192.0.2.1.39229 0.0.0.0.0: "
+            + UNHEARD.text,
+            "block(1): tcp/accept ]: 127.0.0.1.39229 127.0.0.1.1080: request was not performed "
+            "due to error: " + UNHEARD.text,
+        ],
+    ),
+]
+
+# Dante 1.4.2 does not come so far.
+OURS: list[tuple[str, Event, list[str]]] = [
+    (
+        "one of many has closed",
+        parted(
+            2,
+            "127.0.0.1.40100 127.0.0.1.43289",
+            "192.0.2.1.40100 192.0.2.1.54738",
+            CLOSED_BY_TARGET,
+            counts=counts(3, 5, 5, 3),
+        ),
+        [
+            "pass(2): tcp/bindreply ]: 5 -> 192.0.2.1.54738 192.0.2.1.40100 -> 3, 3 -> "
+            "127.0.0.1.43289 127.0.0.1.40100 -> 5: local client closed.  Session duration: 1s"
         ],
     ),
 ]

@@ -40,7 +40,7 @@ from dantetw.values import (
     Side,
     User,
 )
-from tests.observe.formats.binds import BINDS
+from tests.observe.formats.binds import BINDS, OURS
 from tests.observe.formats.names import NAMES
 from tests.observe.formats.refusals import REFUSALS
 from tests.observe.formats.report import REPORT
@@ -87,7 +87,7 @@ class DanteTests(SynchronousTestCase):
 
     def test_golden(self) -> None:
         """Each event makes exactly the lines that Dante wrote."""
-        for sample, event, expected in TRAFFIC + BINDS + NAMES + REFUSALS:
+        for sample, event, expected in TRAFFIC + BINDS + OURS + NAMES + REFUSALS:
             with self.subTest(sample):
                 self.assertEqual([text for _, text in Dante().lines(event)], expected, sample)
 

@@ -26,6 +26,7 @@ from dantetw.observe.events import (
     Ended,
     Event,
     Message,
+    Parted,
     Repeated,
     ResolveFailed,
     Step,
@@ -60,7 +61,7 @@ from dantetw.values import (
     Side,
     User,
 )
-from tests.observe.formats.binds import BINDS
+from tests.observe.formats.binds import BINDS, OURS
 from tests.observe.formats.names import NAMES
 from tests.observe.formats.refusals import REFUSALS
 from tests.observe.formats.report import REPORT
@@ -78,6 +79,7 @@ EVENTS: tuple[Event, ...] = (
     Connected(1, rule(), WAY),
     Transferred(1, rule(log=LOG_DATA), WAY, Side.CLIENT, 6, b"a\n\xff"),
     Dropped(1, rule(), WAY, Side.TARGET, Drop.BLOCKED, "why", 3, command=Command.UDPREPLY),
+    next(event for _, event, _ in OURS),
     ended(),
     Step(1, endpoint("127.0.0.1.5"), "a step"),
     Message(Severity.WARNING, "x.y", "a warning"),
@@ -150,7 +152,7 @@ class SchemaTests(SynchronousTestCase):
 
     def test_samples(self) -> None:
         """All sessions of which Dante's lines are known fit it."""
-        for _, event, _ in (*TRAFFIC, *BINDS, *REFUSALS, *NAMES, *REPORT):
+        for _, event, _ in (*TRAFFIC, *BINDS, *OURS, *REFUSALS, *NAMES, *REPORT):
             self.check(event)
 
     def test_strict(self) -> None:
@@ -201,7 +203,7 @@ class MaskTests(SynchronousTestCase):
 
     def test_as_dante(self) -> None:
         """An event makes an object if, and only if, it makes a line of Dante's."""
-        samples = [event for _, event, _ in (*TRAFFIC, *BINDS, *REFUSALS, *NAMES)]
+        samples = [event for _, event, _ in (*TRAFFIC, *BINDS, *OURS, *REFUSALS, *NAMES)]
         for event in samples:
             for bits in range(64):
                 if isinstance(event, Ended):
@@ -216,7 +218,7 @@ class MaskTests(SynchronousTestCase):
                             reply_rule=None if reply is None else replace(reply, log=third),
                         )
                         self.compare(changed)
-                elif isinstance(event, Accepted | Connected | Transferred | Dropped):
+                elif isinstance(event, Accepted | Connected | Transferred | Parted | Dropped):
                     self.compare(replace(event, rule=replace(event.rule, log=bits)))
 
     def compare(self, event: Event) -> None:
@@ -226,6 +228,15 @@ class MaskTests(SynchronousTestCase):
 
 class ContentTests(SynchronousTestCase):
     """What an object says."""
+
+    def test_parted(self) -> None:
+        """One of many peers has its ends, bytes, seconds and ending."""
+        told = one(next(event for _, event, _ in OURS))
+        self.assertEqual((told["kind"], told["command"]), ("parted", "bindreply"))
+        self.assertEqual(told["local"]["port"], 43289)
+        self.assertEqual(told["bytes"]["to_client"], 3)
+        self.assertEqual(told["seconds"], {"total": 0.9})
+        self.assertEqual((told["ending"]["side"], told["ending"]["cause"]), ("target", "closed"))
 
     def test_beginning(self) -> None:
         """Each begins with schema, time in UTC and as a number, program, process, severity."""

@@ -1,0 +1,173 @@
+"""
+One of the many peers of a port: a connection to the client for it, and the relay between the two.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from dantetw.config.policy import Edge, Rule
+from dantetw.net.dialling import Connected, Dial, Failed
+from dantetw.net.tcpinfo import read
+from dantetw.observe.events import Parted
+from dantetw.session.commands.relaying import Relaying
+from dantetw.session.named import named_of
+from dantetw.session.session import Session
+from dantetw.values import (
+    LOG_TCPINFO,
+    NOWHERE,
+    Cause,
+    Command,
+    Ending,
+    Endpoint,
+    Path,
+    Phase,
+    Side,
+)
+
+
+class Forward(Relaying):
+    """
+    One peer, from its arrival on.
+
+    Its relay is that of a BIND, but the way to the client is a connection of its own.
+
+    :ivar peer: where it comes from; ``source``: our end of the way to the client, once there is
+        one.
+    :ivar since: monotonic seconds when it came.
+
+    :param rule: that of the request, as long as there is none about the peer.
+    :param parted: called when the relay is over.
+    """
+
+    __slots__ = ("_client", "_dial", "_parted", "_sock", "peer", "since", "source")
+
+    command = Command.BINDREPLY
+
+    def __init__(
+        self,
+        session: Session,
+        rule: Rule,
+        sock: socket.socket,
+        peer: Endpoint,
+        parted: Callable[[Forward], None],
+    ) -> None:
+        super().__init__(session, rule)
+        self._parted = parted
+        self._sock = sock
+        self._client: socket.socket | None = None
+        self._dial: Dial | None = None
+        self.peer = peer
+        self.source: Endpoint | None = None
+        self.since = session.server.monotonic()
+
+    def dial(self, rule: Rule, connected: Connected, failed: Failed) -> None:
+        """
+        Begin to connect to the client.
+
+        :param rule: what has passed the peer.
+        :param connected: called when the client has accepted; ``failed``: when it has not.
+        :raises DialError: if that fails at once.
+        """
+        self._rule = rule
+        session = self._session
+        server, target = session.server, session.client
+        options = session.policy.socket_options + rule.socket_options
+        wish = Endpoint(session.local.host, 0, target.family)
+        self.since = server.monotonic()
+        self._dial = Dial(
+            server.poller, wish, target, options, server.keep_alive, edge=Edge.INTERNAL
+        )
+        server.report_refused(self._dial.refused)
+        self.source = self._dial.source
+        self._dial.then(connected, failed)
+
+    def connected(self, client: socket.socket) -> None:
+        """The client has accepted; until it asks nobody reads what it says there."""
+        self._dial, self._client = None, client
+        poller = self._session.server.poller
+        poller.hand_over(client.fileno(), _unheard)
+        poller.pause(client.fileno())
+
+    def begin(self) -> None:
+        """The client has asked: relay."""
+        client, peer, poller = self._client, self._sock, self._session.server.poller
+        assert client is not None
+        poller.watch(peer.fileno(), _unheard)
+        relay = self._join(client, peer)
+        self._tell_connected()
+        relay.start()
+        poller.remind(client.fileno())  # of what it has said behind its question
+
+    @property
+    def rule(self) -> Rule:
+        """What it comes under: of the request, until there is one about the peer."""
+        return self._rule
+
+    def late(self, now: float) -> bool:
+        """Whether the client has not accepted in time."""
+        limit = self._rule.timeouts.connect
+        return self._dial is not None and 0 < limit < int(now) - int(self.since)
+
+    def part(self, ending: Ending) -> None:
+        """Tell that it is over."""
+        session, rule = self._session, self._rule
+        if rule.log:
+            session.server.journal.record(
+                Parted(
+                    session.number,
+                    rule,
+                    self._path(),
+                    ending,
+                    self.since,
+                    session.server.monotonic(),
+                    self.counts,
+                    tcpinfo=self._tcpinfo(),
+                    named=(*named_of(session), ("target", self.peer.host)),
+                )
+            )
+
+    def block(self, rule: Rule) -> None:
+        """A rule blocks it: tell, and let it go."""
+        self._rule = rule
+        self.part(Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED))
+        self.cancel()
+
+    def end(self, ending: Ending) -> None:
+        """End the relay."""
+        if self._relay is not None:
+            self._relay.end(ending)
+
+    def cancel(self) -> None:
+        """Release what is held, if there is no relay yet."""
+        if self._relay is not None:
+            return
+        if self._dial is not None:
+            self._dial.cancel()
+        if self._client is not None:
+            self._session.server.poller.forget(self._client.fileno())
+            self._client.close()
+        self._sock.close()
+
+    def _relayed(self, ending: Ending) -> None:
+        self.part(ending)
+        self._parted(self)
+
+    def _path(self) -> Path:
+        session = self._session
+        local = self.source or NOWHERE
+        return Path(session.client, local, session.user, session.source, self.peer)
+
+    def _tcpinfo(self) -> tuple[bytes, bytes]:
+        if not self._rule.log & LOG_TCPINFO or self._client is None:
+            return b"", b""
+        return read(self._client), read(self._sock)
+
+    @property
+    def _began(self) -> float:
+        return self.since
+
+
+def _unheard(mask: int) -> None:
+    """Nobody reads yet; a reminder brings it again."""
