@@ -30,6 +30,7 @@ external: {external}
 clientmethod: none
 socksmethod: none
 {users}
+{rules}
 client pass {{ from: 127.0.0.0/8 to: 0/0
     {log} }}
 socks pass {{ from: 127.0.0.0/8 to: 0/0
@@ -40,6 +41,10 @@ socks pass {{ from: 127.0.0.0/8 to: 0/0
 DANTETW: Final = f"{Path(sys.executable).parent}/twistd -n --pidfile= sockd --config {{config}}"
 #: The other one; forks, and cannot do without users.
 DANTED: Final = "danted -f {config} -p {config}.pid"
+# What a line costs, and that none is lost, is the business of each process by itself.
+_ONE_PROCESS: Final = "workers: 1"
+#: A small one, which has a thread for each session, and no rules, log or datagrams.
+MICROSOCKS: Final = "microsocks -i 127.0.0.1 -p {port}"
 _DANTED_USERS: Final = "user.privileged: root\nuser.unprivileged: nobody"
 
 
@@ -57,13 +62,21 @@ class Server:
     A server that runs.
 
     :param command: a command line that stays in the foreground; ``{config}`` in it is the
-        configuration's name.
+        configuration's name, ``{port}`` where it is to listen.
     :param words: of ``log:``, empty: nothing is logged.
+    :param rules: those that stand before the ones that let everybody in.
+    :param files: how many it may have open; None: as many as we.
     :ivar port: where it listens.
     """
 
     def __init__(
-        self, command: str, folder: Path, destinations: Sequence[Destination], words: str
+        self,
+        command: str,
+        folder: Path,
+        destinations: Sequence[Destination] = (),
+        words: str = "",
+        rules: str = "",
+        files: int | None = None,
     ) -> None:
         self.port = free_port()
         self._destinations = list(destinations)
@@ -73,20 +86,25 @@ class Server:
                 outputs="\n".join(f"logoutput: {one.word}" for one in destinations),
                 port=self.port,
                 external=f"127.0.2.{next(_NUMBERS) % 250 + 1}",
-                users=_DANTED_USERS if command == DANTED else "",
+                users=_DANTED_USERS if command == DANTED else _ONE_PROCESS,
+                rules=rules,
                 log=f"log: {words}" if words else "",
             )
         )
-        arguments = [word.format(config=config) for word in shlex.split(command)]
+        arguments = [word.format(config=config, port=self.port) for word in shlex.split(command)]
+        if files is not None:
+            arguments = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *arguments]
         if any(one.private for one in destinations):
             arguments = namespace(folder) + arguments
         stdout = next((one.stdout for one in destinations if one.stdout is not None), None)
         self._errors = folder / "errors"
         environment = dict(os.environ)
-        if command == DANTETW:
+        if DANTETW in command:
             # It finds the plugin, whether installed or not.
             paths = (str(ROOT), os.environ.get("PYTHONPATH"))
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+            # As it is where it was installed: not compiled anew at each start.
+            environment.pop("PYTHONDONTWRITEBYTECODE", None)
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 arguments,
@@ -156,6 +174,15 @@ class Server:
                 ticks += sum(map(int, fields[11:15]))
         return ticks / _TICK
 
+    def memory(self, field: str = "Pss") -> int:
+        """
+        Kilobytes of memory that its processes have.
+
+        :param field: of ``smaps_rollup``: ``Pss`` has of what processes share, strangers too, their
+            part; ``Anonymous`` what they have made, a process's share in others' counted twice.
+        """
+        return sum(_kilobytes(pid, field) for pid in self._tree())
+
     def settle(self) -> float:
         """Wait until it has nothing more to do; its CPU time."""
         used, since = self.cpu(), time.monotonic()
@@ -174,3 +201,13 @@ def _fields(pid: int) -> list[str]:
     except OSError:
         return []
     return stat[stat.rindex(")") + 2 :].split()
+
+
+def _kilobytes(pid: int, field: str) -> int:
+    """Of a process; 0 if it is gone."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    rows = (row.split() for row in rollup.splitlines())
+    return next((int(row[1]) for row in rows if row[0] == f"{field}:"), 0)

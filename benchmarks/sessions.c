@@ -1,12 +1,11 @@
-/* A target and SOCKS5 clients (epoll, one thread).
- *   sessions target                       an echo target on 127.0.0.1; prints its port
- *   sessions run PROXY TARGET COUNT CONCURRENT RATE
+/* SOCKS5 clients that come and go (epoll, one thread); flows.c has their target.
+ *   sessions PROXY TARGET COUNT CONCURRENT RATE
  * COUNT sessions: connect, 64 bytes there and back, close; at most CONCURRENT at a time; RATE of them
  * begin in a second, whether earlier ones have ended or not, or, if RATE is 0, as soon as there is
  * room.  Clients' addresses are in 127.0.1.0/24.  Prints a line for each session that succeeded, the
  * client's address.port and the microseconds from its beginning, as due, to the last byte back; at
- * the end "failed N" and "hung N": those without an answer, given up when none of all the sessions
- * under way has moved for STALL seconds. */
+ * the end "failed N", "hung N": those without an answer, given up when none of all the sessions
+ * under way has moved for STALL seconds, and "took N": microseconds for all. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -47,36 +46,6 @@ static struct sockaddr_in loopback(unsigned address, int port) {
 static void watch(int how, int fd, unsigned events, void *whose) {
     struct epoll_event e = {.events = events, .data.ptr = whose};
     if (epoll_ctl(ep, how, fd, &e)) die("epoll_ctl");
-}
-
-static void target(void) {
-    int one = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    struct sockaddr_in a = loopback(INADDR_LOOPBACK, 0);
-    socklen_t length = sizeof a;
-    if (bind(listener, (void *)&a, sizeof a) || listen(listener, 4096)) die("listen");
-    getsockname(listener, (void *)&a, &length);
-    printf("%d\n", ntohs(a.sin_port));
-    fflush(stdout);
-    struct epoll_event ev[256];
-    watch(EPOLL_CTL_ADD, listener, EPOLLIN, NULL);
-    for (;;) {
-        int n = epoll_wait(ep, ev, 256, -1);
-        for (int i = 0; i < n; i++) {
-            int fd = (int)(long)ev[i].data.ptr;
-            char data[4096];
-            ssize_t got;
-            if (fd == 0) {
-                while ((fd = accept4(listener, 0, 0, SOCK_NONBLOCK)) >= 0) {
-                    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-                    watch(EPOLL_CTL_ADD, fd, EPOLLIN, (void *)(long)fd);
-                }
-                continue;
-            }
-            /* Less than a socket's buffer is ever under way: no write is cut. */
-            while ((got = read(fd, data, sizeof data)) > 0 && write(fd, data, got) == got) {}
-            if (got >= 0 || errno != EAGAIN) close(fd);
-        }
-    }
 }
 
 enum state { IDLE, CONNECTING, METHOD, REPLY, ECHO };
@@ -186,6 +155,7 @@ static void run(long count, int concurrent, double rate) {
         if (t - moved > STALL) break;
     }
     printf("failed %ld\nhung %ld\n", failed, begun - done - failed);
+    printf("took %.0f\n", (now() - start) * 1e6);
 }
 
 int main(int argc, char **argv) {
@@ -195,13 +165,12 @@ int main(int argc, char **argv) {
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     if ((ep = epoll_create1(0)) < 0) die("epoll_create1");
-    if (argc == 2 && !strcmp(argv[1], "target")) target();
-    if (argc != 7 || strcmp(argv[1], "run")) {
+    if (argc != 6) {
         fprintf(stderr, "see the head of sessions.c\n");
         return 2;
     }
-    proxy = atoi(argv[2]);
-    far = atoi(argv[3]);
-    run(atol(argv[4]), atoi(argv[5]), atof(argv[6]));
+    proxy = atoi(argv[1]);
+    far = atoi(argv[2]);
+    run(atol(argv[3]), atoi(argv[4]), atof(argv[5]));
     return 0;
 }

@@ -10,7 +10,7 @@ second.  Prints milliseconds for both, each time, the worst being what counts::
     python -m benchmarks.status --sessions 10000 --seconds 10
 
 Exit status 1 if somebody waited longer than :data:`MOST` because of the reports, or if a report
-lacks a session.  Needs a C compiler for the target.
+lacks a session.  Needs a C compiler.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -69,10 +67,8 @@ def _part(seconds: list[float], part: float) -> float:
     return 1000 * sorted(seconds)[int(part * (len(seconds) - 1))]
 
 
-def _arrive(number: int, port: int) -> socket.socket:
-    """A client from one of several addresses, lest ports run out."""
-    source = (f"127.0.3.{number % 5 + 1}", 0)
-    return socket.create_connection(("127.0.0.1", port), DEADLINE, source)
+def _arrive(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), DEADLINE)
 
 
 def _hear(sock: socket.socket, count: int) -> None:
@@ -104,7 +100,7 @@ def _probe(port: int, target: int, seconds: float, pid: int = 0) -> Waits:
     """
     waits, clock = Waits(), time.perf_counter
     end, due = clock() + seconds, clock()
-    with _arrive(0, port) as stays:
+    with _arrive(port) as stays:
         stays.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _join(stays, target)
         while (begun := clock()) < end:
@@ -115,28 +111,12 @@ def _probe(port: int, target: int, seconds: float, pid: int = 0) -> Waits:
             _trip(stays)
             done = clock()
             waits.trips.append(done - begun)
-            with _arrive(0, port) as visitor:
+            with _arrive(port) as visitor:
                 _join(visitor, target)
                 _trip(visitor)
             waits.visits.append(clock() - done)
             time.sleep(_REST)
     return waits
-
-
-@contextmanager
-def _idle(count: int, relayed: int, port: int, target: int) -> Iterator[None]:
-    """So many sessions that do nothing."""
-    clients = []
-    try:
-        for number in range(count):
-            client = _arrive(number, port)
-            clients.append(client)
-            if number < relayed:
-                _join(client, target)
-        yield
-    finally:
-        for client in clients:
-            client.close()
 
 
 def main() -> int:
@@ -176,7 +156,7 @@ def _measure(
 ) -> list[str]:
     """Print the table; what was wrong."""
     gc.disable()
-    with _idle(count, relayed, server.port, load.target):
+    with load.hold(server.port, relayed), load.wait(server.port, count - relayed):
         print(f"{relayed} sessions relayed and {count - relayed} negotiating, all idle\n")
         print(f"{'':<16}{'':<12}{'number':>8}{'p50 ms':>9}{'p99 ms':>9}{'worst':>9}")
         alone = _probe(server.port, load.target, seconds)

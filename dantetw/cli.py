@@ -2,7 +2,7 @@
 The command ``sockd``: Dante's own flags, so that it can stand in for ``sockd`` and ``danted``.
 
 ``sockd -f FILE -D -p PIDFILE`` becomes ``twistd sockd …`` in the same process.  What Dante has not
-are sub-commands: ``sockd users …``, ``sockd check …``,
+are sub-commands: ``sockd upgrade …``, ``sockd users …``, ``sockd check …``,
 ``sockd explain …``.
 """
 
@@ -33,6 +33,9 @@ usage: sockd [-DLNVdfhnpv]
    -p <filename>  : write the process id to <filename> (default: /var/run/sockd.pid)
    -v             : print version; twice: and what of Dante is built
 
+       sockd upgrade [-DNdfnp]
+                  : start a server that takes the place of the one in the file of -p,
+                    whose clients notice nothing
        sockd check [-f <filename>] ...
                   : verify configurations, for people and for CI; renew old ones
        sockd explain [-f <filename>] --from <address> --to <host:port> ...
@@ -100,8 +103,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         raise SystemExit(useradmin.main(arguments[1:], sys.stdin, sys.stdout, sys.stderr))
     if arguments[:1] in (["check"], ["explain"]):
         raise SystemExit(_tell(*arguments))
+    upgrade = arguments[:1] == ["upgrade"]
     try:
-        flags = _Flags(arguments)
+        flags = _Flags(arguments[1:] if upgrade else arguments)
     except getopt.GetoptError as wrong:
         sys.stderr.write(f"{program}: {wrong}\n{USAGE}")
         raise SystemExit(1) from None
@@ -117,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     elif flags.verify:
         raise SystemExit(verify(flags.config))
     else:
-        _run(program, flags)
+        _run(program, flags, upgrade)
     raise SystemExit(0)
 
 
@@ -161,13 +165,19 @@ def _print_version(verbose: bool) -> None:
         print("formats:  " + " ".join(sorted(catalogue.FORMATS)))
 
 
-def _run(program: str, flags: _Flags) -> None:
-    """Become ``twistd sockd``."""
+def _run(program: str, flags: _Flags, upgrade: bool) -> None:
+    """
+    Become ``twistd sockd``.
+
+    :param upgrade: take the place of the server whose process id is in the file.
+    """
     from twisted.scripts import twistd
 
     arguments = ["sockd", "--config", flags.config, "--program", program]
     if flags.pidfile:
         arguments += ["--pid", flags.pidfile]
+    if upgrade:
+        arguments += ["--take-over", flags.pidfile]
     if flags.debug is not None:
         arguments += ["--debug", str(flags.debug)]
     if flags.workers is not None:

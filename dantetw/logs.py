@@ -13,7 +13,8 @@ from dantetw import catalogue
 from dantetw.config.describing import describe
 from dantetw.config.policy import PLAIN_FORM, Form, Policy
 from dantetw.config.problems import Problem
-from dantetw.observe.observer import Journal, Observer
+from dantetw.observe.journal import Journal
+from dantetw.observe.observer import Observer
 from dantetw.observe.privacy import Private
 from dantetw.observe.sinks.kind import Kind, Surroundings
 from dantetw.observe.sinks.opening import Outputs, build_sinks

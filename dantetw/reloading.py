@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dantetw.config import Parsed
-from dantetw.observe.observer import Journal
+from dantetw.observe.journal import Journal
 from dantetw.threads import Threads
 from dantetw.values import Severity
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NoReturn, Protocol
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.python.components import Componentized
 
@@ -20,8 +22,9 @@ from dantetw import __version__, catalogue
 from dantetw.config import Parsed
 from dantetw.config.policy import Policy
 from dantetw.config.problems import Problem
+from dantetw.handover import HandoverError, Offering, Taking, from_systemd
 from dantetw.logs import LAST_FLUSH, Logs
-from dantetw.net.listening import Port
+from dantetw.net.listening import ListeningSocket, Port
 from dantetw.net.naming import words_of_error
 from dantetw.observe.prefix import JsonPrefix, Prefix
 from dantetw.observe.sinks.kind import Surroundings
@@ -54,6 +57,8 @@ class Settings:
     :ivar keep_alive: False with ``-n``.
     :ivar pidfile: ``-p``: written at the start, emptied at the end; empty: none.
     :ivar notices: lines to log at the start, as information.
+    :ivar take_over: process id, or the name of its file, of a server whose place we take; empty:
+        there is none.
     :ivar workers: processes that serve clients; 1: this one does, and there are no others.
     :ivar twistd_log: twistd was asked for a log of its own, which Twisted's messages go to as well.
     """
@@ -65,6 +70,7 @@ class Settings:
     notices: Sequence[str] = ()
     twistd_log: bool = False
     workers: int = 1
+    take_over: str = ""
 
 
 class StartFailedError(Exception):
@@ -119,7 +125,10 @@ class SockdService(MultiService):
         self._bound: Mapping[Endpoint, Port] = {}
         self._serving: Serving | None = None
         self._mother: Mother | None = None
-        self._signal = 0
+        self._taking: Taking | None = None
+        self._offering: Offering | None = None
+        self._successor = self._signal = 0
+        self._ending = False
 
     def setServiceParent(self, parent: Any) -> None:
         """Make our observer twistd's, in place of its log file or beside it."""
@@ -169,6 +178,7 @@ class SockdService(MultiService):
             serving.factory.report_refused,
             settings.keep_alive,
             settings.workers,
+            self._given(),
         )
         try:
             serving.adopt(policy, serving.authenticators(policy))
@@ -190,6 +200,17 @@ class SockdService(MultiService):
             self._mother = Mother(self._reactor, self.journal, self.observer, estate, number)
             self._status = Combined(self.journal, self._mother)
         super().privilegedStartService()  # type: ignore[no-untyped-call]
+
+    def _given(self) -> list[ListeningSocket]:
+        """Listening sockets that somebody else has opened."""
+        sockets = from_systemd()
+        if self._settings.take_over:
+            try:
+                self._taking = Taking(self._settings.take_over)
+            except HandoverError as failed:
+                self._fail(str(failed))
+            sockets += self._taking.sockets
+        return sockets
 
     def _hash_key(self, policy: Policy) -> bytes:
         """
@@ -244,6 +265,9 @@ class SockdService(MultiService):
         signals.keep(self._reactor, self._catch_signals)
         if self._settings.pidfile:
             self._write_pidfile()
+        # So that a successor sees that it was root who offers, if it was.
+        with suppress(OSError):
+            self._offering = Offering(self._reactor, os.getuid(), self._listening, self._succeeded)
         try:
             self._privileges.drop()
         except OSError as failed:
@@ -261,15 +285,13 @@ class SockdService(MultiService):
         bound, self._bound = self._bound, {}
         self._ports.use(bound)
         if self._mother is not None:
-            # Not before twistd has begun to run: whoever starts us in the foreground sees errors.
-            self._mother.start().addCallback(self._running)
+            self._mother.start()
         else:
             serving.start(bound)
-            self._running(None)
-
-    def _running(self, _: object) -> None:
-        if self._signal:
-            return
+        if self._offering is not None:
+            self._offering.start()
+        if self._taking is not None:
+            self._taking.done()
         if self._give_up is not None:
             self._give_up.close()
         text = f"dantetw/server[1/1] v{__version__} running"
@@ -290,14 +312,45 @@ class SockdService(MultiService):
             self._give_up(text)
         raise StartFailedError(text)
 
+    # Another takes our place.
+
+    def _listening(self) -> list[ListeningSocket]:
+        return [sock for port in self._ports.bound.values() for sock in port.sockets]
+
+    def _succeeded(self, successor: int) -> None:
+        """A successor serves clients: end with our last session, or when time is up."""
+        assert self._serving is not None
+        self._successor = successor
+        self._reload.stop()
+        if self._mother is not None:
+            self._mother.retire()
+        self._serving.listen({})
+        self._ports.use({})
+        text = f"process {successor} has taken our place; sessions that are here go on"
+        self.journal.message(Severity.INFO, "server.handover", text)
+        ending = LoopingCall(self._end_if_idle, self._reactor.seconds())
+        ending.clock = self._reactor
+        ending.start(1.0, now=False)
+
+    def _end_if_idle(self, since: float) -> None:
+        assert self._serving is not None
+        limit = self._policy.handover
+        busy = self._serving.factory.sessions or (self._mother and self._mother.children)
+        if not busy or 0 < limit <= self._reactor.seconds() - since:
+            self._end()
+
     # Signals.
 
     def _catch_signals(self) -> None:
         signals.install(self._reactor, self._stop, self._reload.ask, self._status.ask)
 
     def _stop(self, number: int) -> None:
-        if not self._signal:
-            self._signal = number
+        self._signal = self._signal or number
+        self._end()
+
+    def _end(self) -> None:
+        if not self._ending:
+            self._ending = True
             self._reload.stop()
             self._reactor.addSystemEventTrigger("after", "shutdown", signals.deafen)
             self._reactor.stop()
@@ -351,6 +404,8 @@ class SockdService(MultiService):
             text = f"sigterm(): exiting on signal {self._signal}"
             self.journal.message(Severity.INFO, "server.stopping", text)
         self._reload.stop()
+        if self._offering is not None:
+            self._offering.stop()
         if self._serving is not None:
             self._status.stop()
             self._serving.stop()
@@ -363,7 +418,8 @@ class SockdService(MultiService):
         return stopped.addCallback(self._stopped)
 
     def _stopped(self, _: object) -> None:
-        self._privileges.empty_pidfile()
+        if not self._successor:
+            self._privileges.empty_pidfile()
         self._privileges.close()
         self._end_log()
 

@@ -18,7 +18,7 @@ from dantetw.net.host import Host
 from dantetw.net.listening import Port
 from dantetw.net.poller import INPUT, make_poller
 from dantetw.net.resolving import Resolver
-from dantetw.observe.observer import Journal
+from dantetw.observe.journal import Journal
 from dantetw.process.privileges import Privileges
 from dantetw.reloading import UnusableError
 from dantetw.session.ports import Listeners

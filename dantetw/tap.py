@@ -104,6 +104,7 @@ class Options(usage.Options):
         ["config", "f", None, "The configuration, a sockd.conf; without one a built-in is used."],
         ["debug", "d", None, "Debug level, overrides the configuration's.", _level],
         ["pid", None, "", "File to write the process id to, emptied at the end."],
+        ["take-over", None, "", "Process id, or its file, of a server to take the place of."],
         ["workers", "N", None, "Processes that serve clients (Dante's -N).", _workers],
         ["program", None, "sockd", "The program's name in the log."],
     ]
@@ -174,6 +175,7 @@ def makeService(options: Any) -> Service:
         pidfile=options["pid"],
         notices=_DEFAULT_SAID if path is None else (),
         twistd_log=_keeps_log(options.parent),
+        take_over=options["take-over"],
         workers=options["workers"] or parsed.policy.workers or processors(),
     )
     return SockdService(

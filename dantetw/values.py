@@ -9,7 +9,7 @@ the log.
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Any, Final, TypeVar, dataclass_transform
 
@@ -55,6 +55,9 @@ class Family(_Word):
     NAME = "name"
 
 
+# Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us.
+_IPV4: Final = Family.IPV4
+
 #: The kernel's number for each address family.
 AF_OF: Final = {Family.IPV4: int(socket.AF_INET), Family.IPV6: int(socket.AF_INET6)}
 
@@ -74,6 +77,8 @@ class Endpoint:
     host: str
     port: int
     family: Family
+    # As lines of the log have it, once one had to: the same endpoint stands in several.
+    text: str = field(default="", init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, sockaddr: tuple[Any, ...]) -> Endpoint:
@@ -84,7 +89,7 @@ class Endpoint:
         """
         host, port = sockaddr[0], sockaddr[1]
         if ":" not in host:
-            return cls(host, port, Family.IPV4)
+            return cls(host, port, _IPV4)
         if host.startswith(_MAPPED) and "." in host:
             return cls(host[len(_MAPPED) :], port, Family.IPV4)
         return cls(host, port, Family.IPV6)

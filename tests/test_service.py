@@ -157,7 +157,7 @@ def ports_of(made: SockdService) -> list[Port]:
 def listeners_of(made: SockdService) -> list[Listener]:
     """Who accepts clients."""
     assert made._serving is not None
-    return list(made._serving._listeners._listeners.values())
+    return [one for some in made._serving._listeners._listeners.values() for one in some]
 
 
 class StartTests(ServiceCase):

@@ -306,6 +306,13 @@ KEYWORDS: Final = (
     _row("timeout.io.udp", _ANYWHERE, _SECONDS, "without traffic, UDP; 0: for ever", "86400"),
     _row("timeout.tcp_fin_wait", _ANYWHERE, _SECONDS, "after one side has closed", "0"),
     _row(
+        "timeout.handover",
+        _GLOBAL,
+        _SECONDS,
+        "for sessions of a server whose place another takes; 0: for ever (dantetw's own)",
+        "3600",
+    ),
+    _row(
         "workers",
         _GLOBAL,
         Number(low=1, high=1024),

@@ -195,6 +195,7 @@ def _policy(file: str, settings: Settings, rules: Rules) -> Policy:
         tuple(settings.socket_options),
         settings.hash_key_file,
         settings.same_port,
+        settings.handover,
         settings.workers,
         settings.max_requests,
     )

@@ -287,6 +287,10 @@ class ResolveProtocol(Enum):
     FAKE = "fake"
 
 
+#: Seconds that sessions have when another server has taken the place of theirs.
+HANDOVER = 3600
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """
@@ -294,6 +298,8 @@ class Policy:
 
     :ivar file: its name, as given.
     :ivar client_methods: global ``clientmethod``; ``socks_methods``: global ``socksmethod``.
+    :ivar handover: our keyword ``timeout.handover``: seconds that sessions have when another server
+        has taken our place; 0: for ever.
     :ivar workers: our keyword: how many processes serve clients; 0: one for each processor.
     :ivar max_requests: ``child.maxrequests``: requests a worker serves before it is replaced; 0:
         there is no limit.
@@ -332,9 +338,13 @@ class Policy:
     socket_options: tuple[SocketOption, ...] = ()
     hash_key_file: str | None = None
     same_port: bool = False
+    handover: int = HANDOVER
     workers: int = 0
     max_requests: int = 0
     generation: int = 0
+    indexes: dict[RuleKind, object] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def methods(self) -> frozenset[Method]:

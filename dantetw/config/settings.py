@@ -14,6 +14,7 @@ from dantetw.config import common, vocabulary
 from dantetw.config.addresses import first_port, packed, single
 from dantetw.config.forms import Forms
 from dantetw.config.policy import (
+    HANDOVER,
     ErrorFilter,
     External,
     Internal,
@@ -73,6 +74,7 @@ class Settings:
         self.error_filters: list[ErrorFilter] = []
         self.socket_options: list[SocketOption] = []
         self.maxfail = 1
+        self.handover = HANDOVER
         self.workers = 0
         self.max_requests = 0
         self.badexpire = 300
@@ -287,6 +289,9 @@ class Settings:
     def _socket_option(self, statement: Statement) -> None:
         self.socket_options.append(common.socket_option(statement, self.report))
 
+    def _handover(self, statement: Statement) -> None:
+        self.handover = statement.values.numbers[0]
+
     def _workers(self, statement: Statement) -> None:
         self.workers = statement.values.numbers[0]
 
@@ -351,6 +356,7 @@ _EFFECTS: Final[dict[str, Callable[[Settings, Statement], None]]] = {
     "udp.connectdst": Settings._connectdst,
     "udp.announce": Settings._announce,
     "SIDE.LEVEL.OPTION": Settings._socket_option,
+    "timeout.handover": Settings._handover,
     "workers": Settings._workers,
     "child.maxrequests": Settings._max_requests,
     "route.maxfail": Settings._maxfail,

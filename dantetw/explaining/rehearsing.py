@@ -32,7 +32,7 @@ from dantetw.explaining.standing import (
 from dantetw.net.resolving import ResolveError, Resolver
 from dantetw.net.sources import NoSource
 from dantetw.net.transports import ClientTransport
-from dantetw.observe.observer import Journal
+from dantetw.observe.journal import Journal
 from dantetw.rules.addresses import Known, Lookup, literal_endpoint
 from dantetw.rules.deciding import Decision, Question, Tried, decide_client, decide_socks
 from dantetw.rules.proving import Check, Claim, Proof

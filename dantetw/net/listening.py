@@ -52,9 +52,16 @@ class Port:
         self.endpoint = Endpoint.of(sockets[0].getsockname())
         self.local = None if wildcard else self.endpoint
 
-    def only(self, place: int) -> Port:
-        """The same with one of its sockets."""
-        return Port((self.sockets[place],), self.wildcard)
+    def share_of(self, place: int, number: int) -> Port:
+        """
+        The same with the sockets that one process of several accepts at.
+
+        Each socket is somebody's; if there are fewer than processes, some have one in common.
+
+        :param place: which process, from 0; ``number``: of how many.
+        """
+        own = tuple(self.sockets[place::number]) or (self.sockets[place % len(self.sockets)],)
+        return Port(own, self.wildcard)
 
     def set_options(self, options: Sequence[SocketOption]) -> list[tuple[SocketOption, int]]:
         """
@@ -135,9 +142,18 @@ def open_port(
     return port, refused
 
 
-def inherited_port(descriptor: int, wildcard: bool) -> Port:
-    """A port whose socket another process has opened; the descriptor belongs to it."""
-    return Port((ListeningSocket(fileno=descriptor),), wildcard)
+def given_port(
+    sockets: Sequence[ListeningSocket], options: Sequence[SocketOption] = ()
+) -> tuple[Port, list[tuple[SocketOption, int]]]:
+    """
+    A port that another process has opened; the sockets belong to it.
+
+    :param options: as above, likewise what is returned.
+    """
+    for sock in sockets:
+        sock.listen(BACKLOG)
+    port = Port(sockets, sockets[0].getsockname()[0] in UNSPECIFIED)
+    return port, port.set_options(options)
 
 
 def _share(sock: socket.socket, sharing: bool) -> None:

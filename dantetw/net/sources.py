@@ -17,6 +17,9 @@ BELIEVED: Final = 2.0
 
 #: How messages name a family.
 SAID: Final = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
+# Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
+_NO_ROTATION: Final = Rotation.NONE
+_ROUTE: Final = Rotation.ROUTE
 
 
 class NoSource(Exception):  # noqa: N818 - says what is missing
@@ -105,8 +108,8 @@ class Sources:
         rotation = self._policy.rotation
         if not addresses:
             raise NoSource(no_address_text(target.family), ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED)
-        nowhere = rotation is Rotation.ROUTE and target.host in UNSPECIFIED
-        if rotation is Rotation.NONE or nowhere:
+        nowhere = rotation is _ROUTE and target.host in UNSPECIFIED
+        if rotation is _NO_ROTATION or nowhere:
             return addresses[0]
         if rotation is Rotation.SAME_SAME:
             chosen = local.host

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from errno import EPIPE
+from os import read, write
 from socket import SO_ERROR, SOL_SOCKET
 from socket import socket as Socket  # noqa: N812 - a property has the name
 from typing import Any, Final
@@ -110,7 +111,8 @@ class ClientTransport:
         # Until the socket is drained, gone, or somebody pauses us or takes the socket.
         while self._sock is not None and not self._paused:
             try:
-                data = self._sock.recv(CHUNK)
+                # Like ``write`` below, half a microsecond less than the socket's own method.
+                data = read(self._sock.fileno(), CHUNK)
             except BlockingIOError:
                 self.hints &= ~READABLE
                 return
@@ -159,7 +161,7 @@ class ClientTransport:
     def _send(self, data: bytes) -> int:
         assert self._sock is not None
         try:
-            return self._sock.send(data)
+            return write(self._sock.fileno(), data)
         except BlockingIOError:
             return 0
         except OSError as failed:

@@ -12,8 +12,8 @@ Observing: what happened becomes lines, and lines come to where the operator wan
 - :mod:`~dantetw.observe.foreign`: what Twisted and libraries say
 - :mod:`~dantetw.observe.repeats`: warnings that come again and again
 - :mod:`~dantetw.observe.outlets`: sinks as the observer sees them
-- :mod:`~dantetw.observe.observer`: the one ``ILogObserver`` that joins them, and the
-  :class:`~dantetw.observe.observer.Journal` through which events come in
+- :mod:`~dantetw.observe.observer`: the one ``ILogObserver`` that joins them
+- :mod:`~dantetw.observe.journal`: through which events come in
 - :mod:`~dantetw.observe.interfaces`: ``IFormat`` and ``ISink``, for those who add one
 
 Events, status, filters and formats are pure; everything else stands at an edge.

@@ -24,13 +24,13 @@ from threading import get_ident
 from typing import Any, Final, get_args
 
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import ILogObserver, LogEvent, LogLevel
+from twisted.logger import ILogObserver, LogEvent
 from twisted.python.reflect import safe_str
 from zope.interface import implementer
 
-from dantetw.config.policy import PLAIN_FORM, Form, Where
+from dantetw.config.policy import PLAIN_FORM, Form
 from dantetw.net.naming import words_of_error
-from dantetw.observe.events import Event, Message, Named, Repeated
+from dantetw.observe.events import Event, Message, Repeated
 from dantetw.observe.foreign import diagnosis
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.interfaces import IFormat, ISink
@@ -57,8 +57,9 @@ _NEVER_REPEATED: Final = frozenset(
 # Beginnings of the codes of messages that come of what an operator does, or are counted already.
 _ANSWERS: Final = ("config.", "log.", "server.")
 
-# Looked up once: LogLevel makes a search of it.
-_INFO: Final = LogLevel.info
+# Looked up once: finding a member of an Enum takes its time.
+_DEBUG: Final = Severity.DEBUG
+_WARNING: Final = Severity.WARNING
 
 
 @implementer(ILogObserver)
@@ -246,6 +247,23 @@ class Observer:
         else:
             self._observe(event)
 
+    def record(self, event: Event) -> None:
+        """
+        Log an event of ours: as :meth:`__call__`, without the dictionary that Twisted's logging
+        puts around it.
+        """
+        when = time.time()
+        if self._busy or type(event) not in _NEVER_REPEATED or get_ident() != self._thread:
+            self({"log_time": when, "event": event})
+            return
+        self._busy = True
+        try:
+            self._tell(event, when)
+            if self._pending:
+                self._log_pending()
+        finally:
+            self._busy = False
+
     def _observe(self, event: LogEvent) -> None:
         if self._busy:
             # A sink, or a destructor that ran meanwhile, logs: one thing after the other.
@@ -255,11 +273,14 @@ class Observer:
         try:
             self._log(event)
             if self._pending:
-                # Only what waits now: an event that causes another must not keep us here.
-                for _ in range(len(self._pending)):
-                    self._log(self._pending.popleft())
+                self._log_pending()
         finally:
             self._busy = False
+
+    def _log_pending(self) -> None:
+        # Only what waits now: an event that causes another must not keep us here.
+        for _ in range(len(self._pending)):
+            self._log(self._pending.popleft())
 
     def _log(self, event: LogEvent) -> None:
         try:
@@ -327,8 +348,8 @@ class Observer:
                 self._complain((group,), event, error)
 
     def _say(self, group: Group, severity: Severity, when: float, text: str) -> None:
-        if severity > Severity.WARNING:
-            if severity == Severity.DEBUG and not self._debug:
+        if severity > _WARNING:
+            if severity == _DEBUG and not self._debug:
                 return
             outlets = group.plain
         else:
@@ -390,60 +411,3 @@ class Observer:
         if all(outlet.sink.trouble for outlet in others) and about is not self._last_resort:
             for outlet in self._only_last_resort():
                 outlet.tell(when, message)
-
-
-class Journal:
-    """
-    What emitters write to.
-
-    :param observer: where events go: the :class:`Observer`, or any other in tests.
-    :ivar debug: the level of ``debug``, 0 to 2 (more is the same as 2).  Emitters ask it before
-        they make anything for debug's sake.
-    :ivar explains: whether a destination wants to know why rules blocked a session.
-    """
-
-    def __init__(self, observer: ILogObserver) -> None:
-        self._observer = observer
-        self.debug = 0
-        self.explains = False
-
-    def wants(self, severity: Severity) -> bool:
-        """Whether anybody gets to see messages of this severity: those of debug need ``debug``."""
-        return self.debug > 0 or severity is not Severity.DEBUG
-
-    def record(self, event: Event) -> None:
-        """Log an event.  Ask the rule's mask first, build the event second."""
-        # What Logger.emit would make, which takes longer over it than the rest of the line does.
-        self._observer(
-            {
-                "log_time": time.time(),
-                "log_level": _INFO,
-                "log_namespace": "dantetw",
-                "log_format": "{event}",
-                "event": event,
-            }
-        )
-
-    def message(
-        self,
-        severity: Severity,
-        code: str,
-        text: str,
-        *,
-        where: Where | None = None,
-        named: Named = (),
-    ) -> None:
-        """
-        Log what the server says of itself.
-
-        :param code: a stable identifier such as ``server.running``.
-        :param text: one line.
-        :param where: the place in a configuration file that it is about.
-        :param named: what of a client's may stand in the text.
-        """
-        self.record(Message(severity, code, text, where, named))
-
-    def messages(self, severity: Severity, code: str, lines: Iterable[str]) -> None:
-        """The same for several lines of one kind."""
-        for line in lines:
-            self.message(severity, code, line)

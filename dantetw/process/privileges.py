@@ -19,7 +19,7 @@ from dantetw.auth.pamprocess import PamProcess
 from dantetw.auth.shadow import Verdict
 from dantetw.auth.stamps import Stamp
 from dantetw.config.policy import Policy
-from dantetw.observe.observer import Journal
+from dantetw.observe.journal import Journal
 from dantetw.process import helper, prctl
 from dantetw.process.asking import Asking
 from dantetw.process.direct import Direct

@@ -2,13 +2,18 @@
 The relay that copies through memory.
 
 Two :class:`Flow` objects, one a direction.  All work is done when the poller says that a socket is
-ready: read into one buffer shared by all relays, send at once, and only what the sink does not take
-is kept, whereupon the source is not read any more.  So a relay holds at most one buffer of bytes a
-direction, and an idle one none.
+ready: read a chunk, write it at once, and only what the sink does not take is kept, whereupon the
+source is not read any more.  So a relay holds at most one chunk of bytes a direction, and an idle
+one none.
+
+Chunks are read and written by ``os.read`` and ``os.write``, not by methods of the sockets: the
+kernel does the same for both, but Python's part of a call costs a third less, and of a relay that
+carries small chunks Python is nearly half.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -24,14 +29,11 @@ CHUNK: Final = 65536
 #: Chunks a flow may move before others get their turn.
 TURN: Final = 16
 
-# One for all relays of the process: what is in it never outlives a call.
-_buffer: Final = bytearray(CHUNK)
-_view: Final = memoryview(_buffer)
-
 #: Told of each chunk: who sent it, and the bytes (none: an end of file).
 Tap = Callable[[Side, bytes], None]
 
 _RESET: Final = struct.pack("ii", 1, 0)
+_USUAL: Final = READABLE | WRITABLE
 _INCOMING: Final = READABLE | HANGUP | URGENT
 _BEHIND: Final = HANGUP | URGENT
 OTHER: Final = {Side.CLIENT: Side.TARGET, Side.TARGET: Side.CLIENT}
@@ -42,6 +44,8 @@ class Flow:
     One direction of a relay.
 
     :ivar side: whose bytes these are.
+    :ivar source_fd: the descriptor of ``source``, ``sink_fd`` that of ``sink``.  They are not to be
+        used any more when the relay has ended: they may be others' then.
     :ivar read: bytes taken from ``source``; ``written``: bytes that ``sink`` has taken.
     :ivar pending: what ``sink`` would not take yet; ``waiting``: how many bytes wait elsewhere, in
         a pipe.  While there is any of either, ``source`` is not read.
@@ -66,7 +70,9 @@ class Flow:
         "read",
         "side",
         "sink",
+        "sink_fd",
         "source",
+        "source_fd",
         "urgent",
         "waiting",
         "written",
@@ -83,6 +89,8 @@ class Flow:
         self.side = side
         self.source = source
         self.sink = sink
+        self.source_fd = source.fileno()
+        self.sink_fd = sink.fileno()
         self.pull = pull
         self.flush = flush
         self.read = 0
@@ -149,17 +157,19 @@ class CopyingRelay:
         :param early: bytes the client sent behind its request; they go to the target first.
         :param mask: what the poller has already said of the client's socket and nobody acted on.
         """
-        client = self.up.source.fileno()
+        client = self.up.source_fd
         self._poller.refresh()
         self.stamp = self._poller.now
         self._poller.resume(client)
         self._poller.hand_over(client, self._client_ready)
-        self._poller.hand_over(self.down.source.fileno(), self._target_ready)
+        self._poller.hand_over(self.down.source_fd, self._target_ready)
         if early:
             self.first_io = self.stamp
             self.up.read += len(early)
             if self._tap is not None:
                 self._tap(Side.CLIENT, early)
+                if self.ended:
+                    return
             self._keep(self.up, early)
             self._send_pending(self.up)
         if mask & ~WRITABLE and not self.ended:
@@ -176,17 +186,25 @@ class CopyingRelay:
     def _ready(self, mask: int, inward: Flow, outward: Flow) -> None:
         # ``inward`` comes from the socket that is ready, ``outward`` goes to it.
         self.stamp = self._poller.now
+        # Most often there is something to read and nothing waits: one look, and no call but pull.
+        if mask == _USUAL and not (
+            outward.pending
+            or outward.waiting
+            or inward.pending
+            or inward.waiting
+            or inward.queued
+            or inward.ended
+        ):
+            inward.pull(inward)
+            return
         if mask & _BEHIND:
             inward.closing = True
             if mask & URGENT:
                 inward.urgent = True
         if (outward.pending or outward.waiting) and mask & WRITABLE:
             outward.flush(outward)
-        # As in _continue, without the call: this is where most of a relay's life goes by.
-        if mask & _INCOMING and not (
-            inward.pending or inward.waiting or inward.queued or inward.ended or self.ended
-        ):
-            inward.pull(inward)
+        if mask & _INCOMING:
+            self._continue(inward)
         # An error shows when the socket is read; but a flow that has ended or must wait reads not.
         if mask & FAILED and not self.ended:
             number = inward.source.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -212,25 +230,29 @@ class CopyingRelay:
     # Moving bytes.
 
     def _copy(self, flow: Flow) -> None:
-        receive_into, send, tap = flow.source.recv_into, flow.sink.send, self._tap
-        for _ in range(TURN):
+        source, sink, tap = flow.source_fd, flow.sink_fd, self._tap
+        left = TURN
+        while True:
             try:
-                count = receive_into(_buffer)
+                data = os.read(source, CHUNK)
             except BlockingIOError:
                 return
             except OSError as failed:
                 self._fail(flow.side, failed.errno or 0, Operation.RECEIVE)
                 return
-            if not count:
+            if not data:
                 self._end_of_file(flow)
                 return
+            count = len(data)
             flow.read += count
             if not self.first_io:
                 self.first_io = self.stamp
             if tap is not None:
-                tap(flow.side, bytes(_view[:count]))
+                tap(flow.side, data)
+                if self.ended:
+                    return
             try:
-                sent = send(_view[:count])
+                sent = os.write(sink, data)
             except BlockingIOError:
                 sent = 0
             except OSError as failed:
@@ -238,7 +260,7 @@ class CopyingRelay:
                 return
             flow.written += sent
             if sent < count:
-                self._keep(flow, bytes(_view[sent:count]))
+                self._keep(flow, data[sent:])
                 return
             # Less than was asked for: the socket is drained, but for an end of file that the
             # poller has seen, or urgent data.  What it has not seen yet is another event.
@@ -248,16 +270,19 @@ class CopyingRelay:
             elif self._bulky(flow):
                 flow.pull(flow)
                 return
-        self._queue(flow)
+            left -= 1
+            if not left:
+                self._queue(flow)
+                return
 
     def _keep(self, flow: Flow, data: bytes) -> None:
         """``data`` was read, but cannot be written now."""
         flow.pending = data
-        self._poller.block(flow.source.fileno(), flow.sink.fileno())
+        self._poller.block(flow.source_fd, flow.sink_fd)
 
     def _send_pending(self, flow: Flow) -> None:
         try:
-            sent = flow.sink.send(flow.pending)
+            sent = os.write(flow.sink_fd, flow.pending)
         except BlockingIOError:
             return
         except OSError as failed:
@@ -266,7 +291,7 @@ class CopyingRelay:
         flow.written += sent
         flow.pending = flow.pending[sent:]
         if not flow.pending:
-            self._poller.unblock(flow.source.fileno(), flow.sink.fileno())
+            self._poller.unblock(flow.source_fd, flow.sink_fd)
             self._continue(flow)
 
     def _bulky(self, flow: Flow) -> bool:
@@ -289,7 +314,7 @@ class CopyingRelay:
             self._finish(Ending(self.first_closed, Phase.RELAY, Cause.CLOSED))
             return
         # Where readiness is a level and not an edge, an end of file would be told for ever.
-        self._poller.pause(flow.source.fileno())
+        self._poller.pause(flow.source_fd)
         try:
             flow.sink.shutdown(socket.SHUT_WR)
         except OSError:
@@ -310,11 +335,11 @@ class CopyingRelay:
             return
         self._failure = Ending(side, Phase.RELAY, Cause.ERROR, number, operation=operation)
         if into.pending or into.waiting:
-            self._poller.unblock(into.source.fileno(), into.sink.fileno())
+            self._poller.unblock(into.source_fd, into.sink_fd)
             self._drop(into)
         if not into.ended:
             into.ended = True
-            self._poller.pause(into.source.fileno())
+            self._poller.pause(into.source_fd)
         self._continue(flow)
         if not (self.ended or flow.pending or flow.waiting or flow.queued):
             self._finish_failed(self._failure, flow)
@@ -341,8 +366,8 @@ class CopyingRelay:
     def _finish(self, ending: Ending) -> None:
         self.ended = True
         client, target = self.up.source, self.down.source
-        self._poller.forget(client.fileno())
-        self._poller.forget(target.fileno())
+        self._poller.forget(self.up.source_fd)
+        self._poller.forget(self.down.source_fd)
         try:
             self._done(ending)
         finally:

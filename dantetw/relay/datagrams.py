@@ -132,6 +132,7 @@ class DatagramRelay:
         route, wait = self._route, stopwatch.wait
         send, size, header = route.send, route.size, route.header
         number = moved = 0
+        length, payload = -1, _view
         for read in range(self._helping.size):
             try:
                 count = receive(_buffer)
@@ -145,8 +146,11 @@ class DatagramRelay:
                 continue
             # Most often a datagram is like the one before: then nothing is done but what must be.
             if wait and send and count >= size and _buffer.startswith(header):
+                if count != length:
+                    # Those that come together are often of one length: then one view does.
+                    length, payload = count, _view[size:count]
                 try:
-                    send(_view[size:count])
+                    send(payload)
                 except OSError:
                     pass  # it is tried once more below, where there is time to look
                 else:
@@ -160,7 +164,7 @@ class DatagramRelay:
             self._consider(count)
             if self.ended:
                 return
-            route, wait = self._route, stopwatch.wait
+            route, wait, length = self._route, stopwatch.wait, -1
             send, size, header = route.send, route.size, route.header
         else:
             self._helping.full()

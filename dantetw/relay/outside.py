@@ -176,6 +176,7 @@ class Outside:
         answer, wait = self._answers[address], stopwatch.wait
         start = _lay(answer)
         number = moved = 0
+        length, datagram = -1, _view
         for read in range(self._helping.size):
             try:
                 count = receive(_payload)
@@ -189,8 +190,11 @@ class Outside:
                 continue
             # Most often there is no more to do than this.
             if wait and start:
+                if count != length:
+                    # Those that come together are often of one length: then one view does.
+                    length, datagram = count, _view[start : _ROOM + count]
                 try:
-                    send(_view[start : _ROOM + count])
+                    send(datagram)
                 except OSError:
                     pass  # it is tried once more below, where there is time to look
                 else:
@@ -209,7 +213,7 @@ class Outside:
             self._take(sock, answer, count)
             if relay.ended:
                 return
-            wait, start = stopwatch.wait, _lay(answer)
+            wait, start, length = stopwatch.wait, _lay(answer), -1
         else:
             self._helping.full()
         stopwatch.wait = wait

@@ -56,7 +56,7 @@ class SplicingRelay(CopyingRelay):
             self._copy(flow)
             return
         reading, writing = flow.pipe
-        source, sink = flow.source.fileno(), flow.sink.fileno()
+        source, sink = flow.source_fd, flow.sink_fd
         splice = os.splice
         moved = 0
         for _ in range(TURN):
@@ -98,7 +98,7 @@ class SplicingRelay(CopyingRelay):
         assert flow.pipe is not None
         while flow.waiting:
             try:
-                sent = os.splice(flow.pipe[0], flow.sink.fileno(), flow.waiting, flags=_FLAGS)
+                sent = os.splice(flow.pipe[0], flow.sink_fd, flow.waiting, flags=_FLAGS)
             except BlockingIOError:
                 return
             except OSError as failed:
@@ -106,7 +106,7 @@ class SplicingRelay(CopyingRelay):
                 return
             flow.written += sent
             flow.waiting -= sent
-        self._poller.unblock(flow.source.fileno(), flow.sink.fileno())
+        self._poller.unblock(flow.source_fd, flow.sink_fd)
         # Not at once: the source may be fast enough to keep us here for ever.
         self._queue(flow)
 

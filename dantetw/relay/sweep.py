@@ -3,13 +3,18 @@ Finding what has waited for too long.
 
 One look a second at all that has a time limit, in place of a timer for each session that is reset
 with each chunk.  So limits strike up to a second late, as Dante's do.
+
+A look at ten thousand takes some ten milliseconds, and ending thousands in one look, a crowd that
+came together and has said nothing, takes tenths of a second: too long for everybody else.  So it
+is taken in pieces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -17,6 +22,8 @@ _log = Logger()
 
 #: Seconds between two looks.
 INTERVAL = 1.0
+#: Seconds a look takes before others get their turn.
+LONGEST = 0.005
 
 
 class Limited(Protocol):
@@ -35,12 +42,14 @@ class Sweep:
     """
 
     def __init__(self, clock: Any, monotonic: Callable[[], float]) -> None:
+        self._clock = clock
         self._monotonic = monotonic
         self._limited: set[Limited] = set()
         self.add = self._limited.add
         self.discard = self._limited.discard
         self._loop = LoopingCall(self.look)
         self._loop.clock = clock
+        self._rest: IDelayedCall | None = None
 
     def start(self) -> None:
         """Begin to look."""
@@ -50,12 +59,30 @@ class Sweep:
         """Look no more."""
         if self._loop.running:
             self._loop.stop()
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
 
     def look(self) -> None:
-        """Look once."""
-        now = self._monotonic()
-        for limited in tuple(self._limited):
+        """Look once, unless the last look is still being taken."""
+        if self._rest is None:
+            self._go_on(self._monotonic(), iter(tuple(self._limited)))
+
+    def _go_on(self, now: float, rest: Iterator[Limited]) -> None:
+        """
+        Look at some more.
+
+        :param now: when the look began; ``rest``: what has not been looked at.
+        """
+        self._rest = None
+        end = self._monotonic() + LONGEST
+        for limited in rest:
+            if limited not in self._limited:
+                continue  # discarded meanwhile
             try:
                 limited.check(now)
             except Exception:
                 _log.failure("Failure in a time limit")
+            if self._monotonic() >= end:
+                self._rest = self._clock.callLater(0, self._go_on, now, rest)
+                return

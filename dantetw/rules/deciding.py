@@ -11,7 +11,8 @@ whoever answers has authenticated to nobody.  What the last four mean where meth
 for stands in :mod:`.proving`.
 
 A decision is taken twice per session, and once per datagram that goes somewhere new, so one pass
-over a rule allocates nothing.
+over a rule allocates nothing, and of many rules only those are tried that :mod:`.indexing` finds.
+Whoever asks why has all of them tried.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from dantetw.config.policy import (
     Where,
 )
 from dantetw.rules.addresses import Known, Lookup, LookupNeededError, Subject, fits
+from dantetw.rules.indexing import FEW, index_of
 from dantetw.rules.proving import Check, CheckNeededError, Claim, Shown
 from dantetw.values import (
     NOWHERE,
@@ -49,6 +51,7 @@ from dantetw.values import (
 
 _REPLIES: Final = frozenset((Command.BINDREPLY, Command.UDPREPLY))
 _FAKE: Final = ResolveProtocol.FAKE
+_BLOCK: Final = Verdict.BLOCK
 
 _EVERYBODY: Final = Address(kind=HostKind.ANY, text="0/0", where=BUILT_IN)
 
@@ -102,7 +105,7 @@ class Decision:
     @property
     def blocks(self) -> bool:
         """Whether the client is refused, be it that the rule says so or that it lied."""
-        return self.rule.verdict is Verdict.BLOCK or self.refusal != ""
+        return self.rule.verdict is _BLOCK or self.refusal != ""
 
     @property
     def refusal(self) -> str:
@@ -165,8 +168,7 @@ def decide_client(
     :returns: the decision, or what must be looked up or asked first.
     """
     question = Question(source=client, target=local, command=Command.ACCEPT)
-    block = block_rule(RuleKind.CLIENT, policy.default_log)
-    return _decide(policy, policy.client_rules, block, question, known, trace, claim)
+    return _decide(policy, RuleKind.CLIENT, question, known, trace, claim)
 
 
 def decide_socks(
@@ -186,8 +188,7 @@ def decide_socks(
     :param claim: the client, where a policy :func:`~dantetw.rules.proving.asks`.
     :returns: the decision, or what must be looked up or asked first.
     """
-    block = block_rule(RuleKind.SOCKS, policy.default_log)
-    return _decide(policy, policy.socks_rules, block, question, known, trace, claim)
+    return _decide(policy, RuleKind.SOCKS, question, known, trace, claim)
 
 
 def asks_for_groups(policy: Policy) -> frozenset[str]:
@@ -198,8 +199,7 @@ def asks_for_groups(policy: Policy) -> frozenset[str]:
 
 def _decide(
     policy: Policy,
-    rules: tuple[Rule, ...],
-    block: Rule,
+    kind: RuleKind,
     question: Question,
     known: Known,
     trace: list[Tried] | None,
@@ -207,6 +207,11 @@ def _decide(
 ) -> Decision | Lookup | Check:
     source = Subject(question.source)
     target = None if question.target is None else Subject(question.target, question.addresses)
+    own = policy.client_rules if kind is RuleKind.CLIENT else policy.socks_rules
+    rules: Iterable[Rule] = own
+    if trace is None and len(own) > FEW:
+        resolved, fake = question.addresses is not None, policy.resolve_protocol is _FAKE
+        rules = index_of(policy, kind).candidates(source, target, resolved, fake)
     before = 0 if trace is None else len(trace)
     try:
         for rule in rules:
@@ -222,7 +227,7 @@ def _decide(
         return needed.lookup if isinstance(needed, LookupNeededError) else needed.check
     if target is not None:
         target.used = None  # set by a rule that failed later on
-    return Decision(block, _used(target))
+    return Decision(block_rule(kind, policy.default_log), _used(target))
 
 
 def _used(target: Subject | None) -> Endpoint:

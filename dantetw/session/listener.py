@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from dantetw.config.policy import Edge
-from dantetw.net.listening import BACKLOG, Port
+from dantetw.net.listening import BACKLOG, ListeningSocket, Port
 from dantetw.net.naming import symbol_of, words_of
 from dantetw.net.transports import ClientTransport
 from dantetw.observe.events import AcceptFailed
@@ -46,13 +46,19 @@ _log: Final = Logger()
 
 @implementer(IReadDescriptor)
 class Listener:
-    """Accepts at a port, at the first of its sockets."""
+    """
+    Accepts at a port.
 
-    def __init__(self, port: Port, factory: SocksFactory, reactor: Any) -> None:
+    :param sock: one of its sockets.
+    """
+
+    def __init__(
+        self, sock: ListeningSocket, port: Port, factory: SocksFactory, reactor: Any
+    ) -> None:
         self._factory = factory
         self._reactor = reactor
         self._exhausted = False
-        self._sock = port.sockets[0]
+        self._sock = sock
         self._local = port.local
         self.endpoint = port.endpoint
 
@@ -91,6 +97,7 @@ class Listener:
         try:
             sock, peer = self._sock.accept()
         except BlockingIOError:
+            self._exhausted = False  # not before nobody waits: some get in as others leave
             return False
         except OSError as failed:
             number = failed.errno or 0
@@ -99,7 +106,6 @@ class Listener:
                 return True
             self._wait(number, told)
             return False
-        self._exhausted = False
         factory, transport = self._factory, None
         try:
             # Our factory does not ask who it is for; making Twisted's address takes a while.
@@ -126,7 +132,7 @@ class Listener:
         """
         No descriptors or no memory are left: let clients wait.
 
-        :param told: the operator has heard of it; otherwise say so once.
+        :param told: the operator has heard of it; otherwise say so once until nobody waits.
         """
         if not self._exhausted and not told:
             self._exhausted = True

@@ -5,9 +5,10 @@ A command being performed, as a session sees it.
 from __future__ import annotations
 
 import math
+import os
 import socket
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dantetw.observe.events import Traffic
 from dantetw.observe.status import Standing
@@ -16,6 +17,12 @@ from dantetw.wire.replies import ReplyCode, reply
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
+
+#: What nobody has moved; one for all.
+NOTHING: Final = Counts()
+
+# Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
+_SUCCEEDED: Final = ReplyCode.SUCCEEDED
 
 
 class Performing:
@@ -59,12 +66,12 @@ class Performing:
     @property
     def counts(self) -> Counts:
         """Bytes moved so far."""
-        return Counts()
+        return NOTHING
 
     @property
     def packets(self) -> Counts:
         """Datagrams moved so far."""
-        return Counts()
+        return NOTHING
 
     @property
     def traffic(self) -> tuple[Traffic, ...]:
@@ -95,10 +102,10 @@ def answer(session: Session, told: Endpoint) -> OSError | None:
     :returns: why it cannot be told.
     """
     assert session.request is not None and session.sock is not None
-    data = reply(session.request.proxy_protocol, ReplyCode.SUCCEEDED, told)
+    data = reply(session.request.proxy_protocol, _SUCCEEDED, told)
     try:
         # A few bytes always fit into a buffer nothing else was ever written to.
-        session.sock.send(data)
+        os.write(session.sock.fileno(), data)
     except OSError as failed:
         return failed
     return None

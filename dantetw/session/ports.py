@@ -4,11 +4,11 @@ All the ports clients come in by, and their change at a reload.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from dantetw.config.policy import Policy, SocketOption
-from dantetw.net.listening import Binder, Port, open_port
+from dantetw.net.listening import Binder, ListeningSocket, Port, given_port, open_port
 from dantetw.session.listener import Listener
 from dantetw.session.protocol import SocksFactory
 from dantetw.values import Endpoint
@@ -38,6 +38,7 @@ class Ports:
     :param bind: binds a socket with the privileges that takes.
     :param report: told of socket options that the system refused.
     :param number: of processes that accept.
+    :param given: sockets that somebody has opened for us, for the addresses they are bound to.
     """
 
     def __init__(
@@ -46,11 +47,15 @@ class Ports:
         report: Callable[[Sequence[tuple[SocketOption, int]]], None],
         keep_alive: bool = True,
         number: int = 1,
+        given: Iterable[ListeningSocket] = (),
     ) -> None:
         self._bind = bind
         self._report = report
         self._keep_alive = keep_alive
         self._number = number
+        self._given: dict[Endpoint, list[ListeningSocket]] = {}
+        for sock in given:
+            self._given.setdefault(Endpoint.of(sock.getsockname()), []).append(sock)
         self.bound: Mapping[Endpoint, Port] = {}
 
     def bind(self, policy: Policy) -> dict[Endpoint, Port]:
@@ -72,16 +77,29 @@ class Ports:
         except BindError:
             self.release(ports)
             raise
+        self._forget_given()
         return ports
 
+    def _forget_given(self) -> None:
+        """Let go of sockets that were given and are not wanted."""
+        for sockets in self._given.values():
+            for sock in sockets:
+                sock.close()
+        self._given.clear()
+
     def _new(self, endpoint: Endpoint, place: str, policy: Policy, going: Sequence[Port]) -> Port:
+        options = policy.socket_options
+        given = self._given.pop(endpoint, None)
+        if given is not None:
+            port, refused = given_port(given, options)
+            self._report(refused)
+            return port
         # A wildcard and an address of its own are in each other's way.  Both listen for a moment:
         # nothing is lost if the new one cannot be bound, and no client is turned away.
         rivals = [x for x in going if x.endpoint.port == endpoint.port]
         try:
             for rival in rivals:
                 rival.share(True)
-            options = policy.socket_options
             port, refused = open_port(
                 endpoint, self._keep_alive, options, bool(rivals), self._number, self._bind
             )
@@ -114,12 +132,12 @@ class Ports:
 
 
 class Listeners:
-    """Who accepts at the ports, in a process that does; at the first socket of each."""
+    """Who accepts at the ports, in a process that does."""
 
     def __init__(self, factory: SocksFactory, reactor: Any) -> None:
         self._factory = factory
         self._reactor = reactor
-        self._listeners: dict[Endpoint, Listener] = {}
+        self._listeners: dict[Endpoint, list[Listener]] = {}
 
     def use(self, ports: Mapping[Endpoint, Port]) -> None:
         """
@@ -128,18 +146,23 @@ class Listeners:
         """
         old, self._listeners = self._listeners, {}
         for endpoint, port in ports.items():
-            listener = old.pop(endpoint, None)
-            if listener is None:
-                listener = Listener(port, self._factory, self._reactor)
-                listener.start()
-            self._listeners[endpoint] = listener
-        for listener in old.values():
-            listener.drain()
-            listener.stop()
-        self._factory.listening = frozenset(x.endpoint for x in self._listeners.values())
+            listeners = old.pop(endpoint, None)
+            if listeners is None:
+                listeners = [
+                    Listener(sock, port, self._factory, self._reactor) for sock in port.sockets
+                ]
+                for listener in listeners:
+                    listener.start()
+            self._listeners[endpoint] = listeners
+        for listeners in old.values():
+            for listener in listeners:
+                listener.drain()
+                listener.stop()
+        self._factory.listening = frozenset(port.endpoint for port in ports.values())
 
     def stop(self) -> None:
         """Accept no more."""
-        for listener in self._listeners.values():
-            listener.stop()
+        for listeners in self._listeners.values():
+            for listener in listeners:
+                listener.stop()
         self._listeners = {}

@@ -27,12 +27,13 @@ from dantetw.net.sockopts import LowBinder, set_options
 from dantetw.net.sources import Sources
 from dantetw.net.transports import ClientTransport, SocketLost
 from dantetw.observe.filters import ErrorFilters
-from dantetw.observe.observer import Journal
+from dantetw.observe.journal import Journal
 from dantetw.relay.latency import Stopwatch
 from dantetw.relay.sweep import Sweep
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.deciding import Decision, asks_for_groups, block_rule
 from dantetw.rules.proving import Check, asks
+from dantetw.rules.remembering import Memory
 from dantetw.session.failing import unresolved
 from dantetw.session.parting import Parting
 from dantetw.session.session import Session
@@ -85,8 +86,8 @@ class SocksFactory(Factory):
     """
     What all sessions of a process share.
 
-    :ivar policy: what new sessions begin with; ``sources``, ``filters`` and ``groups`` are made of
-        it.
+    :ivar policy: what new sessions begin with; ``sources``, ``filters``, ``groups`` and ``memory``
+        are made of it.
     :ivar sessions: all that are alive, by number, and so in order of arrival.
     :ivar commands: what performs each command; one that is absent is not supported.
     :ivar keep_alive: whether connections get TCP keep-alive.
@@ -110,6 +111,7 @@ class SocksFactory(Factory):
     sources: Sources
     filters: ErrorFilters
     groups: Groups
+    memory: Memory
     nobody: Rule
     authenticators: Mapping[Method, Any]
     asks: bool
@@ -162,6 +164,7 @@ class SocksFactory(Factory):
         """
         self.policy = policy
         self.asks = asks(policy)
+        self.memory = Memory(policy, self.asks)
         self.authenticators = authenticators
         self.sources = Sources(policy, self._addresses_of, self.monotonic)
         self.filters = ErrorFilters(policy)

@@ -56,6 +56,10 @@ if TYPE_CHECKING:
     from dantetw.session.protocol import SocksFactory
 
 _TALKING: Final = (Phase.ACCEPT, Phase.NEGOTIATE, Phase.AUTHENTICATE)
+# Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
+_ACCEPT: Final = Phase.ACCEPT
+_NEGOTIATE: Final = Phase.NEGOTIATE
+_RESOLVE: Final = Phase.RESOLVE
 _log = Logger()
 
 
@@ -64,7 +68,7 @@ class Session:
     One client's visit.
 
     :ivar server: what all sessions share; ``policy`` the configuration this one began with, and
-        ``authenticators``, ``sources``, ``filters`` and ``groups`` what was made of it.
+        ``authenticators``, ``sources``, ``filters``, ``groups`` and ``memory`` what was made of it.
     :ivar number: from 1, in order of arrival.
     :ivar phase: how far it has come.
     :ivar client: the client's address; ``local`` the one it came in on.
@@ -100,6 +104,7 @@ class Session:
         "local",
         "logged_in_at",
         "logging_in_at",
+        "memory",
         "method",
         "negotiating_at",
         "negotiation",
@@ -134,8 +139,9 @@ class Session:
         self.sources = server.sources
         self.filters = server.filters
         self.groups = server.groups
+        self.memory = server.memory
         self.number = number
-        self.phase = Phase.ACCEPT
+        self.phase = _ACCEPT
         self.client = client
         self.local = local
         self.client_rule: Rule = server.nobody
@@ -169,10 +175,12 @@ class Session:
     def begin(self, transport: ClientTransport) -> None:
         """The client is there: ask the client rules."""
         self.transport = transport
+        self.server.sessions[self.number] = self
         if self.server.journal.debug:
             tracing.step(self, f"accepted on {self.local}")
-        self.server.sessions[self.number] = self
-
+        elif (known := self.memory.of_client(self.client, self.local)) is not None:
+            self._admit(known)
+            return
         claim = None if self.proving is None else self.proving.claim(self)
         ask = partial(decide_client, self.policy, self.client, self.local)
         decide = partial(tracing.judged, self, ask, claim)
@@ -182,6 +190,7 @@ class Session:
             self.broken(Failure())
             return
         if isinstance(decision, Decision):
+            self.memory.remember_client(self.client, self.local, decision)
             self._admit(decision)
         else:
             transport.pauseProducing()
@@ -199,14 +208,14 @@ class Session:
         if self.proving is not None:
             self.proving.client = decision.shown
         if decision.blocks:
-            self._close(Ending(Side.RULE, Phase.ACCEPT, Cause.BLOCKED, text=decision.refusal))
+            self._close(Ending(Side.RULE, _ACCEPT, Cause.BLOCKED, text=decision.refusal))
             return
         if rule.log & LOG_CONNECT:
             event = Accepted(self.number, rule, path_of(self), tcpinfo_of(self)[0])
             self.server.journal.record(event)
         if rule.socket_options and self.transport is not None:
             self.server.set_options(self.transport.socket, rule.socket_options)
-        self.phase = Phase.NEGOTIATE
+        self.phase = _NEGOTIATE
         self.negotiation = Negotiation(rule.socks_methods)
         self.server.sweep.add(self)
 
@@ -230,6 +239,8 @@ class Session:
                 data = b""
                 if isinstance(step, Reply):
                     transport.write(step.data)
+                    if not negotiation.leftover:
+                        return
                 elif isinstance(step, Request):
                     self._take_over(step)
                     return
@@ -239,7 +250,7 @@ class Session:
         except ProtocolError as wrong:
             if self.server.journal.debug:
                 tracing.offered(self, negotiation.offered)
-            ending = Ending(Side.CLIENT, Phase.NEGOTIATE, wrong.cause, text=wrong.text)
+            ending = Ending(Side.CLIENT, _NEGOTIATE, wrong.cause, text=wrong.text)
             self._close(ending, wrong.reply)
 
     def _close(self, ending: Ending, answer: bytes = b"") -> None:
@@ -275,7 +286,7 @@ class Session:
         self.method = request.method
         # Names such as 0x7f.1 are addresses to the C library, so they must be to the rules.
         self.asked = literal_endpoint(request.target)
-        self.phase = Phase.RESOLVE
+        self.phase = _RESOLVE
         self.requested_at = self.since = server.monotonic()
         self.leftover = negotiation.leftover
         if server.journal.debug:
@@ -363,7 +374,7 @@ class Session:
             limit = self.policy.timeouts.connect
             if limit and int(now) - int(self.since) > limit and self.request is not None:
                 name, reason = self.request.target.host, EAI_WORDS["EAI_AGAIN"]
-                if self.phase is Phase.RESOLVE:
+                if self.phase is _RESOLVE:
                     unresolved(self, ResolveError("EAI_AGAIN", reason, name))
                 refuse_name(self, Cause.TIMEOUT, name, reason)
 

@@ -131,7 +131,7 @@ def build_address(endpoint: Endpoint) -> bytes:
     :raises ValueError: if a host name is empty, too long or has no bytes.
     """
     port = endpoint.port.to_bytes(2, "big")
-    if endpoint.family is Family.IPV4:
+    if endpoint.family is _FAMILY_IPV4:
         return b"\x01" + inet_pton(AF_INET, endpoint.host) + port
     if endpoint.family is Family.IPV6:
         return b"\x04" + inet_pton(AF_INET6, endpoint.host.partition("%")[0]) + port

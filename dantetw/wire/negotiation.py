@@ -84,6 +84,10 @@ _CHOICES: Final = {
     socks5.NO_LOGIN: (Reply(socks5.build_choice(socks5.NO_LOGIN)), Heard.NO_LOGIN),
     socks5.LOGIN: (Reply(socks5.build_choice(socks5.LOGIN)), Heard.LOGIN),
 }
+# Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
+_NONE: Final = Method.NONE
+_REQUEST: Final = Heard.REQUEST
+_AWAIT_GREETING: Final = State.AWAIT_GREETING
 
 #: A step, what was learned, and how many bytes that took; None: more bytes are needed.
 _Found = tuple[Step, Heard, int] | None
@@ -119,8 +123,8 @@ class Negotiation:
         """
         self._methods = methods
         self._v4_refusal = None if v4_allowed else v4_refusal
-        self._method = Method.NONE
-        self._state = State.AWAIT_GREETING
+        self._method = _NONE
+        self._state = _AWAIT_GREETING
         self._consumed = 0
         self.leftover = self.offered = b""
 
@@ -195,7 +199,7 @@ class Negotiation:
         if self._v4_refusal is not None:
             raise ProtocolError(self._v4_refusal, socks4.REFUSAL, Cause.BLOCKED, 1)
         found = socks4.parse_request(data)
-        return None if found is None else (found[0], Heard.REQUEST, found[1])
+        return None if found is None else (found[0], _REQUEST, found[1])
 
     def _read_login(self, data: bytes) -> _Found:
         found = userpass.parse_login(data)
@@ -208,16 +212,16 @@ class Negotiation:
 
     def _read_request(self, data: bytes) -> _Found:
         found = socks5.parse_request(data, self._method)
-        return None if found is None else (found[0], Heard.REQUEST, found[1])
+        return None if found is None else (found[0], _REQUEST, found[1])
 
 
 #: How the client's bytes are read in each state.  Once it is over they are no concern of ours.
 READERS: Final[dict[State, Callable[[Negotiation, bytes], _Found]]] = {
-    State.AWAIT_GREETING: Negotiation._read_greeting,
+    _AWAIT_GREETING: Negotiation._read_greeting,
     State.AWAIT_LOGIN: Negotiation._read_login,
     State.AWAIT_VERDICT: Negotiation._read_ahead,
     State.AWAIT_REQUEST: Negotiation._read_request,
 }
 
 # The states in which bytes received are part of the message waited for.
-_COUNTED: Final = frozenset((State.AWAIT_GREETING, State.AWAIT_LOGIN, State.AWAIT_REQUEST))
+_COUNTED: Final = frozenset((_AWAIT_GREETING, State.AWAIT_LOGIN, State.AWAIT_REQUEST))

@@ -19,6 +19,9 @@ GRANTED: Final = 90
 REJECTED: Final = 91
 
 _ZEROS: Final = b"\x01\x00\x00\x00\x00\x00\x00"
+# Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
+_SUCCEEDED: Final = ReplyCode.SUCCEEDED
+_SOCKS_V5: Final = ProxyProtocol.SOCKS_V5
 
 
 def reply(proxy_protocol: ProxyProtocol, code: ReplyCode, bound: Endpoint) -> bytes:
@@ -30,13 +33,13 @@ def reply(proxy_protocol: ProxyProtocol, code: ReplyCode, bound: Endpoint) -> by
         SOCKS 5: host names that are empty, too long or not bytes) becomes zeros: address and port,
         since a port without its host would mislead.
     """
-    if proxy_protocol is ProxyProtocol.SOCKS_V5:
+    if proxy_protocol is _SOCKS_V5:
         try:
             address = build_address(bound)
         except ValueError:
             address = _ZEROS
         return b"\x05" + code.to_bytes(1, "big") + b"\x00" + address
-    verdict = GRANTED if code == ReplyCode.SUCCEEDED else REJECTED
+    verdict = GRANTED if code == _SUCCEEDED else REJECTED
     if bound.family is not Family.IPV4:
         return bytes((0, verdict)) + bytes(6)
     port = bound.port.to_bytes(2, "big")

@@ -11,7 +11,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from dantetw.observe.observer import Journal
+from dantetw.observe.journal import Journal
 from dantetw.observe.status import Reported, Worker
 from dantetw.relay.latency import Measured
 from dantetw.session.totals import KINDS, latency, status

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -175,6 +175,20 @@ class Ledger:
         """The counts."""
         return Tally(*_HEAD.unpack_from(self._memory)[:6])
 
+    def generations(self) -> set[str]:
+        """The policies that its sessions have begun with."""
+        return {fields[1] for _, fields in self._entries() if len(fields) > 1}
+
+    def _entries(self) -> Iterator[tuple[int, list[str]]]:
+        """The slots in use, and the fields of their texts."""
+        end = min(_HEAD.unpack_from(self._memory)[7], self._end)
+        for place in range(_HEAD_SIZE, end, _SLOT):
+            (length,) = _LENGTH.unpack_from(self._memory, place)
+            if length:
+                begin = place + _TEXT_AT
+                text = self._memory[begin : begin + min(length, _LONGEST)]
+                yield place, text.decode("utf-8", "surrogateescape").split("\0", _FIELDS - 1)
+
     def settle(self, policies: Mapping[int, Policy], now: float) -> tuple[Tally, list[Ended]]:
         """
         The worker has died: its counts as if its sessions had ended then, and their ends.
@@ -183,17 +197,11 @@ class Ledger:
         :param now: monotonic seconds.
         """
         tally = self.tally()
-        end = min(_HEAD.unpack_from(self._memory)[7], self._end)
         ends = []
-        for place in range(_HEAD_SIZE, end, _SLOT):
-            (length,) = _LENGTH.unpack_from(self._memory, place)
-            if length:
-                begin = place + _TEXT_AT
-                text = self._memory[begin : begin + min(length, _LONGEST)]
-                counts = Counts(*_COUNTS.unpack_from(self._memory, place + _COUNTS_AT))
-                fields = text.decode("utf-8", "surrogateescape").split("\0", _FIELDS - 1)
-                with suppress(ValueError, LookupError):  # what it wrote makes no sense
-                    ends.append(_end_of(fields, counts, policies, now))
+        for place, fields in self._entries():
+            counts = Counts(*_COUNTS.unpack_from(self._memory, place + _COUNTS_AT))
+            with suppress(ValueError, LookupError):  # what it wrote makes no sense
+                ends.append(_end_of(fields, counts, policies, now))
         settled = Tally(
             tally.accepted,
             tally.requested,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +18,8 @@ from twisted.internet.interfaces import IDelayedCall
 
 from dantetw.config.policy import Policy
 from dantetw.net.listening import Port
-from dantetw.observe.observer import Journal, Observer
+from dantetw.observe.journal import Journal
+from dantetw.observe.observer import Observer
 from dantetw.observe.sinks.inherited import Bequest
 from dantetw.relay.latency import Measured
 from dantetw.session.totals import Tally
@@ -38,8 +40,6 @@ LONGEST_PAUSE: Final = 30.0
 PATIENCE: Final = 10.0
 #: Seconds between two looks whether a process that has said farewell is dead.
 REAP: Final = 0.02
-#: Configurations of old that are remembered, for the sessions that have begun with them.
-REMEMBERED: Final = 100
 
 
 class Child:
@@ -50,6 +50,7 @@ class Child:
     :ivar born: monotonic seconds.
     :ivar measured: the latencies it has told of, by their names.
     :ivar free: how many files more it can open; None: unknown.
+    :ivar running: it accepts clients.
     :ivar retired: it takes no more clients, and another has its place.
     """
 
@@ -62,7 +63,7 @@ class Child:
         self.channel: Channel
         self.measured: dict[str, Measured] = {}
         self.free: int | None = None
-        self.retired = False
+        self.running = self.retired = False
         self._expected: dict[str, Deferred[Order | None]] = {}
 
     def expect(self, word: str, reactor: Any) -> Deferred[Order | None]:
@@ -132,11 +133,26 @@ class Mother:
         self.past = Tally()
         self.measured: dict[str, Measured] = {}
 
-    def start(self) -> Deferred[Any]:
-        """Begin; fires when each worker accepts clients, or has died."""
+    def start(self) -> None:
+        """
+        Begin, before the reactor does; wait until each worker accepts clients, or has died.
+
+        Whoever has started us knows then that clients can come.
+        """
         for place in range(self._number):
             self._fork(place)
-        return self._all("running")
+        starting = {child.channel.fileno(): child for child in self.children}
+        poll = select.poll()
+        for descriptor in starting:
+            poll.register(descriptor, select.POLLIN)
+        until = self.monotonic() + PATIENCE
+        while starting and (left := until - self.monotonic()) > 0:
+            for descriptor, _ in poll.poll(left * 1000):
+                child = starting[descriptor]
+                child.channel.doRead()
+                if child.running or child.channel.fileno() < 0:
+                    poll.unregister(descriptor)
+                    del starting[descriptor]
 
     def _fork(self, place: int) -> None:
         """Start a worker."""
@@ -146,7 +162,10 @@ class Mother:
             return
         ledger = self._ledgers[place]
         bequest = Bequest(self._observer.sinks, self._reactor, self._observer.look_after_sinks)
-        ports = {endpoint: port.only(place) for endpoint, port in self._estate.ports.items()}
+        ports = {
+            endpoint: port.share_of(place, self._number)
+            for endpoint, port in self._estate.ports.items()
+        }
         estate = replace(self._estate, ports=ports, inherited=bequest.descriptors, ledger=ledger)
         born = self.monotonic()
         try:
@@ -173,6 +192,8 @@ class Mother:
             child.retired = True
             self._succeed(child)
             self._fork(child.place)
+        elif order.word == "running":
+            child.running = True
         elif order.word == "measured":
             child.free = order.said if isinstance(order.said, int) else None
         child.heard(order)
@@ -254,6 +275,15 @@ class Mother:
 
         return stopped.addCallback(over)
 
+    def retire(self) -> None:
+        """Let all workers take no more clients, and end with their last sessions."""
+        for restart in self._restarts.values():
+            restart.cancel()
+        self._restarts.clear()
+        for child in self.children:
+            child.retired = True
+            child.channel.send("retire")
+
     def _kill(self) -> None:
         for child in self.children:
             os.kill(child.pid, signal.SIGKILL)
@@ -267,11 +297,12 @@ class Mother:
         self._changing = set()
         kept = tuple(endpoint for endpoint in ports if endpoint in self._estate.ports)
         added = [port for endpoint, port in ports.items() if endpoint not in self._estate.ports]
-        change = Change(policy, key, kept, tuple(port.wildcard for port in added))
+        change = Change(policy, key, kept)
         payload = pickle.dumps(change)
         answers = self._all("prepared")
         for child in self.children:
-            sockets = [port.sockets[child.place].fileno() for port in added]
+            own = [port.share_of(child.place, self._number) for port in added]
+            sockets = [port.sockets[0].fileno() for port in own]
             child.channel.send("prepare", payload=payload, descriptors=sockets)
         living = tuple(self.children)
         for child, answer in zip(living, await answers, strict=True):
@@ -281,7 +312,6 @@ class Mother:
                 return f"worker {child.place + 1}: {answer.said}"
         self._estate = replace(self._estate, policy=policy, key=key, ports=ports)
         self._policies[policy.generation] = policy
-        self._policies.pop(policy.generation - REMEMBERED, None)
         return ""
 
     async def commit(self, reopened: bool) -> None:
@@ -302,6 +332,11 @@ class Mother:
             child.channel.send("commit", list(descriptors), descriptors=list(descriptors.values()))
             bequest.given()
         await answers
+        # Those of old are remembered for as long as there are sessions that have begun with them.
+        used = {str(self._estate.policy.generation)}
+        for child in self.children:
+            used |= child.ledger.generations()
+        self._policies = {n: policy for n, policy in self._policies.items() if str(n) in used}
         self._changed()
 
     def abandon(self) -> None:

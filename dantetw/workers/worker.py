@@ -18,7 +18,7 @@ from twisted.logger import Logger, globalLogPublisher
 from dantetw import catalogue
 from dantetw.config.policy import Policy
 from dantetw.logs import LAST_FLUSH, Logs
-from dantetw.net.listening import Port, inherited_port
+from dantetw.net.listening import ListeningSocket, Port, given_port
 from dantetw.observe.sinks import inherited
 from dantetw.observe.sinks.kind import Kind, Surroundings
 from dantetw.observe.sinks.opening import Outputs
@@ -75,14 +75,12 @@ class Change:
     What a reload brings.
 
     :ivar policy: the new one; ``key``: of pseudonyms in the log.
-    :ivar kept: ports that stay.
-    :ivar added: whether ports that come are wildcards; for each a descriptor comes along.
+    :ivar kept: ports that stay.  For each that comes a descriptor comes along.
     """
 
     policy: Policy
     key: bytes
     kept: tuple[Endpoint, ...]
-    added: tuple[bool, ...]
 
 
 class Worker:
@@ -145,6 +143,8 @@ class Worker:
         word = order.word
         if word == "stop":
             self._stop()
+        elif word == "retire":
+            self._retire()
         elif word == "prepare":
             self._prepare(pickle.loads(order.payload), order.descriptors)
         elif word == "commit":
@@ -179,6 +179,8 @@ class Worker:
 
     def _retire(self) -> None:
         """Take no more clients; end when those that are there have gone."""
+        if self._retired:
+            return
         self._retired = True
         self._serving.listen({})
         self._ledger.count(self._serving.factory)
@@ -188,7 +190,7 @@ class Worker:
         factory, now = self._serving.factory, self._serving.factory.monotonic()
         self._ledger.look(now)
         most = factory.policy.max_requests
-        if most and factory.requested >= most and not self._retired:
+        if most and factory.requested >= most:
             self._retire()
         if now - self._sent >= SEND:
             self._sent = now
@@ -207,8 +209,8 @@ class Worker:
             self._channel.send("unable", str(unusable))
             return
         ports = {endpoint: self._ports[endpoint] for endpoint in change.kept}
-        for descriptor, wildcard in zip(descriptors, change.added, strict=True):
-            port = inherited_port(descriptor, wildcard)
+        for descriptor in descriptors:
+            port, _ = given_port((ListeningSocket(fileno=descriptor),))
             ports[port.endpoint] = port
         self._prepared = change, authenticators, ports
         self._channel.send("prepared")
@@ -282,7 +284,7 @@ def work(old_reactor: Any, estate: Estate, sock: socket.socket) -> NoReturn:
         forking.keep_only(
             (
                 sock.fileno(),
-                *(port.sockets[0].fileno() for port in estate.ports.values()),
+                *(sock.fileno() for port in estate.ports.values() for sock in port.sockets),
                 *estate.inherited.values(),
                 *estate.privileges.descriptors,
             ),

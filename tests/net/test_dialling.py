@@ -8,7 +8,6 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from dantetw.config.policy import BUILT_IN, Edge, SocketOption
@@ -55,7 +54,7 @@ class DialCase(SynchronousTestCase):
     def connect(self, dial: Dial) -> socket.socket:
         """Turn until the attempt has succeeded."""
         found: list[socket.socket] = []
-        dial.done.addCallback(found.append)
+        dial.then(found.append, self.fail)
         while not found:
             self.reactor.turn(50)
         self.addCleanup(found[0].close)
@@ -89,7 +88,6 @@ class DialSuite(_Suite):
         """It fires with a connected socket from the address that was asked for."""
         server, target = self.listening()
         dial = Dial(self.poller, Endpoint("127.0.0.3", 0, Family.IPV4), target)
-        self.assertNoResult(dial.done)
         sock = self.connect(dial)
         accepted, peer = server.accept()
         accepted.close()
@@ -145,7 +143,7 @@ class DialSuite(_Suite):
         before = no_descriptors()
         dial = Dial(self.poller, LOOPBACK, target)
         failures: list[DialError] = []
-        dial.done.addErrback(lambda failure: failures.append(failure.value))
+        dial.then(self.fail, failures.append)
         while not failures:
             self.reactor.turn(50)
         self.assertEqual(
@@ -196,13 +194,14 @@ class DialSuite(_Suite):
         for target in (self.listening()[1], self.closed()):
             gc.collect()
             before = no_descriptors()
-            dial = Dial(self.poller, LOOPBACK, target)
+            dial, told = Dial(self.poller, LOOPBACK, target), list[object]()
+            dial.then(told.append, told.append)
             self.assertEqual(no_descriptors(), before + 1)
             dial.cancel()
             dial.cancel()
             self.assertEqual(no_descriptors(), before)
             self.reactor.settle()
-            self.assertNoResult(dial.done)
+            self.assertEqual(told, [])
 
     def test_cancel_late(self) -> None:
         """Giving up what has succeeded leaves the socket to its new owner."""
@@ -221,11 +220,17 @@ class DialSuite(_Suite):
         accepted.close()
         heard: list[int] = []
 
-        def take(sock: socket.socket) -> socket.socket:
-            self.poller.hand_over(sock.fileno(), heard.append)
-            return sock
+        found: list[socket.socket] = []
 
-        sock = self.connect_then(dial.done, take)
+        def take(sock: socket.socket) -> None:
+            self.poller.hand_over(sock.fileno(), heard.append)
+            found.append(sock)
+
+        dial.then(take, self.fail)
+        while not found:
+            self.reactor.turn(50)
+        sock = found[0]
+        self.addCleanup(sock.close)
         self.reactor.turn(50)
         mask = 0
         for said in heard:
@@ -234,15 +239,6 @@ class DialSuite(_Suite):
         if self.poller_class is EpollPoller:
             self.assertTrue(mask & HANGUP)
         self.assertEqual(sock.recv(99), b"220 welcome")
-
-    def connect_then(self, done: Deferred[socket.socket], take: object) -> socket.socket:
-        """Turn until ``take`` has been given the socket."""
-        found: list[socket.socket] = []
-        done.addCallback(take).addCallback(found.append)  # type: ignore[arg-type]
-        while not found:
-            self.reactor.turn(50)
-        self.addCleanup(found[0].close)
-        return found[0]
 
 
 class EpollDialTests(DialSuite, DialCase):

@@ -18,7 +18,8 @@ from dantetw.observe import observer as module
 from dantetw.observe.events import Accepted, ConnectFailed, Event, Message
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.interfaces import IFormat, ISink
-from dantetw.observe.observer import COMPLAINT_INTERVAL, WATCH_INTERVAL, Journal, Observer
+from dantetw.observe.journal import Journal
+from dantetw.observe.observer import COMPLAINT_INTERVAL, WATCH_INTERVAL, Observer
 from dantetw.observe.repeats import INTERVAL
 from dantetw.observe.sinks.opening import Outputs
 from dantetw.values import Severity

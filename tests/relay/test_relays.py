@@ -357,6 +357,16 @@ class TapSuite(_Suite):
         self.assertEqual([whose for whose, chunk in seen if not chunk], [Side.TARGET])
         self.assertLessEqual(max(len(chunk) for _, chunk in seen), CHUNK)
 
+    def test_ends(self) -> None:
+        """A tap ends the relay: the chunk goes nowhere, as the sink's number may be another's."""
+        for early in (b"early", b""):
+            rig = self.rig(tap=lambda side, data: rig.relay.end(STOPPED))  # noqa: B023 - at once
+            rig.start(early)
+            rig.client.send(b"late")
+            self.assertEqual(rig.finish(), STOPPED)
+            self.assertEqual(rig.relay.up.written, 0)
+            self.assertEqual(rig.relay.up.pending, b"")
+
 
 globals().update(everywhere(BytesSuite))
 globals().update(everywhere(HalfCloseSuite))

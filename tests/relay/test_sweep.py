@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.relay.sweep import INTERVAL, Sweep
+from dantetw.relay.sweep import INTERVAL, LONGEST, Sweep
 
 
 class Impatient:
@@ -28,7 +28,8 @@ class SweepTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.sweep = Sweep(self.clock, lambda: self.clock.seconds() + 100.0)
+        self.spent = 0.0
+        self.sweep = Sweep(self.clock, lambda: self.clock.seconds() + self.spent + 100.0)
         self.sweep.start()
         self.addCleanup(self.sweep.stop)
 
@@ -55,6 +56,46 @@ class SweepTests(SynchronousTestCase):
         self.sweep.add(one)
         self.clock.pump([INTERVAL] * 2)
         self.assertEqual((one.asked, late.asked, later.asked), ([101.0], [102.0], [102.0]))
+
+    def slow(self, part: float, others: Callable[[list[Impatient]], object]) -> list[Impatient]:
+        """
+        Six that take part of the longest time each, all asked for as long as that goes on.
+
+        :param others: somebody else's turn, due when the first one is asked.
+        """
+        many: list[Impatient] = []
+
+        def spend() -> None:
+            self.spent += part * LONGEST
+            if sum(len(one.asked) for one in many) == 1:
+                self.clock.callLater(0, others, many)
+
+        many += [Impatient(spend) for _ in range(6)]
+        for one in many:
+            self.sweep.add(one)
+        self.clock.advance(INTERVAL)
+        return many
+
+    def test_many_at_once(self) -> None:
+        """If very many have waited for too long, others get their turn in between."""
+        asked: list[int] = []
+        many = self.slow(0.4, lambda many: asked.append(sum(len(one.asked) for one in many)))
+        self.assertEqual(asked, [3])
+        # All of one look are asked as of its beginning.
+        self.assertEqual([one.asked for one in many], [[101.0]] * 6)
+
+    def test_discarded_in_between(self) -> None:
+        """What is discarded before its turn comes is not asked."""
+        many = self.slow(
+            1.0, lambda many: [self.sweep.discard(one) for one in many if not one.asked]
+        )
+        self.assertEqual(sum(len(one.asked) for one in many), 1)
+
+    def test_stopped_in_between(self) -> None:
+        """Nobody is asked any more once it stops."""
+        many = self.slow(1.0, lambda many: self.sweep.stop())
+        self.assertEqual(sum(len(one.asked) for one in many), 1)
+        self.assertEqual(self.clock.calls, [])
 
     def test_failure(self) -> None:
         """One that fails does not hurt the others, nor later looks."""

@@ -114,7 +114,7 @@ class NetworkScenario(RootScenario):
             f"logoutput: {self.folder / 'sockd.log'}\n"
             f"internal: 127.0.0.1 port = {port}\n"
             f"external: {HERE}\n{DROP}\n"
-            f"clientmethod: none\nsocksmethod: {method}\n"
+            f"clientmethod: none\nsocksmethod: {method}\nworkers: {self.workers}\n"
             f"{more}\n"
             "client pass { from: 0/0 to: 0/0 }\n"
             "socks pass { from: 0/0 to: 0/0 }\n"

@@ -37,6 +37,7 @@ internal: 127.0.0.1 port = {port}
 external: 127.0.0.1
 clientmethod: none
 socksmethod: {method}
+workers: {workers}
 {more}
 client pass {{ from: 127.0.0.0/8 to: 0/0
     log: connect disconnect error }}
@@ -200,7 +201,13 @@ class Target(socketserver.ThreadingTCPServer):
 
 
 class Scenario(SynchronousTestCase):
-    """What scenarios share."""
+    """
+    What scenarios share.
+
+    :ivar workers: processes that serve clients.
+    """
+
+    workers = 2
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
@@ -242,7 +249,8 @@ class Scenario(SynchronousTestCase):
         """Write a configuration; its path."""
         path = self.folder / "sockd.conf"
         log = log or str(self.folder / "sockd.log")
-        path.write_text(CONFIG.format(log=log, port=port, method=method, more=more))
+        text = CONFIG.format(log=log, port=port, method=method, workers=self.workers, more=more)
+        path.write_text(text)
         return path
 
     def start(

@@ -143,6 +143,8 @@ class ConnectTests(NetworkScenario):
 class TrafficTests(NetworkScenario):
     """Connections that stood and break."""
 
+    workers = 1
+
     def test_broken(self) -> None:
         """
         A reset by either side, before or after its end of file, in a chat or a bulky stream, or in

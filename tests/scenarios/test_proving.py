@@ -19,6 +19,8 @@ SERVICES = Path("/etc/pam.d")
 class PamScenarios(RootScenario):
     """A server that root starts, that becomes nobody, and asks PAM."""
 
+    workers = 1
+
     def setUp(self) -> None:
         super().setUp()
         if importlib.util.find_spec("pamela") is None or not SERVICES.is_dir():

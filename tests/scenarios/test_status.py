@@ -48,6 +48,8 @@ def settled(lines: Sequence[str]) -> list[str]:
 class ReportScenarios(Scenario):
     """What a report says."""
 
+    workers = 1
+
     def test_states(self) -> None:
         """Sessions in each state are told, with what has been moved and what waits."""
         server = self.start()

@@ -99,6 +99,8 @@ class RsyslogTests(Scenario):
 class LocalTests(Scenario):
     """The daemon at ``/dev/log``, here at another place."""
 
+    workers = 1
+
     def start_daemon(self) -> socket.socket:
         """A daemon that does not read."""
         daemon = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

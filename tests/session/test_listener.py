@@ -36,7 +36,7 @@ class ListenerCase(SynchronousTestCase):
         self.patch(connect, "Dial", Dial)
         port, _ = open_port(endpoint)
         self.addCleanup(port.close)
-        listener = Listener(port, world.factory, world.reactor)
+        listener = Listener(port.sockets[0], port, world.factory, world.reactor)
         self.addCleanup(listener.stop)
         listener.start()
         return world, listener
@@ -195,16 +195,24 @@ class ListenerTests(ListenerCase):
 
 
 class _Failing:
-    """A listening socket whose ``accept`` fails as told, and then has nobody waiting."""
+    """
+    A listening socket whose ``accept`` fails as told, and then has nobody waiting.
 
-    def __init__(self, *numbers: int) -> None:
+    :param numbers: of the errors; for each 0 a client is accepted.
+    """
+
+    def __init__(self, real: Any, *numbers: int) -> None:
+        self.real = real
         self.numbers = deque(numbers)
         self.open = True
 
     def accept(self) -> Any:
         if not self.numbers:
             raise BlockingIOError
-        raise OSError(self.numbers.popleft(), "told to")
+        number = self.numbers.popleft()
+        if not number:
+            return self.real.accept()
+        raise OSError(number, "told to")
 
     def fileno(self) -> int:
         return 99 if self.open else -1
@@ -220,8 +228,8 @@ class TroubleTests(ListenerCase):
         """A listener on a socket that fails so; it is not in the reactor."""
         world, listener = self.listen()
         world.reactor.removeReader(listener)
-        listener._sock.close()
-        sock = _Failing(*numbers)
+        self.addCleanup(listener._sock.close)
+        sock = _Failing(listener._sock, *numbers)
         listener._sock = sock  # type: ignore[assignment]
         return world, listener, sock
 
@@ -274,6 +282,25 @@ class TroubleTests(ListenerCase):
         assert isinstance(message, Message)
         self.assertEqual(message.code, "internal.exhausted")
         self.assertTrue(message.text.endswith(": Too many open files"))
+
+    def test_exhausted_for_long(self) -> None:
+        """It says so once also while some get in as others leave; again when it was over."""
+        world, listener, sock = self.failing(errno.EMFILE, 0, errno.EMFILE, 0, errno.EMFILE)
+
+        def told() -> int:
+            return sum(isinstance(event, Message) for event in world.events)
+
+        for _ in range(2):
+            client = self.open()
+            client.connect((listener.endpoint.host, listener.endpoint.port))
+        for _ in range(3):
+            listener.doRead()
+            world.reactor.advance(PATIENCE)
+        self.assertEqual((told(), len(world.sessions)), (1, 2))
+        listener.doRead()  # nobody waits any more
+        sock.numbers.append(errno.EMFILE)
+        listener.doRead()
+        self.assertEqual(told(), 2)
 
     def test_told(self) -> None:
         """Every failure that ``internal.log`` names is told, whoever's trouble it is, each time."""

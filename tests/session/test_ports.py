@@ -68,7 +68,7 @@ class PortsCase(SynchronousTestCase):
 
     @property
     def listeners(self) -> Sequence[Listener]:
-        return tuple(self.acceptors._listeners.values())
+        return [one for some in self.acceptors._listeners.values() for one in some]
 
     def hosts(self) -> list[str]:
         """Where clients come in."""

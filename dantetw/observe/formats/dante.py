@@ -9,7 +9,7 @@ rule it is told under.  The prefix (date, program, pid, severity) is the sink's 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from zope.interface import implementer
 
@@ -47,6 +47,12 @@ from dantetw.values import (
     Severity,
     Side,
 )
+
+# Looked up once: finding a member of an Enum takes longer than most of a line.
+_BINDREPLY: Final = Command.BINDREPLY
+_CLIENT: Final = Side.CLIENT
+_DEBUG: Final = Severity.DEBUG
+_INFO: Final = Severity.INFO
 
 
 @implementer(IFormat)
@@ -91,7 +97,7 @@ class Dante:
         text = f"{rule.verdict.word}({rule.number}): tcp/accept [: {arrival(event.path)}"
         if rule.log & LOG_TCPINFO and (info := block(event.tcpinfo)):
             text = f"{text}\n{info}"
-        return ((Severity.INFO, text),)
+        return ((_INFO, text),)
 
     def _connected(self, event: Connected) -> tuple[Line, ...]:
         rule = event.rule
@@ -99,7 +105,7 @@ class Dante:
             return ()
         # The peer that answers a BIND is the source of what follows.
         way, columns = outward, event.tcpinfo
-        if event.command is Command.BINDREPLY:
+        if event.command is _BINDREPLY:
             way, columns = inward, columns[::-1]
         text = (
             f"{rule.verdict.word}({rule.number}): "
@@ -107,13 +113,13 @@ class Dante:
         )
         if rule.log & LOG_TCPINFO and (info := block(*columns)):
             text = f"{text}\n{info}"
-        return ((Severity.INFO, text),)
+        return ((_INFO, text),)
 
     def _transferred(self, event: Transferred) -> tuple[Line, ...]:
         rule = event.rule
         if not rule.log & (LOG_IOOP | LOG_DATA):
             return ()
-        from_client = event.origin is Side.CLIENT
+        from_client = event.origin is _CLIENT
         way = outward(event.path) if from_client else inward(event.path)
         text = (
             f"{rule.verdict.word}({rule.number}): "
@@ -125,13 +131,13 @@ class Dante:
             columns = event.tcpinfo if from_client else event.tcpinfo[::-1]
             if info := block(*columns):
                 text = f"{text}\n{info}"
-        return ((Severity.INFO, text),)
+        return ((_INFO, text),)
 
     def _dropped(self, event: Dropped) -> tuple[Line, ...]:
         rule = event.rule
         if not rule.log & endings.wanting_drop(event.drop):
             return ()
-        if event.origin is Side.CLIENT:
+        if event.origin is _CLIENT:
             way = f"{near(event.path)} -> {far(event.path)}"
         else:
             way = inward(event.path)
@@ -139,7 +145,7 @@ class Dante:
         if event.more:
             text = f"{text}; {event.more} more like it since this was last told"
         what = f"{event.protocol.word}/{event.command.word}"
-        return ((Severity.INFO, f"block({rule.number}): {what} -: {way}{text}"),)
+        return ((_INFO, f"block({rule.number}): {what} -: {way}{text}"),)
 
     def _ended(self, event: Ended) -> tuple[Line, ...]:
         return endings.lines(event, self._timing)
@@ -162,7 +168,7 @@ class Dante:
 
     def _step(self, event: Step) -> tuple[Line, ...]:
         text = f"session {event.session} from {event.client}: {event.text}"
-        return ((Severity.DEBUG, one_line(text)),)
+        return ((_DEBUG, one_line(text)),)
 
     def _message(self, event: Message) -> tuple[Line, ...]:
         return ((event.severity, one_line(event.text)),)

@@ -63,6 +63,15 @@ _ORDERLY: Final = frozenset(
     (Cause.CLOSED, Cause.TIMEOUT, Cause.FIN_WAIT, Cause.SHUTDOWN, Cause.BLOCKED)
 )
 
+# Looked up once: finding a member of an Enum takes longer than most of a line.
+_BIND: Final = Command.BIND
+_BINDREPLY: Final = Command.BINDREPLY
+_BLOCKED: Final = Cause.BLOCKED
+_CLOSED_ORDERLY: Final = Cause.CLOSED
+_CONNECT: Final = Command.CONNECT
+_INFO: Final = Severity.INFO
+_RELAY: Final = Phase.RELAY
+
 _CLOSED: Final = {Side.CLIENT: "local client closed", Side.TARGET: "remote peer closed"}
 _FAILED: Final = {Side.CLIENT: "local client error", Side.TARGET: "remote peer error"}
 _OTHER: Final = {Side.CLIENT: Side.TARGET, Side.TARGET: Side.CLIENT}
@@ -84,9 +93,9 @@ def lines(event: Ended, timing: bool) -> tuple[Line, ...]:
     ending = event.ending
     if event.command is None or ending.phase in _EARLY:
         return _before_request(event)
-    if event.reply_rule is not None and ending.cause is Cause.BLOCKED:
+    if event.reply_rule is not None and ending.cause is _BLOCKED:
         return _turned_away(event, event.reply_rule)
-    if ending.cause is Cause.BLOCKED and ending.phase is not Phase.RELAY:
+    if ending.cause is _BLOCKED and ending.phase is not _RELAY:
         return _refused(event)
     if _unanswered(event):
         return _unanswered_lines(event)
@@ -100,7 +109,7 @@ def wanted(event: Ended) -> bool:
     log, socks_log = event.client_rule.log, 0 if event.socks_rule is None else event.socks_rule.log
     if event.reply_rule is not None:
         log |= event.reply_rule.log
-        if event.ending.cause is not Cause.BLOCKED:
+        if event.ending.cause is not _BLOCKED:
             socks_log &= LOG_DISCONNECT
     return bool((log | socks_log) & _wanting(event))
 
@@ -108,7 +117,7 @@ def wanted(event: Ended) -> bool:
 def _wanting(event: Ended) -> int:
     """The ``LOG_…`` bits of which a rule needs one for a line."""
     ending = event.ending
-    if ending.cause is Cause.BLOCKED and ending.phase is not Phase.RELAY:
+    if ending.cause is _BLOCKED and ending.phase is not _RELAY:
         return _BLOCKS
     if event.established and ending.phase not in _EARLY and ending.cause in _ORDERLY:
         return LOG_DISCONNECT
@@ -125,7 +134,7 @@ def words(event: Ended) -> str:
     ending = event.ending
     if ending.text:
         return ending.text
-    if ending.cause is Cause.BLOCKED:
+    if ending.cause is _BLOCKED:
         rule = event.reply_rule or event.socks_rule or event.client_rule
         return "" if rule.number else _NO_RULE
     if _unanswered(event):
@@ -135,9 +144,9 @@ def words(event: Ended) -> str:
 
 def reason(ending: Ending) -> str:
     """Why an established session ended, such as ``remote peer error (Connection refused)``."""
+    if ending.cause is _CLOSED_ORDERLY:
+        return _CLOSED.get(ending.side, "session closed")
     match ending.cause:
-        case Cause.CLOSED:
-            return _CLOSED.get(ending.side, "session closed")
         case Cause.ERROR:
             side = _FAILED.get(ending.side, "session error")
             return f"{side} ({os.strerror(ending.errno)})" if ending.errno else side
@@ -175,12 +184,12 @@ def _arrival_line(event: Ended, text: str, wanted: int, tcpinfo: bool = True) ->
     line = f"block({rule.number}): tcp/accept ]: {arrival(event.path)}{_said(text)}"
     if tcpinfo and rule.log & LOG_TCPINFO:
         line = _join(line, block(event.tcpinfo[0]))
-    return ((Severity.INFO, line),)
+    return ((_INFO, line),)
 
 
 def _before_request(event: Ended) -> tuple[Line, ...]:
     ending = event.ending
-    if ending.cause is Cause.BLOCKED:
+    if ending.cause is _BLOCKED:
         text = ending.text or ("" if event.client_rule.number else _NO_RULE)
         return _arrival_line(event, text, _BLOCKS)
     seconds = _plural(_seconds(event.times), "second")
@@ -246,13 +255,13 @@ def _request_line(event: Ended, rule: Rule, text: str, asked: bool) -> Line:
     else:
         way = near(path)
     what = f"{event.protocol.word}/{event.command.word}"
-    return (Severity.INFO, f"block({rule.number}): {what} ]: {way}{_said(text)}")
+    return (_INFO, f"block({rule.number}): {what} ]: {way}{_said(text)}")
 
 
 def _unanswered(event: Ended) -> bool:
     """Whether it is the end of a BIND that nobody came to, and nothing was wrong."""
     ending, waited = event.ending, event.path.source is not None and event.reply_rule is None
-    return event.command is Command.BIND and waited and ending.cause in _ORDERLY
+    return event.command is _BIND and waited and ending.cause in _ORDERLY
 
 
 def _given_up(ending: Ending) -> str:
@@ -274,7 +283,7 @@ def _unanswered_lines(event: Ended) -> tuple[Line, ...]:
     rule = event.client_rule
     if rule.log & LOG_DISCONNECT:
         line = f"{rule.verdict.word}({rule.number}): tcp/accept ]: {arrival(event.path)}{said}"
-        lines += ((Severity.INFO, line),)
+        lines += ((_INFO, line),)
     return lines
 
 
@@ -284,7 +293,7 @@ def _turned_away(event: Ended, reply_rule: Rule) -> tuple[Line, ...]:
     lines: tuple[Line, ...] = ()
     if reply_rule.log & _BLOCKS:
         said = _said(text or ("" if number else _NO_RULE))
-        lines = ((Severity.INFO, f"block({number}): tcp/bindreply ]: {inward(path)}{said}"),)
+        lines = ((_INFO, f"block({number}): tcp/bindreply ]: {inward(path)}{said}"),)
     text = f"bind-reply from {place(path.target)} blocked by socks-rule #{number}"
     rule = event.socks_rule
     if rule is not None and rule.log & _BLOCKS:
@@ -296,7 +305,7 @@ def _bind_line(event: Ended, rule: Rule, verdict: Verdict, said: str) -> Line:
     """The last line of the rule that has passed a BIND; its target is as the client named it."""
     path = event.path
     way = f"{near(path)} -> {place(path.source)} {place(event.asked)}"
-    return (Severity.INFO, f"{verdict.word}({rule.number}): tcp/bind ]: {way}{said}")
+    return (_INFO, f"{verdict.word}({rule.number}): tcp/bind ]: {way}{said}")
 
 
 def _mirrored(ending: Ending) -> Ending:
@@ -322,7 +331,7 @@ def _finished(event: Ended, timing: bool) -> tuple[Line, ...]:
     if rule is not None and rule.log & wanted:
         for counted in map(_datagrams, event.traffic) if event.traffic else (_counted(event),):
             line = f"{_head(rule, event)} ]: {counted}{tail}"
-            lines += ((Severity.INFO, _with_tcpinfo(line, rule, event, timing)),)
+            lines += ((_INFO, _with_tcpinfo(line, rule, event, timing)),)
     rule = event.socks_rule
     if bound and rule is not None and rule.log & LOG_DISCONNECT:
         severity, line = _bind_line(event, rule, rule.verdict, "")
@@ -336,14 +345,14 @@ def _finished(event: Ended, timing: bool) -> tuple[Line, ...]:
             f"{rule.verdict.word}({rule.number}): tcp/accept ]: "
             f"{counts.to_client} -> {arrival(event.path)} -> {counts.to_target}{tail}"
         )
-        lines += ((Severity.INFO, _with_tcpinfo(line, rule, event, timing)),)
+        lines += ((_INFO, _with_tcpinfo(line, rule, event, timing)),)
     return lines
 
 
 def _head(rule: Rule, event: Ended) -> str:
-    command = event.command or Command.CONNECT
+    command = event.command or _CONNECT
     if event.reply_rule is not None:
-        command = Command.BINDREPLY
+        command = _BINDREPLY
     return f"{rule.verdict.word}({rule.number}): {event.protocol.word}/{command.word}"
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from errno import ETIMEDOUT
+from typing import Final
 
-from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from dantetw.config.policy import Rule
@@ -34,6 +34,9 @@ from dantetw.values import (
     is_loopback,
 )
 
+# Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
+_CONNECT: Final = Phase.CONNECT
+
 
 class Connect(Relaying):
     """
@@ -46,7 +49,7 @@ class Connect(Relaying):
         super().__init__(session, rule)
         self._dial: Dial | None = None
 
-    def dial(self, source: Endpoint, target: Endpoint) -> Deferred[socket.socket]:
+    def dial(self, source: Endpoint, target: Endpoint) -> None:
         """
         Begin to connect.
 
@@ -69,15 +72,17 @@ class Connect(Relaying):
                 server.set_options(session.sock, rule.socket_options)
         session.connecting_at = session.since = server.monotonic()
         server.sweep.add(session)
-        return self._dial.done
+        self._dial.then(self.connected, self.unreached)
 
-    def unreached(self, failure: Failure) -> None:
+    def unreached(self, failed: DialError) -> None:
         """The target cannot be reached, as it turned out in the end."""
-        self.failed(failure.value)
+        try:
+            self.failed(failed)
+        except Exception:
+            self._session.broken(Failure())
 
-    def failed(self, failed: BaseException | None) -> None:
+    def failed(self, failed: DialError) -> None:
         """The target cannot be reached: say why."""
-        assert isinstance(failed, DialError), failed
         session = self._session
         session.source, number = failed.source, failed.number
         text = ""
@@ -92,7 +97,10 @@ class Connect(Relaying):
         session = self._session
         assert session.source is not None
         self._dial = None
-        self.relay(target, session.source)
+        try:
+            self.relay(target, session.source)
+        except Exception:
+            session.broken(Failure())
 
     def check(self, now: float) -> None:
         session, timeouts = self._session, self._rule.timeouts
@@ -138,7 +146,7 @@ def connect(session: Session, rule: Rule, target: Endpoint) -> None:
 
     :param target: a numeric endpoint.
     """
-    session.phase = Phase.CONNECT
+    session.phase = _CONNECT
     source = source_for(session, target, "could not bind address to use")
     if not source:
         return
@@ -148,9 +156,6 @@ def connect(session: Session, rule: Rule, target: Endpoint) -> None:
     port = 0 if is_loopback(source) else session.client.port
     wish = Endpoint(source, port, target.family)
     try:
-        dialled = performing.dial(wish, target)
+        performing.dial(wish, target)
     except DialError as failed:
         performing.failed(failed)
-    else:
-        # Not by session.when: the session's end cancels the attempt itself.
-        dialled.addCallbacks(performing.connected, performing.unreached).addErrback(session.broken)

@@ -38,6 +38,10 @@ from dantetw.values import (
 #: Of these bits one makes somebody want to see all that is relayed.
 TAPPED: Final = LOG_IOOP | LOG_DATA
 
+# Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
+_RELAY: Final = Phase.RELAY
+_TCP: Final = Protocol.TCP
+
 
 class Relaying(Performing):
     """
@@ -65,7 +69,7 @@ class Relaying(Performing):
         session, rule = self._session, self._rule
         server, client = session.server, session.sock
         assert client is not None
-        session.phase = Phase.RELAY
+        session.phase = _RELAY
         session.connected_at = server.monotonic()
         if server.journal.debug:
             tracing.connected(session)
@@ -85,7 +89,7 @@ class Relaying(Performing):
         if rule.log & LOG_CONNECT:
             path, tcpinfo = path_of(session), tcpinfo_of(session)
             server.journal.record(
-                Connected(session.number, rule, path, Protocol.TCP, self.command, tcpinfo)
+                Connected(session.number, rule, path, _TCP, self.command, tcpinfo)
             )
         timeouts = rule.timeouts
         if not (timeouts.io_tcp or timeouts.tcp_fin_wait):

@@ -122,6 +122,10 @@ def one(event: Event) -> dict[str, Any]:
     return told
 
 
+#: Kinds that a status report is made of.
+REPORTED = ("status", "worker", "child", "latency", "active", "reported")
+
+
 class SchemaTests(SynchronousTestCase):
     """The schema and the lines."""
 
@@ -185,9 +189,7 @@ class SchemaTests(SynchronousTestCase):
             self.assertEqual(sorted(found), sorted(member.word for member in kind))
         for part in SCHEMA["allOf"]:
             kind_ = part["if"]["properties"]["kind"]["const"]
-            where = (
-                report if kind_ in ("status", "child", "latency", "active", "reported") else told
-            )
+            where = report if kind_ in REPORTED else told
             for name in (kind_, *part["then"]["properties"]):
                 self.assertIn(f"``{name}``", where)
         for name in SCHEMA["properties"]:

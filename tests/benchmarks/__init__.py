@@ -1,0 +1,1 @@
+"""Tests for the pure parts of :mod:`benchmarks`: nothing here measures."""
