@@ -16,9 +16,9 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import BoundedSemaphore, Lock, Thread
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 from dantetw.auth.verifying import THREADS
 from dantetw.config import Parsed
@@ -271,26 +271,38 @@ def fork(
     :raises OSError: if there can be no further process.
     """
     ours, theirs = orders.pair()
+    # An exception of a signal's must not lead the child out of here: there is a whole server on the
+    # stack above.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         process = os.fork()
+        if not process:
+            _be_helper(theirs, prepare, make, before)
     except OSError:
         ours.close()
-        theirs.close()
         raise
-    if process:
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        return ours, process
-    # From here on nothing returns: there is a whole server on the stack above us.
+    return ours, process
+
+
+def _be_helper(
+    door: socket.socket,
+    prepare: Callable[[], None],
+    make: Callable[[socket.socket], Helper],
+    mask: Iterable[int],
+) -> NoReturn:
     status = 1
     try:
-        _isolate(theirs.fileno())
+        _isolate(door.fileno())
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         prepare()
-        make(theirs).serve()
+        make(door).serve()
         status = 0
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stderr.flush()
         os._exit(status)
 
 
@@ -301,6 +313,8 @@ def _isolate(keep: int) -> None:
     # What the server has left behind must not be collected some day: it would close descriptors
     # whose numbers are ours by then.
     gc.freeze()
+    # twistd has put a log in their place, whose files are closed here.
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     os.closerange(_FIRST, keep)
     os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
     prctl.name(NAME)

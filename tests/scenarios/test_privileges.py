@@ -25,7 +25,7 @@ from tests.scenarios.rights import (
     is_gone,
     status,
 )
-from tests.scenarios.running import SOCKD, Running, wait_until
+from tests.scenarios.running import SOCKD, Running, free_port, wait_until
 
 # <asm/unistd.h>, the same on all architectures.
 _PIDFD_GETFD = 438
@@ -83,18 +83,18 @@ class PrivilegeScenarios(RootScenario):
 
     def test_background(self) -> None:
         """In the background it is the same, and the helper is the server's own."""
-
-        def daemon(path: Path) -> list[str]:
-            return [*SOCKD, "-f", str(path), "-D", "-p", str(self.folder / "sockd.pid")]
-
-        started = self.start(daemon, more=DROP)
-        self.assertEqual(started.wait(), 0)
-        server = int((self.folder / "sockd.pid").read_text())
+        pidfile, log = self.folder / "sockd.pid", self.folder / "sockd.log"
+        path = self.configure(free_port(), more=DROP)
+        done = self.run_program([*SOCKD, "-f", str(path), "-D", "-p", str(pidfile)])
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        wait_until(lambda: log.exists() and " running" in log.read_text(), "running")
+        server = int(pidfile.read_text())
         pid = helper_of(server)
         self.assertEqual((effective(server)[1], effective(pid)[1]), (self.nobody.pw_uid, 0))
         os.kill(server, signal.SIGTERM)
         for each in (server, pid):
             wait_until(lambda each=each: is_gone(each), f"the end of process {each}")
+        self.assertEqual(pidfile.read_text(), "")
 
     def test_log(self) -> None:
         """SIGHUP opens a log anew in a folder that is root's alone."""
