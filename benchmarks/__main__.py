@@ -6,8 +6,9 @@ prints a table; with ``--write`` the table goes into ``README.rst`` and ``docs/b
 a plot becomes ``docs/benchmarks.svg``.  ``--quick`` takes half a minute, to see that it works.
 
 In each round every server is started anew and does all there is to do, one after the other; each
-figure is the median of all rounds, each ratio that of the ratios within a round.  dantetw and Dante
-log ``connect disconnect error`` to a file.  Exit status 1 if a session of dantetw failed.
+figure is the median of all rounds, each ratio that of the ratios within a round.  dantetw works by
+itself and, where there are several processors, with a worker for each.  It and Dante log
+``connect disconnect error`` to a file.  Exit status 1 if a session of dantetw failed.
 
 ``--beside 'NAME=COMMAND'`` measures another server too, with ``{config}`` for the name of its
 configuration and ``{port}`` for where it listens.  Needs a C compiler.
@@ -46,7 +47,10 @@ _TITLE: Final = "Cost of each unit of work, in multiples of dantetw's: shorter i
 
 def contenders() -> dict[str, str]:
     """Command lines of the servers that are installed, by name: ours first."""
-    found = {f"dantetw {dantetw.__version__}": DANTETW}
+    name, processors = f"dantetw {dantetw.__version__}", len(os.sched_getaffinity(0))
+    found = {name: DANTETW}
+    if processors > 1:
+        found[f"{name} -N {processors}"] = f"{DANTETW} --workers {processors}"
     if shutil.which("danted"):
         told = subprocess.run(["danted", "-v"], capture_output=True, text=True, check=False)
         version = re.search(r"v([\d.]*\d)", told.stdout + told.stderr)
