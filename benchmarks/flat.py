@@ -34,8 +34,8 @@ OPEN: Final = (0, 1000, 5000)
 MOST: Final = 50.0
 #: As a multiple of the figure with the fewest: more than noise.
 GROWTH: Final = 1.25
-#: Most sessions that are relayed, however many processes hold them: half of the ports that the kernel
-#: chooses from (``ip_local_port_range``).  Of one address to go out from to one target it searches
+#: Most sessions that are relayed, however many processes hold them: half of the ports that the
+#: kernel chooses from (``ip_local_port_range``).  Of one address to go out from to one target it searches
 #: ever longer for a free one: with 19,200, seven times as long as all else takes.
 _PORTS: Final = 14_000
 #: Clients that negotiate stay, however long it takes to measure beside them.

@@ -50,6 +50,7 @@ LAYERS = {
     "dantetw.serving": WIRING,
     "dantetw.workers": WIRING,
     "dantetw.logs": WIRING,
+    "dantetw.handover": WIRING,
     "dantetw.reloading": WIRING,
     "dantetw.tap": WIRING,
     "dantetw.cli": WIRING,

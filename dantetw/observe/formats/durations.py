@@ -1,5 +1,5 @@
 """
-What each stage of a session took, for programs.
+What each stage of a session took: for programs, and in Dante's words.
 """
 
 from __future__ import annotations
@@ -36,3 +36,18 @@ def seconds_of(event: Ended) -> dict[str, float | None]:
 
 def _is_name(endpoint: Endpoint | None) -> bool:
     return endpoint is not None and endpoint.family is Family.NAME
+
+
+def stages_of(times: Times) -> str:
+    """The lines that Dante adds with ``debug``."""
+
+    def between(start: float, end: float) -> str:
+        return f"{end - start:.6f}s" if start and end else "N/A"
+
+    return (
+        f"accept to negotiate start       : {between(times.accepted, times.negotiating)}\n"
+        f"negotiate duration              : {between(times.negotiating, times.requested)}\n"
+        f"negotiate finish to established : {between(times.requested, times.connected)}\n"
+        f"session establish to first i/o  : {between(times.connected, times.first_io)}\n"
+        f"total session duration          : {between(times.accepted, times.ended)}"
+    )

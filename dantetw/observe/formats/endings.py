@@ -29,6 +29,7 @@ from typing import Final
 from dantetw.config.policy import Rule
 from dantetw.observe.events import Ended, Parted, Times, Traffic
 from dantetw.observe.formats.addresses import arrival, far, inward, near, place, who
+from dantetw.observe.formats.durations import stages_of
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.formats.tcpinfo import block
 from dantetw.values import (
@@ -81,7 +82,6 @@ _AWAITED: Final = {Side.CLIENT: "client", Side.TARGET: "remote peer"}
 _NO_RULE: Final = "no rules matched; using default block rule"
 _STOPPED: Final = "administrative termination"
 _CRASHED: Final = "server process died"
-_NEVER: Final = "N/A"
 
 
 def lines(event: Ended, timing: bool) -> tuple[Line, ...]:
@@ -365,7 +365,7 @@ def _finished(event: Ended, timing: bool) -> tuple[Line, ...]:
     why = reason(_mirrored(ending) if bound else ending)
     tail = f": {why}.  Session duration: {_seconds(event.times)}s"
     if timing:
-        tail = f"{tail}\n{_stages(event.times)}"
+        tail = f"{tail}\n{stages_of(event.times)}"
     lines: tuple[Line, ...] = ()
     rule = event.reply_rule or event.socks_rule
     if rule is not None and rule.log & wanted:
@@ -428,19 +428,6 @@ def _datagrams(traffic: Traffic) -> str:
 
 def _four(counts: Counts) -> tuple[int, int, int, int]:
     return counts.to_client, counts.from_client, counts.to_target, counts.from_target
-
-
-def _stages(times: Times) -> str:
-    def between(start: float, end: float) -> str:
-        return f"{end - start:.6f}s" if start and end else _NEVER
-
-    return (
-        f"accept to negotiate start       : {between(times.accepted, times.negotiating)}\n"
-        f"negotiate duration              : {between(times.negotiating, times.requested)}\n"
-        f"negotiate finish to established : {between(times.requested, times.connected)}\n"
-        f"session establish to first i/o  : {between(times.connected, times.first_io)}\n"
-        f"total session duration          : {between(times.accepted, times.ended)}"
-    )
 
 
 def _with_tcpinfo(line: str, rule: Rule, event: Ended, timing: bool) -> str:
