@@ -128,13 +128,13 @@ class Channel:
     def doRead(self) -> None:
         """The reactor found that something has come."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(
-                self._sock, _CHUNK, MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
-            )
+            data, descriptors, _, _ = socket.recv_fds(self._sock, _CHUNK, MOST_DESCRIPTORS)
         except BlockingIOError:
             return
         except OSError:
             data, descriptors = b"", []
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)  # recv_fds drops the flag that would say so
         self._descriptors.extend(descriptors)
         if not data:
             self._end()

@@ -1,0 +1,136 @@
+"""Tests of :mod:`dantetw.workers.ledger`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from dantetw.config.policy import Policy
+from dantetw.session.totals import Tally
+from dantetw.values import Cause, Method, Phase, Side, User
+from dantetw.workers import ledger as ledgers
+from dantetw.workers.ledger import Ledger
+from tests.session.world import OPEN, World
+
+
+class LedgerCase(SynchronousTestCase):
+    """A server with a ledger; what the mother reads is what it has written."""
+
+    def setUp(self) -> None:
+        self.world = World(self, OPEN)
+        self.ledger = self.world.factory.ledger = Ledger(2, 3)
+        self.addCleanup(self.ledger.close)
+
+    def settle(self) -> tuple[Tally, list[ledgers.Ended]]:
+        """The worker has died."""
+        return self.ledger.settle({0: self.world.policy}, self.world.reactor.seconds())
+
+
+class SessionTests(LedgerCase):
+    """What the mother knows of the sessions of a worker that has died."""
+
+    def test_numbers(self) -> None:
+        """Sessions are numbered in steps, and the next number is known afterwards."""
+        for _ in range(3):
+            self.world.client()
+        self.assertEqual(sorted(self.world.factory.sessions), [2, 5, 8])
+        self.assertEqual(self.ledger.next_number, 11)
+
+    def test_negotiating(self) -> None:
+        """A client that negotiates has its end, under its client rule."""
+        self.world.client()
+        tally, (ended,) = self.settle()
+        (session,) = self.world.factory.sessions.values()
+        self.assertEqual((ended.session, ended.client_rule), (2, session.client_rule))
+        self.assertEqual((ended.path.client, ended.path.local), (session.client, session.local))
+        ending = ended.ending
+        self.assertEqual(
+            (ending.side, ending.phase, ending.cause), (Side.US, Phase.NEGOTIATE, Cause.CRASH)
+        )
+        self.assertIs(ended.socks_rule, None)
+        self.assertEqual(tally, Tally(1, 0, 0, 1, 0, 0))
+
+    def test_relayed(self) -> None:
+        """A relay has its end with the bytes as they stood at the last look."""
+        _, dial = self.world.connected()
+        (session,) = self.world.factory.sessions.values()
+        dial.far.send(b"answer")
+        self.world.settle()
+        self.ledger.look(self.world.reactor.seconds())
+        tally, (ended,) = self.settle()
+        self.assertEqual(ended.socks_rule, session.socks_rule)
+        self.assertEqual((ended.path.target, ended.path.source), (session.target, session.source))
+        self.assertEqual((ended.counts.from_target, ended.counts.to_client), (6, 6))
+        self.assertEqual((tally.accepted, tally.performed, tally.current), (1, 1, 0))
+
+    def test_ended(self) -> None:
+        """Who has had an end gets no other, and the place is used again."""
+        for _ in range(5):
+            self.world.client()
+            (session,) = self.world.factory.sessions.values()
+            session.stop()
+        tally, ends = self.settle()
+        self.assertEqual((tally.accepted, tally.unrequested, ends), (5, 5, []))
+        self.assertEqual(self.ledger._free, [ledgers._HEAD_SIZE])
+
+    def test_full(self) -> None:
+        """Sessions beyond its room are counted all the same."""
+        self.ledger._end = ledgers._HEAD_SIZE + ledgers._SLOT
+        for _ in range(3):
+            self.world.client()
+        for session in tuple(self.world.factory.sessions.values()):
+            session.stop()
+        self.world.client()
+        tally, ends = self.settle()
+        self.assertEqual((tally.accepted, len(ends)), (4, 1))
+
+    def test_hostile(self) -> None:
+        """Names that are long, or hold what separates fields, harm nobody."""
+        for name in ("\0" * 9, "x" * 2000, "\udcff\udc80", "\u2603" * 300, "a\0b"):
+            with self.subTest(name):
+                self.world.client()
+                (session,) = self.world.factory.sessions.values()
+                session.user = User(Method.USERNAME, name)
+                self.ledger.note(session)
+                (ended,) = self.settle()[1]
+                assert ended.path.user is not None
+                told = ended.path.user.name
+                self.assertEqual(told[:100], name[: len(told)][:100])
+                session.stop()
+
+    def test_generations(self) -> None:
+        """The policies that sessions have begun with are known; without one there is no end."""
+        self.world.client()
+        self.assertEqual(self.ledger.generations(), {"0"})
+        self.assertEqual(self.ledger.settle({}, 0.0)[1], [])
+
+
+class NonsenseTests(LedgerCase):
+    """A worker may have written anything before it died."""
+
+    @given(st.binary(max_size=600), st.binary(min_size=64, max_size=64))
+    def test_random(self, slot: bytes, head: bytes) -> None:
+        """Whatever stands there, the mother goes on."""
+        ledger = Ledger(1, 1)
+        place = ledgers._HEAD_SIZE
+        ledger._memory[place : place + len(slot)] = slot
+        ledger._memory[:64] = head
+        ledgers._HEAD.pack_into(ledger._memory, 0, *self.bounded(head))
+        ledger.settle({0: Policy("sockd.conf")}, 0.0)
+        ledger.generations()
+        ledger.close()
+
+    def bounded(self, head: bytes) -> Iterator[int]:
+        """The head, but with an end that does not make the test take for ever."""
+        *others, _ = ledgers._HEAD.unpack(head)
+        yield from others
+        yield ledgers._HEAD_SIZE + 4 * ledgers._SLOT
+
+    def test_end(self) -> None:
+        """An end beyond the memory is the memory's."""
+        ledgers._HEAD.pack_into(self.ledger._memory, 0, *[2**64 - 1] * 8)
+        self.ledger._end = ledgers._HEAD_SIZE + 4 * ledgers._SLOT
+        self.assertEqual(self.settle()[1], [])

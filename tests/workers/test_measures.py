@@ -1,0 +1,58 @@
+"""Tests of :mod:`dantetw.workers.measures`."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from dantetw.relay.latency import Latency
+from dantetw.workers.measures import pack, unpack
+
+VALUES = st.lists(st.integers(0, 2**40), max_size=200)
+
+
+class MeasureTests(SynchronousTestCase):
+    """Latencies on their way."""
+
+    @given(VALUES, VALUES)
+    def test_round_trip(self, early: list[int], late: list[int]) -> None:
+        """What arrives says what was sent."""
+        now = 0.0
+        latency = Latency(lambda: now)
+        for value in early:
+            latency.add(value)
+        now = 1000.0
+        latency.tick()
+        for value in late:
+            latency.add(value)
+        sent = latency.standing()
+        heard = unpack(json.loads(json.dumps(pack(sent))))
+        for one, other in (
+            (sent.since_start, heard.since_start),
+            (sent.last_minute, heard.last_minute),
+        ):
+            self.assertEqual(one.figures(), other.figures())
+            self.assertEqual(one.counts, other.counts)
+        self.assertEqual(heard.latest, sent.latest)
+
+    @given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x, max_size=5)))
+    def test_nonsense(self, said: object) -> None:
+        """Whatever else comes from a worker is refused."""
+        self.assertRaises(ValueError, unpack, said)
+
+    def test_out_of_range(self) -> None:
+        """So are places there are not, and numbers that are none."""
+        good = [1, 5, 5, 5, [5, 1]]
+        unpack([good, good, [5]])
+        for wrong in (
+            [1, 5, 5, 5, [10**6, 1]],
+            [1, 5, 5, 5, [5]],
+            [1, 5, 5, 5, [5, -1]],
+            [True, 5, 5, 5, [5, 1]],
+            [1, 5, 5, 2**70, [5, 1]],
+        ):
+            self.assertRaises(ValueError, unpack, [good, wrong, [5]])
+        self.assertRaises(ValueError, unpack, [good, good, list(range(1000))])
