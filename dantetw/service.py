@@ -394,6 +394,8 @@ class SockdService(MultiService):
         else:
             serving.listen(ports)
         self._ports.use(ports, policy)
+        if mother is not None:
+            mother.release()
         self._policy = policy
 
     # Ending.

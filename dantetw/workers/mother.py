@@ -339,6 +339,11 @@ class Mother:
         self._policies = {n: policy for n, policy in self._policies.items() if str(n) in used}
         self._changed()
 
+    def release(self) -> None:
+        """Let all workers let go of ports that we have let go of."""
+        for child in self.children:
+            child.channel.send("release")
+
     def abandon(self) -> None:
         """Let all workers forget the change that they have made ready for."""
         for child in self.children:

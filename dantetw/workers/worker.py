@@ -151,6 +151,8 @@ class Worker:
             self._commit(order.said, order.descriptors)
         elif word == "abandon":
             self._abandon()
+        elif word == "release":
+            self._release()
         elif word == "measure":
             self._measure()
         elif word == "tell":
@@ -226,9 +228,18 @@ class Worker:
             self._open_logs(policy, change.key, dict(zip(names, descriptors, strict=True)))
         self._serving.adopt(policy, authenticators)
         if not self._retired:
-            self._serving.listen(ports)
+            self._serving.listen({**self._ports, **ports})
         self._ports = ports
         self._channel.send("committed")
+
+    def _release(self) -> None:
+        """
+        Let go of the ports that have no place in the change.
+
+        Not before the mother has: who comes to a socket that she alone still holds is lost.
+        """
+        if not self._retired:
+            self._serving.listen(self._ports)
 
     def _abandon(self) -> None:
         """What was prepared will not come."""
