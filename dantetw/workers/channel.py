@@ -27,6 +27,8 @@ from zope.interface import implementer
 MOST_DESCRIPTORS: Final = 253
 #: Most bytes of a message; a longer one is a mistake, and ends the channel.
 LONGEST: Final = 64 * 1024 * 1024
+#: The same of one from a worker.  Latencies, which are the longest, take a quarter of it.
+LONGEST_SAID: Final = 1024 * 1024
 
 # Lengths of the text and of the bytes, number of descriptors.
 _HEAD: Final = struct.Struct("!IIB")
@@ -39,7 +41,8 @@ class Order:
     A message.
 
     :ivar word: what it is about; ``said`` what goes with it, ``payload`` bytes that do.
-    :ivar descriptors: that came with it; whoever gets them owns them.
+    :ivar descriptors: that came with it; whoever gets them owns them.  Only the first of them if a
+        process can have no more.
     """
 
     word: str
@@ -56,6 +59,7 @@ class Channel:
     :param sock: belongs to the channel from now on.
     :param heard: called with each :class:`Order` that comes.
     :param lost: called once when the other end has gone, or says what makes no sense.
+    :param trusted: the other end is the mother, who may send descriptors.
     """
 
     def __init__(
@@ -64,14 +68,18 @@ class Channel:
         reactor: Any,
         heard: Callable[[Order], None],
         lost: Callable[[], None],
+        trusted: bool = True,
     ) -> None:
         sock.setblocking(False)
         self._sock = sock
         self._reactor = reactor
         self._heard = heard
         self._lost = lost
+        self._trusted = trusted
+        self._longest = LONGEST if trusted else LONGEST_SAID
         self._unread = b""
-        self._descriptors: deque[int] = deque()
+        # Those of each message that brings some.
+        self._descriptors: deque[tuple[int, ...]] = deque()
         # What is left of messages to send, each with the descriptors that go with its first byte.
         self._unsent: deque[tuple[bytes, tuple[int, ...]]] = deque()
 
@@ -90,7 +98,14 @@ class Channel:
         """
         text = json.dumps([word, said]).encode()
         head = _HEAD.pack(len(text), len(payload), len(descriptors))
-        self._unsent.append((head + text + payload, tuple(map(os.dup, descriptors))))
+        own: list[int] = []
+        try:
+            for descriptor in descriptors:
+                own.append(os.dup(descriptor))
+        except OSError:
+            _close(own)
+            raise
+        self._unsent.append((head + text + payload, tuple(own)))
         self.flush()
 
     def flush(self) -> bool:
@@ -128,14 +143,11 @@ class Channel:
     def doRead(self) -> None:
         """The reactor found that something has come."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._sock, _CHUNK, MOST_DESCRIPTORS)
+            data = self._received() if self._trusted else self._sock.recv(_CHUNK)
         except BlockingIOError:
             return
         except OSError:
-            data, descriptors = b"", []
-        for descriptor in descriptors:
-            os.set_inheritable(descriptor, False)  # recv_fds drops the flag that would say so
-        self._descriptors.extend(descriptors)
+            data = b""
         if not data:
             self._end()
             return
@@ -143,8 +155,18 @@ class Channel:
         try:
             while self._sock.fileno() >= 0 and (order := self._next()) is not None:
                 self._heard(order)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter of JSON that is nested a thousand times
             self._end()
+
+    def _received(self) -> bytes:
+        """What has come; its descriptors are kept."""
+        data, descriptors, flags, _ = socket.recv_fds(self._sock, _CHUNK, MOST_DESCRIPTORS)
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)  # recv_fds drops the flag that would say so
+        # The kernel gives those of one message at a time, and fewer if we can have no more.
+        if descriptors or flags & socket.MSG_CTRUNC:
+            self._descriptors.append(tuple(descriptors))
+        return data
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor found that the other end has gone."""
@@ -160,18 +182,18 @@ class Channel:
             return None
         text, payload, number = _HEAD.unpack_from(self._unread)
         end = _HEAD.size + text + payload
-        if end > LONGEST:
+        if end > self._longest:
             raise ValueError("too long")
         if len(self._unread) < end:
             return None
         said = json.loads(self._unread[_HEAD.size : _HEAD.size + text])
         rest = self._unread[_HEAD.size + text : end]
         self._unread = self._unread[end:]
-        if len(self._descriptors) < number:
+        if number and not self._descriptors:
             raise ValueError("descriptors are missing")
-        descriptors = tuple(self._descriptors.popleft() for _ in range(number))
         match said:
             case [str(word), what]:
+                descriptors = self._descriptors.popleft() if number else ()
                 return Order(word, what, rest, descriptors)
         raise ValueError("not a message")
 
@@ -187,7 +209,8 @@ class Channel:
         self._reactor.removeReader(self)
         self._reactor.removeWriter(self)
         self._forget()
-        _close(self._descriptors)
+        while self._descriptors:
+            _close(self._descriptors.popleft())
         self._sock.close()
 
     def _forget(self) -> None:

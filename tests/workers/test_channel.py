@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import socket
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.workers.channel import LONGEST, Channel, Order
+from dantetw.workers.channel import LONGEST, LONGEST_SAID, Channel, Order
 
 
 class Watching:
@@ -105,6 +106,49 @@ class MessageTests(ChannelCase):
         self.assertEqual((self.orders, self.lost), ([], 0))
 
 
+class UntrustedTests(ChannelCase):
+    """What comes from a worker, whom a client may have taken over."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        ours, self.hostile = socket.socketpair()
+        self.addCleanup(self.hostile.close)
+        self.mothers = Channel(ours, self.reactor, self.orders.append, self.lose, trusted=False)
+        self.addCleanup(self.mothers.close)
+
+    def test_heard(self) -> None:
+        """Words, numbers and text come as ever."""
+        self.hostile.sendall(self.said(*MESSAGES))
+        self.mothers.doRead()
+        self.assertEqual(self.orders, ORDERS)
+
+    def test_descriptors(self) -> None:
+        """Descriptors do not arrive, however many: there would soon be no more to be had."""
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(10):
+            socket.send_fds(self.hostile, [self.said(("running",))], [0] * 200)
+            self.mothers.doRead()
+        self.assertEqual(self.orders, [Order("running")] * 10)
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        socket.send_fds(self.hostile, [b'\0\0\0\x0b\0\0\0\0\1["a", null]'], [0])
+        self.mothers.doRead()
+        self.assertEqual((self.lost, self.mothers.fileno()), (1, -1))
+
+    def test_long(self) -> None:
+        """A message longer than any worker has to say ends the channel before it is there."""
+        self.hostile.sendall(LONGEST_SAID.to_bytes(4, "big") + bytes(5))
+        self.mothers.doRead()
+        self.assertEqual(self.lost, 1)
+
+    def test_deep(self) -> None:
+        """So does one that is nested deeper than we can follow."""
+        said = b"[" * 100_000
+        data = len(said).to_bytes(4, "big") + bytes(5) + said
+        self.hostile.sendall(data)
+        self.mothers.doRead()
+        self.assertEqual(self.lost, 1)
+
+
 class EndTests(ChannelCase):
     """The end of a channel."""
 
@@ -172,6 +216,39 @@ class DescriptorTests(ChannelCase):
             self.assertEqual(os.read(read, 9), b"hello")
             for each in (read, write, descriptor):
                 os.close(each)
+
+    def test_too_many(self) -> None:
+        """Who can have no more gets the first of them; those of the next message are its own."""
+        read, write = os.pipe()
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.channel.send("many", descriptors=[read, write, read, write])
+        self.channel.send("one", descriptors=[write])
+        lowest = os.dup(read)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 2, most[1]))
+        try:
+            self.other.doRead()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, most)
+        self.other.doRead()
+        self.assertEqual([order.word for order in self.heard], ["many", "one"])
+        self.assertEqual([len(order.descriptors) for order in self.heard], [2, 1])
+        last = self.heard[1].descriptors[0]
+        os.write(last, b"hello")
+        self.assertEqual(os.read(read, 9), b"hello")
+        for each in (read, write, *self.heard[0].descriptors, last):
+            os.close(each)
+
+    def test_none_to_be_had(self) -> None:
+        """Without descriptors for a message there is none, and those made for it are closed."""
+        read, write = os.pipe()
+        before = len(os.listdir("/proc/self/fd"))
+        self.assertRaises(OSError, self.channel.send, "two", descriptors=[read, write, -1])
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        self.other.doRead()
+        self.assertEqual(self.heard, [])
+        os.close(read)
+        os.close(write)
 
     def test_none_left_open(self) -> None:
         """What was not sent, or not heard, is closed with the channel."""
