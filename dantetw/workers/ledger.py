@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 #: Sessions that there is room for; those beyond are counted, but not told if the worker dies.
 SLOTS: Final = 32768
 
-_SLOT: Final = 512
+# Room for the longest addresses and the longest name of a target, and a user's name behind them.
+_SLOT: Final = 768
 # Accepted, requested, performed, unrequested, unperformed, current, the next session's number, and
 # where slots that were never used begin.
 _HEAD: Final = struct.Struct("8Q")
@@ -55,6 +56,8 @@ _TEXT_AT: Final = _COUNTS_AT + _COUNTS.size
 _LONGEST: Final = _SLOT - _TEXT_AT
 # Fields of a slot's text.
 _FIELDS: Final = 15
+# More sessions than there can be: what claims to be a number beyond is none.
+_MOST: Final = 2**60
 
 
 class Ledger:
@@ -67,7 +70,7 @@ class Ledger:
 
     def __init__(self, first: int, step: int) -> None:
         self._memory = mmap.mmap(-1, _HEAD_SIZE + SLOTS * _SLOT)
-        self._number = first
+        self._first = self._number = first
         self._step = step
         # Slots that were never used take no memory: most never are.
         self._unused = _HEAD_SIZE
@@ -95,6 +98,7 @@ class Ledger:
                 place = self._unused
                 self._unused += _SLOT
             else:
+                self.count(session.server)
                 return
             self._slots[session] = place
             _COUNTS.pack_into(self._memory, place + _COUNTS_AT, 0, 0, 0, 0)
@@ -125,7 +129,7 @@ class Ledger:
         if place:
             _LENGTH.pack_into(self._memory, place, 0)
             self._free.append(place)
-            self.count(session.server)
+        self.count(session.server)
 
     def count(self, server: SocksFactory) -> None:
         """Note the counts."""
@@ -167,9 +171,10 @@ class Ledger:
 
     @property
     def next_number(self) -> int:
-        """The number of the session after the last."""
+        """The number of the session after the last; that of the first, if it makes no sense."""
         number: int = _HEAD.unpack_from(self._memory)[6]
-        return number
+        sound = self._first <= number < _MOST and (number - self._first) % self._step == 0
+        return number if sound else self._first
 
     def tally(self) -> Tally:
         """The counts."""
@@ -212,7 +217,7 @@ class Ledger:
         return settled, ends
 
     def close(self) -> None:
-        """Let go of the memory."""
+        """Let go of the memory.  May be called twice."""
         self._memory.close()
 
 

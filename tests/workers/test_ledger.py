@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.config.policy import Policy
 from dantetw.session.totals import Tally
-from dantetw.values import Cause, Method, Phase, Side, User
+from dantetw.values import Cause, Endpoint, Family, Method, Phase, Side, User
 from dantetw.workers import ledger as ledgers
 from dantetw.workers.ledger import Ledger
 from tests.session.world import OPEN, World
@@ -38,6 +38,15 @@ class SessionTests(LedgerCase):
             self.world.client()
         self.assertEqual(sorted(self.world.factory.sessions), [2, 5, 8])
         self.assertEqual(self.ledger.next_number, 11)
+
+    def test_blocked(self) -> None:
+        """A client that never had a place there has had its number, and is counted."""
+        world = World(self, "socksmethod: none\nclient block { from: 0/0 to: 0/0 }\n")
+        world.factory.ledger = self.ledger
+        world.client()
+        self.assertEqual(world.sessions, set())
+        self.assertEqual(self.ledger.next_number, 5)
+        self.assertEqual(self.ledger.tally().accepted, 1)
 
     def test_negotiating(self) -> None:
         """A client that negotiates has its end, under its client rule."""
@@ -101,6 +110,22 @@ class SessionTests(LedgerCase):
                 self.assertEqual(told[:100], name[: len(told)][:100])
                 session.stop()
 
+    def test_longest(self) -> None:
+        """The longest addresses and names leave room for all that is to be known."""
+        self.world.client()
+        (session,) = self.world.factory.sessions.values()
+        address = Endpoint(":".join(["ffff"] * 8), 65535, Family.IPV6)
+        session.client = session.local = session.source = address
+        session.target = Endpoint("x" * 255, 65535, Family.NAME)
+        session.user = User(Method.PAM_USERNAME, "y" * 255)
+        session.phase = Phase.NEGOTIATE
+        self.ledger.note(session)
+        (ended,) = self.settle()[1]
+        self.assertEqual(ended.path.target, session.target)
+        assert ended.path.user is not None
+        self.assertEqual(ended.path.user.name, "y" * len(ended.path.user.name))
+        self.assertGreater(len(ended.path.user.name), 200)
+
     def test_generations(self) -> None:
         """The policies that sessions have begun with are known; without one there is no end."""
         self.world.client()
@@ -128,6 +153,12 @@ class NonsenseTests(LedgerCase):
         *others, _ = ledgers._HEAD.unpack(head)
         yield from others
         yield ledgers._HEAD_SIZE + 4 * ledgers._SLOT
+
+    def test_numbers(self) -> None:
+        """Whoever comes next does not begin with a number that nobody can count from."""
+        for number in (0, 3, 6, 2**64 - 1, 2**63):
+            ledgers._HEAD.pack_into(self.ledger._memory, 0, *[0] * 6, number, 4096)
+            self.assertEqual(self.ledger.next_number, 2)
 
     def test_end(self) -> None:
         """An end beyond the memory is the memory's."""
