@@ -6,6 +6,7 @@ hears the signals, and serves nobody.  The *workers* are forked from it and acce
 each at sockets of its own among which the kernel deals out clients.
 
 - :mod:`.mother`: keeps as many workers as there shall be, and speaks to all
+- :mod:`.child`: one of them, as she sees it
 - :mod:`.worker`: the life of one
 - :mod:`.forking`: how it comes into being
 - :mod:`.channel`: the messages between the two

@@ -10,14 +10,18 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 from twisted.internet.main import installReactor
 
-from dantetw.process.signals import STOPPING
+from dantetw.process.signals import STATUS, STOPPING
 
 #: Exit status of a worker that could not begin to work.
 UNABLE: Final = 1
+#: Signals that a terminal or an operator sends to all processes at once: the mother hears them, and
+#: says what is to be done.
+MOTHERS: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGALRM, *STATUS)
 
 # Objects of the mother's whose descriptors we have closed: let nothing close those numbers again.
 _abandoned: list[object] = []
@@ -28,17 +32,18 @@ def fork(child: Callable[[socket.socket], NoReturn]) -> tuple[int, socket.socket
     Fork.
 
     :param child: what the new process does, and never comes back from: gets its end of a socket
-        that joins the two.  Signals that stop us are blocked there until it unblocks them.
+        that joins the two.  It does not hear :data:`MOTHERS`, and SIGTERM not until it unblocks it.
     :returns: the process id, and the mother's end.
     :raises OSError: if there can be no more processes or descriptors.
     """
     ours, theirs = socket.socketpair()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # there is none, or nobody reads it
+            stream.flush()
     # A collection would write to pages that the two share until one of them writes.
     gc.freeze()
     # A signal that comes before the child has its own handlers would run ours there.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPPING, *MOTHERS})
     try:
         pid = os.fork()
     except OSError:
@@ -49,6 +54,7 @@ def fork(child: Callable[[socket.socket], NoReturn]) -> tuple[int, socket.socket
         if pid == 0:
             try:
                 ours.close()
+                _forget_signals()
                 child(theirs)
             finally:
                 os._exit(UNABLE)
@@ -58,6 +64,15 @@ def fork(child: Callable[[socket.socket], NoReturn]) -> tuple[int, socket.socket
     return pid, ours
 
 
+def _forget_signals() -> None:
+    """Let no signal do here what it does in the mother."""
+    # Our reactor would be woken by way of a descriptor, whose number will be somebody else's here.
+    signal.set_wakeup_fd(-1)
+    for number in MOTHERS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {*MOTHERS} - {*STOPPING})
+
+
 def keep_only(descriptors: Iterable[int], abandoned: object) -> None:
     """
     Close all descriptors but these and the standard ones.
@@ -65,11 +80,16 @@ def keep_only(descriptors: Iterable[int], abandoned: object) -> None:
     :param abandoned: whatever still names closed ones; it is kept from doing anything with them.
     """
     _abandoned.append(abandoned)
-    low = 3
-    for descriptor in sorted({*descriptors}):
-        os.closerange(low, descriptor)
-        low = max(low, descriptor + 1)
-    os.closerange(low, os.sysconf("SC_OPEN_MAX"))
+    kept = {0, 1, 2, *descriptors}
+    try:
+        # The limit may be a thousand million, and not every system closes a range in one call.
+        there = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        there = [*range(os.sysconf("SC_OPEN_MAX"))]
+    for descriptor in there:
+        if descriptor not in kept:
+            with suppress(OSError):
+                os.close(descriptor)
 
 
 def new_reactor(old: Any) -> Any:

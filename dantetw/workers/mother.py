@@ -7,11 +7,11 @@ from __future__ import annotations
 import os
 import pickle
 import select
-import signal
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall
@@ -22,12 +22,13 @@ from dantetw.observe.journal import Journal
 from dantetw.observe.observer import Observer
 from dantetw.observe.sinks.inherited import Bequest
 from dantetw.relay.latency import Measured
+from dantetw.session.reporting import LONGEST
 from dantetw.session.totals import Tally
 from dantetw.values import Endpoint, Severity
 from dantetw.workers import forking
-from dantetw.workers.channel import Channel, Order
+from dantetw.workers.channel import MOST_DESCRIPTORS, Channel, Order
+from dantetw.workers.child import PATIENCE, Child, is_count
 from dantetw.workers.ledger import Ledger
-from dantetw.workers.measures import unpack
 from dantetw.workers.worker import Change, Estate, work
 
 #: Seconds that a worker lives which has begun well: another takes its place at once when it dies.
@@ -36,65 +37,12 @@ from dantetw.workers.worker import Change, Estate, work
 PROVEN: Final = 10.0
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
-#: Seconds that workers have to answer, and to end.
-PATIENCE: Final = 10.0
+#: Seconds that workers have to tell of their sessions, which waits for destinations that are slow.
+PATIENCE_TOLD: Final = LONGEST + PATIENCE
 #: Seconds between two looks whether a process that has said farewell is dead.
 REAP: Final = 0.02
-
-
-class Child:
-    """
-    A worker, as the mother sees it.
-
-    :ivar place: which it is, from 0; ``pid``: its process.
-    :ivar born: monotonic seconds.
-    :ivar measured: the latencies it has told of, by their names.
-    :ivar free: how many files more it can open; None: unknown.
-    :ivar running: it accepts clients.
-    :ivar retired: it takes no more clients, and another has its place.
-    """
-
-    def __init__(self, place: int, pid: int, born: float, ledger: Ledger, bequest: Bequest) -> None:
-        self.place = place
-        self.pid = pid
-        self.born = born
-        self.ledger = ledger
-        self.bequests = [bequest]
-        self.channel: Channel
-        self.measured: dict[str, Measured] = {}
-        self.free: int | None = None
-        self.running = self.retired = False
-        self._expected: dict[str, Deferred[Order | None]] = {}
-
-    def expect(self, word: str, reactor: Any) -> Deferred[Order | None]:
-        """Fires with the message when it comes; with None if it will not, or not in time."""
-
-        def late(_: object) -> None:
-            self._expected.pop(word, None)
-
-        expected = self._expected[word] = Deferred()
-        expected.addTimeout(PATIENCE, reactor)
-        expected.addErrback(late)
-        return expected
-
-    def heard(self, order: Order) -> None:
-        """
-        It has said something.
-
-        :raises ValueError: if that makes no sense.
-        """
-        if order.word == "measures":
-            if not isinstance(order.said, dict):
-                raise ValueError("not measures")
-            self.measured = {str(name): unpack(each) for name, each in order.said.items()}
-        expected = self._expected.pop(order.word, None)
-        if expected is not None:
-            expected.callback(order)
-
-    def gone(self) -> None:
-        """It will say nothing any more."""
-        while self._expected:
-            self._expected.popitem()[1].callback(None)
+#: Characters of a worker's own words that are told.
+_WORDS: Final = 1000
 
 
 class Mother:
@@ -126,8 +74,12 @@ class Mother:
         self._policies = {estate.policy.generation: estate.policy}
         self._pauses = [0.0] * number
         self._restarts: dict[int, IDelayedCall] = {}
+        # Changes so far, and the places that wait for the end of one.
+        self._changes = 0
         self._changing: set[int] | None = None
         self._stopped: Deferred[None] | None = None
+        # No worker is started any more.
+        self._ending = False
         self.children: list[Child] = []
         self.started = [0] * number
         self.past = Tally()
@@ -157,21 +109,27 @@ class Mother:
     def _fork(self, place: int) -> None:
         """Start a worker."""
         self._restarts.pop(place, None)
+        if self._ending:
+            return
         if self._changing is not None:
             self._changing.add(place)  # it would miss the change
             return
         ledger = self._ledgers[place]
-        bequest = Bequest(self._observer.sinks, self._reactor, self._observer.look_after_sinks)
         ports = {
             endpoint: port.share_of(place, self._number)
             for endpoint, port in self._estate.ports.items()
         }
-        estate = replace(self._estate, ports=ports, inherited=bequest.descriptors, ledger=ledger)
         born = self.monotonic()
+        bequest = None
         try:
-            pid, sock = forking.fork(lambda sock: work(self._reactor, estate, sock))
+            bequest = self._bequest()
+            estate = replace(
+                self._estate, ports=ports, inherited=bequest.descriptors, ledger=ledger
+            )
+            pid, sock = forking.fork(lambda sock: self._work(estate, sock))
         except OSError as failed:
-            bequest.close()
+            if bequest is not None:
+                bequest.close()
             text = f"worker {place + 1} cannot be started: {os.strerror(failed.errno or 0)}"
             self._journal.message(Severity.ERROR, "server.worker", text)
             self._replace(place, 0.0)
@@ -179,23 +137,37 @@ class Mother:
         bequest.given()
         child = Child(place, pid, born, ledger, bequest)
         child.channel = Channel(
-            sock, self._reactor, lambda order: self._heard(child, order), lambda: self._lost(child)
+            sock,
+            self._reactor,
+            lambda order: self._heard(child, order),
+            lambda: self._lost(child),
+            trusted=False,
         )
         child.channel.start()
         self.children.append(child)
         self.started[place] += 1
 
+    def _bequest(self) -> Bequest:
+        """
+        The log's destinations, for a worker.
+
+        :raises OSError: if there can be no more descriptors.
+        """
+        return Bequest(self._observer.sinks, self._reactor, self._observer.look_after_sinks)
+
+    def _work(self, estate: Estate, sock: socket.socket) -> NoReturn:
+        """Be a worker."""
+        # What others do is not for it to write.
+        for ledger in (*self._ledgers, *(child.ledger for child in self.children)):
+            if ledger is not estate.ledger:
+                ledger.close()
+        work(self._reactor, estate, sock)
+
     def _heard(self, child: Child, order: Order) -> None:
-        for descriptor in order.descriptors:
-            os.close(descriptor)  # nobody has asked for any
-        if order.word == "retired" and not child.retired and self._stopped is None:
+        if order.word == "retired" and not child.retired and not self._ending:
             child.retired = True
             self._succeed(child)
             self._fork(child.place)
-        elif order.word == "running":
-            child.running = True
-        elif order.word == "measured":
-            child.free = order.said if isinstance(order.said, int) else None
         child.heard(order)
 
     def _succeed(self, child: Child) -> None:
@@ -211,7 +183,7 @@ class Mother:
             pid, status = child.pid, 0  # somebody else has asked
         if not pid:
             # Not dead yet; one that only talks nonsense, or not any more, shall be.
-            os.kill(child.pid, signal.SIGKILL)
+            child.kill()
             self._reactor.callLater(REAP, self._lost, child)
             return
         self._died(child, os.waitstatus_to_exitcode(status))
@@ -219,6 +191,9 @@ class Mother:
     def _died(self, child: Child, status: int) -> None:
         self.children.remove(child)
         child.channel.close()
+        # Its own last lines come first.
+        for bequest in child.bequests:
+            bequest.drain()
         tally, ends = child.ledger.settle(self._policies, self.monotonic())
         self.past += tally
         for name, measured in child.measured.items():
@@ -227,9 +202,6 @@ class Mother:
             )
         for end in ends:
             self._journal.record(end)
-        child.gone()
-        for bequest in child.bequests:
-            bequest.drain()
         if not child.retired and self._stopped is None:
             self._succeed(child)
             how = f"was killed by signal {-status}" if status < 0 else f"ended with {status}"
@@ -240,6 +212,7 @@ class Mother:
             self._journal.message(Severity.WARNING, "server.worker", text)
             self._replace(child.place, self.monotonic() - child.born)
         child.ledger.close()
+        child.gone()
         if self._stopped is not None and not self.children:
             self._stopped.callback(None)
 
@@ -259,9 +232,7 @@ class Mother:
     def stop(self) -> Deferred[None]:
         """End all workers; fires when none is left."""
         self._stopped = stopped = Deferred[None]()
-        for restart in self._restarts.values():
-            restart.cancel()
-        self._restarts.clear()
+        self._start_no_more()
         for child in self.children:
             child.channel.send("stop")
         if not self.children:
@@ -277,16 +248,20 @@ class Mother:
 
     def retire(self) -> None:
         """Let all workers take no more clients, and end with their last sessions."""
-        for restart in self._restarts.values():
-            restart.cancel()
-        self._restarts.clear()
+        self._start_no_more()
         for child in self.children:
             child.retired = True
             child.channel.send("retire")
 
+    def _start_no_more(self) -> None:
+        self._ending = True
+        for restart in self._restarts.values():
+            restart.cancel()
+        self._restarts.clear()
+
     def _kill(self) -> None:
         for child in self.children:
-            os.kill(child.pid, signal.SIGKILL)
+            child.kill()
 
     async def prepare(self, policy: Policy, key: bytes, ports: Mapping[Endpoint, Port]) -> str:
         """
@@ -294,22 +269,33 @@ class Mother:
 
         :returns: why one cannot; empty: all can, and :meth:`commit` or :meth:`abandon` follows.
         """
+        old = self._estate.ports
+        kept = tuple(endpoint for endpoint in ports if endpoint in old)
+        added = {endpoint: port for endpoint, port in ports.items() if endpoint not in old}
+        if len(added) > MOST_DESCRIPTORS:
+            return f"internal: {len(added)} new addresses; a reload takes {MOST_DESCRIPTORS}"
+        self._changes += 1
+        payload = pickle.dumps(Change(self._changes, policy, key, kept, tuple(added)))
         self._changing = set()
-        kept = tuple(endpoint for endpoint in ports if endpoint in self._estate.ports)
-        added = [port for endpoint, port in ports.items() if endpoint not in self._estate.ports]
-        change = Change(policy, key, kept)
-        payload = pickle.dumps(change)
-        answers = self._all("prepared")
-        for child in self.children:
-            own = [port.share_of(child.place, self._number) for port in added]
-            sockets = [port.sockets[0].fileno() for port in own]
-            child.channel.send("prepare", payload=payload, descriptors=sockets)
         living = tuple(self.children)
+        answers = self._all(f"prepared {self._changes}")
+        for child in living:
+            own = [port.share_of(child.place, self._number) for port in added.values()]
+            sockets = [port.sockets[0].fileno() for port in own]
+            try:
+                child.channel.send("prepare", payload=payload, descriptors=sockets)
+            except OSError as failed:
+                return f"worker {child.place + 1}: {os.strerror(failed.errno or 0)}"
         for child, answer in zip(living, await answers, strict=True):
             if answer is None and child in self.children:
                 return f"worker {child.place + 1} does not answer"
             if answer is not None and answer.said:
-                return f"worker {child.place + 1}: {answer.said}"
+                return f"worker {child.place + 1}: {str(answer.said)[:_WORDS]}"
+        if self._ending:
+            return "the server is ending"
+        for child in self.children:
+            for bequest in child.bequests:
+                bequest.take()  # while its destinations are there
         self._estate = replace(self._estate, policy=policy, key=key, ports=ports)
         self._policies[policy.generation] = policy
         return ""
@@ -325,12 +311,10 @@ class Mother:
             if not reopened:
                 child.channel.send("commit")
                 continue
-            look = self._observer.look_after_sinks
-            bequest = Bequest(self._observer.sinks, self._reactor, look)
-            child.bequests.append(bequest)
-            descriptors = bequest.descriptors
-            child.channel.send("commit", list(descriptors), descriptors=list(descriptors.values()))
-            bequest.given()
+            # What it says until it has heard of the change goes where the lines go now.
+            for bequest in child.bequests:
+                bequest.follow(self._observer.sinks)
+            self._give(child)
         await answers
         # Those of old are remembered for as long as there are sessions that have begun with them.
         used = {str(self._estate.policy.generation)}
@@ -343,6 +327,24 @@ class Mother:
         """Let all workers let go of ports that we have let go of."""
         for child in self.children:
             child.channel.send("release")
+
+    def _give(self, child: Child) -> None:
+        """Let a worker make the change, with destinations that have been opened anew."""
+        try:
+            bequest = self._bequest()
+        except OSError:
+            child.channel.send("commit")  # it goes on with those it has
+            return
+        descriptors = bequest.descriptors
+        try:
+            child.channel.send("commit", list(descriptors), descriptors=list(descriptors.values()))
+        except OSError:
+            bequest.close()
+            child.channel.send("commit")
+            return
+        bequest.given()
+        child.bequests = [each for each in child.bequests if each.open]
+        child.bequests.append(bequest)
 
     def abandon(self) -> None:
         """Let all workers forget the change that they have made ready for."""
@@ -371,8 +373,8 @@ class Mother:
         :returns: how many it has told, and how many have gone meanwhile.
         """
         child.channel.send("tell", [report, up])
-        answer = await child.expect("told", self._reactor)
+        answer = await child.expect(f"told {report}", self._reactor, PATIENCE_TOLD)
         match None if answer is None else answer.said:
-            case [int(told), int(gone)]:
+            case [told, gone] if is_count(told) and is_count(gone):
                 return told, gone
         return 0, 0

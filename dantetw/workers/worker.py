@@ -4,6 +4,7 @@ A worker: a process that serves clients, and does what its mother says.
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import signal
@@ -35,9 +36,6 @@ from dantetw.workers.channel import Channel, Order
 from dantetw.workers.ledger import Ledger
 from dantetw.workers.measures import pack
 
-#: Signals that a terminal or an operator sends to all processes at once: the mother hears them, and
-#: says what is to be done.
-MOTHERS: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGALRM, *signals.STATUS)
 #: What was opened for us, before all that a process can open by itself.
 SINKS: Final[tuple[Kind, ...]] = (inherited.opened, *catalogue.SINKS)
 #: Seconds between two looks at what is to be noted in the ledger, and between two times that
@@ -74,13 +72,16 @@ class Change:
     """
     What a reload brings.
 
+    :ivar number: which it is: what is answered to one that was given up is no answer to the next.
     :ivar policy: the new one; ``key``: of pseudonyms in the log.
-    :ivar kept: ports that stay.  For each that comes a descriptor comes along.
+    :ivar kept: ports that stay; ``added``: those that come, for each of which a descriptor does.
     """
 
+    number: int
     policy: Policy
     key: bytes
     kept: tuple[Endpoint, ...]
+    added: tuple[Endpoint, ...] = ()
 
 
 class Worker:
@@ -127,12 +128,14 @@ class Worker:
         self._logs.observer.close(LAST_FLUSH)
 
     def _catch_signals(self) -> None:
-        for number in MOTHERS:
+        for number in forking.MOTHERS:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self._stop))
 
-    def _open_logs(self, policy: Policy, key: bytes, opened: Mapping[str, int]) -> None:
-        self._logs.open(policy, key, replace(self._surroundings, inherited=opened), SINKS)
+    def _open_logs(
+        self, policy: Policy, key: bytes, opened: Mapping[str, int], reload: bool = False
+    ) -> None:
+        self._logs.open(policy, key, replace(self._surroundings, inherited=opened), SINKS, reload)
         # Each sink has a duplicate.
         for descriptor in opened.values():
             os.close(descriptor)
@@ -185,12 +188,17 @@ class Worker:
             return
         self._retired = True
         self._serving.listen({})
+        if self._prepared is not None:
+            change, authenticators, ports = self._prepared
+            self._close_added(ports)
+            self._prepared = change, authenticators, {}
         self._ledger.count(self._serving.factory)
         self._channel.send("retired")
 
     def _look(self) -> None:
         factory, now = self._serving.factory, self._serving.factory.monotonic()
         self._ledger.look(now)
+        self._ledger.count(factory)
         most = factory.policy.max_requests
         if most and factory.requested >= most:
             self._retire()
@@ -203,19 +211,26 @@ class Worker:
     # A reload.
 
     def _prepare(self, change: Change, descriptors: tuple[int, ...]) -> None:
+        answer, unable = f"prepared {change.number}", ""
         try:
             authenticators = self._serving.authenticators(change.policy)
         except UnusableError as unusable:
+            unable = str(unusable)
+        if len(descriptors) < len(change.added):
+            unable = os.strerror(errno.EMFILE)
+        if unable or self._retired:
             for descriptor in descriptors:
                 os.close(descriptor)
-            self._channel.send("unable", str(unusable))
+        if unable:
+            self._channel.send(answer, unable)
             return
-        ports = {endpoint: self._ports[endpoint] for endpoint in change.kept}
-        for descriptor in descriptors:
-            port, _ = given_port((ListeningSocket(fileno=descriptor),))
-            ports[port.endpoint] = port
+        ports: dict[Endpoint, Port] = {}
+        if not self._retired:  # else it has closed those that stay, and opens no others
+            ports = {endpoint: self._ports[endpoint] for endpoint in change.kept}
+            for endpoint, descriptor in zip(change.added, descriptors, strict=True):
+                ports[endpoint], _ = given_port((ListeningSocket(fileno=descriptor),))
         self._prepared = change, authenticators, ports
-        self._channel.send("prepared")
+        self._channel.send(answer, "")
 
     def _commit(self, names: list[str] | None, descriptors: tuple[int, ...]) -> None:
         if self._prepared is None:
@@ -225,7 +240,9 @@ class Worker:
         if names is None:
             self._logs.use(policy, change.key, Outputs(kept=True))
         else:
-            self._open_logs(policy, change.key, dict(zip(names, descriptors, strict=True)))
+            # Some are missing if we can have no more descriptors; then the old ones stay.
+            opened = dict(zip(names, descriptors, strict=False))
+            self._open_logs(policy, change.key, opened, reload=True)
         self._serving.adopt(policy, authenticators)
         if not self._retired:
             self._serving.listen({**self._ports, **ports})
@@ -246,9 +263,13 @@ class Worker:
         if self._prepared is not None:
             _, _, ports = self._prepared
             self._prepared = None
-            for endpoint, port in ports.items():
-                if endpoint not in self._ports:
-                    port.close()
+            self._close_added(ports)
+
+    def _close_added(self, ports: Mapping[Endpoint, Port]) -> None:
+        """Close ports that were to come: clients would wait there for ever."""
+        for endpoint, port in ports.items():
+            if endpoint not in self._ports:
+                port.close()
 
     # A status report.
 
@@ -277,7 +298,8 @@ class Worker:
         """Tell of the sessions."""
         telling = Telling(self._serving.factory, report, up)
         self._slices.begin(
-            telling.told(), lambda: self._channel.send("told", [telling.told_of, telling.gone])
+            telling.told(),
+            lambda: self._channel.send(f"told {report}", [telling.told_of, telling.gone]),
         )
 
 
@@ -290,7 +312,10 @@ def work(old_reactor: Any, estate: Estate, sock: socket.socket) -> NoReturn:
     status = forking.UNABLE
     try:
         mothers = estate.logs.observer
-        globalLogPublisher.removeObserver(mothers)
+        # twistd's own log too, if there is one: its descriptor goes, and the number is given anew.
+        observers = tuple(globalLogPublisher._observers)
+        for observer in observers:
+            globalLogPublisher.removeObserver(observer)
         estate.surroundings.own.clear()
         forking.keep_only(
             (
@@ -299,7 +324,7 @@ def work(old_reactor: Any, estate: Estate, sock: socket.socket) -> NoReturn:
                 *estate.inherited.values(),
                 *estate.privileges.descriptors,
             ),
-            abandoned=(old_reactor, mothers),
+            abandoned=(old_reactor, mothers, observers),
         )
         Worker(forking.new_reactor(old_reactor), estate, sock).run()
         status = 0

@@ -31,6 +31,8 @@ from dantetw.observe.sinks.threaded import Threaded
 LONGEST: Final = 512 * 1024
 # Messages taken in a turn, so that a worker who has many does not hold up the rest.
 _PER_TURN: Final = 64
+# Turns that take all that can be under way: a message takes 768 bytes at least.
+_TURNS: Final = 2 * 2 * LONGEST // 768 // _PER_TURN
 
 
 def opened(text: str, surroundings: Surroundings) -> ISink | None:
@@ -51,6 +53,7 @@ class Funnel:
 
     :param look: called when the destination may have got into trouble or out of it.
     :ivar theirs: the worker's end, a packet for each message.
+    :ivar open: more may come.
     """
 
     def __init__(self, sink: Stream | Threaded, reactor: Reactor, look: Callable[[], None]) -> None:
@@ -59,6 +62,7 @@ class Funnel:
         self._reactor = reactor
         self._ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._ours.setblocking(False)
+        self.open = True
         self.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LONGEST)
         self._buffer = bytearray(2 * LONGEST)
         reactor.addReader(self)
@@ -66,8 +70,20 @@ class Funnel:
     def doRead(self) -> None:
         """The reactor found that messages have come."""
         self._take(_PER_TURN)
-
         self._look()
+
+    def follow(self, sinks: Iterable[ISink]) -> None:
+        """Give messages to whichever of these has the name, if the destination is opened anew."""
+        for sink in sinks:
+            if sink.name == self._sink.name and isinstance(sink, Stream | Threaded):
+                self._sink = sink
+                return
+
+    def take(self) -> None:
+        """Take all that has come."""
+        for _ in range(_TURNS):
+            if not self._take(_PER_TURN):
+                return
 
     def _take(self, messages: int) -> bool:
         """Take so many messages; False if there are no more now."""
@@ -90,8 +106,7 @@ class Funnel:
 
     def drain(self) -> None:
         """The worker has gone: take all that it has left behind."""
-        while self._take(_PER_TURN):
-            pass
+        self.take()
         self.close()
 
     def fileno(self) -> int:
@@ -102,10 +117,12 @@ class Funnel:
 
     def close(self) -> None:
         """Take no more.  May be called twice."""
-        if self._ours.fileno() >= 0:
+        if self.open:
+            self.open = False
             self._reactor.removeReader(self)
             self._ours.close()
             self.theirs.close()
+            self._buffer = bytearray()
 
 
 class Bequest:
@@ -115,6 +132,7 @@ class Bequest:
     :param look: see :class:`Funnel`.
     :ivar descriptors: by the names of destinations, for :attr:`Surroundings.inherited`.  Other
         destinations, such as a log daemon, each process opens by itself.
+    :raises OSError: if there can be no more descriptors.
     """
 
     def __init__(self, sinks: Iterable[ISink], reactor: Reactor, look: Callable[[], None]) -> None:
@@ -126,9 +144,28 @@ class Bequest:
             if isinstance(sink, File):
                 self.descriptors[sink.name] = sink.descriptor
             elif isinstance(sink, Stream | Threaded):
-                funnel = Funnel(sink, reactor, look)
+                try:
+                    funnel = Funnel(sink, reactor, look)
+                except OSError:
+                    self.close()
+                    raise
                 self._funnels.append(funnel)
                 self.descriptors[sink.name] = funnel.theirs.fileno()
+
+    @property
+    def open(self) -> bool:
+        """Whether more may come."""
+        return any(funnel.open for funnel in self._funnels)
+
+    def take(self) -> None:
+        """Take all that has come."""
+        for funnel in self._funnels:
+            funnel.take()
+
+    def follow(self, sinks: Iterable[ISink]) -> None:
+        """Let messages go to these, which are the mother's from now on."""
+        for funnel in self._funnels:
+            funnel.follow(sinks)
 
     def drain(self) -> None:
         """The worker has ended: take what it has left behind, and close."""

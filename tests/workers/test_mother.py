@@ -1,0 +1,583 @@
+"""Tests of :mod:`dantetw.workers.mother`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from dantetw.net.listening import Port, open_port
+from dantetw.observe.events import Ended, Message
+from dantetw.observe.journal import Journal
+from dantetw.session.totals import Tally
+from dantetw.values import Cause, Endpoint, Family
+from dantetw.workers import forking
+from dantetw.workers import mother as mothers
+from dantetw.workers.channel import Channel, Order
+from dantetw.workers.child import PATIENCE, Child
+from dantetw.workers.mother import FIRST_PAUSE, LONGEST_PAUSE, PROVEN, Mother
+from dantetw.workers.worker import Change, Estate
+from tests.observe.sinks.fakes import FakeReactor
+from tests.session.world import HEAD, OPEN, World, compiled
+
+HERE = Endpoint("127.0.0.1", 0, Family.IPV4)
+KEY = b"key"
+
+
+class Played:
+    """
+    A worker whose part the test plays.
+
+    :ivar orders: what it has been told; ``over``: its mother wants nothing of it any more.
+    """
+
+    def __init__(self, case: MotherCase, pid: int, sock: socket.socket) -> None:
+        self.case = case
+        self.pid = pid
+        self.orders: list[Order] = []
+        self.over = False
+        self.channel = Channel(sock, case.reactor, self.orders.append, self._lost)
+        self.channel.start()
+        case.addCleanup(self.forget)
+
+    def _lost(self) -> None:
+        self.over = True
+
+    def say(self, word: str, said: Any = None) -> None:
+        """Say something, which the mother hears."""
+        self.channel.send(word, said)
+        self.case.turn()
+
+    def die(self, status: int = 0) -> None:
+        """End; the status is one of wait(2)."""
+        self.case.statuses[self.pid] = status
+        self.channel.close()
+        self.case.turn()
+
+    def forget(self) -> None:
+        """Close what it has been sent."""
+        self.channel.close()
+        for order in self.orders:
+            for descriptor in order.descriptors:
+                os.close(descriptor)
+
+    @property
+    def words(self) -> list[str]:
+        """What it has been told."""
+        return [order.word for order in self.orders]
+
+    @property
+    def change(self) -> Change:
+        """What it has been told to make ready for last."""
+        payload = [order.payload for order in self.orders if order.word == "prepare"][-1]
+        change = pickle.loads(payload)
+        assert isinstance(change, Change)
+        return change
+
+    def prepared(self, refusal: str = "") -> None:
+        """Be ready for the change, or say why not."""
+        self.say(f"prepared {self.change.number}", refusal)
+
+
+class MotherCase(SynchronousTestCase):
+    """
+    A mother of two, who forks nothing: the test plays the other ends.
+
+    :ivar workers: all that there have been; ``refusals``: errnos of the next forks.
+    :ivar statuses: how those have ended that have; ``killed``: whom the mother has killed.
+    """
+
+    number = 2
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.workers: list[Played] = []
+        self.refusals: list[int] = []
+        self.statuses: dict[int, int] = {}
+        self.killed: list[int] = []
+        self.events: list[Any] = []
+        self.patch(forking, "fork", self.fork)
+        self.patch(os, "waitpid", self.waitpid)
+        self.patch(os, "kill", self.kill)
+        self.policy = compiled(HEAD + OPEN)
+        observer: Any = SimpleNamespace(sinks=(), look_after_sinks=lambda: None)
+        estate: Any = Estate(self.policy, {}, None, KEY, None, {}, None, True)  # type: ignore[arg-type]
+        journal = Journal(lambda event: self.events.append(event["event"]))
+        self.mother = Mother(
+            self.reactor, journal, observer, estate, self.number, self.reactor.seconds
+        )
+        self.addCleanup(self.tidy)
+        self.mother.start()
+
+    def tidy(self) -> None:
+        """Close what is left."""
+        for child in self.mother.children:
+            child.channel.close()
+            child.ledger.close()
+
+    def fork(self, child: Callable[[socket.socket], None]) -> tuple[int, socket.socket]:
+        """A worker that runs at once."""
+        if self.refusals:
+            raise OSError(self.refusals.pop(), "no fork")
+        ours, theirs = socket.socketpair()
+        self.workers.append(Played(self, 1000 + len(self.workers), theirs))
+        self.workers[-1].channel.send("running")
+        return self.workers[-1].pid, ours
+
+    def waitpid(self, pid: int, options: int) -> tuple[int, int]:
+        return (pid, self.statuses[pid]) if pid in self.statuses else (0, 0)
+
+    def kill(self, pid: int, number: int) -> None:
+        self.assertEqual(number, signal.SIGKILL)
+        self.killed.append(pid)
+
+    def turn(self) -> None:
+        """Let all be heard that has been said."""
+        for _ in range(6):
+            self.reactor.turn()
+
+    def pass_(self, seconds: float) -> None:
+        """Let time go by."""
+        self.reactor.advance(seconds)
+        self.turn()
+
+    @property
+    def messages(self) -> list[str]:
+        """What the operator was told."""
+        return [event.text for event in self.events if isinstance(event, Message)]
+
+    @property
+    def pids(self) -> list[int]:
+        """The workers there are, for the mother."""
+        return [child.pid for child in self.mother.children]
+
+
+class KeepingTests(MotherCase):
+    """As many workers as there shall be."""
+
+    def test_start(self) -> None:
+        """All run when it has started."""
+        self.assertEqual(self.pids, [1000, 1001])
+        self.assertTrue(all(child.running for child in self.mother.children))
+        self.assertEqual(self.mother.started, [1, 1])
+
+    def test_replaced(self) -> None:
+        """One that has lived long is replaced at once; the operator hears of its end."""
+        self.pass_(PROVEN)
+        self.workers[0].die(9)
+        self.assertEqual(
+            self.messages, ["worker 1 (process 1000) was killed by signal 9; 0 sessions with it"]
+        )
+        self.pass_(0)
+        self.assertEqual(self.pids, [1001, 1002])
+        self.assertEqual([child.place for child in self.mother.children], [1, 0])
+        self.assertEqual(self.mother.started, [2, 1])
+
+    def test_pauses(self) -> None:
+        """Those that die young come back after pauses that double, up to the longest."""
+        pause = FIRST_PAUSE
+        for _ in range(10):
+            self.workers[-1].die(256)
+            number = len(self.workers)
+            self.pass_(pause - 0.01)
+            self.assertEqual(len(self.workers), number)
+            self.pass_(0.02)
+            self.assertEqual(len(self.workers), number + 1)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        self.assertIn("worker 2 (process 1001) ended with 1; 0 sessions with it", self.messages)
+        self.pass_(PROVEN)
+        self.workers[-1].die()
+        self.pass_(0)
+        self.workers[-1].die()
+        self.pass_(FIRST_PAUSE)
+        self.assertEqual(len(self.mother.children), 2)
+
+    def test_no_fork(self) -> None:
+        """Where there can be no process it is tried again, and told."""
+        self.pass_(PROVEN)
+        self.refusals = [errno.EAGAIN]
+        self.workers[0].die()
+        self.pass_(0)
+        self.assertEqual(
+            self.messages[-1], f"worker 1 cannot be started: {os.strerror(errno.EAGAIN)}"
+        )
+        self.pass_(FIRST_PAUSE)
+        self.assertEqual(len(self.mother.children), 2)
+
+    def test_no_descriptors(self) -> None:
+        """Likewise where there are no descriptors for its lines."""
+        self.pass_(PROVEN)
+
+        def none(*_: object) -> None:
+            raise OSError(errno.EMFILE, "none")
+
+        patched = self.patch(mothers, "Bequest", none)
+        self.workers[0].die()
+        self.pass_(0)
+        patched.restore()
+        self.assertEqual(
+            self.messages[-1], f"worker 1 cannot be started: {os.strerror(errno.EMFILE)}"
+        )
+        self.pass_(FIRST_PAUSE)
+        self.assertEqual(len(self.mother.children), 2)
+
+    def test_silent(self) -> None:
+        """One that has closed its end, or talks nonsense, is killed, and replaced when dead."""
+        self.pass_(PROVEN)
+        self.workers[0].channel.close()
+        self.workers[1].channel._sock.send(b"\xff" * 9)
+        self.turn()
+        self.assertEqual(sorted(self.killed), [1000, 1001])
+        self.assertEqual(self.pids, [1000, 1001])
+        self.statuses = {1000: 9, 1001: 9}
+        self.pass_(1)
+        self.pass_(0)
+        self.assertEqual(self.pids, [1002, 1003])
+
+    def test_reaped(self) -> None:
+        """One whose status somebody else has asked for is gone all the same."""
+
+        def nobody(pid: int, options: int) -> tuple[int, int]:
+            raise ChildProcessError
+
+        self.pass_(PROVEN)
+        self.patch(os, "waitpid", nobody)
+        self.workers[0].die()
+        self.assertEqual(self.pids, [1001])
+
+    def test_retired(self) -> None:
+        """One that takes no more clients is followed at once, and then only let go."""
+        self.workers[0].say("retired")
+        self.workers[0].say("retired")
+        self.assertEqual(self.pids, [1000, 1001, 1002])
+        self.workers[0].die()
+        self.pass_(60)
+        self.assertEqual(self.pids, [1001, 1002])
+        self.assertEqual(self.messages, [])
+
+
+class LossTests(MotherCase):
+    """What becomes of what a worker did."""
+
+    def die_with(self, fill: Callable[[Child], None]) -> None:
+        """The first one dies, with something in its ledger."""
+        fill(self.mother.children[0])
+        self.workers[0].die(9)
+
+    def test_sessions(self) -> None:
+        """Its sessions have their end, after all it has said, and count on."""
+        world = World(self, OPEN)
+
+        def fill(child: Child) -> None:
+            world.factory.ledger = child.ledger
+            world.client()
+            child.bequests.append(
+                SimpleNamespace(drain=lambda: self.events.append("drained"))  # type: ignore[arg-type]
+            )
+
+        self.die_with(fill)
+        drained, ended, told = self.events
+        self.assertEqual(drained, "drained")
+        assert isinstance(ended, Ended)
+        self.assertEqual((ended.session, ended.ending.cause), (1, Cause.CRASH))
+        self.assertIn("1 session with it", told.text)
+        self.assertEqual(self.mother.past, Tally(1, 0, 0, 1, 0, 0))
+        self.pass_(FIRST_PAUSE)
+        self.assertEqual(self.mother.children[1].ledger.number(), 3)
+
+    def test_own_ledger(self) -> None:
+        """A worker can write into its own ledger only."""
+        seen: list[Any] = []
+
+        def fork(child: Callable[[socket.socket], None]) -> tuple[int, socket.socket]:
+            seen.append(child)
+            raise OSError(errno.EAGAIN, "no fork")
+
+        self.patch(forking, "fork", fork)
+        self.patch(mothers, "work", lambda reactor, estate, sock: seen.append(estate.ledger))
+        self.workers[0].die()
+        self.pass_(FIRST_PAUSE)
+        seen[0](None)
+        other, own = self.mother.children[0].ledger, seen[1]
+        self.assertRaises(ValueError, other.tally)
+        own.tally()
+        own.close()
+
+
+class NonsenseTests(MotherCase):
+    """Whatever a worker says, the mother goes on."""
+
+    def test_said(self) -> None:
+        """Words that nobody waits for, and what goes with none of them, are nothing."""
+        for said in (None, [], {}, "x", -1, 2**80, True, 1.5, [1], [-1, 2], {"i/o": []}):
+            for word in ("told", "measured", "prepared", "committed", "running", "nonsense", ""):
+                self.workers[0].say(word, said)
+        self.assertIs(self.mother.children[0].free, None)
+        self.assertEqual(self.pids, [1000, 1001])
+
+    def test_measures(self) -> None:
+        """Latencies that are none are its end; those of kinds that there are not, nothing."""
+        self.workers[0].say("measures", {"nonsense": [], "i/o": None, "x": 1} | {"i/o": [[]]})
+        self.assertEqual(self.killed, [1000])
+        self.workers[1].say("measures", {"nonsense": []})
+        self.assertEqual(self.killed, [1000])
+        self.assertEqual(self.mother.children[1].measured, {})
+
+    def test_told(self) -> None:
+        """A count of sessions that is none is no session."""
+        for said in (["a", 1], [True, 1], [-1, 1], [2**64, 1], 5, None):
+            told = Deferred.fromCoroutine(self.mother.tell(self.mother.children[0], 3, 1.0))
+            self.turn()
+            self.workers[0].say("told 3", said)
+            self.assertEqual(self.successResultOf(told), (0, 0))
+        told = Deferred.fromCoroutine(self.mother.tell(self.mother.children[0], 4, 1.0))
+        self.workers[0].say("told 3", [1, 1])
+        self.assertNoResult(told)
+        self.workers[0].say("told 4", [5, 1])
+        self.assertEqual(self.successResultOf(told), (5, 1))
+
+
+class ChangeCase(MotherCase):
+    """A change of configuration."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.new = replace(self.policy, generation=1)
+
+    def prepare(self, ports: Mapping[Endpoint, Port] | None = None) -> Deferred[str]:
+        """Have all made ready."""
+        answer = Deferred.fromCoroutine(self.mother.prepare(self.new, KEY, ports or {}))
+        self.turn()
+        return answer
+
+    def commit(self, reopened: bool = False) -> Deferred[None]:
+        """Have the change made."""
+        done = Deferred.fromCoroutine(self.mother.commit(reopened))
+        self.turn()
+        return done
+
+
+class ChangeTests(ChangeCase):
+    """A change is made by all or by none."""
+
+    def test_made(self) -> None:
+        """When all are ready they are told to make it, and it is over when all have."""
+        answer = self.prepare()
+        self.workers[0].prepared()
+        self.assertNoResult(answer)
+        self.workers[1].prepared()
+        self.assertEqual(self.successResultOf(answer), "")
+        done = self.commit()
+        self.workers[0].say("committed")
+        self.assertNoResult(done)
+        self.workers[1].say("committed")
+        self.successResultOf(done)
+        for worker in self.workers:
+            self.assertEqual(worker.words, ["prepare", "commit"])
+            self.assertEqual(worker.change.policy, self.new)
+
+    def test_refused(self) -> None:
+        """If one cannot, its words are the reason, at once, and all are told to forget it."""
+        answer = self.prepare()
+        self.workers[0].prepared()
+        self.workers[1].prepared("no such thing")
+        self.assertEqual(self.successResultOf(answer), "worker 2: no such thing")
+        self.mother.abandon()
+        self.turn()
+        self.assertEqual([worker.words[1:] for worker in self.workers], [["abandon"]] * 2)
+
+    def test_late(self) -> None:
+        """One that does not answer refuses; what it says then is no answer to the next change."""
+        answer = self.prepare()
+        late = self.workers[0].change.number
+        self.workers[1].prepared()
+        self.pass_(PATIENCE)
+        self.assertEqual(self.successResultOf(answer), "worker 1 does not answer")
+        self.mother.abandon()
+        answer = self.prepare()
+        self.workers[1].prepared()
+        self.workers[0].say(f"prepared {late}", "")
+        self.assertNoResult(answer)
+        self.workers[0].prepared()
+        self.assertEqual(self.successResultOf(answer), "")
+
+    def test_dies(self) -> None:
+        """One that dies meanwhile does not count; who takes its place has the change."""
+        self.pass_(PROVEN)
+        answer = self.prepare()
+        self.workers[1].prepared()
+        self.workers[0].die(9)
+        self.assertEqual(self.successResultOf(answer), "")
+        self.pass_(LONGEST_PAUSE)
+        self.assertEqual(len(self.workers), 2)
+        done = self.commit()
+        self.workers[1].say("committed")
+        self.successResultOf(done)
+        self.assertEqual(len(self.workers), 3)
+        self.assertEqual(self.mother._estate.policy, self.new)
+
+    def test_dies_and_nothing_changes(self) -> None:
+        """Likewise without the change if it is given up."""
+        self.pass_(PROVEN)
+        answer = self.prepare()
+        self.workers[0].die(9)
+        self.workers[1].prepared("no")
+        self.assertEqual(self.successResultOf(answer), "worker 2: no")
+        self.pass_(0)
+        self.mother.abandon()
+        self.assertEqual(len(self.workers), 3)
+        self.assertEqual(self.mother._estate.policy, self.policy)
+
+    def test_dies_in_the_act(self) -> None:
+        """One that dies while it makes the change is not waited for."""
+        answer = self.prepare()
+        for worker in self.workers:
+            worker.prepared()
+        self.successResultOf(answer)
+        done = self.commit()
+        self.workers[0].say("committed")
+        self.workers[1].die(9)
+        self.successResultOf(done)
+
+    def test_stopped(self) -> None:
+        """A stop meanwhile is the end of it, and nobody is started any more."""
+        self.pass_(PROVEN)
+        answer = self.prepare()
+        self.workers[0].die(9)
+        self.pass_(0)
+        stopped = self.mother.stop()
+        self.turn()
+        self.workers[1].die()
+        self.assertEqual(self.successResultOf(answer), "the server is ending")
+        self.successResultOf(stopped)
+        self.mother.abandon()
+        self.assertEqual(len(self.workers), 2)
+
+    def test_handed_over(self) -> None:
+        """So is a successor's coming."""
+        answer = self.prepare()
+        self.mother.retire()
+        for worker in self.workers:
+            worker.prepared()
+        self.assertEqual(self.successResultOf(answer), "the server is ending")
+
+    def test_retired(self) -> None:
+        """One that retires meanwhile is followed when the change is over."""
+        answer = self.prepare()
+        self.workers[0].prepared()
+        self.workers[0].say("retired")
+        self.assertEqual(len(self.workers), 2)
+        self.workers[1].prepared()
+        self.successResultOf(answer)
+        done = self.commit()
+        for worker in self.workers:
+            worker.say("committed")
+        self.successResultOf(done)
+        self.assertEqual(len(self.workers), 3)
+
+
+class PortTests(ChangeCase):
+    """Ports that come and stay."""
+
+    def ports(self, number: int) -> dict[Endpoint, Port]:
+        """New ports, two sockets each."""
+        made = {}
+        for _ in range(number):
+            port, _ = open_port(HERE, number=2)
+            self.addCleanup(port.close)
+            made[port.endpoint] = port
+        return made
+
+    def test_sockets(self) -> None:
+        """Each worker gets a socket of its own for each port that comes, and none that stays."""
+        ports = self.ports(2)
+        answer = self.prepare(ports)
+        for place, worker in enumerate(self.workers):
+            (order,) = worker.orders
+            self.assertEqual((worker.change.kept, worker.change.added), ((), tuple(ports)))
+            self.assertEqual(len(order.descriptors), 2)
+            for port, descriptor in zip(ports.values(), order.descriptors, strict=True):
+                self.assertTrue(os.path.sameopenfile(descriptor, port.sockets[place].fileno()))
+            worker.prepared()
+        self.successResultOf(answer)
+        self.commit()
+        self.prepare({**ports, **self.ports(1)})
+        for worker in self.workers:
+            self.assertEqual(worker.change.kept, tuple(ports))
+            self.assertEqual(len(worker.orders[-1].descriptors), 1)
+
+    def test_too_many(self) -> None:
+        """More than a message can bring are refused, and nobody hears of it."""
+        self.patch(mothers, "MOST_DESCRIPTORS", 2)
+        self.assertIn("3 new addresses", self.successResultOf(self.prepare(self.ports(3))))
+        self.assertEqual([worker.words for worker in self.workers], [[], []])
+
+    def test_no_descriptors(self) -> None:
+        """Without descriptors for them it is refused, and workers that die come back."""
+
+        def none(descriptor: int) -> int:
+            raise OSError(errno.EMFILE, "none")
+
+        patched = self.patch(os, "dup", none)
+        answer = self.successResultOf(self.prepare(self.ports(1)))
+        patched.restore()
+        self.assertEqual(answer, f"worker 1: {os.strerror(errno.EMFILE)}")
+        self.mother.abandon()
+        self.pass_(PROVEN)
+        self.workers[0].die()
+        self.pass_(0)
+        self.assertEqual(len(self.workers), 3)
+
+
+class StopTests(MotherCase):
+    """The end of all."""
+
+    def test_stop(self) -> None:
+        """All are told; it is over when the last has ended, without a word about any."""
+        stopped = self.mother.stop()
+        self.turn()
+        self.assertEqual([worker.words for worker in self.workers], [["stop"]] * 2)
+        self.workers[1].die()
+        self.assertNoResult(stopped)
+        self.workers[0].die()
+        self.successResultOf(stopped)
+        self.assertEqual((self.messages, self.killed), ([], []))
+        self.pass_(PATIENCE)
+        self.assertEqual((len(self.workers), self.killed), (2, []))
+
+    def test_killed(self) -> None:
+        """One that takes too long is killed."""
+        stopped = self.mother.stop()
+        self.workers[0].die()
+        self.pass_(PATIENCE)
+        self.assertEqual(self.killed, [1001])
+        self.workers[1].die(9)
+        self.successResultOf(stopped)
+
+    def test_none(self) -> None:
+        """With nobody there, nor to come, it is over at once."""
+        for worker in self.workers:
+            worker.die(9)
+        self.successResultOf(self.mother.stop())
+        self.pass_(LONGEST_PAUSE)
+        self.assertEqual(len(self.workers), 2)
+
+    def test_retire(self) -> None:
+        """Retired by a successor they are let go one by one, and none is followed."""
+        self.mother.retire()
+        self.turn()
+        for worker in self.workers:
+            self.assertEqual(worker.words, ["retire"])
+            worker.say("retired")
+            worker.die()
+        self.pass_(LONGEST_PAUSE)
+        self.assertEqual((len(self.workers), self.messages), (2, []))
