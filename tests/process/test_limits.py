@@ -68,3 +68,33 @@ class FileTests(SynchronousTestCase):
         """Where the system does not tell there is no number."""
         self.patch(limits, "_OPEN", "/no/such/directory")
         self.assertIsNone(self.count())
+
+
+class ProcessorTests(SynchronousTestCase):
+    """How many processors we can keep busy."""
+
+    def processors(self, allowed: int, granted: str | None) -> int:
+        """
+        The number.
+
+        :param granted: what the control group says; None: there is none.
+        """
+        path = self.mktemp()
+        if granted is not None:
+            with open(path, "w") as file:
+                file.write(granted)
+        self.patch(limits, "_CPU_MAX", path)
+        self.patch(os, "sched_getaffinity", lambda pid: set(range(allowed)))
+        return limits.processors()
+
+    def test_allowed(self) -> None:
+        """Those that we may run on, unless we are granted less; what makes no sense is no limit."""
+        for granted in (None, "", "max 100000\n", "nonsense", "100000", "1 0\n", "-1 -1\n"):
+            self.assertEqual(self.processors(8, granted), 8)
+
+    def test_granted(self) -> None:
+        """So much time as we are granted, rounded up, and never none."""
+        for quota, number in ((1, 1), (1000, 1), (100000, 1), (100001, 2), (250000, 3), (10**7, 8)):
+            self.assertEqual(self.processors(8, f"{quota} 100000\n"), number)
+        self.assertEqual(self.processors(8, "0 100000\n"), 1)
+        self.assertEqual(self.processors(0, None), 1)
