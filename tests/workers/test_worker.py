@@ -1,0 +1,520 @@
+"""Tests of :mod:`dantetw.workers.worker`, as far as a worker can be had in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pickle
+import resource
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from dantetw import serving
+from dantetw.config.policy import Policy
+from dantetw.logs import Logs
+from dantetw.net.listening import Port, open_port
+from dantetw.observe.prefix import Prefix
+from dantetw.observe.sinks.kind import Surroundings
+from dantetw.process.appending import open_appending
+from dantetw.process.privileges import Privileges
+from dantetw.reloading import UnusableError
+from dantetw.threads import Threads
+from dantetw.values import Endpoint, Family
+from dantetw.workers import forking
+from dantetw.workers import worker as workers
+from dantetw.workers.channel import Channel, Order
+from dantetw.workers.ledger import Ledger
+from dantetw.workers.worker import LOOK, Change, Estate, Worker, work
+from tests.held import HeldPool
+from tests.session.world import GREETING, TurningReactor, compiled
+
+CONFIG = """
+logoutput: {log}
+internal: 127.0.0.1 port = 1080
+external: 127.0.0.1
+clientmethod: none
+socksmethod: none
+{more}
+client pass {{ from: 0/0 to: 0/0 log: connect disconnect error }}
+socks pass {{ from: 0/0 to: 0/0 log: connect disconnect error }}
+"""
+ANY = Endpoint("127.0.0.1", 0, Family.IPV4)
+
+
+class _Reactor(TurningReactor):
+    """
+    One that runs a test for as long as it runs.
+
+    :ivar stops: how often it was told to stop.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stops = 0
+        self.run: Callable[[], None] = lambda: None
+
+    def addSystemEventTrigger(self, *trigger: Any) -> None:  # noqa: N802 - Twisted's name
+        """Nothing of that kind happens here."""
+
+    def stop(self) -> None:
+        self.stops += 1
+
+
+class WorkerCase(SynchronousTestCase):
+    """
+    A worker whose mother the test plays.
+
+    :ivar said: what the worker has said.
+    """
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.log = self.folder / "log"
+        self.reactor = _Reactor()
+        self.handlers: dict[int, Any] = {}
+        self.patch(signal, "signal", self.handlers.__setitem__)
+        idle = SimpleNamespace(collect=int, freeze=int, set_threshold=lambda number: None)
+        self.patch(serving, "gc", idle)
+        self.patch(serving, "Threads", lambda *how: Threads(*how, HeldPool()))
+        self.port = self.open()
+        self.said: list[Order] = []
+        self.lost = 0
+        self.ledger = Ledger(1, 2)
+        self.addCleanup(self.ledger.close)
+
+    def open(self) -> Port:
+        """A port of the mother's."""
+        port, _ = open_port(ANY, number=2)
+        self.addCleanup(port.close)
+        return port
+
+    def policy(self, more: str = "", generation: int = 0) -> Policy:
+        """What it does."""
+        text = CONFIG.format(log=self.log.absolute(), more=more)
+        return replace(compiled(text), generation=generation)
+
+    def estate(self, policy: Policy) -> Estate:
+        """What it is born with: copies, as after a fork."""
+        copy = socket.socket.dup(self.port.sockets[0])
+        copy.close()
+        return Estate(
+            policy,
+            {self.port.endpoint: self.copied(self.port)},
+            Logs(self.reactor, None),
+            b"key",
+            Surroundings(Prefix("sockd"), self.reactor, standard={}),
+            {str(self.log.absolute()): open_appending(str(self.log))},
+            Privileges(),
+            True,
+            self.ledger,
+        )
+
+    def copied(self, port: Port) -> Port:
+        """A worker's copy of a port."""
+        kind = type(port.sockets[0])
+        made = Port([kind(fileno=os.dup(port.sockets[0].fileno()))], port.wildcard)
+        made.sockets[0].setblocking(False)
+        self.addCleanup(made.close)
+        return made
+
+    def play(self, story: Callable[[], None], more: str = "") -> None:
+        """Be its mother while it runs."""
+        ours, theirs = socket.socketpair()
+        self.mother = Channel(ours, self.reactor, self.said.append, self.lose)
+        self.addCleanup(self.mother.close)
+        self.worker = Worker(self.reactor, self.estate(self.policy(more)), theirs)
+        self.addCleanup(globalLogPublisher.removeObserver, self.worker._logs.observer)
+        self.addCleanup(self.worker._channel.close)
+        self.addCleanup(self.worker._serving.stop)
+        self.mother.start()
+
+        def run() -> None:
+            self.reactor.settle()
+            story()
+
+        self.reactor.run = run
+        self.worker.run()
+
+    def lose(self) -> None:
+        self.lost += 1
+
+    def tell(self, word: str, said: Any = None, **more: Any) -> None:
+        """Tell it something, and let it act."""
+        self.mother.send(word, said, **more)
+        self.reactor.settle()
+
+    def client(self, port: Port | None = None) -> socket.socket:
+        """A client that has come."""
+        endpoint = (self.port if port is None else port).endpoint
+        client = socket.create_connection((endpoint.host, endpoint.port), 5)
+        client.settimeout(5)
+        self.addCleanup(client.close)
+        self.reactor.settle()
+        return client
+
+    def clients(self, number: int, port: Port | None = None) -> int:
+        """Let clients come; how many are served."""
+        served = 0
+        for _ in range(number):
+            client = self.client(port)
+            client.sendall(GREETING)
+            for _ in range(5):
+                self.reactor.turn(0.01)
+            client.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                served += client.recv(2) == b"\x05\x00"
+        return served
+
+    @property
+    def words(self) -> list[str]:
+        """What it has said, but for its latencies."""
+        return [order.word for order in self.said if order.word != "measures"]
+
+    @property
+    def sessions(self) -> int:
+        """How many it has."""
+        return len(self.worker._serving.factory.sessions)
+
+    def change(self, policy: Policy, ports: list[Port], number: int = 1, added: int = 0) -> Any:
+        """Have it make ready for a change; what it answers."""
+        kept = [port.endpoint for port in ports[: len(ports) - added]]
+        come = ports[len(ports) - added :]
+        change = Change(number, policy, b"key", tuple(kept), tuple(port.endpoint for port in come))
+        descriptors = [port.sockets[0].fileno() for port in come]
+        self.tell("prepare", payload=pickle.dumps(change), descriptors=descriptors)
+        self.assertEqual(self.said[-1].word, f"prepared {number}")
+        return self.said[-1].said
+
+
+class LifeTests(WorkerCase):
+    """From birth to death."""
+
+    def test_serves(self) -> None:
+        """It says that it runs, has clients, and does what SIGTERM says, and no other signal."""
+
+        def story() -> None:
+            self.assertEqual(self.words, ["running"])
+            self.port.sockets[1].close()
+            self.assertEqual(self.clients(3), 3)
+            self.assertEqual(self.ledger.tally().current, 3)
+            for number in forking.MOTHERS:
+                self.assertEqual(self.handlers[number], signal.SIG_IGN)
+            self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+            self.reactor.settle()
+            self.assertEqual((self.sessions, self.reactor.stops), (0, 1))
+
+        self.play(story)
+        self.assertEqual(self.log.read_text().count("tcp/accept ]"), 3)
+
+    def test_orphaned(self) -> None:
+        """It ends when its mother does, each session with its line; and once."""
+
+        def story() -> None:
+            self.port.sockets[1].close()
+            self.client()
+            self.mother.close()
+            self.reactor.settle()
+            self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+            self.reactor.settle()
+            self.assertEqual((self.sessions, self.reactor.stops), (0, 1))
+
+        self.play(story)
+        self.assertEqual(self.log.read_text().count("tcp/accept ]"), 1)
+
+    def test_last_words(self) -> None:
+        """A mother who does not listen to its last words is not waited for."""
+
+        def story() -> None:
+            self.mother._reactor.removeReader(self.mother)
+            while self.worker._channel.flush():
+                self.worker._channel.send("x", "y" * 100_000)
+            self.worker._stop()
+            self.assertEqual(self.reactor.stops, 0)
+            self.reactor.advance(LOOK)
+            self.assertEqual(self.reactor.stops, 1)
+
+        self.play(story)
+
+    def test_retired(self) -> None:
+        """Retired it takes no more clients, and ends with the last it has."""
+
+        def story() -> None:
+            self.port.sockets[1].close()
+            first = self.client()
+            self.tell("retire")
+            self.tell("retire")
+            self.assertEqual(self.words, ["running", "retired"])
+            self.client()
+            self.assertEqual(self.sessions, 1)
+            self.reactor.advance(LOOK)
+            self.assertEqual(self.reactor.stops, 0)
+            first.close()
+            self.reactor.settle()
+            self.reactor.advance(LOOK)
+            self.assertEqual(self.reactor.stops, 1)
+
+        self.play(story)
+
+    def test_most_requests(self) -> None:
+        """So it is when it has had its requests."""
+
+        def story() -> None:
+            self.port.sockets[1].close()
+            self.worker._serving.factory.requested = 4
+            self.reactor.advance(LOOK)
+            self.reactor.settle()
+            self.assertEqual(self.words, ["running"])
+            self.worker._serving.factory.requested = 5
+            self.reactor.advance(LOOK)
+            self.reactor.settle()
+            self.assertEqual(self.words, ["running", "retired"])
+            self.assertEqual(self.ledger.tally().requested, 5)
+
+        self.play(story, "child.maxrequests: 5")
+
+
+class ChangeTests(WorkerCase):
+    """What a reload brings."""
+
+    def test_made(self) -> None:
+        """Ports come, clients are served by the new policy, and the log is opened anew."""
+
+        def story() -> None:
+            other = self.open()
+            for port in (self.port, other):
+                port.sockets[1].close()
+            new = self.policy(generation=1)
+            self.assertEqual(self.change(new, [self.port, other], added=1), "")
+            self.assertEqual(self.clients(1, other), 0)
+            self.log.rename(self.folder / "old")
+            descriptor = open_appending(str(self.log))
+            name = str(self.log.absolute())
+            self.tell("commit", [name], descriptors=[descriptor])
+            os.close(descriptor)
+            self.assertEqual(self.words[-1], "committed")
+            self.tell("release")
+            self.reactor.settle()
+            self.assertEqual((self.clients(2, other), self.clients(2)), (2, 2))
+            self.assertEqual(self.worker._serving.factory.policy, new)
+
+        self.play(story)
+        self.assertEqual(self.log.read_text().count("tcp/accept ["), 5)
+
+    def test_port_goes(self) -> None:
+        """A port that goes is served until the mother has let go of it, and not a moment longer."""
+
+        def story() -> None:
+            other = self.open()
+            self.port.sockets[1].close()
+            self.change(self.policy(generation=1), [other], added=1)
+            self.tell("commit")
+            self.assertEqual(self.clients(1), 1)
+            self.port.close()
+            self.assertEqual(self.clients(1), 1)
+            self.tell("release")
+            self.assertRaises(ConnectionRefusedError, self.client)
+
+        self.play(story)
+
+    def test_unable(self) -> None:
+        """If it cannot, it says why, and keeps nothing of what came."""
+
+        def story() -> None:
+            other = self.open()
+
+            def unusable(policy: Policy) -> None:
+                raise UnusableError("method username: no file")
+
+            self.patch(self.worker._serving, "authenticators", unusable)
+            before = len(os.listdir("/proc/self/fd"))
+            answer = self.change(self.policy(generation=1), [self.port, other], added=1)
+            self.assertEqual(answer, "method username: no file")
+            self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+            self.tell("commit")
+            self.assertEqual(self.worker._serving.factory.policy.generation, 0)
+
+        self.play(story)
+
+    def test_no_descriptors(self) -> None:
+        """Likewise if it can have no more descriptors: its sessions are worth more."""
+
+        def story() -> None:
+            others = [self.open(), self.open()]
+            most = resource.getrlimit(resource.RLIMIT_NOFILE)
+            change = Change(
+                1,
+                self.policy(generation=1),
+                b"key",
+                (self.port.endpoint,),
+                tuple(port.endpoint for port in others),
+            )
+            descriptors = [port.sockets[0].fileno() for port in others]
+            self.mother.send("prepare", payload=pickle.dumps(change), descriptors=descriptors)
+            lowest = os.dup(0)
+            os.close(lowest)
+            before = len(os.listdir("/proc/self/fd"))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, most[1]))
+            try:
+                self.worker._channel.doRead()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, most)
+            self.reactor.settle()
+            self.assertEqual(self.said[-1], Order("prepared 1", os.strerror(errno.EMFILE)))
+            self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+            self.assertEqual(self.lost, 0)
+
+        self.play(story)
+
+    def test_abandoned(self) -> None:
+        """What was made ready for and does not come is closed."""
+
+        def story() -> None:
+            other = self.open()
+            before = len(os.listdir("/proc/self/fd"))
+            self.change(self.policy(generation=1), [self.port, other], added=1)
+            self.tell("abandon")
+            self.tell("abandon")
+            self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+            self.tell("commit")
+            self.assertEqual(self.words[-1], "prepared 1")
+
+        self.play(story)
+
+    def retired(self, order: list[str]) -> None:
+        """It retires, makes ready and changes, in that order."""
+
+        def story() -> None:
+            other = self.open()
+            self.port.sockets[1].close()
+            self.port.sockets[0].close()
+            before = len(os.listdir("/proc/self/fd"))
+            held = self.client()
+            for word in order:
+                if word == "prepare":
+                    self.change(self.policy(generation=1), [self.port, other], added=1)
+                else:
+                    self.tell(word)
+            # One for the client at either end, less the port that it has let go of.
+            self.assertEqual(len(os.listdir("/proc/self/fd")), before + 2 - 1)
+            other.close()
+            self.assertRaises(ConnectionRefusedError, self.client, other)
+            self.assertEqual(self.sessions, 1)
+            held.close()
+
+        self.play(story)
+
+    def test_retired_before(self) -> None:
+        """One that has retired keeps no port of a change, where clients would wait for nobody."""
+        self.retired(["retire", "prepare", "commit", "release"])
+
+    def test_retired_meanwhile(self) -> None:
+        """Nor does one that retires in the midst of it."""
+        self.retired(["prepare", "retire", "commit", "release"])
+
+    def test_retired_between(self) -> None:
+        """Nor one that retires when it is made."""
+        self.retired(["prepare", "commit", "retire", "release"])
+
+
+class ReportTests(WorkerCase):
+    """What it tells for a status report."""
+
+    def test_measure(self) -> None:
+        """Its counts are up to date when it has said so, and its latencies have been sent."""
+
+        def story() -> None:
+            self.port.sockets[1].close()
+            self.client()
+            self.said.clear()
+            self.tell("measure")
+            self.reactor.advance(1)
+            self.reactor.settle()
+            measures, measured = self.said[:2]
+            self.assertEqual([measures.word, measured.word], ["measures", "measured"])
+            self.assertIsInstance(measured.said, int)
+            self.assertEqual(self.ledger.tally().accepted, 1)
+
+        self.play(story)
+
+    def test_tell(self) -> None:
+        """Its sessions are told under the report's number."""
+
+        def story() -> None:
+            self.port.sockets[1].close()
+            self.client()
+            self.tell("tell", [7, 1.0])
+            for _ in range(5):
+                self.reactor.advance(1)
+                self.reactor.settle()
+            self.assertIn(Order("told 7", [1, 0]), self.said)
+
+        self.play(story)
+
+
+class _EndedError(BaseException):
+    """In place of the process's end."""
+
+
+class BirthTests(WorkerCase):
+    """What a process that was forked does first."""
+
+    def born(self, fails: bool) -> list[int]:
+        """Be born; the exit status."""
+        statuses: list[int] = []
+
+        def end(status: int) -> None:
+            statuses.append(status)
+            raise _EndedError
+
+        observers = tuple(globalLogPublisher._observers)
+
+        def restore() -> None:
+            for observer in tuple(globalLogPublisher._observers):
+                globalLogPublisher.removeObserver(observer)
+            for observer in observers:
+                globalLogPublisher.addObserver(observer)
+
+        self.addCleanup(restore)
+        self.kept: set[int] = set()
+        self.seen: list[Any] = []
+
+        def run(reactor: Any, estate: Estate, sock: socket.socket) -> Any:
+            self.seen += globalLogPublisher._observers
+            if fails:
+                raise OSError("a failure")
+            return SimpleNamespace(run=lambda: None)
+
+        self.patch(os, "_exit", end)
+        self.patch(forking, "keep_only", lambda kept, abandoned: self.kept.update(kept))
+        self.patch(forking, "new_reactor", lambda old: old)
+        self.patch(workers, "Worker", run)
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        self.addCleanup(theirs.close)
+        estate = self.estate(self.policy())
+        self.addCleanup(os.close, estate.inherited[str(self.log.absolute())])
+        self.assertRaises(_EndedError, work, self.reactor, estate, theirs)
+        (port,) = estate.ports.values()
+        self.assertEqual(
+            self.kept, {theirs.fileno(), port.sockets[0].fileno(), *estate.inherited.values()}
+        )
+        return statuses
+
+    def test_ends(self) -> None:
+        """It keeps what it inherits, logs nowhere else, and never comes back."""
+        self.assertEqual(self.born(fails=False), [0])
+        self.assertEqual(self.seen, [])
+
+    def test_fails(self) -> None:
+        """If it cannot begin, its status says so."""
+        self.assertEqual(self.born(fails=True), [forking.UNABLE])
