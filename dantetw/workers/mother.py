@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall
 
 from dantetw.config.policy import Policy
+from dantetw.logs import LAST_FLUSH
 from dantetw.net.listening import Port
 from dantetw.observe.journal import Journal
 from dantetw.observe.observer import Observer
@@ -39,7 +40,10 @@ FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
 #: Seconds that workers have to tell of their sessions, which waits for destinations that are slow.
 PATIENCE_TOLD: Final = LONGEST + PATIENCE
-#: Seconds between two looks whether a process that has said farewell is dead.
+#: Seconds that one has to end which has said farewell, or is not listened to any more: it gets out
+#: its last lines.  Then it is killed.
+FAREWELL: Final = 2 * LAST_FLUSH
+#: Seconds between two looks whether it is dead.
 REAP: Final = 0.02
 #: Characters of a worker's own words that are told.
 _WORDS: Final = 1000
@@ -177,14 +181,18 @@ class Mother:
     # The end of a worker.
 
     def _lost(self, child: Child) -> None:
+        """One has closed its end, or what it says makes no sense."""
+        self._reap(child, self.monotonic() + FAREWELL)
+
+    def _reap(self, child: Child, until: float) -> None:
         try:
             pid, status = os.waitpid(child.pid, os.WNOHANG)
         except ChildProcessError:
             pid, status = child.pid, 0  # somebody else has asked
         if not pid:
-            # Not dead yet; one that only talks nonsense, or not any more, shall be.
-            child.kill()
-            self._reactor.callLater(REAP, self._lost, child)
+            if self.monotonic() >= until:
+                child.kill()
+            self._reactor.callLater(REAP, self._reap, child, until)
             return
         self._died(child, os.waitstatus_to_exitcode(status))
 

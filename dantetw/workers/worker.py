@@ -178,9 +178,14 @@ class Worker:
         self._send_measures()
         self._reactor.addSystemEventTrigger("after", "shutdown", signals.deafen)
         if self._channel.flush():
-            self._reactor.stop()
+            self._leave()
         else:
-            self._reactor.callLater(LOOK, self._reactor.stop)
+            self._reactor.callLater(LOOK, self._leave)
+
+    def _leave(self) -> None:
+        # Not when the reactor has stopped: it tells destinations that their readers have gone.
+        self._logs.observer.close(LAST_FLUSH)
+        self._reactor.stop()
 
     def _retire(self) -> None:
         """Take no more clients; end when those that are there have gone."""
@@ -284,6 +289,7 @@ class Worker:
 
         def counted() -> None:
             factory = self._serving.factory
+            self._ledger.look(factory.monotonic())
             self._ledger.count(factory)
             self._send_measures()
             self._channel.send("measured", free_files(files[0] if files else None))

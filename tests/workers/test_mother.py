@@ -24,7 +24,7 @@ from dantetw.workers import forking
 from dantetw.workers import mother as mothers
 from dantetw.workers.channel import Channel, Order
 from dantetw.workers.child import PATIENCE, Child
-from dantetw.workers.mother import FIRST_PAUSE, LONGEST_PAUSE, PROVEN, Mother
+from dantetw.workers.mother import FAREWELL, FIRST_PAUSE, LONGEST_PAUSE, PROVEN, Mother
 from dantetw.workers.worker import Change, Estate
 from tests.observe.sinks.fakes import FakeReactor
 from tests.session.world import HEAD, OPEN, World, compiled
@@ -231,17 +231,29 @@ class KeepingTests(MotherCase):
         self.assertEqual(len(self.mother.children), 2)
 
     def test_silent(self) -> None:
-        """One that has closed its end, or talks nonsense, is killed, and replaced when dead."""
+        """One that has closed its end, or talks nonsense, is killed unless it ends by itself."""
         self.pass_(PROVEN)
         self.workers[0].channel.close()
         self.workers[1].channel._sock.send(b"\xff" * 9)
         self.turn()
-        self.assertEqual(sorted(self.killed), [1000, 1001])
+        self.pass_(FAREWELL - 0.1)
+        self.assertEqual(self.killed, [])
+        self.pass_(0.1)
+        self.assertEqual(set(self.killed), {1000, 1001})
         self.assertEqual(self.pids, [1000, 1001])
         self.statuses = {1000: 9, 1001: 9}
         self.pass_(1)
         self.pass_(0)
         self.assertEqual(self.pids, [1002, 1003])
+
+    def test_ends_slowly(self) -> None:
+        """One that gets out its last lines after its farewell has ended as it says."""
+        self.workers[0].channel.close()
+        self.pass_(1)
+        self.statuses[1000] = 0
+        self.pass_(1)
+        self.assertEqual((self.killed, self.pids[0]), ([], 1001))
+        self.assertIn("ended with 0", self.messages[0])
 
     def test_reaped(self) -> None:
         """One whose status somebody else has asked for is gone all the same."""
@@ -327,9 +339,9 @@ class NonsenseTests(MotherCase):
     def test_measures(self) -> None:
         """Latencies that are none are its end; those of kinds that there are not, nothing."""
         self.workers[0].say("measures", {"nonsense": [], "i/o": None, "x": 1} | {"i/o": [[]]})
-        self.assertEqual(self.killed, [1000])
+        self.assertTrue(self.workers[0].over)
         self.workers[1].say("measures", {"nonsense": []})
-        self.assertEqual(self.killed, [1000])
+        self.assertFalse(self.workers[1].over)
         self.assertEqual(self.mother.children[1].measured, {})
 
     def test_told(self) -> None:

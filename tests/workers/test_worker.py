@@ -245,6 +245,18 @@ class LifeTests(WorkerCase):
 
         self.play(story)
 
+    def test_last_lines(self) -> None:
+        """Destinations take its last lines before the reactor tells them that it has stopped."""
+        did: list[str] = []
+
+        def story() -> None:
+            self.patch(self.worker._logs.observer, "close", lambda seconds: did.append("close"))
+            self.patch(self.reactor, "stop", lambda: did.append("stop"))
+            self.tell("stop")
+            self.assertEqual(did, ["close", "stop"])
+
+        self.play(story)
+
     def test_retired(self) -> None:
         """Retired it takes no more clients, and ends with the last it has."""
 
