@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.config.policy import Policy
 from dantetw.session.totals import Tally
-from dantetw.values import Cause, Method, Phase, Side, User
+from dantetw.values import Cause, Endpoint, Family, Method, Phase, Side, User
 from dantetw.workers import ledger as ledgers
 from dantetw.workers.ledger import Ledger
 from tests.session.world import OPEN, World
@@ -98,8 +98,20 @@ class SessionTests(LedgerCase):
                 (ended,) = self.settle()[1]
                 assert ended.path.user is not None
                 told = ended.path.user.name
-                self.assertEqual(told[:100], name[: len(told)][:100])
+                self.assertEqual(told[:60], name[:60])
                 session.stop()
+
+    def test_long_target(self) -> None:
+        """A target that does not fit is told as far as it does, and the session has its end."""
+        self.world.client()
+        (session,) = self.world.factory.sessions.values()
+        session.target = Endpoint("n" * 255, 80, Family.NAME)
+        session.client = session.local = Endpoint("2001:db8:" + "1:" * 5 + "ffff", 1, Family.IPV6)
+        self.ledger.note(session)
+        (ended,) = self.settle()[1]
+        assert ended.path.target is not None
+        self.assertRegex(ended.path.target.host, "^n{100,255}$")
+        self.assertEqual(ended.path.client, session.client)
 
     def test_generations(self) -> None:
         """The policies that sessions have begun with are known; without one there is no end."""
