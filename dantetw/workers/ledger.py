@@ -42,8 +42,7 @@ if TYPE_CHECKING:
 #: Sessions that there is room for; those beyond are counted, but not told if the worker dies.
 SLOTS: Final = 32768
 
-# Room for the longest addresses and the longest name of a target, and a user's name behind them.
-_SLOT: Final = 768
+_SLOT: Final = 384
 # Accepted, requested, performed, unrequested, unperformed, current, the next session's number, and
 # where slots that were never used begin.
 _HEAD: Final = struct.Struct("8Q")
@@ -54,6 +53,7 @@ _COUNTS: Final = struct.Struct("4Q")
 _COUNTS_AT: Final = 8
 _TEXT_AT: Final = _COUNTS_AT + _COUNTS.size
 _LONGEST: Final = _SLOT - _TEXT_AT
+_METHODS: Final = frozenset(method.value for method in Method)
 # Fields of a slot's text.
 _FIELDS: Final = 15
 # More sessions than there can be: what claims to be a number beyond is none.
@@ -228,11 +228,12 @@ def _end_of(fields: list[str], counts: Counts, policies: Mapping[int, Policy], n
     :param fields: of its slot's text.
     :raises ValueError: if they make no sense; likewise :exc:`LookupError`.
     """
+    # What did not fit is missing at the end.
+    fields = fields + [""] * (_FIELDS - len(fields))
     number, generation, client_rule, socks_rule, accepted, connected, phase = fields[:7]
-    command, proxy_protocol, client, local, source, target, method = fields[7:14]
-    name = fields[14] if len(fields) > 14 else ""
+    command, proxy_protocol, client, local, source, target, method, name = fields[7:]
     policy = policies[int(generation)]
-    user = User(Method(method), name) if method else None
+    user = User(Method(method), name) if method in _METHODS else None
     asked = Command(command) if command else None
     here, there = _endpoint(client), _endpoint(local)
     if here is None or there is None:
@@ -266,7 +267,7 @@ def _rule(policy: Policy, kind: RuleKind, number: str) -> Rule:
 def _endpoint(text: str) -> Endpoint | None:
     if not text:
         return None
-    host, _, port = text.rpartition(" ")
+    host, _, port = text.partition(" ")
     if ":" in host or host.replace(".", "").isdigit():
-        return Endpoint.of((host, int(port)))
-    return Endpoint(host, int(port), Family.NAME)
+        return Endpoint.of((host, int(port or 0)))
+    return Endpoint(host, int(port or 0), Family.NAME)
