@@ -247,7 +247,7 @@ def _end_of(fields: list[str], counts: Counts, policies: Mapping[int, Policy], n
         _rule(policy, RuleKind.SOCKS, socks_rule) if socks_rule else None,
         path,
         Ending(Side.US, Phase(phase), Cause.CRASH),
-        Times(float(accepted), now, connected=float(connected)),
+        Times(_seconds(accepted, now), now, connected=_seconds(connected, now)),
         counts,
         command=asked,
         protocol=Protocol.TCP if asked is None else PROTOCOL_OF[asked],
@@ -256,6 +256,13 @@ def _end_of(fields: list[str], counts: Counts, policies: Mapping[int, Policy], n
         traffic=traffic,
         method=None if user is None else user.method,
     )
+
+
+def _seconds(text: str, now: float) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= now:  # "nan" is a number too
+        raise ValueError("not a time")
+    return seconds
 
 
 def _rule(policy: Policy, kind: RuleKind, number: str) -> Rule:

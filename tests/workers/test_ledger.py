@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from dantetw.catalogue import FORMATS
 from dantetw.config.policy import Policy
 from dantetw.session.totals import Tally
 from dantetw.values import Cause, Endpoint, Family, Method, Phase, Side, User
 from dantetw.workers import ledger as ledgers
 from dantetw.workers.ledger import Ledger
-from tests.session.world import OPEN, World
+from tests.session.world import GREETING, OPEN, World, request
 
 
 class LedgerCase(SynchronousTestCase):
@@ -129,6 +130,14 @@ class SessionTests(LedgerCase):
         self.assertEqual(self.ledger.settle({}, 0.0)[1], [])
 
 
+#: What is not to be found in a field, or in few.
+WRONG = (
+    *(b"", b"0", b"-1", b"-5", b"1_0", b"1" * 300, b"9" * 40, b"x", b"nan", b"inf", b"-inf"),
+    *(b"1e999", b"\xff", b"x\ny 7", b"\x1b[2J 8", b"::1 5", b"10.0.0.1 99999999", b"\xc2\xb2 5"),
+    *(b"connect", b"bind", b"udpassociate", b"relay", b"username", b"fe80::1%x 5"),
+)
+
+
 class NonsenseTests(LedgerCase):
     """A worker may have written anything before it died."""
 
@@ -149,6 +158,27 @@ class NonsenseTests(LedgerCase):
         *others, _ = ledgers._HEAD.unpack(head)
         yield from others
         yield ledgers._HEAD_SIZE + 4 * ledgers._SLOT
+
+    def test_ends(self) -> None:
+        """Whatever stands in the fields of a session, its end can be told, or there is none."""
+        self.world.client(GREETING + request())
+        place = ledgers._HEAD_SIZE
+        (length,) = ledgers._LENGTH.unpack_from(self.ledger._memory, place)
+        begin = place + ledgers._TEXT_AT
+        good = self.ledger._memory[begin : begin + length].split(b"\0")
+        formats = [make(debug, "run") for make in FORMATS.values() for debug in (False, True)]
+        told = 0
+        for field in range(len(good)):
+            for wrong in WRONG:
+                text = b"\0".join((*good[:field], wrong, *good[field + 1 :]))
+                self.ledger._memory[begin : begin + len(text)] = text
+                ledgers._LENGTH.pack_into(self.ledger._memory, place, len(text))
+                for ended in self.settle()[1]:
+                    told += 1
+                    for each in formats:
+                        for _, line in each.lines(ended):
+                            self.assertTrue(line.isprintable(), line)
+        self.assertGreater(told, len(good))
 
     def test_numbers(self) -> None:
         """Whoever comes next does not begin with a number that nobody can count from."""
