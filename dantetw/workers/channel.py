@@ -77,7 +77,9 @@ class Channel:
         self._lost = lost
         self._trusted = trusted
         self._longest = LONGEST if trusted else LONGEST_SAID
-        self._unread = b""
+        self._unread = bytearray()
+        # Of that, where the next message begins.
+        self._at = 0
         # Those of each message that brings some.
         self._descriptors: deque[tuple[int, ...]] = deque()
         # What is left of messages to send, each with the descriptors that go with its first byte.
@@ -157,6 +159,9 @@ class Channel:
                 self._heard(order)
         except (ValueError, RecursionError):  # the latter of JSON that is nested a thousand times
             self._end()
+        # Once, not for each of thousands of messages.
+        del self._unread[: self._at]
+        self._at = 0
 
     def _received(self) -> bytes:
         """What has come; its descriptors are kept."""
@@ -178,17 +183,18 @@ class Channel:
 
         :raises ValueError: if it makes no sense.
         """
-        if len(self._unread) < _HEAD.size:
+        begin = self._at + _HEAD.size
+        if len(self._unread) < begin:
             return None
-        text, payload, number = _HEAD.unpack_from(self._unread)
-        end = _HEAD.size + text + payload
-        if end > self._longest:
+        text, payload, number = _HEAD.unpack_from(self._unread, self._at)
+        if text + payload > self._longest:
             raise ValueError("too long")
+        end = begin + text + payload
         if len(self._unread) < end:
             return None
-        said = json.loads(self._unread[_HEAD.size : _HEAD.size + text])
-        rest = self._unread[_HEAD.size + text : end]
-        self._unread = self._unread[end:]
+        said = json.loads(self._unread[begin : begin + text])
+        rest = bytes(self._unread[begin + text : end])
+        self._at = end
         if number and not self._descriptors:
             raise ValueError("descriptors are missing")
         match said:

@@ -136,7 +136,7 @@ class UntrustedTests(ChannelCase):
 
     def test_long(self) -> None:
         """A message longer than any worker has to say ends the channel before it is there."""
-        self.hostile.sendall(LONGEST_SAID.to_bytes(4, "big") + bytes(5))
+        self.hostile.sendall((LONGEST_SAID + 1).to_bytes(4, "big") + bytes(5))
         self.mothers.doRead()
         self.assertEqual(self.lost, 1)
 
