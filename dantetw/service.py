@@ -284,10 +284,10 @@ class SockdService(MultiService):
             self.journal.messages(Severity.DEBUG, "server.process", (f"now {identity()}",))
         bound, self._bound = self._bound, {}
         self._ports.use(bound)
-        if self._mother is not None:
-            self._mother.start()
-        else:
+        if self._mother is None:
             serving.start(bound)
+        elif not self._mother.start():
+            self._fail("no worker has begun to serve clients")
         if self._offering is not None:
             self._offering.start()
         if self._taking is not None:

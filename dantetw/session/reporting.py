@@ -105,39 +105,62 @@ class Slices:
         return self._looks > 0 and self._paused < LONGEST
 
 
-class Reporting:
+class Reports:
     """
-    Reports of a server that is one process, one at a time.
+    Reports, one at a time.
 
-    :param waiting: how many messages wait at the destination that is furthest behind.
+    :ivar number: of the report that is under way or was the last, from 1.
     """
 
-    def __init__(self, server: SocksFactory, waiting: Callable[[], int]) -> None:
-        self._server = server
-        self._since = server.monotonic()
-        self._number = 0
-        self._slices = Slices(server, waiting)
-        self._under_way = self._asked = self._stopped = False
+    def __init__(self) -> None:
+        self.number = 0
+        self.stopped = False
+        self._under_way = self._asked = False
 
     def ask(self) -> None:
         """Report; if a report is under way, once more behind it, however often this is called."""
         if self._under_way:
             self._asked = True
-        elif not self._stopped:
-            self._number += 1
+        elif not self.stopped:
+            self.number += 1
             self._under_way = True
-            self._slices.begin(self._told(), self._done)
+            self.begin()
 
-    def stop(self) -> None:
-        """Report no more."""
-        self._stopped = True
-        self._slices.stop()
+    def begin(self) -> None:
+        """Begin the report; :meth:`done` is called when it is over."""
+        raise NotImplementedError
 
-    def _done(self) -> None:
+    def done(self) -> None:
+        """The report is over."""
         self._under_way = False
         if self._asked:
             self._asked = False
             self.ask()
+
+    def stop(self) -> None:
+        """Report no more."""
+        self.stopped = True
+
+
+class Reporting(Reports):
+    """
+    Reports of a server that is one process.
+
+    :param waiting: how many messages wait at the destination that is furthest behind.
+    """
+
+    def __init__(self, server: SocksFactory, waiting: Callable[[], int]) -> None:
+        super().__init__()
+        self._server = server
+        self._since = server.monotonic()
+        self._slices = Slices(server, waiting)
+
+    def begin(self) -> None:
+        self._slices.begin(self._told(), self.done)
+
+    def stop(self) -> None:
+        super().stop()
+        self._slices.stop()
 
     def _told(self) -> Iterator[None]:
         """Tell all, a small step at a time."""
@@ -149,14 +172,14 @@ class Reporting:
             yield
         # One moment: what is read here belongs together.
         up = server.monotonic() - self._since
-        record(status(self._number, up, (tally(server),), free_files(files)))
+        record(status(self.number, up, (tally(server),), free_files(files)))
         latencies = tuple(
-            latency(self._number, kind, (each.standing(),)) for kind, each in kinds(server)
+            latency(self.number, kind, (each.standing(),)) for kind, each in kinds(server)
         )
-        telling = Telling(server, self._number, up, latencies)
+        telling = Telling(server, self.number, up, latencies)
         yield from telling.told()
         seconds = server.monotonic() - begun
-        record(Reported(self._number, telling.told_of, telling.gone, seconds))
+        record(Reported(self.number, telling.told_of, telling.gone, seconds))
 
 
 class Telling:

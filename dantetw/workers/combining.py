@@ -6,57 +6,43 @@ tells by itself when it is its turn.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from dantetw.observe.journal import Journal
 from dantetw.observe.status import Reported, Worker
 from dantetw.relay.latency import Measured
+from dantetw.session.reporting import Reports
 from dantetw.session.totals import KINDS, latency, status
 from dantetw.workers.mother import Mother
 
 _log: Final = Logger()
 
 
-class Combined:
-    """Reports, one at a time."""
+class Combined(Reports):
+    """Reports of all workers."""
 
     def __init__(self, journal: Journal, mother: Mother) -> None:
+        super().__init__()
         self._journal = journal
         self._mother = mother
         self._since = mother.monotonic()
-        self._number = 0
-        self._under_way = self._asked = self._stopped = False
 
-    def ask(self) -> None:
-        """Report; if a report is under way, once more behind it, however often this is called."""
-        if self._under_way:
-            self._asked = True
-        elif not self._stopped:
-            self._number += 1
-            self._under_way = True
-            Deferred.fromCoroutine(self._report()).addErrback(self._failed).addCallback(self._done)
+    def begin(self) -> None:
+        report = Deferred.fromCoroutine(self._report())
+        report.addErrback(self._failed).addCallback(lambda _: self.done())
 
-    def stop(self) -> None:
-        """Report no more."""
-        self._stopped = True
-
-    def _failed(self, failure: Any) -> None:
+    def _failed(self, failure: Failure) -> None:
         _log.failure("Failure in a status report", failure)
-
-    def _done(self, _: object) -> None:
-        self._under_way = False
-        if self._asked:
-            self._asked = False
-            self.ask()
 
     async def _report(self) -> None:
         mother, record, now = self._mother, self._journal.record, self._mother.monotonic
-        number, begun = self._number, now()
+        number, begun = self.number, now()
         await mother.measure()
-        if self._stopped:
+        if self.stopped:
             return
         children = sorted(mother.children, key=lambda child: (child.place, child.born))
         tallies = [child.ledger.tally() for child in children]
@@ -83,9 +69,9 @@ class Combined:
             record(latency(number, kind, (mother.measured.get(kind, nothing), *measured)))
         told = gone = 0
         for child in children:
-            if self._stopped or child not in mother.children:
+            if self.stopped or child not in mother.children:
                 continue
             answer = await mother.tell(child, number, up)
             told, gone = told + answer[0], gone + answer[1]
-        if not self._stopped:
+        if not self.stopped:
             record(Reported(number, told, gone, now() - begun))

@@ -89,11 +89,13 @@ class Mother:
         self.past = Tally()
         self.measured: dict[str, Measured] = {}
 
-    def start(self) -> None:
+    def start(self) -> bool:
         """
         Begin, before the reactor does; wait until each worker accepts clients, or has died.
 
         Whoever has started us knows then that clients can come.
+
+        :returns: whether any accepts clients.
         """
         for place in range(self._number):
             self._fork(place)
@@ -109,6 +111,7 @@ class Mother:
                 if child.running or child.channel.fileno() < 0:
                     poll.unregister(descriptor)
                     del starting[descriptor]
+        return any(child.running for child in self.children)
 
     def _fork(self, place: int) -> None:
         """Start a worker."""
