@@ -97,6 +97,7 @@ class MotherCase(SynchronousTestCase):
     """
 
     number = 2
+    able = True
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
@@ -116,7 +117,7 @@ class MotherCase(SynchronousTestCase):
             self.reactor, journal, observer, estate, self.number, self.reactor.seconds
         )
         self.addCleanup(self.tidy)
-        self.mother.start()
+        self.started = self.mother.start()
 
     def tidy(self) -> None:
         """Close what is left."""
@@ -125,12 +126,16 @@ class MotherCase(SynchronousTestCase):
             child.ledger.close()
 
     def fork(self, child: Callable[[socket.socket], None]) -> tuple[int, socket.socket]:
-        """A worker that runs at once."""
+        """A worker that runs at once, or ends."""
         if self.refusals:
             raise OSError(self.refusals.pop(), "no fork")
         ours, theirs = socket.socketpair()
         self.workers.append(Played(self, 1000 + len(self.workers), theirs))
-        self.workers[-1].channel.send("running")
+        if self.able:
+            self.workers[-1].channel.send("running")
+        else:
+            self.statuses[self.workers[-1].pid] = 256
+            self.workers[-1].channel.close()
         return self.workers[-1].pid, ours
 
     def waitpid(self, pid: int, options: int) -> tuple[int, int]:
@@ -166,6 +171,7 @@ class KeepingTests(MotherCase):
 
     def test_start(self) -> None:
         """All run when it has started."""
+        self.assertTrue(self.started)
         self.assertEqual(self.pids, [1000, 1001])
         self.assertTrue(all(child.running for child in self.mother.children))
         self.assertEqual(self.mother.started, [1, 1])
@@ -275,6 +281,18 @@ class KeepingTests(MotherCase):
         self.pass_(60)
         self.assertEqual(self.pids, [1001, 1002])
         self.assertEqual(self.messages, [])
+
+
+class UnableTests(MotherCase):
+    """Workers that cannot even begin."""
+
+    able = False
+
+    def test_start(self) -> None:
+        """If none accepts clients the start has failed, and that is known at once."""
+        self.assertFalse(self.started)
+        self.assertEqual(self.pids, [])
+        self.assertIn("ended with 1", self.messages[0])
 
 
 class LossTests(MotherCase):
