@@ -208,7 +208,7 @@ class Worker:
         except UnusableError as unusable:
             for descriptor in descriptors:
                 os.close(descriptor)
-            self._channel.send("unable", str(unusable))
+            self._channel.send("prepared", str(unusable))
             return
         ports = {endpoint: self._ports[endpoint] for endpoint in change.kept}
         for descriptor in descriptors:
