@@ -68,3 +68,34 @@ class FileTests(SynchronousTestCase):
         """Where the system does not tell there is no number."""
         self.patch(limits, "_OPEN", "/no/such/directory")
         self.assertIsNone(self.count())
+
+
+class ProcessorTests(SynchronousTestCase):
+    """How many processors we can keep busy."""
+
+    def granted(self, text: str) -> int | None:
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write(text)
+        return limits._granted(path)
+
+    def test_granted(self) -> None:
+        """A control group grants time, rounded up; without a limit, or a file, all of them."""
+        for text, number in (
+            ("max 100000\n", None),
+            ("200000 100000\n", 2),
+            ("150000 100000\n", 2),
+            ("1000 100000\n", 1),
+            ("100000 0\n", None),
+            ("nonsense", None),
+            ("", None),
+        ):
+            self.assertEqual(self.granted(text), number)
+        self.assertIs(limits._granted("/nowhere/cpu.max"), None)
+
+    def test_processors(self) -> None:
+        """No more than we may run on, no more than granted, and never none."""
+        self.patch(os, "sched_getaffinity", lambda pid: {0, 1, 2, 5})
+        for granted, number in ((None, 4), (2, 2), (9, 4), (0, 1)):
+            self.patch(limits, "_granted", lambda path, granted=granted: granted)
+            self.assertEqual(limits.processors(), number)
