@@ -116,3 +116,12 @@ class SeveralTests(PortCase):
         accepted, peer = port.sockets[0].accept()
         accepted.close()
         self.assertEqual(peer, client.getsockname())
+
+    def test_given(self) -> None:
+        """Sockets that somebody else has opened are a port of the same address."""
+        for endpoint in (ANY, Endpoint("0.0.0.0", 0, Family.IPV4)):
+            port = self.open(endpoint, number=2)
+            copies = [ListeningSocket(fileno=sock.dup().detach()) for sock in port.sockets]
+            given, _ = given_port(copies)
+            self.addCleanup(given.close)
+            self.assertEqual((given.endpoint, given.local), (port.endpoint, port.local))

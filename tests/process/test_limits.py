@@ -73,28 +73,29 @@ class FileTests(SynchronousTestCase):
 class ProcessorTests(SynchronousTestCase):
     """How many processors we can keep busy."""
 
-    def processors(self, allowed: int, granted: str | None) -> int:
-        """
-        The number.
-
-        :param granted: what the control group says; None: there is none.
-        """
+    def granted(self, text: str) -> int | None:
         path = self.mktemp()
-        if granted is not None:
-            with open(path, "w") as file:
-                file.write(granted)
-        self.patch(limits, "_CPU_MAX", path)
-        self.patch(os, "sched_getaffinity", lambda pid: set(range(allowed)))
-        return limits.processors()
-
-    def test_allowed(self) -> None:
-        """Those that we may run on, unless we are granted less; what makes no sense is no limit."""
-        for granted in (None, "", "max 100000\n", "nonsense", "100000", "1 0\n", "-1 -1\n"):
-            self.assertEqual(self.processors(8, granted), 8)
+        with open(path, "w") as file:
+            file.write(text)
+        return limits._granted(path)
 
     def test_granted(self) -> None:
-        """So much time as we are granted, rounded up, and never none."""
-        for quota, number in ((1, 1), (1000, 1), (100000, 1), (100001, 2), (250000, 3), (10**7, 8)):
-            self.assertEqual(self.processors(8, f"{quota} 100000\n"), number)
-        self.assertEqual(self.processors(8, "0 100000\n"), 1)
-        self.assertEqual(self.processors(0, None), 1)
+        """A control group grants time, rounded up; without a limit, or a file, all of them."""
+        for text, number in (
+            ("max 100000\n", None),
+            ("200000 100000\n", 2),
+            ("150000 100000\n", 2),
+            ("1000 100000\n", 1),
+            ("100000 0\n", None),
+            ("nonsense", None),
+            ("", None),
+        ):
+            self.assertEqual(self.granted(text), number)
+        self.assertIs(limits._granted("/nowhere/cpu.max"), None)
+
+    def test_processors(self) -> None:
+        """No more than we may run on, no more than granted, and never none."""
+        self.patch(os, "sched_getaffinity", lambda pid: {0, 1, 2, 5})
+        for granted, number in ((None, 4), (2, 2), (9, 4), (0, 1)):
+            self.patch(limits, "_granted", lambda path, granted=granted: granted)
+            self.assertEqual(limits.processors(), number)
