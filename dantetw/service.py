@@ -324,7 +324,7 @@ class SockdService(MultiService):
         self._reload.stop()
         if self._mother is not None:
             self._mother.retire()
-        self._serving.listen({})
+        self._serving.retire()
         self._ports.use({})
         text = f"process {successor} has taken our place; sessions that are here go on"
         self.journal.message(Severity.INFO, "server.handover", text)
@@ -386,6 +386,11 @@ class SockdService(MultiService):
         if _users(policy) != _users(self._policy):
             text = "user.privileged and user.unprivileged change when the server is started anew"
             self.journal.message(Severity.WARNING, "server.privileges", text)
+        if policy.workers != self._policy.workers or (policy.max_requests and mother is None):
+            text = (
+                "workers, and child.maxrequests without workers, change when the server is started"
+            )
+            self.journal.message(Severity.WARNING, "server.worker", f"{text} anew")
         reopened = self._logs.open(policy, key, self._surroundings, reload=True)
         self._logs.describe(policy)
         serving.adopt(policy, authenticators)

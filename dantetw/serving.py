@@ -94,6 +94,13 @@ class Serving:
         """Accept clients at these ports and no others."""
         self._listeners.use(ports)
 
+    def retire(self) -> None:
+        """Accept no more clients, while others do at the same ports."""
+        listening = self.factory.listening
+        self._listeners.use({})
+        # What would come back to us still would.
+        self.factory.listening = listening
+
     def start(self, ports: Mapping[Endpoint, Port]) -> None:
         """Begin to serve."""
         factory = self.factory

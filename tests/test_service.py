@@ -415,6 +415,28 @@ class ReloadTests(ServiceCase):
         self.assertEqual(made._serving.factory.policy.socks_methods, (Method.USERNAME,))
         made.stopService()
 
+    def test_workers(self) -> None:
+        """How many processes there are does not change at a reload, which is said."""
+        for more in ("workers: 3", "child.maxrequests: 5"):
+            text = CONFIG.format(log=self.log.absolute(), method="none", more=more)
+            made = self.reloading(text)
+            self.hang_up()
+            self.assertIn("change when the server is started anew", self.lines()[-2])
+            made.stopService()
+
+    def test_retired(self) -> None:
+        """Who takes our place has our ports; requests that would come back to them still do."""
+        made = self.start()
+        (port,) = ports_of(made)
+        made._succeeded(1)
+        assert made._serving is not None
+        self.assertEqual(made._serving.factory.listening, {port.endpoint})
+        self.assertEqual(listeners_of(made), [])
+        self.assertIn("process 1 has taken our place", self.lines()[-1])
+        self.reactor.advance(1)
+        self.assertEqual(self.reactor.stops, 1)
+        made.stopService()
+
     def test_wrong(self) -> None:
         """A wrong configuration is told, and changes nothing."""
         made = self.reloading("nonsense\n")

@@ -192,7 +192,7 @@ class Worker:
         if self._retired:
             return
         self._retired = True
-        self._serving.listen({})
+        self._serving.retire()
         if self._prepared is not None:
             change, authenticators, ports = self._prepared
             self._close_added(ports)
