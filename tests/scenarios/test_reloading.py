@@ -207,6 +207,8 @@ class LogScenarios(ReloadScenario):
         first, second = server.log, self.folder / "second.log"
         errors = self.folder / "errors.log"
         end = self.session(server, self.listening())
+        # The client hears before the log does, and another process writes the next line.
+        server.wait_for(1, "tcp/connect [")
         self.rewrite((f"logoutput: {first}", f"logoutput: {second}\nerrorlog: {errors}"))
         self.reload(server, second)
         end()
