@@ -27,36 +27,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SIZE 64
+#include "common.h"
+
 #define WINDOW 8
 #define HEADER 10
 #define OPENING 128 /* sessions that are being opened at a time */
 #define TURNS 8     /* of one session before others get theirs */
 
-static int ep;
 static char big[1 << 18];
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-static void die(const char *what) {
-    perror(what);
-    exit(2);
-}
-
-static struct sockaddr_in loopback(unsigned address, int port) {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
-    a.sin_addr.s_addr = htonl(address);
-    return a;
-}
-
-static void watch(int how, int fd, unsigned events, void *whose) {
-    struct epoll_event e = {.events = events, .data.ptr = whose};
-    if (epoll_ctl(ep, how, fd, &e)) die("epoll_ctl");
-}
 
 static void set(int fd, int level, int option, int value) {
     setsockopt(fd, level, option, &value, sizeof value);

@@ -24,6 +24,7 @@ from dantetw.auth.verifying import THREADS
 from dantetw.config import Parsed
 from dantetw.net.host import Host
 from dantetw.process import orders, prctl
+from dantetw.process.closing import close_all_but
 from dantetw.process.direct import Direct
 from dantetw.process.orders import Answer, MalformedError, Order, Outcome, What
 from dantetw.process.permitted import Permitted
@@ -45,9 +46,6 @@ IGNORED: Final = (
     "SIGALRM",
     "SIGPIPE",
 )
-
-# Descriptors 0 to 2 stay: ``logoutput: /dev/stdout`` means them.
-_FIRST: Final = 3
 
 #: An opener for :func:`open`.
 Opener = Callable[[str, int], int]
@@ -315,6 +313,6 @@ def _isolate(keep: int) -> None:
     gc.freeze()
     # twistd has put a log in their place, whose files are closed here.
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
-    os.closerange(_FIRST, keep)
-    os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
+    # The standard ones stay too: ``logoutput: /dev/stdout`` means them.
+    close_all_but((keep,))
     prctl.name(NAME)

@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 
 from twisted.internet.main import installReactor
 
+from dantetw.process.closing import close_all_but
 from dantetw.process.signals import STATUS, STOPPING
 
 #: Exit status of a worker that could not begin to work.
@@ -80,16 +81,7 @@ def keep_only(descriptors: Iterable[int], abandoned: object) -> None:
     :param abandoned: whatever still names closed ones; it is kept from doing anything with them.
     """
     _abandoned.append(abandoned)
-    kept = {0, 1, 2, *descriptors}
-    try:
-        # The limit may be a thousand million, and not every system closes a range in one call.
-        there = [int(name) for name in os.listdir("/proc/self/fd")]
-    except OSError:
-        there = [*range(os.sysconf("SC_OPEN_MAX"))]
-    for descriptor in there:
-        if descriptor not in kept:
-            with suppress(OSError):
-                os.close(descriptor)
+    close_all_but(descriptors)
 
 
 def new_reactor(old: Any) -> Any:

@@ -22,7 +22,7 @@ from dantetw.escaping import escape
 from dantetw.net.awaiting import Await
 from dantetw.net.naming import words_of
 from dantetw.net.poller import FAILED, HANGUP
-from dantetw.rules.deciding import Decision, Question, decide_socks
+from dantetw.rules.deciding import Decision, decide_socks
 from dantetw.session import tracing
 from dantetw.session.commands.forwarding import Forwarding
 from dantetw.session.commands.waiting import Waiting
@@ -32,7 +32,6 @@ from dantetw.values import (
     NOWHERE,
     UNSPECIFIED,
     Cause,
-    Command,
     Ending,
     Endpoint,
     Family,
@@ -137,14 +136,7 @@ class Bind(Waiting):
     def _judge(self, peer: Endpoint) -> None:
         """Ask the socks rules about the peer."""
         session = self._session
-        assert session.request is not None
-        server = session.server
-        question = Question(
-            source=peer,
-            target=session.client,
-            command=Command.BINDREPLY,
-            proxy_protocol=session.request.proxy_protocol,
-        )
+        server, question = session.server, self._about(peer)
         ask = partial(decide_socks, session.policy, question)
         decide = partial(tracing.judged, session, ask, None)
         decision = decide(server.known)

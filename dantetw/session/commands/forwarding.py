@@ -26,7 +26,7 @@ from dantetw.net.awaiting import Await
 from dantetw.net.dialling import DialError
 from dantetw.net.naming import words_of
 from dantetw.observe.status import Standing
-from dantetw.rules.deciding import Decision, Question, decide_socks
+from dantetw.rules.deciding import Decision, decide_socks
 from dantetw.session import tracing
 from dantetw.session.accounting import path_of
 from dantetw.session.commands.forward import Forward
@@ -36,7 +36,6 @@ from dantetw.session.session import Session
 from dantetw.values import (
     NOWHERE,
     Cause,
-    Command,
     Counts,
     Ending,
     Endpoint,
@@ -219,14 +218,7 @@ class Forwarding(Waiting):
     def _judge(self, peer: Endpoint) -> None:
         """Ask the socks rules about a peer."""
         session = self._session
-        assert session.request is not None
-        server = session.server
-        question = Question(
-            source=peer,
-            target=session.client,
-            command=Command.BINDREPLY,
-            proxy_protocol=session.request.proxy_protocol,
-        )
+        server, question = session.server, self._about(peer)
         ask = partial(decide_socks, session.policy, question)
         decide = partial(tracing.judged, session, ask, None, datagram=question)
         decision = decide(server.known)

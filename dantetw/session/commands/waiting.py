@@ -11,6 +11,7 @@ from dantetw.net.awaiting import Await
 from dantetw.net.naming import reply_of, words_of
 from dantetw.net.poller import WRITABLE
 from dantetw.observe.events import Connected
+from dantetw.rules.deciding import Question
 from dantetw.session import tracing
 from dantetw.session.accounting import path_of
 from dantetw.session.commands.relaying import Relaying
@@ -23,6 +24,7 @@ from dantetw.values import (
     Cause,
     Command,
     Ending,
+    Endpoint,
     Operation,
     Phase,
     Side,
@@ -97,6 +99,17 @@ class Waiting(Relaying):
     def _comes(self, mask: int) -> None:
         """Somebody has come."""
         raise NotImplementedError
+
+    def _about(self, peer: Endpoint) -> Question:
+        """What the socks rules are asked about somebody who has come."""
+        session = self._session
+        assert session.request is not None
+        return Question(
+            source=peer,
+            target=session.client,
+            command=Command.BINDREPLY,
+            proxy_protocol=session.request.proxy_protocol,
+        )
 
     def _cannot_accept(self, failed: OSError) -> None:
         """No descriptors are left, or the peer is in trouble: it may come again."""
