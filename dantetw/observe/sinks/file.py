@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -23,6 +24,17 @@ from dantetw.observe.sinks.stream import Stream
 from dantetw.values import Severity
 
 _NEWLINE: Final = 10
+# Seconds between two looks at a file that seems to be torn.
+_LOOK_AGAIN: Final = 0.002
+
+
+def _torn(descriptor: int) -> int:
+    """The size of a file that ends in the middle of a line; 0 if it does not, or we may not see."""
+    try:
+        size = os.fstat(descriptor).st_size
+        return size if size and os.pread(descriptor, 1, size - 1) != b"\n" else 0
+    except OSError:
+        return 0
 
 
 def _mend(descriptor: int) -> bool:
@@ -31,11 +43,12 @@ def _mend(descriptor: int) -> bool:
 
     :returns: whether it still ends so, as far as we may see that.
     """
-    try:
-        size = os.fstat(descriptor).st_size
-        if not size or os.pread(descriptor, 1, size - 1) == b"\n":
-            return False
-    except OSError:
+    size = _torn(descriptor)
+    if not size:
+        return False
+    # Another process of ours may be in the middle of writing there: then it looks torn, but grows.
+    time.sleep(_LOOK_AGAIN)
+    if _torn(descriptor) != size:
         return False
     try:
         return os.write(descriptor, b"\n") == 0

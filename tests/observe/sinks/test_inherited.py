@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
-from dantetw.observe.sinks import inherited
+from dantetw.observe.sinks import file, inherited
 from dantetw.observe.sinks.file import File
 from dantetw.observe.sinks.inherited import Bequest, opened
 from dantetw.observe.sinks.kind import Surroundings
@@ -192,6 +192,19 @@ class FunnelTests(InheritedCase):
 
 class FileTests(InheritedCase):
     """Files are written by each process."""
+
+    def test_being_written(self) -> None:
+        """A file that another process is in the middle of writing is not torn, and not mended."""
+        path = Path(self.mktemp())
+        path.write_text("the beginning of")
+
+        def end_it(seconds: float) -> None:
+            with path.open("a") as other:
+                other.write(" a line\n")
+
+        self.patch(file.time, "sleep", end_it)
+        File("log", Prefix("sockd"), lambda: os.open(path, os.O_RDWR | os.O_APPEND)).close()
+        self.assertEqual(path.read_text(), "the beginning of a line\n")
 
     def test_appended(self) -> None:
         """Each has a descriptor of its own to the same file, and lines are whole."""
