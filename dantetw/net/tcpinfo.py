@@ -9,7 +9,7 @@ from typing import Final
 _SIZE: Final = 104
 
 
-def read(connection: socket.socket | None) -> bytes:
+def read(connection: socket.SocketType | None) -> bytes:
     """
     The raw ``struct tcp_info`` of a connection, for
     :func:`dantetw.observe.formats.tcpinfo.block`.

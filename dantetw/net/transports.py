@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from errno import EPIPE
 from os import read, write
-from socket import SO_ERROR, SOL_SOCKET
-from socket import socket as Socket  # noqa: N812 - a property has the name
+from socket import SO_ERROR, SOL_SOCKET, SocketType
 from typing import Any, Final
 
 from twisted.internet import error
@@ -78,13 +77,13 @@ class ClientTransport:
 
     def __init__(
         self,
-        sock: Socket,
+        sock: SocketType,
         peer: tuple[Any, ...],
         poller: IPoller,
         protocol: IProtocol,
         local: Endpoint | None = None,
     ) -> None:
-        self._sock: Socket | None = sock
+        self._sock: SocketType | None = sock
         self._poller = poller
         self._protocol: IProtocol | None = protocol
         self._queue = b""
@@ -226,12 +225,12 @@ class ClientTransport:
         self.loseConnection()
 
     @property
-    def socket(self) -> Socket:
+    def socket(self) -> SocketType:
         """The socket, to ask it things."""
         assert self._sock is not None
         return self._sock
 
-    def detach(self) -> Socket:
+    def detach(self) -> SocketType:
         """
         Give the socket away; this transport is of no use any more.
 

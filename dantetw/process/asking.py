@@ -98,7 +98,7 @@ class Asking:
             changed, size, inode = self._ask(What.STAMP, path)[0]
             return changed, size, inode
 
-    def bind(self, sock: socket.socket, address: tuple[str | int, ...]) -> None:
+    def bind(self, sock: socket.SocketType, address: tuple[str | int, ...]) -> None:
         """See :class:`~dantetw.process.rights.Rights`."""
         host, port, scope = address[0], address[1], address[3] if len(address) > 3 else 0
         try:

@@ -55,7 +55,7 @@ class Direct:
             path = links.resolve(path, self._distrusted)
         return look(path)
 
-    def bind(self, sock: socket.socket, address: tuple[str | int, ...]) -> None:
+    def bind(self, sock: socket.SocketType, address: tuple[str | int, ...]) -> None:
         """
         See :class:`~dantetw.process.rights.Rights`.
 

@@ -194,7 +194,7 @@ class Privileges:
         """A file's stamp."""
         return self._rights.look(path)
 
-    def bind(self, sock: socket.socket, address: tuple[str | int, ...]) -> None:
+    def bind(self, sock: socket.SocketType, address: tuple[str | int, ...]) -> None:
         """Bind a socket."""
         self._rights.bind(sock, address)
 

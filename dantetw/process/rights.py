@@ -33,7 +33,7 @@ class Rights(Protocol):
     def look(self, path: str, /) -> Stamp:
         """A file's stamp."""
 
-    def bind(self, sock: socket.socket, address: tuple[str | int, ...], /) -> None:
+    def bind(self, sock: socket.SocketType, address: tuple[str | int, ...], /) -> None:
         """Bind a socket to an address as the kernel's interface of :mod:`socket` has it."""
 
     def check_password(self, name: str, password: bytes, /) -> Verdict:

@@ -81,8 +81,8 @@ class Flow:
     def __init__(
         self,
         side: Side,
-        source: socket.socket,
-        sink: socket.socket,
+        source: socket.SocketType,
+        sink: socket.SocketType,
         pull: Callable[[Flow], None],
         flush: Callable[[Flow], None],
     ) -> None:
@@ -134,8 +134,8 @@ class CopyingRelay:
     def __init__(
         self,
         poller: IPoller,
-        client: socket.socket,
-        target: socket.socket,
+        client: socket.SocketType,
+        target: socket.SocketType,
         done: Callable[[Ending], None],
         tap: Tap | None = None,
     ) -> None:

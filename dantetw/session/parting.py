@@ -27,7 +27,7 @@ UNREAD: Final = 65536
 class Parting:
     """The socket of a client whose session is over, with what is needed of a transport."""
 
-    def __init__(self, sock: socket.socket, poller: IPoller) -> None:
+    def __init__(self, sock: socket.SocketType, poller: IPoller) -> None:
         self._sock = sock
         self._poller = poller
         poller.hand_over(sock.fileno(), lambda mask: None)

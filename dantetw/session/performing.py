@@ -89,7 +89,7 @@ class Performing:
         return 0.0
 
     @property
-    def target_socket(self) -> socket.socket | None:
+    def target_socket(self) -> socket.SocketType | None:
         """The connection to the target, if there is one."""
         return None
 

@@ -37,6 +37,7 @@ from dantetw.session.proving import Proving
 from dantetw.session.requesting import perform, refuse_name
 from dantetw.values import (
     LOG_CONNECT,
+    LOG_TCPINFO,
     Cause,
     Ending,
     Endpoint,
@@ -156,7 +157,7 @@ class Session:
         self.source: Endpoint | None = None
         self.transport: ClientTransport | None = None
         self.negotiation: Negotiation | None = None
-        self.sock: socket.socket | None = None
+        self.sock: socket.SocketType | None = None
         self.performing: Performing | None = None
         self.awaited: Await | None = None
         self.waiting: Deferred[Any] | None = None
@@ -211,8 +212,8 @@ class Session:
             self._close(Ending(Side.RULE, _ACCEPT, Cause.BLOCKED, text=decision.refusal))
             return
         if rule.log & LOG_CONNECT:
-            event = Accepted(self.number, rule, path_of(self), tcpinfo_of(self)[0])
-            self.server.journal.record(event)
+            tcpinfo = tcpinfo_of(self)[0] if rule.log & LOG_TCPINFO else b""
+            self.server.journal.record(Accepted(self.number, rule, path_of(self), tcpinfo))
         if rule.socket_options and self.transport is not None:
             self.server.set_options(self.transport.socket, rule.socket_options)
         self.phase = _NEGOTIATE

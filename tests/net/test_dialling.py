@@ -182,11 +182,11 @@ class DialSuite(_Suite):
     def test_no_descriptors(self) -> None:
         """So does an attempt for which there is no socket."""
 
-        def none_left(*args: object) -> socket.socket:
+        def none_left(*args: object) -> socket.SocketType:
             raise OSError(errno.EMFILE, "as if")
 
         _, target = self.listening()
-        self.patch(socket, "socket", none_left)
+        self.patch(socket, "SocketType", none_left)
         self.fail_at_once(LOOPBACK, target, errno.EMFILE)
 
     def test_cancel(self) -> None:

@@ -57,7 +57,7 @@ class Bind(Waiting):
 
     def __init__(self, session: Session, rule: Rule, awaited: Await) -> None:
         super().__init__(session, rule, awaited)
-        self._peer: socket.socket | None = None
+        self._peer: socket.SocketType | None = None
 
     # The client, while it waits.
 

@@ -92,7 +92,7 @@ class Connect(Relaying):
         ending = Ending(Side.TARGET, Phase.CONNECT, Cause.ERROR, number, text, Operation.CONNECT)
         session.refuse(ending, reply_of(number), failed.source)
 
-    def connected(self, target: socket.socket) -> None:
+    def connected(self, target: socket.SocketType) -> None:
         """The connection stands."""
         session = self._session
         assert session.source is not None

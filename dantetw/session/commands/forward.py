@@ -49,14 +49,14 @@ class Forward(Relaying):
         self,
         session: Session,
         rule: Rule,
-        sock: socket.socket,
+        sock: socket.SocketType,
         peer: Endpoint,
         parted: Callable[[Forward], None],
     ) -> None:
         super().__init__(session, rule)
         self._parted = parted
         self._sock = sock
-        self._client: socket.socket | None = None
+        self._client: socket.SocketType | None = None
         self._dial: Dial | None = None
         self.peer = peer
         self.source: Endpoint | None = None
@@ -83,7 +83,7 @@ class Forward(Relaying):
         self.source = self._dial.source
         self._dial.then(connected, failed)
 
-    def connected(self, client: socket.socket) -> None:
+    def connected(self, client: socket.SocketType) -> None:
         """The client has accepted; until it asks nobody reads what it says there."""
         self._dial, self._client = None, client
         poller = self._session.server.poller

@@ -245,7 +245,7 @@ class Forwarding(Waiting):
         if session.server.journal.debug:
             self._step(f"connecting to {session.client} from {forward.source}", forward)
 
-    def _reached(self, forward: Forward, client: socket.socket) -> None:
+    def _reached(self, forward: Forward, client: socket.SocketType) -> None:
         try:
             forward.connected(client)
             assert forward.source is not None

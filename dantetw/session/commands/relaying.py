@@ -59,7 +59,7 @@ class Relaying(Performing):
         self._rule = rule
         self._relay: CopyingRelay | None = None
 
-    def relay(self, target: socket.socket, told: Endpoint) -> None:
+    def relay(self, target: socket.SocketType, told: Endpoint) -> None:
         """
         The way is open: tell the client, and relay.
 
@@ -90,7 +90,7 @@ class Relaying(Performing):
         early, session.leftover = session.leftover, b""
         relay.start(early, session.hints)
 
-    def _join(self, client: socket.socket, target: socket.socket) -> CopyingRelay:
+    def _join(self, client: socket.SocketType, target: socket.SocketType) -> CopyingRelay:
         """The relay between two sockets, which does not run yet."""
         server = self._session.server
         tap = self._saw if self._rule.log & TAPPED or server.journal.debug > 1 else None
@@ -190,7 +190,7 @@ class Relaying(Performing):
         return self._relay.first_io if self._relay is not None else 0.0
 
     @property
-    def target_socket(self) -> socket.socket | None:
+    def target_socket(self) -> socket.SocketType | None:
         return self._relay.down.source if self._relay is not None else None
 
 
