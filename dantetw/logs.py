@@ -13,6 +13,7 @@ from dantetw import catalogue
 from dantetw.config.describing import describe
 from dantetw.config.policy import PLAIN_FORM, Form, Policy
 from dantetw.config.problems import Problem
+from dantetw.net.turns import Turn
 from dantetw.observe.journal import Journal
 from dantetw.observe.observer import Observer
 from dantetw.observe.privacy import Private
@@ -32,18 +33,24 @@ class Logs:
 
     :param debug: level of the command line, which overrides ``debug:``; None: there is none.
     :ivar key: of pseudonyms, where the configuration names no file with one.
+    :ivar turn: to whose end the lines of sessions are put off.
     """
 
     def __init__(self, reactor: Any, debug: int | None) -> None:
         self._debug = debug
         self._run = f"{int(time.time() * 1000):x}-{os.getpid():x}-"
         self.key = os.urandom(OWN_KEY)
+        self.turn = Turn()
         self.observe(reactor)
 
     def observe(self, reactor: Any) -> None:
         """Observe with this reactor from now on, with no destination until :meth:`open`."""
         self.observer = Observer(
-            catalogue.FORMATS["dante"](False, ""), None, reactor.callFromThread, reactor.callLater
+            catalogue.FORMATS["dante"](False, ""),
+            None,
+            reactor.callFromThread,
+            reactor.callLater,
+            self.turn,
         )
         self.journal = Journal(self.observer)
 

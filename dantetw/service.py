@@ -169,7 +169,11 @@ class SockdService(MultiService):
             self.journal.message(Severity.INFO, "server.notice", notice)
         self._logs.warn(self._warnings)
         serving = self._serving = Serving(
-            self._reactor, self.journal, self._privileges, settings.keep_alive
+            self._reactor,
+            self.journal,
+            self._privileges,
+            settings.keep_alive,
+            self._logs.turn,
         )
         self._status: Reporting | Combined
         self._status = Reporting(serving.factory, lambda: self.observer.waiting)

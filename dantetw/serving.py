@@ -18,6 +18,7 @@ from dantetw.net.host import Host
 from dantetw.net.listening import Port
 from dantetw.net.poller import INPUT, make_poller
 from dantetw.net.resolving import Resolver
+from dantetw.net.turns import Turn
 from dantetw.observe.journal import Journal
 from dantetw.process.privileges import Privileges
 from dantetw.reloading import UnusableError
@@ -32,7 +33,11 @@ GARBAGE_THRESHOLD: Final = 20_000
 
 
 class Serving:
-    """The sessions of this process, and what they share."""
+    """
+    The sessions of this process, and what they share.
+
+    :param turn: what the turns in which clients are served are to those who put work off.
+    """
 
     def __init__(
         self,
@@ -40,6 +45,7 @@ class Serving:
         journal: Journal,
         privileges: Privileges,
         keep_alive: bool = True,
+        turn: Turn | None = None,
     ) -> None:
         self._reactor = reactor
         self._journal = journal
@@ -50,12 +56,13 @@ class Serving:
             reactor,
             journal,
             Resolver(reactor),
-            make_poller(reactor),
+            make_poller(reactor, turn=turn),
             catalogue.COMMANDS,
             host.addresses_of,
             host.all_addresses,
             keep_alive,
-            datagrams=make_poller(reactor, INPUT),
+            datagrams=make_poller(reactor, INPUT, turn),
+            turn=turn,
         )
         factory.bind_low = privileges.bind
         self._listeners = Listeners(factory, reactor)

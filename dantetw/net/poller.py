@@ -30,6 +30,8 @@ from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor, IReadWri
 from twisted.logger import Logger
 from zope.interface import Attribute, Interface, implementer
 
+from dantetw.net.turns import Turn
+
 READABLE: Final = 0x001  # EPOLLIN
 WRITABLE: Final = 0x004  # EPOLLOUT
 URGENT: Final = 0x002  # EPOLLPRI
@@ -124,6 +126,7 @@ class EpollPoller(_Again):
     :param reactor: gets this poller as a reader in :meth:`start`.
     :param monotonic: the clock behind :attr:`now`.
     :param interest: what is watched for.
+    :param turn: begins and ends as this poller's turns do.
     """
 
     def __init__(
@@ -131,10 +134,12 @@ class EpollPoller(_Again):
         reactor: Any,
         monotonic: Callable[[], float] = time.monotonic,
         interest: int = EDGES,
+        turn: Turn | None = None,
     ) -> None:
         super().__init__(reactor)
         self._monotonic = monotonic
         self._interest = interest
+        self._turn = Turn() if turn is None else turn
         self._epoll = select.epoll()
         self._watchers: dict[int, Watcher] = {}
         self._forgotten: set[int] = set()
@@ -196,9 +201,11 @@ class EpollPoller(_Again):
         """Dispatch what has happened.  The reactor calls this."""
         # A turn of the reactor's costs as much as a few events; where there are many, there will be
         # more when these have been seen to.
+        self._turn.begin()
         for _ in range(_ROUNDS):
             if self._dispatch() < _BUSY or self._epoll.closed:
-                return
+                break
+        self._turn.end()
 
     def _dispatch(self) -> int:
         """Dispatch once; how many events there were."""
@@ -337,8 +344,10 @@ class ReactorPoller(_Again):
         self.resume(source)
 
 
-def make_poller(reactor: Any, interest: int = EDGES) -> EpollPoller | ReactorPoller:
-    """The best poller this system has."""
+def make_poller(
+    reactor: Any, interest: int = EDGES, turn: Turn | None = None
+) -> EpollPoller | ReactorPoller:
+    """The best poller this system has; the parameters are those of :class:`EpollPoller`."""
     if hasattr(select, "epoll"):
-        return EpollPoller(reactor, interest=interest)
+        return EpollPoller(reactor, interest=interest, turn=turn)
     return ReactorPoller(reactor)

@@ -4,16 +4,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from zope.interface import Attribute, Interface
 
 from dantetw.observe.events import Event
 from dantetw.values import Severity
 
+#: A message, and how severe it is.
+Line = tuple[Severity, str]
+#: The same with the time when it happened in between, in seconds since the epoch.
+Said = tuple[Severity, float, str]
+
 
 class IFormat(Interface):
     """From an event to text."""
 
-    def lines(event: Event) -> tuple[tuple[Severity, str], ...]:
+    def lines(event: Event) -> tuple[Line, ...]:
         """
         The messages an event makes, in order, without prefix and without a newline at the end.
 
@@ -43,6 +50,9 @@ class ISink(Interface):
 
         :param when: when it happened, seconds since the epoch.
         """
+
+    def write_all(said: Sequence[Said]) -> None:
+        """Take several, in order."""
 
     def reopen() -> None:
         """

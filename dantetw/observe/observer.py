@@ -30,10 +30,11 @@ from zope.interface import implementer
 
 from dantetw.config.policy import PLAIN_FORM, Form
 from dantetw.net.naming import words_of_error
+from dantetw.net.turns import Turn
 from dantetw.observe.events import Event, Message, Repeated
 from dantetw.observe.foreign import diagnosis
 from dantetw.observe.formats.oneline import one_line
-from dantetw.observe.interfaces import IFormat, ISink
+from dantetw.observe.interfaces import IFormat, ISink, Said
 from dantetw.observe.outlets import Group, Outlet, losses, ordered, recovery, succeed
 from dantetw.observe.repeats import Repeats
 from dantetw.observe.sinks.opening import Outputs
@@ -74,6 +75,8 @@ class Observer:
     :param in_reactor: calls a function in the reactor's thread (``callFromThread``).
     :param later: calls a function after some seconds (``callLater``); without it repeated warnings
         are written each time, and a sink's recovery shows at its next line.
+    :param turn: while one is under way, events that :meth:`record` gets are kept until its end, to
+        be written together.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Observer:
         startup: ISink | None,
         in_reactor: Callable[..., object],
         later: Callable[[float, Callable[[], None]], IDelayedCall] | None = None,
+        turn: Turn | None = None,
     ) -> None:
         self._format = format
         self._repeats = None if later is None else Repeats(later, self._sum_up)
@@ -93,6 +97,8 @@ class Observer:
         self._debug = 0
         self._busy = False
         self._pending: deque[LogEvent] = deque(maxlen=_PENDING)
+        self._turn = Turn() if turn is None else turn
+        self._kept: list[tuple[Event, float]] = []
         self._outlets: tuple[Outlet, ...] = ()
         self._groups: tuple[Group, ...] = ()
         self._fall_back()
@@ -104,7 +110,8 @@ class Observer:
 
     def _fall_back(self) -> None:
         """Use standard error, for warnings and worse."""
-        self._groups = (Group(self._format, self._only_last_resort(), ()),)
+        outlets = tuple((outlet, False) for outlet in self._only_last_resort())
+        self._groups = (Group(self._format, outlets),)
 
     # What the server does with it
 
@@ -131,6 +138,7 @@ class Observer:
         :param formats: what makes the lines, for each form there is, :data:`PLAIN_FORM` at least;
             None: all are told by the format there was.
         """
+        self._catch_up()
         if self._repeats is not None:
             self._repeats.flush()
         self._debug = debug
@@ -158,8 +166,11 @@ class Observer:
         self._groups = tuple(
             Group(
                 format,
-                tuple(outlet for outlet in self._outlets if outlet.format is format),
-                ordered(outlet for outlet in others if outlet.format is format),
+                tuple(
+                    (outlet, outlet in others)
+                    for outlet in self._outlets
+                    if outlet.format is format
+                ),
             )
             for format in formats
         )
@@ -182,6 +193,7 @@ class Observer:
 
     def reopen(self) -> None:
         """Open all destinations anew, as after a log rotation; each that fails stays as it is."""
+        self._catch_up()
         for outlet in self._outlets:
             try:
                 outlet.sink.reopen()
@@ -194,6 +206,7 @@ class Observer:
 
     def conclude(self) -> None:
         """Sum up what has repeated itself; from now on all is written, for the last lines come."""
+        self._catch_up()
         if self._repeats is not None:
             self._repeats.stop()
 
@@ -256,9 +269,21 @@ class Observer:
         if self._busy or type(event) not in _NEVER_REPEATED or get_ident() != self._thread:
             self({"log_time": when, "event": event})
             return
+        kept = self._kept
+        kept.append((event, when))
+        if not self._turn.under_way:
+            self._catch_up()
+        elif len(kept) == 1:
+            self._turn.put_off(self._catch_up)
+
+    def _catch_up(self) -> None:
+        """Tell what has been kept."""
+        if not self._kept:
+            return
+        kept, self._kept = self._kept, []
         self._busy = True
         try:
-            self._tell(event, when)
+            self._tell_all(kept)
             if self._pending:
                 self._log_pending()
         finally:
@@ -269,6 +294,7 @@ class Observer:
             # A sink, or a destructor that ran meanwhile, logs: one thing after the other.
             self._pending.append(event)
             return
+        self._catch_up()
         self._busy = True
         try:
             self._log(event)
@@ -308,8 +334,8 @@ class Observer:
                     lines = group.lines(message)
                 except Exception:
                     lines = ((message.severity, text),)
-                for severity, line in lines:
-                    self._say(group, severity, time.time(), line)
+                when = time.time()
+                self._write(group, [(severity, when, text) for severity, text in lines])
             except Exception:
                 # Not even that: there is nothing left to do, and the server is worth more.
                 continue
@@ -340,25 +366,34 @@ class Observer:
     # Lines
 
     def _tell(self, event: Event, when: float) -> None:
-        for group in self._groups:
-            try:
-                for severity, text in group.lines(event):
-                    self._say(group, severity, when, text)
-            except Exception as error:
-                self._complain((group,), event, error)
+        self._tell_all(((event, when),))
 
-    def _say(self, group: Group, severity: Severity, when: float, text: str) -> None:
-        if severity > _WARNING:
-            if severity == _DEBUG and not self._debug:
-                return
-            outlets = group.plain
-        else:
-            outlets = group.severe
-        for outlet in outlets:
+    def _tell_all(self, events: Iterable[tuple[Event, float]]) -> None:
+        debug = self._debug
+        for group in self._groups:
+            said: list[Said] = []
+            for event, when in events:
+                try:
+                    for severity, text in group.lines(event):
+                        if debug or severity is not _DEBUG:
+                            said.append((severity, when, text))
+                except Exception as error:
+                    self._write(group, said)
+                    said = []
+                    self._complain((group,), event, error)
+            self._write(group, said)
+
+    def _write(self, group: Group, said: Sequence[Said]) -> None:
+        """Have each outlet of a group write what is meant for it."""
+        for outlet, takes_all in group.outlets:
+            taken = said if takes_all else [each for each in said if each[0] <= _WARNING]
+            if not taken:
+                continue
+            when = taken[-1][1]
             try:
-                outlet.write(severity, when, text)
+                outlet.write_all(taken)
             except Exception as error:
-                # A sink promises not to; one that breaks the promise must not silence the others.
+                # A sink promises not to; one that breaks it must not silence the others.
                 self._accuse(outlet, when, f"{type(error).__name__}: {safe_str(error)}")
             if outlet.sink.trouble != outlet.trouble:
                 self._look(outlet, when)

@@ -22,11 +22,11 @@ class Outlet:
     :ivar accounted: of the messages it lost, how many have been told.
     """
 
-    __slots__ = ("accounted", "form", "format", "sink", "told", "told_at", "trouble", "write")
+    __slots__ = ("accounted", "form", "format", "sink", "told", "told_at", "trouble", "write_all")
 
     def __init__(self, sink: ISink, form: Form, format: IFormat) -> None:
         self.sink = sink
-        self.write = sink.write
+        self.write_all = sink.write_all
         self.form = form
         self.format = format
         self.trouble = 0
@@ -36,8 +36,9 @@ class Outlet:
 
     def tell(self, when: float, message: Message) -> None:
         """Write what the observer has to say."""
-        for severity, text in self.format.lines(message):
-            self.write(severity, when, text)
+        self.write_all(
+            tuple((severity, when, text) for severity, text in self.format.lines(message))
+        )
 
 
 class Group:
@@ -45,17 +46,14 @@ class Group:
     Outlets that are told alike.
 
     :ivar lines: makes their lines.
-    :ivar severe: those that take warnings and worse; ``plain``: those that take the rest.
+    :ivar outlets: each takes warnings and worse, and all else too if it comes with True.
     """
 
-    __slots__ = ("lines", "plain", "severe")
+    __slots__ = ("lines", "outlets")
 
-    def __init__(
-        self, format: IFormat, severe: tuple[Outlet, ...], plain: tuple[Outlet, ...]
-    ) -> None:
+    def __init__(self, format: IFormat, outlets: tuple[tuple[Outlet, bool], ...]) -> None:
         self.lines = format.lines
-        self.severe = severe
-        self.plain = plain
+        self.outlets = outlets
 
 
 def losses(outlet: Outlet, lost: int) -> Message:

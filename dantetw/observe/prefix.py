@@ -13,6 +13,7 @@ import re
 import socket
 import time
 from typing import Final
+from weakref import WeakSet
 
 from dantetw.observe.formats.json import SCHEMA
 from dantetw.values import Severity
@@ -32,6 +33,18 @@ _HOST_LENGTH: Final = 255
 _PROGRAM_LENGTH: Final = 48
 
 
+# Those that know whose lines they begin, which is another behind a fork.
+_all: Final[WeakSet[Prefix]] = WeakSet()
+
+
+def _forked() -> None:
+    for prefix in _all:
+        prefix.forget()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
 class Prefix:
     """
     Puts the prefix in front of messages and turns them into bytes.
@@ -42,17 +55,21 @@ class Prefix:
     def __init__(self, program: str) -> None:
         self._program = program
         self._second = -1
-        self._pid = -1
         self._date = ""
         self._before = ""
+        _all.add(self)
         # What stands behind the microseconds, by severity.
         self._after: tuple[str, ...] = ()
         # Both for RFC 5424.
         self._date_5424 = ""
         self._after_5424: tuple[str, ...] = ()
 
-    def _refresh(self, second: int, pid: int) -> None:
-        now = time.localtime(second)
+    def forget(self) -> None:
+        """Forget what the last line began with: we are another process now."""
+        self._second = -1
+
+    def _refresh(self, second: int) -> None:
+        now, pid = time.localtime(second), os.getpid()
         self._date = (
             f"{_MONTHS[now.tm_mon - 1]} {now.tm_mday:2} "
             f"{now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02}"
@@ -65,7 +82,7 @@ class Prefix:
         program = _name(self._program, _PROGRAM_LENGTH)
         self._date_5424 = time.strftime("%Y-%m-%dT%H:%M:%S", now)
         self._after_5424 = tuple(f"{zone} {host} {program} {pid} - - {word}: " for word in WORDS)
-        self._second, self._pid = second, pid
+        self._second = second
 
     def stamped(self, severity: Severity, when: float, text: str) -> bytes:
         """
@@ -77,10 +94,8 @@ class Prefix:
         # Rounded once, so that the date and the number tell the same second.
         micros = int(when * _MILLION)
         second = micros // _MILLION
-        # Asked each time: after a fork we are somebody else.
-        pid = os.getpid()
-        if second != self._second or pid != self._pid:
-            self._refresh(second, pid)
+        if second != self._second:
+            self._refresh(second)
         # The last six digits are the microseconds: half the price of formatting a remainder.
         line = f"{self._before}{str(micros)[-6:]}{self._after[severity]}{text}\n"
         return line.encode("utf-8", "backslashreplace")
@@ -92,9 +107,9 @@ class Prefix:
 
         :param facility: 0-23.
         """
-        second, pid = int(when), os.getpid()
-        if second != self._second or pid != self._pid:
-            self._refresh(second, pid)
+        second = int(when)
+        if second != self._second:
+            self._refresh(second)
         return (
             f"<{facility << 3 | severity}>{self._date}{self._after[severity][1:]}{text}\n"
         ).encode("utf-8", "backslashreplace")
@@ -107,9 +122,8 @@ class Prefix:
         :param facility: 0-23.
         """
         second, micro = divmod(int(when * _MILLION), _MILLION)
-        pid = os.getpid()
-        if second != self._second or pid != self._pid:
-            self._refresh(second, pid)
+        if second != self._second:
+            self._refresh(second)
         return (
             f"<{facility << 3 | severity}>1 {self._date_5424}.{micro:06}"
             f"{self._after_5424[severity]}{text}"
@@ -123,8 +137,9 @@ class JsonPrefix(Prefix):
     In front of that daemons get their header, without the word for the severity.
     """
 
-    def _refresh(self, second: int, pid: int) -> None:
-        super()._refresh(second, pid)
+    def _refresh(self, second: int) -> None:
+        super()._refresh(second)
+        pid = os.getpid()
         when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         self._start = f'{{"schema":{SCHEMA},"time":"{when}.'
         self._middle = f'Z","epoch":{second}.'
@@ -137,9 +152,8 @@ class JsonPrefix(Prefix):
 
     def _object(self, severity: Severity, when: float, text: str) -> str:
         second, micro = divmod(int(when * _MILLION), _MILLION)
-        pid = os.getpid()
-        if second != self._second or pid != self._pid:
-            self._refresh(second, pid)
+        if second != self._second:
+            self._refresh(second)
         return f"{self._start}{micro:06}{self._middle}{micro:06}{self._end[severity]}{text}"
 
     def stamped(self, severity: Severity, when: float, text: str) -> bytes:

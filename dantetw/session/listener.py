@@ -88,9 +88,12 @@ class Listener:
 
     def doRead(self) -> None:
         """Accept who waits.  The reactor calls this."""
+        turn = self._factory.turn
+        turn.begin()
         for _ in range(TURN):
             if not self._accept():
-                return
+                break
+        turn.end()
 
     def _accept(self) -> bool:
         """Accept one client; False if no more can be had now."""

@@ -26,6 +26,7 @@ from dantetw.net.resolving import Answers, Resolver
 from dantetw.net.sockopts import LowBinder, set_options
 from dantetw.net.sources import Sources
 from dantetw.net.transports import ClientTransport, SocketLost
+from dantetw.net.turns import Turn
 from dantetw.observe.filters import ErrorFilters
 from dantetw.observe.journal import Journal
 from dantetw.relay.latency import Stopwatch
@@ -104,6 +105,7 @@ class SocksFactory(Factory):
 
     :param addresses_of: the addresses an interface has now; ``all_addresses``: all of this host.
     :param datagrams: watches sockets of datagrams, for input only; None: ``poller`` does.
+    :param turn: of those who watch, for others who serve clients too.
     """
 
     noisy = False
@@ -131,6 +133,7 @@ class SocksFactory(Factory):
         keep_alive: bool = True,
         monotonic: Callable[[], float] = time.monotonic,
         datagrams: IPoller | None = None,
+        turn: Turn | None = None,
     ) -> None:
         self.reactor = reactor
         self.journal = journal
@@ -140,6 +143,7 @@ class SocksFactory(Factory):
         self.keep_alive = keep_alive
         self.monotonic = monotonic
         self.datagrams = poller if datagrams is None else datagrams
+        self.turn = Turn() if turn is None else turn
         self.stopwatch = Stopwatch(monotonic)
         self.sweep = Sweep(reactor, monotonic)
         poller.turned = self.stopwatch.turns.add
@@ -216,7 +220,7 @@ class SocksFactory(Factory):
             assert session.proving is not None
             await session.proving.ask(session, decision)
 
-    def set_options(self, sock: socket.socket, options: Sequence[SocketOption]) -> None:
+    def set_options(self, sock: socket.SocketType, options: Sequence[SocketOption]) -> None:
         """Set the ``internal`` ones of a rule's socket options on a client's socket."""
         self.report_refused(set_options(sock, options, Edge.INTERNAL))
 

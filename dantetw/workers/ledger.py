@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from dantetw.config.policy import Policy, Rule, RuleKind
+from dantetw.net.turns import Turn
 from dantetw.observe.events import Ended, Times, Traffic
 from dantetw.rules.deciding import block_rule
 from dantetw.session.requesting import PROTOCOL_OF
@@ -67,6 +68,7 @@ class Ledger:
 
     :param first: number of its first session.  Numbers of all workers differ: each counts in steps
         of ``step``.
+    :ivar turn: to its end a session is forgotten, and so not before the lines of its end are out.
     """
 
     def __init__(self, first: int, step: int) -> None:
@@ -78,6 +80,8 @@ class Ledger:
         self._end = _HEAD_SIZE + SLOTS * _SLOT
         self._free: list[int] = []
         self._slots: dict[Session, int] = {}
+        self.turn = Turn()
+        self._over: list[Session] = []
         self._looked = 0.0
         _HEAD.pack_into(self._memory, 0, 0, 0, 0, 0, 0, 0, first, self._unused)
 
@@ -126,11 +130,21 @@ class Ledger:
 
     def forget(self, session: Session) -> None:
         """A session has ended, and is accounted for."""
-        place = self._slots.pop(session, 0)
-        if place:
-            _LENGTH.pack_into(self._memory, place, 0)
-            self._free.append(place)
-        self.count(session.server)
+        over = self._over
+        over.append(session)
+        if not self.turn.under_way:
+            self._forget()
+        elif len(over) == 1:
+            self.turn.put_off(self._forget)
+
+    def _forget(self) -> None:
+        over, self._over = self._over, []
+        for session in over:
+            place = self._slots.pop(session, 0)
+            if place:
+                _LENGTH.pack_into(self._memory, place, 0)
+                self._free.append(place)
+        self.count(over[0].server)
 
     def count(self, server: SocksFactory) -> None:
         """Note the counts."""

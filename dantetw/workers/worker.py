@@ -102,9 +102,12 @@ class Worker:
         self._open_logs(estate.policy, estate.key, estate.inherited)
         globalLogPublisher.addObserver(logs.observer)
         estate.privileges.tell(logs.journal)
-        self._serving = Serving(reactor, logs.journal, estate.privileges, estate.keep_alive)
+        self._serving = Serving(
+            reactor, logs.journal, estate.privileges, estate.keep_alive, logs.turn
+        )
         assert estate.ledger is not None
         self._ledger = self._serving.factory.ledger = estate.ledger
+        self._ledger.turn = logs.turn
         self._slices = Slices(self._serving.factory, lambda: logs.observer.waiting)
         self._channel = Channel(sock, reactor, self._heard, self._orphaned)
         self._looking = LoopingCall(self._look)

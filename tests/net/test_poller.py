@@ -24,6 +24,7 @@ from dantetw.net.poller import (
     ReactorPoller,
     make_poller,
 )
+from dantetw.net.turns import Turn
 from tests.net.reactors import TurningReactor, connected, no_descriptors
 
 
@@ -277,6 +278,23 @@ if hasattr(select, "epoll"):
             poller.stop()
             self.assertEqual(no_descriptors(), before)
             self.assertEqual(self.reactor.getReaders(), [self.poller])
+
+        def test_turn(self) -> None:
+            """While it tells what has happened a turn is under way, which ends behind that."""
+            turn = Turn()
+            poller = EpollPoller(self.reactor, turn=turn)
+            poller.start()
+            self.addCleanup(poller.stop)
+            near, _ = self.pair()
+            seen: list[bool] = []
+
+            def watcher(mask: int) -> None:
+                turn.put_off(lambda: seen.append(turn.under_way))
+                seen.append(turn.under_way)
+
+            poller.watch(near.fileno(), watcher)
+            self.reactor.turn()
+            self.assertEqual(seen, [True, False])
 
         def test_constants(self) -> None:
             """Our names stand for the kernel's bits."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -13,11 +15,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from dantetw.config.policy import PLAIN_FORM, Edge
+from dantetw.config.policy import PLAIN_FORM, Edge, RuleKind
+from dantetw.net.turns import Turn
 from dantetw.observe import observer as module
 from dantetw.observe.events import Accepted, ConnectFailed, Event, Message
 from dantetw.observe.formats.dante import Dante
-from dantetw.observe.interfaces import IFormat, ISink
+from dantetw.observe.interfaces import IFormat, ISink, Said
 from dantetw.observe.journal import Journal
 from dantetw.observe.observer import COMPLAINT_INTERVAL, WATCH_INTERVAL, Observer
 from dantetw.observe.repeats import INTERVAL
@@ -54,6 +57,11 @@ class FakeSink:
         self.times.append(when)
         if self.order is not None:
             self.order.append(self.name)
+
+    def write_all(self, said: Sequence[Said]) -> None:
+        """Each of several."""
+        for severity, when, text in said:
+            self.write(severity, when, text)
 
     def reopen(self) -> None:
         """Note it."""
@@ -102,6 +110,98 @@ class ObserverMixin:
     def say(self, text: str, severity: Severity = S.INFO) -> None:
         """Log a message."""
         self.journal.message(severity, "test", text)
+
+
+class TurnTests(ObserverMixin, SynchronousTestCase):
+    """Events of sessions in a turn in which many things happen."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.turn = Turn()
+        self.observer = Observer(Dante(), self.stderr, lambda *call: None, turn=self.turn)
+        self.journal = Journal(self.observer)
+        self.configure()
+
+    def arrive(self, port: int) -> None:
+        """A client has come."""
+        way = path(f"192.0.2.1.{port} 192.0.2.9.1080")
+        self.journal.record(Accepted(port, rule(kind=RuleKind.CLIENT), way))
+
+    def ports(self) -> list[str]:
+        """What has been written: the ports of clients, and other lines."""
+        return [text.split()[3].split(".")[4] if "[" in text else text for text in self.all.texts]
+
+    def test_kept(self) -> None:
+        """They are written at its end, in order, each with the time when it happened."""
+        self.turn.begin()
+        times = []
+        for port in (1, 2, 3):
+            self.patch(module.time, "time", lambda port=port: 1000.0 + port)
+            times.append(1000.0 + port)
+            self.arrive(port)
+        self.assertEqual(self.all.texts, [])
+        self.patch(module.time, "time", lambda: 2000.0)
+        self.turn.end()
+        self.assertEqual(self.ports(), ["1", "2", "3"])
+        self.assertEqual(self.all.times, times)
+
+    def test_behind(self) -> None:
+        """Behind it events are written at once."""
+        self.turn.begin()
+        self.arrive(1)
+        self.turn.end()
+        self.arrive(2)
+        self.assertEqual(self.ports(), ["1", "2"])
+
+    def test_message(self) -> None:
+        """Before a message all that happened before it is written; the rest follows at the end."""
+        self.turn.begin()
+        self.arrive(1)
+        self.say("hello")
+        self.arrive(2)
+        self.assertEqual(self.ports(), ["1", "hello"])
+        self.turn.end()
+        self.assertEqual(self.ports(), ["1", "hello", "2"])
+
+    def test_before_changes(self) -> None:
+        """They are written before destinations are changed, opened anew or closed."""
+        for change in (
+            self.configure,
+            self.observer.reopen,
+            self.observer.conclude,
+            partial(self.observer.close, 0.0),
+        ):
+            self.all.lines.clear()
+            self.turn.begin()
+            self.arrive(1)
+            change()
+            self.assertEqual(self.ports(), ["1"])
+            self.turn.end()
+            self.assertEqual(self.ports(), ["1"])
+
+    def test_broken(self) -> None:
+        """One that cannot be formatted is told as such in its place, and the others are written."""
+        self.turn.begin()
+        self.arrive(1)
+        self.journal.record(Accepted(2, None, None))  # type: ignore[arg-type]
+        self.arrive(3)
+        self.turn.end()
+        first, told, last = self.all.texts
+        self.assertIn("192.0.2.1.1 ", first)
+        self.assertIn("could not log an event (Accepted)", told)
+        self.assertIn("192.0.2.1.3 ", last)
+
+    def test_trouble(self) -> None:
+        """A destination that would not take them is told of to the others, at once."""
+        self.all.fails_with = errno.ENOSPC
+        self.turn.begin()
+        self.arrive(1)
+        self.arrive(2)
+        self.turn.end()
+        self.assertEqual(
+            self.errors.texts, ['could not write to logfile "all": No space left on device']
+        )
+        self.assertEqual(self.all.lost, 2)
 
 
 class RoutingTests(ObserverMixin, SynchronousTestCase):
@@ -391,9 +491,9 @@ class TroubleTests(ObserverMixin, SynchronousTestCase):
             errors.fails_with = errno.ENOSPC if text.startswith("can write again") else 0
             write(severity, when, text)
 
-        self.observer._outlets[0].write = relapsing
+        self.errors.write = relapsing
         self.warn("b")
-        self.observer._outlets[0].write = write
+        self.errors.write = write
         self.warn("c")
         self.errors.fails_with = 0
         self.warn("d")
@@ -463,7 +563,7 @@ class TroubleTests(ObserverMixin, SynchronousTestCase):
         def broken(severity: Severity, when: float, text: str) -> None:
             raise ValueError("x")
 
-        self.observer._outlets[0].write = broken
+        self.errors.write = broken
         self.warn("a")
         self.warn("b")
         self.assertEqual(
@@ -644,7 +744,7 @@ class ReentranceTests(ObserverMixin, SynchronousTestCase):
                 self.say("about a")
             write(severity, when, text)
 
-        self.observer._outlets[1].write = chatty
+        self.all.write = chatty
         self.say("a")
         self.assertEqual(self.all.texts, ["a", "about a"])
 
@@ -656,7 +756,7 @@ class ReentranceTests(ObserverMixin, SynchronousTestCase):
             self.all.lines.append((severity, text))
             self.say("again")
 
-        self.observer._outlets[1].write = chatty
+        self.all.write = chatty
         self.say("a")
         self.assertEqual(self.all.texts, ["a", "again"])
 

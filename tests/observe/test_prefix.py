@@ -116,9 +116,17 @@ class PrefixTests(SynchronousTestCase):
     def test_fork(self) -> None:
         """After a fork the lines tell the child's pid."""
         self.stamped(WHEN)
-        self.patch(os, "getpid", lambda: 4711)
-        self.assertIn(" sockd[4711]: ", self.stamped(WHEN))
-        self.assertIn(b" sockd[4711]: ", self.prefix.datagram(3, Severity.INFO, WHEN, "x"))
+        ours, theirs = os.pipe()
+        pid = os.fork()
+        if not pid:
+            try:
+                os.write(theirs, self.prefix.stamped(Severity.INFO, WHEN, "x"))
+            finally:
+                os._exit(0)
+        os.close(theirs)
+        with open(ours) as told:
+            self.assertIn(f" sockd[{pid}]: info: x", told.read())
+        os.waitpid(pid, 0)
 
     def test_surrogates(self) -> None:
         """Text that has no UTF-8 form is written somehow, not refused."""

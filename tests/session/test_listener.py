@@ -16,6 +16,7 @@ from dantetw.net.listening import open_port
 from dantetw.observe.events import AcceptFailed, Counts, Message
 from dantetw.session.commands import connect
 from dantetw.session.listener import PATIENCE, Listener
+from dantetw.session.protocol import SocksProtocol
 from dantetw.values import Cause, Ending, Endpoint, Family, Operation, Phase, Severity, Side
 from tests.session.world import GREETING, OPEN, World, compiled, request
 
@@ -155,6 +156,20 @@ class ListenerTests(ListenerCase):
         self.arrive(world, listener)
         self.arrive(world, listener)
         self.assertEqual(sorted(session.number for session in world.sessions), [1, 2])
+
+    def test_turn(self) -> None:
+        """While clients are accepted a turn is under way, which ends behind the last of them."""
+        world, listener = self.listen()
+        turn, seen = world.factory.turn, list[bool]()
+        build = world.factory.buildProtocol
+
+        def seeing(addr: None) -> SocksProtocol:
+            seen.append(turn.under_way)
+            return build(addr)
+
+        self.patch(world.factory, "buildProtocol", seeing)
+        self.arrive(world, listener)
+        self.assertEqual((seen, turn.under_way), ([True], False))
 
     def test_wildcard(self) -> None:
         """On a wildcard a session's local address is the one the client came in on."""

@@ -86,6 +86,17 @@ class SessionTests(LedgerCase):
         self.assertEqual((tally.accepted, tally.unrequested, ends), (5, 5, []))
         self.assertEqual(self.ledger._free, [ledgers._HEAD_SIZE])
 
+    def test_turn(self) -> None:
+        """In a turn a session is forgotten at the end, behind what was put off before."""
+        self.world.client()
+        (session,) = self.world.factory.sessions.values()
+        turn, known = self.ledger.turn, list[int]()
+        turn.begin()
+        turn.put_off(lambda: known.append(len(self.settle()[1])))
+        session.stop()
+        turn.end()
+        self.assertEqual((known, self.settle()[1]), ([1], []))
+
     def test_full(self) -> None:
         """Sessions beyond its room are counted all the same."""
         self.ledger._end = ledgers._HEAD_SIZE + ledgers._SLOT

@@ -33,10 +33,9 @@ from dantetw.observe.events import (
 )
 from dantetw.observe.formats import endings, status
 from dantetw.observe.formats.addresses import arrival, far, inward, near, outward, place
-from dantetw.observe.formats.endings import Line
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.formats.tcpinfo import block
-from dantetw.observe.interfaces import IFormat
+from dantetw.observe.interfaces import IFormat, Line
 from dantetw.observe.status import Active, Child, Latency, Reported, Status, Worker
 from dantetw.values import (
     LOG_CONNECT,

@@ -32,6 +32,7 @@ from dantetw.observe.formats.addresses import arrival, far, inward, near, place,
 from dantetw.observe.formats.durations import stages_of
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.formats.tcpinfo import block
+from dantetw.observe.interfaces import Line
 from dantetw.values import (
     EXTENSION,
     LOG_CONNECT,
@@ -52,9 +53,6 @@ from dantetw.values import (
     Side,
     Verdict,
 )
-
-#: Severity and text.
-Line = tuple[Severity, str]
 
 _BLOCKS: Final = LOG_CONNECT | LOG_DISCONNECT | LOG_IOOP | LOG_DATA
 _ERRORS: Final = LOG_ERROR | LOG_DISCONNECT

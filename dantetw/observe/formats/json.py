@@ -41,9 +41,8 @@ from dantetw.observe.events import (
 from dantetw.observe.formats import endings
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.formats.durations import seconds_of
-from dantetw.observe.formats.endings import Line
 from dantetw.observe.formats.tcpinfo import table
-from dantetw.observe.interfaces import IFormat
+from dantetw.observe.interfaces import IFormat, Line
 from dantetw.observe.status import (
     Active,
     Buffered,

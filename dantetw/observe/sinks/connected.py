@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.sinks.backlog import LIMIT, Backlog
-from dantetw.observe.sinks.kind import Reactor
+from dantetw.observe.sinks.kind import OneByOne, Reactor
 from dantetw.values import Severity
 
 #: Seconds from the first failure to the next attempt to reach a daemon.
@@ -51,7 +51,7 @@ def cut(message: bytes, end: str = "") -> bytes:
 
 
 @implementer(ISink, IReadWriteDescriptor)
-class Connected:
+class Connected(OneByOne):
     """
     A log daemon.
 

@@ -1,8 +1,8 @@
 """
 Files, and devices that take or refuse at once (``/dev/null``, ``/dev/full``).
 
-One message is one ``write(2)`` to a descriptor opened for appending, so that lines of several
-processes do not mix.  A regular file never makes one wait for a reader.
+Messages that come together are one ``write(2)`` to a descriptor opened for appending, so that lines
+of several processes do not mix.  A regular file never makes one wait for a reader.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
 from zope.interface import implementer
 
-from dantetw.observe.interfaces import ISink
+from dantetw.observe.interfaces import ISink, Said
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.stream import Stream
@@ -80,20 +80,25 @@ class File:
 
     def write(self, severity: Severity, when: float, text: str) -> None:
         """See :meth:`ISink.write`."""
-        line = self._prefix.stamped(severity, when, text)
+        self.write_all(((severity, when, text),))
+
+    def write_all(self, said: Sequence[Said]) -> None:
+        """See :meth:`ISink.write_all`."""
+        stamped = self._prefix.stamped
+        lines = [stamped(severity, when, text) for severity, when, text in said]
         if self._torn:
-            line = b"\n" + line
+            lines.insert(0, b"\n")
+        data = b"".join(lines)
         try:
-            written = os.write(self.descriptor, line)
-            while written < len(line):
+            written = os.write(self.descriptor, data)
+            while written < len(data):
                 # At most one line per call is cut, where the disk is full: the rest says so.
-                self._torn = line[written - 1] != _NEWLINE
-                line = line[written:]
-                written = os.write(self.descriptor, line)
+                self._torn = data[written - 1] != _NEWLINE
+                data = data[written:]
+                written = os.write(self.descriptor, data)
         except OSError as error:
             self.trouble = error.errno or errno.EIO
-            # A line that is all out but for its newline gets that from the next one.
-            self.lost += line != b"\n"
+            self.lost += _missing(lines, len(data))
             return
         if self.trouble or self._torn:
             self.trouble = 0
@@ -114,6 +119,20 @@ class File:
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+
+
+def _missing(lines: Sequence[bytes], left: int) -> int:
+    """
+    How many lines are not out.
+
+    :param left: how many bytes at their end are not.
+    """
+    missing = 0
+    for line in reversed(lines):
+        # A line that is all out but for its newline gets that from the next one.
+        missing += left > 1
+        left -= len(line)
+    return missing
 
 
 def opened(text: str, surroundings: Surroundings) -> ISink:

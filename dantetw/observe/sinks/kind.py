@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReadDescriptor, IWriteDescriptor
 
-from dantetw.observe.interfaces import ISink
+from dantetw.observe.interfaces import ISink, Said
 from dantetw.observe.prefix import Prefix
 from dantetw.process.appending import open_appending
+from dantetw.values import Severity
 
 
 class Reactor(Protocol):
@@ -78,6 +79,19 @@ class Surroundings:
     def for_format(self, format: str) -> Surroundings:
         """The same for messages of a format."""
         return replace(self, prefix=self.prefixes.get(format, self.prefix))
+
+
+class OneByOne:
+    """A sink for which several messages are no better than each by itself."""
+
+    def write(self, severity: Severity, when: float, text: str) -> None:
+        """See :meth:`ISink.write`."""
+        raise NotImplementedError
+
+    def write_all(self, said: Sequence[Said]) -> None:
+        """See :meth:`ISink.write_all`."""
+        for severity, when, text in said:
+            self.write(severity, when, text)
 
 
 #: A kind of sink: opens the destination that the operator named so, or returns None if the name is

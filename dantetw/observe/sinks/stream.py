@@ -27,7 +27,7 @@ from zope.interface import implementer
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.backlog import LIMIT, Backlog
-from dantetw.observe.sinks.kind import Reactor
+from dantetw.observe.sinks.kind import OneByOne, Reactor
 from dantetw.values import Severity
 
 # Messages per turn of the reactor, so that a reader who catches up does not hold up clients.
@@ -70,7 +70,7 @@ class _Channel:
 
 
 @implementer(ISink, IWriteDescriptor)
-class Stream:
+class Stream(OneByOne):
     """
     A pipe, FIFO, terminal or socket.
 

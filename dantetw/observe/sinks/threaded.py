@@ -18,11 +18,12 @@ from zope.interface import implementer
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.backlog import LIMIT, Backlog
+from dantetw.observe.sinks.kind import OneByOne
 from dantetw.values import Severity
 
 
 @implementer(ISink)
-class Threaded:
+class Threaded(OneByOne):
     """
     A blocking descriptor with a thread that writes to it.
 

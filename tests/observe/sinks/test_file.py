@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from itertools import accumulate
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -68,7 +69,7 @@ class FileTests(SynchronousTestCase):
         self.assertEqual(self.texts(self.path), ["0", "1", "2"])
 
     def test_one_write(self) -> None:
-        """A message is one call of write(2), however long it is."""
+        """A message is one call of write(2), however long it is, and so are several together."""
         sizes: list[int] = []
         sink, write = self.file(), os.write
 
@@ -79,6 +80,10 @@ class FileTests(SynchronousTestCase):
         self.patch(os, "write", counting)
         sink.write(Severity.INFO, 0.0, "x" * 300_000)
         self.assertEqual(sizes, [os.path.getsize(self.path)])
+        sink.write_all([(Severity.INFO, 0.0, text) for text in ("a", "b", "c")])
+        self.assertEqual(self.texts(self.path)[1:], ["a", "b", "c"])
+        self.assertEqual(sum(sizes), os.path.getsize(self.path))
+        self.assertEqual(len(sizes), 2)
 
     def test_rotation(self) -> None:
         """After a rename lines go to the old file until reopen(), then to a new one."""
@@ -143,6 +148,27 @@ class FileTests(SynchronousTestCase):
         sink.write(Severity.INFO, 0.0, "b")
         self.assertEqual((sink.lost, sink.trouble), (0, 0))
         self.assertEqual(self.texts(self.path), ["a", "b"])
+
+    def test_cut_among_several(self) -> None:
+        """Wherever a disk cuts several messages: each is there, whole, or counted as lost."""
+        texts = ["a", "bb", "ccc"]
+        ends = list(
+            accumulate(len(self.prefix.stamped(Severity.INFO, 0.0, text)) for text in texts)
+        )
+        for size in range(ends[-1]):
+            sink = self.file()
+            self.cut(size)
+            sink.write_all([(Severity.INFO, 0.0, text) for text in texts])
+            # One that lacks its newline only gets that from the next one.
+            out = sum(end - 1 <= size for end in ends)
+            self.assertEqual((sink.lost, sink.trouble), (3 - out, errno.ENOSPC))
+            sink.write(Severity.INFO, 0.0, "next")
+            found = self.texts(self.path)
+            self.assertEqual(
+                ([*found[:out], found[-1]], sink.lost), ([*texts[:out], "next"], 3 - out)
+            )
+            sink.close()
+            os.remove(self.path)
 
     def test_cut_after_newline(self) -> None:
         """If there is room for the newline only that ends a cut line, no empty line follows."""
