@@ -334,6 +334,9 @@ class Path:
     source: Endpoint | None = None
     target: Endpoint | None = None
     client_user: User | None = None
+    # Either side as lines of the log have it, once one had to: several lines tell the same way.
+    near: str = field(default="", init=False, repr=False, compare=False)
+    far: str = field(default="", init=False, repr=False, compare=False)
 
 
 @value

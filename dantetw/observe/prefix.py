@@ -12,10 +12,12 @@ import os
 import re
 import socket
 import time
+from collections.abc import Sequence
 from typing import Final
 from weakref import WeakSet
 
 from dantetw.observe.formats.json import SCHEMA
+from dantetw.observe.interfaces import Said
 from dantetw.values import Severity
 
 #: The words for severities in the log; four differ from their names in ``sockd.conf``.
@@ -91,14 +93,20 @@ class Prefix:
 
         :param when: seconds since the epoch.
         """
-        # Rounded once, so that the date and the number tell the same second.
-        micros = int(when * _MILLION)
-        second = micros // _MILLION
-        if second != self._second:
-            self._refresh(second)
-        # The last six digits are the microseconds: half the price of formatting a remainder.
-        line = f"{self._before}{str(micros)[-6:]}{self._after[severity]}{text}\n"
-        return line.encode("utf-8", "backslashreplace")
+        return self.stamped_all(((severity, when, text),))
+
+    def stamped_all(self, said: Sequence[Said]) -> bytes:
+        """Several messages as they stand in files."""
+        lines = []
+        for severity, when, text in said:
+            # Rounded once, so that the date and the number tell the same second.
+            micros = int(when * _MILLION)
+            second = micros // _MILLION
+            if second != self._second:
+                self._refresh(second)
+            # The last six digits are the microseconds: half the price of formatting a remainder.
+            lines.append(f"{self._before}{str(micros)[-6:]}{self._after[severity]}{text}\n")
+        return "".join(lines).encode("utf-8", "backslashreplace")
 
     def datagram(self, facility: int, severity: Severity, when: float, text: str) -> bytes:
         """
@@ -156,9 +164,9 @@ class JsonPrefix(Prefix):
             self._refresh(second)
         return f"{self._start}{micro:06}{self._middle}{micro:06}{self._end[severity]}{text}"
 
-    def stamped(self, severity: Severity, when: float, text: str) -> bytes:
-        """See :meth:`Prefix.stamped`."""
-        return f"{self._object(severity, when, text)}\n".encode()
+    def stamped_all(self, said: Sequence[Said]) -> bytes:
+        """See :meth:`Prefix.stamped_all`."""
+        return "".join(f"{self._object(*each)}\n" for each in said).encode()
 
     def datagram(self, facility: int, severity: Severity, when: float, text: str) -> bytes:
         """See :meth:`Prefix.datagram`."""

@@ -4,28 +4,32 @@ What is recorded of a session at its end.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dantetw.net.tcpinfo import read
 from dantetw.observe.events import Ended, Times
 from dantetw.session.named import named_of
+from dantetw.session.performing import Performing
 from dantetw.session.requesting import PROTOCOL_OF
-from dantetw.values import LOG_TCPINFO, Counts, Ending, Path, Protocol
+from dantetw.values import LOG_TCPINFO, Ending, Path, Protocol
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
 
+# What is performed before it has come to a command.
+_NOTHING: Final = Performing()
+
 
 def account(session: Session, ending: Ending) -> Ended:
     """All there is to say of a session that ends now; its sockets must still be open."""
-    request, performing = session.request, session.performing
+    request, performing = session.request, session.performing or _NOTHING
     times = Times(
         session.accepted_at,
         session.server.monotonic(),
         session.negotiating_at,
         session.requested_at,
         session.connected_at,
-        performing.first_io if performing is not None else 0.0,
+        performing.first_io,
         session.logging_in_at,
         session.logged_in_at,
         session.resolved_at,
@@ -38,7 +42,7 @@ def account(session: Session, ending: Ending) -> Ended:
         path_of(session),
         ending,
         times,
-        performing.counts if performing is not None else Counts(),
+        performing.counts,
         command=request.command if request is not None else None,
         protocol=PROTOCOL_OF[request.command] if request is not None else Protocol.TCP,
         proxy_protocol=request.proxy_protocol if request is not None else None,
@@ -48,9 +52,9 @@ def account(session: Session, ending: Ending) -> Ended:
         method=session.method if session.user is None else session.user.method,
         claimed=session.claimed,
         addresses=session.addresses or (),
-        traffic=performing.traffic if performing is not None else (),
-        packets=performing.packets if performing is not None else Counts(),
-        drops=performing.drops if performing is not None else (),
+        traffic=performing.traffic,
+        packets=performing.packets,
+        drops=performing.drops,
         tried=session.tried,
         reply_rule=session.reply_rule,
         named=named_of(session) if ending.text or session.tried else (),

@@ -41,17 +41,24 @@ def who(user: User | None) -> str:
 
 def arrival(path: Path) -> str:
     """The pair of ``tcp/accept`` lines, with the user the client rule's method found."""
+    if path.client_user is path.user:
+        return near(path)
     return f"{who(path.client_user)}{place(path.client)} {place(path.local)}"
 
 
 def near(path: Path) -> str:
     """The client's side as a source: ``username%alice@127.0.0.1.5000 127.0.0.1.1080``."""
-    return f"{who(path.user)}{place(path.client)} {place(path.local)}"
+    if not path.near:
+        # The value stays the same, as with an endpoint's text.
+        path.near = f"{who(path.user)}{place(path.client)} {place(path.local)}"  # type: ignore[misc]
+    return path.near
 
 
 def far(path: Path) -> str:
     """The target's side as a destination: ``10.0.0.1.5001 192.0.2.1.80``."""
-    return f"{place(path.source)} {place(path.target)}"
+    if not path.far:
+        path.far = f"{place(path.source)} {place(path.target)}"  # type: ignore[misc]
+    return path.far
 
 
 def outward(path: Path) -> str:

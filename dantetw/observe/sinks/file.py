@@ -84,11 +84,9 @@ class File:
 
     def write_all(self, said: Sequence[Said]) -> None:
         """See :meth:`ISink.write_all`."""
-        stamped = self._prefix.stamped
-        lines = [stamped(severity, when, text) for severity, when, text in said]
+        data = self._prefix.stamped_all(said)
         if self._torn:
-            lines.insert(0, b"\n")
-        data = b"".join(lines)
+            data = b"\n" + data
         try:
             written = os.write(self.descriptor, data)
             while written < len(data):
@@ -98,11 +96,24 @@ class File:
                 written = os.write(self.descriptor, data)
         except OSError as error:
             self.trouble = error.errno or errno.EIO
-            self.lost += _missing(lines, len(data))
+            self.lost += self._missing(said, len(data))
             return
         if self.trouble or self._torn:
             self.trouble = 0
             self._torn = False
+
+    def _missing(self, said: Sequence[Said], left: int) -> int:
+        """
+        How many messages are not out.
+
+        :param left: how many bytes at their end are not.
+        """
+        missing = 0
+        for severity, when, text in reversed(said):
+            # One that is all out but for its newline gets that from the next one.
+            missing += left > 1
+            left -= len(self._prefix.stamped(severity, when, text))
+        return missing
 
     def reopen(self) -> None:
         """See :meth:`ISink.reopen`."""
@@ -119,20 +130,6 @@ class File:
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
-
-
-def _missing(lines: Sequence[bytes], left: int) -> int:
-    """
-    How many lines are not out.
-
-    :param left: how many bytes at their end are not.
-    """
-    missing = 0
-    for line in reversed(lines):
-        # A line that is all out but for its newline gets that from the next one.
-        missing += left > 1
-        left -= len(line)
-    return missing
 
 
 def opened(text: str, surroundings: Surroundings) -> ISink:
