@@ -16,7 +16,7 @@ from dantetw.config.policy import Policy
 from dantetw.config.vocabulary import PAM_METHODS
 from dantetw.net.host import Host
 from dantetw.net.listening import Port
-from dantetw.net.poller import INPUT, make_poller
+from dantetw.net.poller import make_poller
 from dantetw.net.resolving import Resolver
 from dantetw.net.turns import Turn
 from dantetw.observe.journal import Journal
@@ -56,13 +56,11 @@ class Serving:
             reactor,
             journal,
             Resolver(reactor),
-            make_poller(reactor, turn=turn),
+            make_poller(reactor, turn),
             catalogue.COMMANDS,
             host.addresses_of,
             host.all_addresses,
             keep_alive,
-            datagrams=make_poller(reactor, INPUT, turn),
-            turn=turn,
         )
         factory.bind_low = privileges.bind
         self._listeners = Listeners(factory, reactor)
@@ -112,7 +110,6 @@ class Serving:
         """Begin to serve."""
         factory = self.factory
         factory.poller.start()
-        factory.datagrams.start()
         self.listen(ports)
         factory.sweep.add(factory.stopwatch)
         factory.sweep.start()
@@ -130,5 +127,4 @@ class Serving:
         factory.sweep.stop()
         factory.resolver.stop()
         factory.poller.stop()
-        factory.datagrams.stop()
         self._threads.stop()

@@ -4,8 +4,9 @@ Waiting for the sockets of relays and of connection attempts.
 Twisted's reactor wraps each event of each descriptor and calls ``epoll_ctl`` whenever interest in
 it changes.  A relay needs neither: :class:`EpollPoller` keeps an epoll of its own, which the
 reactor sees as a single reader.  Sockets are registered in it once, edge-triggered, for input,
-output and the peer's end, and are never modified.  Where there is no epoll,
-:class:`ReactorPoller` does the same with the reactor's means, level-triggered.
+output and the peer's end, and are never modified.  A turn of the reactor costs as much as several
+events, so while one comes hard behind the other they are waited for there and then.  Where there is
+no epoll, :class:`ReactorPoller` does the same with the reactor's means, level-triggered.
 
 What a watcher may rely on, with either of them:
 
@@ -40,13 +41,15 @@ HANGUP: Final = 0x2010  # EPOLLHUP | EPOLLRDHUP
 
 #: Events taken from the kernel in one turn, so that the reactor's other work gets its turn too.
 _BATCH: Final = 512
-#: So many events in a turn make it a busy one; so many times more are asked for then.
-_BUSY, _ROUNDS = 4, 4
+#: Seconds within which one event comes hard behind the other.
+_HARD_BEHIND: Final = 0.001
+#: Times that we ask for more before the reactor's other work gets its turn, and seconds after which
+#: it does.
+_ROUNDS: Final = 32
+_LONG: Final = 0.005
 
 #: Input, output and the peer's end, edge-triggered: for connections.
 EDGES: Final = 0x8000_2007  # EPOLLET | EPOLLRDHUP | EPOLLOUT | EPOLLPRI | EPOLLIN
-#: Input as long as there is any: for datagrams, where each that is sent would be an edge of output.
-INPUT: Final = READABLE
 
 Watcher = Callable[[int], None]
 _log = Logger()
@@ -56,7 +59,10 @@ class IPoller(Interface):
     """Waits for sockets."""
 
     now = Attribute("Monotonic seconds of the last turn's begin, or ``refresh`` behind it.")
-    turned = Attribute("Called with the microseconds each turn with events took, if it is set.")
+    turned = Attribute(
+        "Called with the microseconds that each turn took in which something happened to a socket"
+        " with room for output, as connections have, if it is set."
+    )
     tells_failures = Attribute("Whether a socket has no error if a mask says nothing of one.")
 
     def start() -> None:
@@ -70,6 +76,12 @@ class IPoller(Interface):
 
     def watch(fd: int, watcher: Watcher) -> None:
         """Call ``watcher(mask)`` when something happens on ``fd``, which is not watched yet."""
+
+    def watch_input(fd: int, watcher: Watcher) -> None:
+        """
+        Likewise, for input alone, and again and again as long as there is any: for datagrams, each
+        of which, when it has been sent, would be told of as room for output.
+        """
 
     def hand_over(fd: int, watcher: Watcher) -> None:
         """Let another watcher hear of ``fd`` from now on.  Costs no system call."""
@@ -125,20 +137,17 @@ class EpollPoller(_Again):
 
     :param reactor: gets this poller as a reader in :meth:`start`.
     :param monotonic: the clock behind :attr:`now`.
-    :param interest: what is watched for.
-    :param turn: begins and ends as this poller's turns do.
+    :param turn: is under way while watchers are told what has happened.
     """
 
     def __init__(
         self,
         reactor: Any,
         monotonic: Callable[[], float] = time.monotonic,
-        interest: int = EDGES,
         turn: Turn | None = None,
     ) -> None:
         super().__init__(reactor)
         self._monotonic = monotonic
-        self._interest = interest
         self._turn = Turn() if turn is None else turn
         self._epoll = select.epoll()
         self._watchers: dict[int, Watcher] = {}
@@ -170,7 +179,11 @@ class EpollPoller(_Again):
         self.now = self._monotonic()
 
     def watch(self, fd: int, watcher: Watcher) -> None:
-        self._epoll.register(fd, self._interest)
+        self._epoll.register(fd, EDGES)
+        self._watchers[fd] = watcher
+
+    def watch_input(self, fd: int, watcher: Watcher) -> None:
+        self._epoll.register(fd, READABLE)
         self._watchers[fd] = watcher
 
     def hand_over(self, fd: int, watcher: Watcher) -> None:
@@ -178,7 +191,7 @@ class EpollPoller(_Again):
 
     def remind(self, fd: int) -> None:
         # Modifying, even without a change, makes the kernel look afresh.
-        self._epoll.modify(fd, self._interest)
+        self._epoll.modify(fd, EDGES)
 
     def forget(self, fd: int) -> None:
         # Closing the descriptor, which follows, takes it out of the epoll.
@@ -198,22 +211,33 @@ class EpollPoller(_Again):
         """Edges need no unblocking."""
 
     def doRead(self) -> None:
-        """Dispatch what has happened.  The reactor calls this."""
-        # A turn of the reactor's costs as much as a few events; where there are many, there will be
-        # more when these have been seen to.
-        self._turn.begin()
+        """Tell what has happened.  The reactor calls this."""
+        before = self.now
+        if not self._tell(0.0):
+            return
+        began = self.now
+        patience = _HARD_BEHIND if began - before < _HARD_BEHIND else 0.0
         for _ in range(_ROUNDS):
-            if self._dispatch() < _BUSY or self._epoll.closed:
-                break
-        self._turn.end()
+            if self._epoll.closed or not self._tell(patience) or self.now - began > _LONG:
+                return
 
-    def _dispatch(self) -> int:
-        """Dispatch once; how many events there were."""
-        events = self._epoll.poll(0, _BATCH)
+    def _tell(self, patience: float) -> bool:
+        """
+        Tell once what has happened.
+
+        :param patience: seconds to wait until something does.
+        :returns: whether anything has.
+        """
+        events = self._epoll.poll(patience, _BATCH)
         self.now = self._monotonic()
-        watchers, forgotten = self._watchers, self._forgotten
+        if not events:
+            return False
+        watchers, forgotten, turn = self._watchers, self._forgotten, self._turn
         forgotten.clear()
+        seen = 0
+        turn.begin()
         for fd, mask in events:
+            seen |= mask
             # A watcher earlier in this batch may have closed ``fd``, and its number may already
             # belong to another socket: this event is not for that one.
             if fd in forgotten:
@@ -224,9 +248,10 @@ class EpollPoller(_Again):
                     watcher(mask)
                 except Exception:
                     _log.failure("Failure in a relay")
-        if events and self.turned is not None:
+        turn.end()
+        if seen & WRITABLE and self.turned is not None:
             self.turned(int((self._monotonic() - self.now) * 1_000_000))
-        return len(events)
+        return True
 
 
 @implementer(IReadWriteDescriptor)
@@ -314,6 +339,10 @@ class ReactorPoller(_Again):
         self._set.addReader(descriptor)
         self._set.addWriter(descriptor)
 
+    def watch_input(self, fd: int, watcher: Watcher) -> None:
+        descriptor = self._descriptors[fd] = _Descriptor(fd, watcher)
+        self._set.addReader(descriptor)
+
     def hand_over(self, fd: int, watcher: Watcher) -> None:
         descriptor = self._descriptors[fd]
         self._set.removeWriter(descriptor)
@@ -344,10 +373,12 @@ class ReactorPoller(_Again):
         self.resume(source)
 
 
-def make_poller(
-    reactor: Any, interest: int = EDGES, turn: Turn | None = None
-) -> EpollPoller | ReactorPoller:
-    """The best poller this system has; the parameters are those of :class:`EpollPoller`."""
+def make_poller(reactor: Any, turn: Turn | None = None) -> EpollPoller | ReactorPoller:
+    """
+    The best poller this system has.
+
+    :param turn: see :class:`EpollPoller`; the other one has no turns.
+    """
     if hasattr(select, "epoll"):
-        return EpollPoller(reactor, interest=interest, turn=turn)
+        return EpollPoller(reactor, turn=turn)
     return ReactorPoller(reactor)

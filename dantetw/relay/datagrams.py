@@ -59,7 +59,6 @@ class DatagramRelay:
     """
     Carries one client's datagrams, and the answers to them.
 
-    :param poller: watches for input only.
     :param client: a bound socket.
     :ivar owner: decides, until the end; ``stopwatch`` measures.
     :ivar peer: the kernel's address of the client, None until it has sent something; ``strangers``
@@ -117,7 +116,7 @@ class DatagramRelay:
     def watch(self, sock: socket.socket, ready: Callable[[int], None]) -> None:
         """Let ``ready`` hear of a socket whose datagrams are measured."""
         self.stopwatch.prepare(sock.fileno())
-        self.poller.watch(sock.fileno(), ready)
+        self.poller.watch_input(sock.fileno(), ready)
 
     # What the client sends.
 
@@ -217,7 +216,7 @@ class DatagramRelay:
         self.first_io = self.poller.now
         with suppress(OSError):  # without it nobody counts strangers
             self.strangers = bind_beside(client, Endpoint.of(peer).family, ())
-            self.poller.watch(self.strangers.fileno(), self._strangers_ready)
+            self.poller.watch_input(self.strangers.fileno(), self._strangers_ready)
 
     def _strangers_ready(self, mask: int) -> None:
         assert self.strangers is not None

@@ -7,9 +7,7 @@ from __future__ import annotations
 import errno
 from typing import Any, Final
 
-from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
-from zope.interface import implementer
 
 from dantetw.config.policy import Edge
 from dantetw.net.listening import BACKLOG, ListeningSocket, Port
@@ -44,7 +42,6 @@ _THEIRS: Final = frozenset(
 _log: Final = Logger()
 
 
-@implementer(IReadDescriptor)
 class Listener:
     """
     Accepts at a port.
@@ -56,6 +53,7 @@ class Listener:
         self, sock: ListeningSocket, port: Port, factory: SocksFactory, reactor: Any
     ) -> None:
         self._factory = factory
+        self._poller = factory.poller
         self._reactor = reactor
         self._exhausted = False
         self._sock = sock
@@ -64,21 +62,13 @@ class Listener:
 
     def start(self) -> None:
         """Begin to accept."""
-        self._reactor.addReader(self)
+        self._poller.watch(self._sock.fileno(), self._ready)
 
     def stop(self) -> None:
         """Accept no more, and close."""
-        self._reactor.removeReader(self)
-        self._sock.close()
-
-    def fileno(self) -> int:
-        return self._sock.fileno()
-
-    def logPrefix(self) -> str:
-        return "listener"
-
-    def connectionLost(self, reason: Any) -> None:
-        """Asked for by the interface; a listening socket is never lost."""
+        if self._sock.fileno() >= 0:
+            self._poller.forget(self._sock.fileno())
+            self._sock.close()
 
     def drain(self) -> None:
         """Accept all who wait now: closing would reset their connections."""
@@ -86,14 +76,19 @@ class Listener:
             if not self._accept():
                 return
 
-    def doRead(self) -> None:
-        """Accept who waits.  The reactor calls this."""
-        turn = self._factory.turn
-        turn.begin()
+    def _ready(self, mask: int) -> None:
+        self._accept_some()
+
+    def _accept_some(self) -> None:
+        """Accept who waits; of many, some now and the others when it is our turn again."""
         for _ in range(TURN):
             if not self._accept():
-                break
-        turn.end()
+                return
+        self._poller.again(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._sock.fileno() >= 0:
+            self._accept_some()
 
     def _accept(self) -> bool:
         """Accept one client; False if no more can be had now."""
@@ -141,9 +136,10 @@ class Listener:
             self._exhausted = True
             text = f"could not accept a client on {self.endpoint}: {words_of(number)}"
             self._factory.journal.message(Severity.WARNING, "internal.exhausted", text)
-        self._reactor.removeReader(self)
+        self._poller.pause(self._sock.fileno())
         self._reactor.callLater(PATIENCE, self._resume)
 
     def _resume(self) -> None:
         if self._sock.fileno() >= 0:
-            self._reactor.addReader(self)
+            self._poller.resume(self._sock.fileno())
+            self._accept_some()

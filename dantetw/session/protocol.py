@@ -26,7 +26,6 @@ from dantetw.net.resolving import Answers, Resolver
 from dantetw.net.sockopts import LowBinder, set_options
 from dantetw.net.sources import Sources
 from dantetw.net.transports import ClientTransport, SocketLost
-from dantetw.net.turns import Turn
 from dantetw.observe.filters import ErrorFilters
 from dantetw.observe.journal import Journal
 from dantetw.relay.latency import Stopwatch
@@ -104,8 +103,6 @@ class SocksFactory(Factory):
     :ivar stopwatch: measures how long datagrams stay here.
 
     :param addresses_of: the addresses an interface has now; ``all_addresses``: all of this host.
-    :param datagrams: watches sockets of datagrams, for input only; None: ``poller`` does.
-    :param turn: of those who watch, for others who serve clients too.
     """
 
     noisy = False
@@ -132,8 +129,6 @@ class SocksFactory(Factory):
         all_addresses: Callable[[], Sequence[str]],
         keep_alive: bool = True,
         monotonic: Callable[[], float] = time.monotonic,
-        datagrams: IPoller | None = None,
-        turn: Turn | None = None,
     ) -> None:
         self.reactor = reactor
         self.journal = journal
@@ -142,8 +137,6 @@ class SocksFactory(Factory):
         self.commands = commands
         self.keep_alive = keep_alive
         self.monotonic = monotonic
-        self.datagrams = poller if datagrams is None else datagrams
-        self.turn = Turn() if turn is None else turn
         self.stopwatch = Stopwatch(monotonic)
         self.sweep = Sweep(reactor, monotonic)
         poller.turned = self.stopwatch.turns.add

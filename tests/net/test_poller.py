@@ -323,6 +323,7 @@ if hasattr(select, "epoll"):
         def test_batch(self) -> None:
             """More sockets than are served at a time have their turn in the next."""
             self.patch(module, "_BATCH", 2)
+            self.patch(module, "_ROUNDS", 0)
             for name in ("a", "b", "c"):
                 near, _ = self.pair()
                 self.poller.watch(near.fileno(), self.hear(name))
@@ -330,6 +331,64 @@ if hasattr(select, "epoll"):
             self.assertEqual(len(self.heard), 2)
             self.reactor.turn()
             self.assertEqual(sorted(self.names()), ["a", "b", "c"])
+
+        def chain(self, length: int) -> list[float]:
+            """
+            Have one turn told of input to which so much other input follows.
+
+            :returns: seconds that the epoll was given each time to wait.
+            """
+            waits: list[float] = []
+            epoll = self.poller._epoll
+
+            class Asked:
+                """The epoll, and how it was asked."""
+
+                closed = False
+
+                def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
+                    waits.append(timeout)
+                    return epoll.poll(timeout, most)
+
+            near, far = self.pair()
+
+            def watcher(mask: int) -> None:
+                if mask & READABLE:
+                    self.heard.append(("told", len(near.recv(1))))
+                    if len(self.heard) < length:
+                        far.send(b"x")
+
+            self.poller.watch(near.fileno(), watcher)
+            self.poller.doRead()
+            far.send(b"x")
+            self.poller._epoll = Asked()  # type: ignore[assignment]
+            self.poller.doRead()
+            self.poller._epoll = epoll
+            return waits
+
+        def test_hard_behind(self) -> None:
+            """Where one event comes hard behind the other it waits a little for the next."""
+            waits = self.chain(3)
+            self.assertEqual(len(self.heard), 3)
+            self.assertEqual(waits, [0.0, *[module._HARD_BEHIND] * 3])
+
+        def test_now_and_then(self) -> None:
+            """Where they come now and then it asks once more, but does not wait."""
+            times = iter(range(100))
+            self.poller._monotonic = lambda: float(next(times))
+            self.assertEqual(set(self.chain(1)), {0.0})
+
+        def test_others(self) -> None:
+            """However many there are, the reactor's other work has its turn."""
+            self.chain(1000)
+            self.assertEqual(len(self.heard), module._ROUNDS + 1)
+
+        def test_long(self) -> None:
+            """So it has when they have taken long."""
+            times = iter(range(1000))
+            self.poller._monotonic = lambda: next(times) * module._LONG / 4
+            self.chain(1000)
+            self.assertLess(len(self.heard), 8)
 
         def test_best(self) -> None:
             """It is preferred where there is one."""

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.net.datagrams import bind_inside, bind_outside
-from dantetw.net.poller import INPUT, EpollPoller, ReactorPoller
+from dantetw.net.poller import EpollPoller, ReactorPoller
 from dantetw.relay.datagrams import DatagramRelay
 from dantetw.relay.latency import Stopwatch
 from dantetw.relay.outside import Outside
@@ -226,11 +226,7 @@ class AssociationCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = TurningReactor()
         seconds = self.reactor.seconds
-        self.poller = (
-            EpollPoller(self.reactor, seconds, INPUT)
-            if self.poller_class is EpollPoller
-            else ReactorPoller(self.reactor, seconds)
-        )
+        self.poller = self.poller_class(self.reactor, seconds)
         self.poller.start()
         self.addCleanup(self.poller.stop)
         self.stopwatch = Stopwatch(seconds)

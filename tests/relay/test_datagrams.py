@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dantetw.net import poller
 from dantetw.net.poller import EpollPoller
 from dantetw.observe.events import Counts
 from dantetw.relay import datagrams as datagrams_module
@@ -576,6 +577,7 @@ class RelaySuite(_Suite):
 
     def test_fair(self) -> None:
         """Who sends without end gets so many relayed in a turn, and then others have theirs."""
+        self.patch(poller, "_ROUNDS", 0)
         self.patch(Helping, "was", lambda helping, read: None)
         busy, quiet, target = self.rig(), self.rig(), self.far()
         for rig in (busy, quiet):
@@ -593,6 +595,7 @@ class RelaySuite(_Suite):
 
     def test_fair_answers(self) -> None:
         """So it is with what targets answer, and with strangers."""
+        self.patch(poller, "_ROUNDS", 0)
         self.patch(Helping, "was", lambda helping, read: None)
         busy, quiet, target, stranger = self.rig(), self.rig(), self.far(), self.far()
         for rig in (busy, quiet):
@@ -748,11 +751,11 @@ class RelaySuite(_Suite):
 def _suites() -> dict[str, type]:
     """The suite with each poller, with all datagrams measured and with hardly any."""
     found = {}
-    for poller in pollers():
+    for poller_class in pollers():
         for unmeasured, word in ((0, ""), (10**6, "Unmeasured")):
-            name = f"Relay{poller.__name__}{word}Tests"
+            name = f"Relay{poller_class.__name__}{word}Tests"
             members = {
-                "poller_class": poller,
+                "poller_class": poller_class,
                 "unmeasured": unmeasured,
                 "__module__": __name__,
                 "__doc__": RelaySuite.__doc__,

@@ -14,9 +14,9 @@ from dantetw.config.policy import Edge
 from dantetw.net.dialling import Dial
 from dantetw.net.listening import open_port
 from dantetw.observe.events import AcceptFailed, Counts, Message
+from dantetw.session import listener as module
 from dantetw.session.commands import connect
 from dantetw.session.listener import PATIENCE, Listener
-from dantetw.session.protocol import SocksProtocol
 from dantetw.values import Cause, Ending, Endpoint, Family, Operation, Phase, Severity, Side
 from tests.session.world import GREETING, OPEN, World, compiled, request
 
@@ -31,6 +31,9 @@ ANY_PORT = Endpoint("127.0.0.1", 0, Family.IPV4)
 class ListenerCase(SynchronousTestCase):
     """A server that listens, and dials, for real."""
 
+    def setUp(self) -> None:
+        self.listeners: list[Listener] = []
+
     def listen(self, endpoint: Endpoint = ANY_PORT) -> tuple[World, Listener]:
         """A server with one listener."""
         world = World(self, OPEN, head=HEAD)
@@ -40,6 +43,7 @@ class ListenerCase(SynchronousTestCase):
         listener = Listener(port.sockets[0], port, world.factory, world.reactor)
         self.addCleanup(listener.stop)
         listener.start()
+        self.listeners.append(listener)
         return world, listener
 
     def open(self, family: int = socket.AF_INET) -> socket.socket:
@@ -67,6 +71,8 @@ class ListenerCase(SynchronousTestCase):
     def over(self, world: World) -> None:
         """Wait for the only session's end, and look what is left."""
         world.until(lambda: world.ended)
+        for listener in self.listeners:
+            listener.stop()
         world.check_over()
 
 
@@ -157,19 +163,18 @@ class ListenerTests(ListenerCase):
         self.arrive(world, listener)
         self.assertEqual(sorted(session.number for session in world.sessions), [1, 2])
 
-    def test_turn(self) -> None:
-        """While clients are accepted a turn is under way, which ends behind the last of them."""
+    def test_many(self) -> None:
+        """Of many who wait some get in, others have their turn, and then the rest get in."""
+        self.patch(module, "TURN", 2)
         world, listener = self.listen()
-        turn, seen = world.factory.turn, list[bool]()
-        build = world.factory.buildProtocol
-
-        def seeing(addr: None) -> SocksProtocol:
-            seen.append(turn.under_way)
-            return build(addr)
-
-        self.patch(world.factory, "buildProtocol", seeing)
-        self.arrive(world, listener)
-        self.assertEqual((seen, turn.under_way), ([True], False))
+        for _ in range(5):
+            self.open().connect((listener.endpoint.host, listener.endpoint.port))
+        counts = []
+        self.patch(world.poller, "turned", lambda took: counts.append(len(world.sessions)))
+        world.until(lambda: len(world.sessions) == 5)
+        self.assertIn(2, counts)
+        listener.stop()
+        world.reactor.advance(0)
 
     def test_wildcard(self) -> None:
         """On a wildcard a session's local address is the one the client came in on."""
@@ -240,9 +245,9 @@ class TroubleTests(ListenerCase):
     """Clients that cannot be accepted."""
 
     def failing(self, *numbers: int) -> tuple[World, Listener, _Failing]:
-        """A listener on a socket that fails so; it is not in the reactor."""
+        """A listener on a socket that fails so; it is not watched."""
         world, listener = self.listen()
-        world.reactor.removeReader(listener)
+        world.poller.forget(listener._sock.fileno())
         self.addCleanup(listener._sock.close)
         sock = _Failing(listener._sock, *numbers)
         listener._sock = sock  # type: ignore[assignment]
@@ -251,7 +256,7 @@ class TroubleTests(ListenerCase):
     def test_client_gone(self) -> None:
         """One client that is gone before it is accepted is passed over without a word."""
         world, listener, sock = self.failing(errno.ECONNABORTED, errno.EPROTO)
-        listener.doRead()
+        listener._accept_some()
         self.assertEqual((len(sock.numbers), world.events), (0, []))
 
     def test_network_error(self) -> None:
@@ -259,7 +264,7 @@ class TroubleTests(ListenerCase):
         names = "ENETDOWN EPROTO ENOPROTOOPT EHOSTDOWN ENONET EHOSTUNREACH EOPNOTSUPP ENETUNREACH"
         numbers = [getattr(errno, name) for name in names.split()]
         world, listener, sock = self.failing(*numbers)
-        listener.doRead()
+        listener._accept_some()
         self.assertEqual((len(sock.numbers), world.events), (0, []))
 
     def test_broken(self) -> None:
@@ -280,19 +285,18 @@ class TroubleTests(ListenerCase):
                     lambda: failures.extend(self.flushLoggedErrors(ZeroDivisionError)) or failures  # noqa: B023
                 )
                 self.assertEqual(client.recv(1), b"")
-                world.check_over()
+                self.assertEqual(world.factory.sessions, {})
+                self.assertEqual(list(world.poller._watchers), [listener._sock.fileno()])
                 setattr(world.factory, part, right)
                 self.arrive(world, listener)
 
     def test_exhausted(self) -> None:
         """Without descriptors clients wait in the backlog; the log says so once."""
-        world, listener, _ = self.failing(errno.EMFILE, errno.EMFILE)
-        for _ in range(2):
-            listener.doRead()
-            self.assertNotIn(listener, world.reactor.readers)
+        world, listener, sock = self.failing(errno.EMFILE, errno.EMFILE, errno.EMFILE)
+        listener._accept_some()
+        for left in (2, 1, 0):
+            self.assertEqual(len(sock.numbers), left)
             world.reactor.advance(PATIENCE)
-            self.assertIn(listener, world.reactor.readers)
-            world.reactor.removeReader(listener)
         (message,) = world.events
         assert isinstance(message, Message)
         self.assertEqual(message.code, "internal.exhausted")
@@ -309,12 +313,12 @@ class TroubleTests(ListenerCase):
             client = self.open()
             client.connect((listener.endpoint.host, listener.endpoint.port))
         for _ in range(3):
-            listener.doRead()
+            listener._accept_some()
             world.reactor.advance(PATIENCE)
         self.assertEqual((told(), len(world.sessions)), (1, 2))
-        listener.doRead()  # nobody waits any more
+        listener._accept_some()  # nobody waits any more
         sock.numbers.append(errno.EMFILE)
-        listener.doRead()
+        listener._accept_some()
         self.assertEqual(told(), 2)
 
     def test_told(self) -> None:
@@ -327,9 +331,9 @@ class TroubleTests(ListenerCase):
             "external.log.alert.error: system-any\n"
         )
         world.factory.adopt(compiled(HEAD + lines + OPEN), {})
-        listener.doRead()
+        listener._accept_some()
         world.reactor.advance(PATIENCE)
-        listener.doRead()
+        listener._accept_some()
         self.assertEqual(
             world.events,
             [
@@ -350,14 +354,14 @@ class TroubleTests(ListenerCase):
         world, listener, _ = self.failing(errno.EINTR)
         lines = "internal.log.alert.error: system-any\n"
         world.factory.adopt(compiled(HEAD + lines + OPEN), {})
-        listener.doRead()
+        listener._accept_some()
         self.assertEqual(world.events, [])
 
     def test_debug(self) -> None:
         """What nobody asked for is told with ``debug``; a lack of descriptors is said anyway."""
         world, listener, _ = self.failing(errno.ECONNABORTED, errno.EMFILE)
         world.factory.journal.debug = 1
-        listener.doRead()
+        listener._accept_some()
         told = [(type(event).__name__, getattr(event, "severity", None)) for event in world.events]
         debug = ("AcceptFailed", Severity.DEBUG)
         self.assertEqual(told, [debug, debug, ("Message", Severity.WARNING)])
@@ -365,7 +369,7 @@ class TroubleTests(ListenerCase):
     def test_exhausted_and_stopped(self) -> None:
         """A listener that stops while it waits does not come back."""
         world, listener, _ = self.failing(errno.EMFILE)
-        listener.doRead()
+        listener._accept_some()
         listener.stop()
         world.reactor.advance(PATIENCE)
         self.assertNotIn(listener, world.reactor.readers)

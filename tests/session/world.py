@@ -24,7 +24,6 @@ from dantetw.config.policy import Edge, SocketOption
 from dantetw.net.dialling import Connected, DialError, Failed
 from dantetw.net.poller import (
     FAILED,
-    INPUT,
     READABLE,
     WRITABLE,
     EpollPoller,
@@ -439,10 +438,6 @@ class World:
         else:
             self.poller = ReactorPoller(self.reactor, self.reactor.seconds)
         self.poller.start()
-        self.datagrams: Any = self.poller
-        if make_poller is EpollPoller:
-            self.datagrams = EpollPoller(self.reactor, self.reactor.seconds, INPUT)
-            self.datagrams.start()
         case.addCleanup(self.close)
         case.patch(connecting, "Dial", self._dial)
         case.patch(forwarding, "Dial", self._dial)
@@ -456,7 +451,6 @@ class World:
             machine.addresses_of,
             machine.all_addresses,
             monotonic=self.reactor.seconds,
-            datagrams=self.datagrams,
         )
         self.factory.wait_on = partial(FakeAwait, self)  # type: ignore[assignment]
         self.policy = compiled(head + text)
@@ -466,8 +460,6 @@ class World:
     def close(self) -> None:
         """Close what a test has left open."""
         self.poller.stop()
-        if self.datagrams is not self.poller:
-            self.datagrams.stop()
         for sock in self.sockets:
             sock.close()
 
@@ -576,9 +568,9 @@ class World:
                 case.assertEqual(sock.fileno(), -1, f"pair {number // 2} is still open")
         for awaited in self.awaits:
             case.assertFalse(awaited.open, f"{awaited.bound} is still held")
-        for poller in self.poller, self.datagrams:
-            watched = getattr(poller, "_watchers", None) or getattr(poller, "_descriptors", {})
-            case.assertEqual(dict(watched), {})
+        poller = self.poller
+        watched = poller._watchers if isinstance(poller, EpollPoller) else poller._descriptors
+        case.assertEqual(dict(watched), {})
 
     def until(self, condition: Callable[[], object]) -> None:
         """Take turns until something has happened, where the kernel's network is involved."""

@@ -99,7 +99,7 @@ class Association(Performing):
         self._drops = Drops(session)
         self._control = Control(session)
         self._asked_anew = server.monotonic()
-        self.relay = DatagramRelay(server.datagrams, sock, self, server.stopwatch)
+        self.relay = DatagramRelay(server.poller, sock, self, server.stopwatch)
 
     def begin(self) -> None:
         """Tell the client, and listen to it."""
