@@ -33,6 +33,8 @@ from dantetw.workers.channel import MOST_DESCRIPTORS, Channel, Order
 PATIENCE: Final = 10.0
 
 _CREDENTIALS: Final = struct.Struct("3i")
+# Linux's number (``asm-generic/socket.h``): PyPy has no name for it.
+_SO_PEERCRED: Final = 17
 
 
 class HandoverError(Exception):
@@ -45,7 +47,8 @@ def _name(pid: int) -> str:
 
 def _peer(sock: socket.socket) -> tuple[int, int]:
     """Process and user at the other end."""
-    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    option = getattr(socket, "SO_PEERCRED", _SO_PEERCRED)
+    data = sock.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(data)
     return pid, uid
 

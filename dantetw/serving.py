@@ -4,7 +4,6 @@ What a process does for clients: all of it, in the only process there is or in e
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from dantetw.net.poller import make_poller
 from dantetw.net.resolving import Resolver
 from dantetw.net.turns import Turn
 from dantetw.observe.journal import Journal
+from dantetw.process import garbage
 from dantetw.process.privileges import Privileges
 from dantetw.reloading import UnusableError
 from dantetw.session.ports import Listeners
@@ -115,9 +115,7 @@ class Serving:
         factory.sweep.start()
         # What is there now stays: let the garbage collector look at what sessions make only, and at
         # that rarely, since they make no cycles.  A tenth of a short session's cost.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GARBAGE_THRESHOLD)
+        garbage.settle(GARBAGE_THRESHOLD)
 
     def stop(self) -> None:
         """Take no more clients, end the sessions."""

@@ -97,8 +97,7 @@ class ServiceCase(SynchronousTestCase):
         self.reactor = _Reactor()
         self.handlers: dict[int, Callable[[int, Any], None]] = {}
         self.patch(signal, "signal", self.handlers.__setitem__)
-        idle = SimpleNamespace(collect=int, freeze=int, set_threshold=lambda number: None)
-        self.patch(serving, "gc", idle)
+        self.patch(serving, "garbage", SimpleNamespace(settle=lambda threshold: None))
         self.patch(service, "raise_descriptors", lambda: 1024)
         self.pools: dict[str, HeldPool] = {}
         for module in (serving, reloading):

@@ -9,7 +9,8 @@ What concerns the process as a whole.
 - :mod:`.appending` opens logs; :mod:`.links` opens what names lead to unless somebody bent them;
   :mod:`.regular` opens files without waiting.
 - :mod:`.prctl`: no new privileges.
-- :mod:`.closing`: letting go, after a fork, of what is the parent's.
+- :mod:`.closing`: letting go, after a fork, of what is the parent's; :mod:`.garbage`: what the
+  collector is told then, and at the start.
 - :mod:`.signals`: what each signal does.
 - :mod:`.pidfile`: Dante's pid file.
 - :mod:`.limits`: how many files, processes and processors we may have, and have.

@@ -9,7 +9,6 @@ the configuration that it reads.  It ends when no process of the server is left.
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 import signal
@@ -23,7 +22,7 @@ from typing import Final, NoReturn, Protocol
 from dantetw.auth.verifying import THREADS
 from dantetw.config import Parsed
 from dantetw.net.host import Host
-from dantetw.process import orders, prctl
+from dantetw.process import garbage, orders, prctl
 from dantetw.process.closing import close_all_but
 from dantetw.process.direct import Direct
 from dantetw.process.orders import Answer, MalformedError, Order, Outcome, What
@@ -310,7 +309,7 @@ def _isolate(keep: int) -> None:
         signal.signal(getattr(signal, word), signal.SIG_IGN)
     # What the server has left behind must not be collected some day: it would close descriptors
     # whose numbers are ours by then.
-    gc.freeze()
+    garbage.leave_alone()
     # twistd has put a log in their place, whose files are closed here.
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     # The standard ones stay too: ``logoutput: /dev/stdout`` means them.

@@ -30,7 +30,8 @@ MOST_DESCRIPTORS: Final = 3
 
 _KIND: Final = socket.SOCK_SEQPACKET
 _NUMBERS: Final = array("i")
-# Where it is missing, a program that is started at the very moment could inherit a descriptor.
+# Python has it where the system does, PyPy never.  Without, a program that is started at the very
+# moment could inherit a descriptor.
 _CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
@@ -197,6 +198,9 @@ def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
             numbers = array(_NUMBERS.typecode)
             numbers.frombytes(data[: len(data) - len(data) % _NUMBERS.itemsize])
             descriptors += numbers
+    if not _CLOSE_ON_EXEC:
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
     if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
         close(descriptors)
         raise MalformedError("too large")

@@ -4,7 +4,6 @@ Making a process of this one.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
@@ -15,6 +14,7 @@ from typing import Any, Final, NoReturn
 
 from twisted.internet.main import installReactor
 
+from dantetw.process import garbage
 from dantetw.process.closing import close_all_but
 from dantetw.process.signals import STATUS, STOPPING
 
@@ -41,8 +41,8 @@ def fork(child: Callable[[socket.socket], NoReturn]) -> tuple[int, socket.socket
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):  # there is none, or nobody reads it
             stream.flush()
-    # A collection would write to pages that the two share until one of them writes.
-    gc.freeze()
+    # Besides, a collection would write to pages that the two share until one of them writes.
+    garbage.leave_alone()
     # A signal that comes before the child has its own handlers would run ours there.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPPING, *MOTHERS})
     try:

@@ -149,6 +149,14 @@ class SocketTests(SynchronousTestCase):
         os.close(reading)
         self.assertEqual(orders.receive(self.theirs), (b"two", []))
 
+    def test_not_inherited(self) -> None:
+        """Neither are they where the system cannot be told so as they come."""
+        self.patch(orders, "_CLOSE_ON_EXEC", 0)
+        orders.send(self.ours, b"one", [0])
+        _, (descriptor,) = orders.receive(self.theirs)
+        self.addCleanup(os.close, descriptor)
+        self.assertFalse(os.get_inheritable(descriptor))
+
     def test_end(self) -> None:
         """The end is an empty packet."""
         self.ours.close()

@@ -6,6 +6,9 @@ deadline far behind what a busy machine needs.  One that needs a program which i
 (curl, ncat, socksify, drill, tnftp, proxychains4, rsyslogd, danted) is skipped; with
 ``DANTETW_REQUIRE_PROGRAMS=1`` in the environment, as in continuous integration, it fails instead.
 
+With ``DANTETW_PYTHON=/path/to/python`` that interpreter runs the servers, and the tests stay with
+theirs.  It must have what the package needs, but not the package, which is taken from here.
+
 - :mod:`.running`: starts servers, runs programs, reads logs.
 - :mod:`.test_clients`: what curl, ncat, socksify and proxychains4 get, and what the log says.
 - :mod:`.test_starting`: all ways to start, and to fail to.

@@ -46,13 +46,17 @@ socks pass {{ from: 127.0.0.0/8 to: 0/0
 """
 
 
+#: The interpreter of the servers.
+PYTHON = os.environ.get("DANTETW_PYTHON") or sys.executable
+
+
 def script(name: str, module: str, function: str) -> list[str]:
     """The command line of an installed script, or what it would do."""
-    installed = Path(sys.executable).parent / name
+    installed = Path(PYTHON).parent / name
     if installed.exists():
         return [str(installed)]
     code = f"import sys; sys.argv[0] = {name!r}; from {module} import {function}; {function}()"
-    return [sys.executable, "-c", code]
+    return [PYTHON, "-c", code]
 
 
 TWISTD = script("twistd", "twisted.scripts.twistd", "run")

@@ -7,10 +7,9 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
-from tests.scenarios.running import DEADLINE, Running, Scenario, free_port, wait_until
+from tests.scenarios.running import DEADLINE, PYTHON, Running, Scenario, free_port, wait_until
 
 _RSYSLOG = """\
 global(workDirectory="{folder}")
@@ -117,7 +116,7 @@ class LocalTests(Scenario):
             "service.Surroundings = functools.partial(service.Surroundings, device='dev'); "
             "cli.main()"
         )
-        return [sys.executable, "-c", code, "-f", str(path), "-p", str(self.folder / "pid")]
+        return [PYTHON, "-c", code, "-f", str(path), "-p", str(self.folder / "pid")]
 
     def test_daemon_comes_and_goes(self) -> None:
         """

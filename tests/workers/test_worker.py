@@ -83,8 +83,7 @@ class WorkerCase(SynchronousTestCase):
         self.reactor = _Reactor()
         self.handlers: dict[int, Any] = {}
         self.patch(signal, "signal", self.handlers.__setitem__)
-        idle = SimpleNamespace(collect=int, freeze=int, set_threshold=lambda number: None)
-        self.patch(serving, "gc", idle)
+        self.patch(serving, "garbage", SimpleNamespace(settle=lambda threshold: None))
         self.patch(serving, "Threads", lambda *how: Threads(*how, HeldPool()))
         self.port = self.open()
         self.said: list[Order] = []

@@ -33,9 +33,6 @@ from dantetw.values import Severity
 # Messages per turn of the reactor, so that a reader who catches up does not hold up clients.
 _PER_TURN: Final = 64
 
-_NO_WAIT: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
-
-
 # Who has got out the first part of a message, by where that went.
 _begun: WeakValueDictionary[tuple[int, int], Stream] = WeakValueDictionary()
 
@@ -58,7 +55,8 @@ class _Channel:
 
     def write(self, data: bytes) -> int:
         if self._socket is not None:
-            return self._socket.send(data, _NO_WAIT)
+            # No signal comes of a reader who is gone: Python ignores SIGPIPE.
+            return self._socket.send(data, socket.MSG_DONTWAIT)
         return os.write(self.descriptor, data)
 
     def close(self) -> None:
