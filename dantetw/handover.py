@@ -26,6 +26,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from dantetw.net.adopting import adopt
 from dantetw.net.listening import ListeningSocket
 from dantetw.workers.channel import MOST_DESCRIPTORS, Channel, Order
 
@@ -59,7 +60,7 @@ def from_systemd() -> list[ListeningSocket]:
     # Twisted has taken the variables out of the environment by now, for its own endpoints.
     for descriptor in endpoints._SystemdParser._sddaemon.inheritedDescriptors():
         try:
-            sock = ListeningSocket(fileno=descriptor)
+            sock = adopt(descriptor, ListeningSocket)
         except OSError:
             continue  # something else, or nothing
         os.set_inheritable(descriptor, False)
@@ -121,7 +122,7 @@ class Taking:
 
     def _heard(self, order: Order) -> None:
         for descriptor in order.descriptors:
-            sock = ListeningSocket(fileno=descriptor)
+            sock = adopt(descriptor, ListeningSocket)
             sock.setblocking(False)
             self.sockets.append(sock)
 

@@ -5,7 +5,8 @@ Where we touch the kernel's network.
 - :mod:`.turns` puts work off to the end of a poller's turn.
 - :mod:`.transports` is the transport clients negotiate on, which keeps errnos and can hand its bare
   socket over.
-- :mod:`.listening` opens the ports clients come in by.
+- :mod:`.listening` opens the ports clients come in by; :mod:`.adopting` takes sockets over that
+  another process has made.
 - :mod:`.dialling` connects to targets, :mod:`.awaiting` waits for peers to connect to us;
   :mod:`.sources` chooses the address we go out from.
 - :mod:`.datagrams` makes sockets for datagrams, and hears what became of those.

@@ -21,6 +21,7 @@ from typing import Final, NoReturn, Protocol
 
 from dantetw.auth.verifying import THREADS
 from dantetw.config import Parsed
+from dantetw.net.adopting import adopt
 from dantetw.net.host import Host
 from dantetw.process import garbage, orders, prctl
 from dantetw.process.closing import close_all_but
@@ -224,7 +225,7 @@ class Helper:
 
     def _bind(self, descriptor: int, host: str, port: int, scope: int) -> None:
         # Not the descriptor itself, which is closed by whoever has received it.
-        with socket.socket(fileno=os.dup(descriptor)) as sock:
+        with adopt(os.dup(descriptor), socket.socket) as sock:
             address: tuple[str | int, ...] = (host, port)
             if sock.family == socket.AF_INET6:
                 address = (host, port, 0, scope)

@@ -19,6 +19,7 @@ from twisted.logger import Logger, globalLogPublisher
 from dantetw import catalogue
 from dantetw.config.policy import Policy
 from dantetw.logs import LAST_FLUSH, Logs
+from dantetw.net.adopting import adopt
 from dantetw.net.listening import ListeningSocket, Port, given_port
 from dantetw.observe.sinks import inherited
 from dantetw.observe.sinks.kind import Kind, Surroundings
@@ -236,7 +237,7 @@ class Worker:
         if not self._retired:  # else it has closed those that stay, and opens no others
             ports = {endpoint: self._ports[endpoint] for endpoint in change.kept}
             for endpoint, descriptor in zip(change.added, descriptors, strict=True):
-                ports[endpoint], _ = given_port((ListeningSocket(fileno=descriptor),))
+                ports[endpoint], _ = given_port((adopt(descriptor, ListeningSocket),))
         self._prepared = change, authenticators, ports
         self._channel.send(answer, "")
 

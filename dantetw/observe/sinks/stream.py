@@ -24,6 +24,7 @@ from twisted.internet.interfaces import IWriteDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from dantetw.net.adopting import adopt
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.backlog import LIMIT, Backlog
@@ -51,7 +52,7 @@ class _Channel:
         self.place = (status.st_dev, status.st_ino)
         if stat.S_ISSOCK(status.st_mode):
             # Its O_NONBLOCK would be everybody's who shares it, so each call says so instead.
-            self._socket = socket.socket(fileno=descriptor)
+            self._socket = adopt(descriptor, socket.socket)
 
     def write(self, data: bytes) -> int:
         if self._socket is not None:
