@@ -98,11 +98,17 @@ class CrashScenarios(WorkerScenario):
             os.kill(pid, signal.SIGKILL)
         server.wait_for(2 * CLIENTS, DIED)
         self.assertEqual(self.told(server), [(len(QUESTION), len(ANSWER))] * CLIENTS)
-        events: list[Any] = [
-            event
-            for event in self.events("session")
-            if event["ending"]["cause"] == "crash"  # type: ignore[index]
-        ]
+
+        def crashed() -> list[Any]:
+            return [
+                event
+                for event in self.events("session")
+                if event["ending"]["cause"] == "crash"  # type: ignore[index]
+            ]
+
+        # Each line is in the other log first.
+        wait_until(lambda: len(crashed()) >= CLIENTS, "as many sessions in the JSON log")
+        events = crashed()
         self.assertEqual(len(events), CLIENTS)
         self.assertEqual(len({event["session"] for event in events}), CLIENTS)
         self.assertEqual(server.stop(), 0)
