@@ -40,6 +40,8 @@ setup(
     classifiers=[
         "Framework :: Twisted",
         "Operating System :: POSIX",
+        "Programming Language :: Python :: Implementation :: CPython",
+        "Programming Language :: Python :: Implementation :: PyPy",
         "Topic :: Internet :: Proxy Servers",
         "Typing :: Typed",
     ],
