@@ -81,6 +81,8 @@ def keep_only(descriptors: Iterable[int], abandoned: object) -> None:
     :param abandoned: whatever still names closed ones; it is kept from doing anything with them.
     """
     _abandoned.append(abandoned)
+    # What only other threads had, which have stayed with the mother, is garbage in this process.
+    garbage.leave_alone()
     close_all_but(descriptors)
 
 

@@ -73,6 +73,18 @@ class ForkTests(SynchronousTestCase):
         said = self.born(child)
         self.assertEqual(set(said["there"]) - {0, 1, 2}, {said["sock"], kept, 900})
 
+    def test_garbage(self) -> None:
+        """What is garbage there is collected, or left alone for good, before numbers are freed."""
+        order: list[str] = []
+        self.patch(forking.garbage, "leave_alone", lambda: order.append("garbage"))
+        self.patch(forking, "close_all_but", lambda kept: order.append("close"))
+
+        def child(sock: socket.socket) -> dict[str, Any]:
+            forking.keep_only((), None)
+            return {"order": order}
+
+        self.assertEqual(self.born(child), {"order": ["garbage", "garbage", "close"]})
+
     def is_open(self, number: int) -> bool:
         """Whether there is such a descriptor."""
         try:
