@@ -94,7 +94,7 @@ def free_port() -> int:
 def environment(**more: str) -> dict[str, str]:
     """The environment for our own programs: they find the plugin, whether installed or not."""
     # Trial's workers have their own interpreter's library in theirs.
-    theirs = os.environ.get("PYTHONPATH") if PYTHON == sys.executable else None
+    theirs = os.environ.get("PYTHONPATH") if sys.executable == PYTHON else None
     path = os.pathsep.join(filter(None, (str(ROOT), theirs)))
     return {**os.environ, "PYTHONPATH": path, "LC_ALL": "C.UTF-8", **more}
 
