@@ -5,7 +5,7 @@ Moving bytes between a client and its target.
   chunk to whoever wants to see it.
 - :mod:`.splicing`: the same, but once a direction has become bulky the kernel moves the bytes
   itself, through a pipe.  Linux.
-- :mod:`.pipes`: the pipes for that, pooled.
+- :mod:`.pipes`: the pipes for that, pooled; :mod:`.moving`: the system call.
 - :mod:`.datagrams`: one client's datagrams; :mod:`.outside`: its way out in one family, and the
   answers; :mod:`.routes`: what it remembers, and who decides for it.
 - :mod:`.latency`: how long what is relayed stays in this host.

@@ -9,10 +9,9 @@ and goes back when a turn brings little.
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
-from dantetw.relay import pipes
+from dantetw.relay import moving, pipes
 from dantetw.relay.copying import CHUNK, OTHER, CopyingRelay, Flow
 from dantetw.values import Ending, Operation
 
@@ -23,12 +22,12 @@ CHATTY: Final = 16 * 1024
 #: Splices in one turn before others get theirs.
 TURN: Final = 8
 
-_FLAGS: Final = getattr(os, "SPLICE_F_MOVE", 0) | getattr(os, "SPLICE_F_NONBLOCK", 0)
+_move: Final = moving.find()
 
 
 def available() -> bool:
     """Whether this system can splice."""
-    return hasattr(os, "splice")
+    return _move is not None
 
 
 class SplicingRelay(CopyingRelay):
@@ -57,11 +56,11 @@ class SplicingRelay(CopyingRelay):
             return
         reading, writing = flow.pipe
         source, sink = flow.source_fd, flow.sink_fd
-        splice = os.splice
+        assert _move is not None
         moved = 0
         for _ in range(TURN):
             try:
-                count = splice(source, writing, pipes.SIZE, flags=_FLAGS)
+                count = _move(source, writing, pipes.SIZE)
             except BlockingIOError:
                 if moved < CHATTY:
                     self._copy_again(flow)
@@ -77,7 +76,7 @@ class SplicingRelay(CopyingRelay):
             flow.read += count
             moved += count
             try:
-                sent = splice(reading, sink, count, flags=_FLAGS)
+                sent = _move(reading, sink, count)
             except BlockingIOError:
                 sent = 0
             except OSError as failed:
@@ -95,10 +94,10 @@ class SplicingRelay(CopyingRelay):
         self._queue(flow)
 
     def _flush_pipe(self, flow: Flow) -> None:
-        assert flow.pipe is not None
+        assert flow.pipe is not None and _move is not None
         while flow.waiting:
             try:
-                sent = os.splice(flow.pipe[0], flow.sink_fd, flow.waiting, flags=_FLAGS)
+                sent = _move(flow.pipe[0], flow.sink_fd, flow.waiting)
             except BlockingIOError:
                 return
             except OSError as failed:
