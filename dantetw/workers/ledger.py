@@ -13,7 +13,7 @@ import mmap
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dantetw.config.policy import Policy, Rule, RuleKind
 from dantetw.net.turns import Turn
@@ -49,15 +49,25 @@ _SLOT: Final = 384
 # where slots that were never used begin.
 _HEAD: Final = struct.Struct("8Q")
 _HEAD_SIZE: Final = 4096
-# Of a slot: how long its text is (0: free), then the bytes moved.
-_LENGTH: Final = struct.Struct("H")
-_COUNTS: Final = struct.Struct("4Q")
-_COUNTS_AT: Final = 8
+# Of a slot: how long its text is (0: free); phase; command and protocol, from 1 (0: none); the
+# policy's generation; the client rule, and the socks rule from 1 (0: none); the session's number;
+# when it was accepted, and connected.
+_STORY: Final = struct.Struct("=H3B3I Q2d")
+_LENGTH: Final = struct.Struct("=H")
+# Then the bytes moved, and the text.
+_COUNTS: Final = struct.Struct("=4Q")
+_COUNTS_AT: Final = 48
 _TEXT_AT: Final = _COUNTS_AT + _COUNTS.size
 _LONGEST: Final = _SLOT - _TEXT_AT
 _METHODS: Final = frozenset(method.value for method in Method)
-# Fields of a slot's text.
-_FIELDS: Final = 15
+# Fields of the text: where client, ours, source and target are; method and name of the user.
+_FIELDS: Final = 6
+_PHASES: Final = tuple(Phase)
+_COMMANDS: Final = (None, *Command)
+_PROTOCOLS: Final = (None, *ProxyProtocol)
+_PHASE_CODES: Final = {phase: code for code, phase in enumerate(_PHASES)}
+_COMMAND_CODES: Final = {command: code for code, command in enumerate(_COMMANDS)}
+_PROTOCOL_CODES: Final = {protocol: code for code, protocol in enumerate(_PROTOCOLS)}
 # More sessions than there can be: what claims to be a number beyond is none.
 _MOST: Final = 2**60
 
@@ -110,22 +120,31 @@ class Ledger:
         client, local, request, user = session.client, session.local, session.request, session.user
         source, target, rule = session.source, session.target, session.socks_rule
         # What may be long and hostile comes last: there is room for so much only.
-        text = "\0".join(
-            (
-                f"{session.number}\0{session.policy.generation}\0{session.client_rule.number}",
-                "" if rule is None else str(rule.number),
-                f"{session.accepted_at}\0{session.connected_at}\0{session.phase.word}",
-                "" if request is None else request.command.word,
-                "" if request is None else request.proxy_protocol.word,
-                f"{client.host} {client.port}\0{local.host} {local.port}",
-                "" if source is None else f"{source.host} {source.port}",
-                "" if target is None else f"{target.host} {target.port}",
-                "\0" if user is None else f"{user.method.word}\0{user.name}",
-            )
-        ).encode("utf-8", "surrogateescape")[:_LONGEST]
+        where = f"{client.host} {client.port}\0{local.host} {local.port}\0"
+        if source is not None:
+            where = f"{where}{source.host} {source.port}"
+        if target is not None or user is not None:
+            there = "" if target is None else f"{target.host} {target.port}"
+            where = f"{where}\0{there}"
+            if user is not None:
+                where = f"{where}\0{user.method.word}\0{user.name}"
+        text = where.encode("utf-8", "surrogateescape")[:_LONGEST]
         memory, begin = self._memory, place + _TEXT_AT
         memory[begin : begin + len(text)] = text
-        _LENGTH.pack_into(memory, place, len(text))
+        _STORY.pack_into(
+            memory,
+            place,
+            len(text),
+            _PHASE_CODES[session.phase],
+            0 if request is None else _COMMAND_CODES[request.command],
+            0 if request is None else _PROTOCOL_CODES[request.proxy_protocol],
+            session.policy.generation,
+            session.client_rule.number,
+            0 if rule is None else rule.number + 1,
+            session.number,
+            session.accepted_at,
+            session.connected_at,
+        )
         self.count(session.server)
 
     def forget(self, session: Session) -> None:
@@ -195,9 +214,9 @@ class Ledger:
         """The counts."""
         return Tally(*_HEAD.unpack_from(self._memory)[:6])
 
-    def generations(self) -> set[str]:
+    def generations(self) -> set[int]:
         """The policies that its sessions have begun with."""
-        return {fields[1] for _, fields in self._entries() if len(fields) > 1}
+        return {_STORY.unpack_from(self._memory, place)[4] for place, _ in self._entries()}
 
     def _entries(self) -> Iterator[tuple[int, list[str]]]:
         """The slots in use, and the fields of their texts."""
@@ -219,9 +238,10 @@ class Ledger:
         tally = self.tally()
         ends = []
         for place, fields in self._entries():
+            story = _STORY.unpack_from(self._memory, place)
             counts = Counts(*_COUNTS.unpack_from(self._memory, place + _COUNTS_AT))
             with suppress(ValueError, LookupError):  # what it wrote makes no sense
-                ends.append(_end_of(fields, counts, policies, now))
+                ends.append(_end_of(story, fields, counts, policies, now))
         settled = Tally(
             tally.accepted,
             tally.requested,
@@ -236,20 +256,27 @@ class Ledger:
         self._memory.close()
 
 
-def _end_of(fields: list[str], counts: Counts, policies: Mapping[int, Policy], now: float) -> Ended:
+def _end_of(
+    story: tuple[Any, ...],
+    fields: list[str],
+    counts: Counts,
+    policies: Mapping[int, Policy],
+    now: float,
+) -> Ended:
     """
     The end of a session whose worker has died.
 
-    :param fields: of its slot's text.
+    :param story: what stands in its slot, ``fields`` in the text there.
     :raises ValueError: if they make no sense; likewise :exc:`LookupError`.
     """
     # What did not fit is missing at the end.
     fields = fields + [""] * (_FIELDS - len(fields))
-    number, generation, client_rule, socks_rule, accepted, connected, phase = fields[:7]
-    command, proxy_protocol, client, local, source, target, method, name = fields[7:]
-    policy = policies[int(generation)]
+    _, phase, command, protocol, generation, client_rule, socks_rule, number, *times = story
+    client, local, source, target, method, name = fields
+    accepted, connected = times
+    policy = policies[generation]
     user = User(Method(method), name) if method in _METHODS else None
-    asked = Command(command) if command else None
+    asked = _COMMANDS[command]
     here, there = _endpoint(client), _endpoint(local)
     if here is None or there is None:
         raise ValueError("no client")
@@ -257,33 +284,31 @@ def _end_of(fields: list[str], counts: Counts, policies: Mapping[int, Policy], n
     path = Path(here, there, user, _endpoint(source), far)
     traffic = (Traffic(path, counts),) if asked is Command.UDPASSOCIATE else ()
     return Ended(
-        int(number),
+        number,
         _rule(policy, RuleKind.CLIENT, client_rule),
-        _rule(policy, RuleKind.SOCKS, socks_rule) if socks_rule else None,
+        _rule(policy, RuleKind.SOCKS, socks_rule - 1) if socks_rule else None,
         path,
-        Ending(Side.US, Phase(phase), Cause.CRASH),
-        Times(_seconds(accepted), now, connected=_seconds(connected)),
+        Ending(Side.US, _PHASES[phase], Cause.CRASH),
+        Times(_finite(accepted), now, connected=_finite(connected)),
         counts,
         command=asked,
         protocol=Protocol.TCP if asked is None else PROTOCOL_OF[asked],
-        proxy_protocol=ProxyProtocol(proxy_protocol) if proxy_protocol else None,
+        proxy_protocol=_PROTOCOLS[protocol],
         asked=far,
         traffic=traffic,
         method=None if user is None else user.method,
     )
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
+def _finite(seconds: float) -> float:
     if not math.isfinite(seconds):
         raise ValueError("not a time")
     return seconds
 
 
-def _rule(policy: Policy, kind: RuleKind, number: str) -> Rule:
+def _rule(policy: Policy, kind: RuleKind, number: int) -> Rule:
     rules = policy.client_rules if kind is RuleKind.CLIENT else policy.socks_rules
-    place = int(number)
-    return rules[place - 1] if place else block_rule(kind, policy.default_log)
+    return rules[number - 1] if number else block_rule(kind, policy.default_log)
 
 
 def _endpoint(text: str) -> Endpoint | None:

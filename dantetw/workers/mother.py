@@ -328,10 +328,10 @@ class Mother:
             self._give(child)
         await answers
         # Those of old are remembered for as long as there are sessions that have begun with them.
-        used = {str(self._estate.policy.generation)}
+        used = {self._estate.policy.generation}
         for child in self.children:
             used |= child.ledger.generations()
-        self._policies = {n: policy for n, policy in self._policies.items() if str(n) in used}
+        self._policies = {n: policy for n, policy in self._policies.items() if n in used}
         self._changed()
 
     def release(self) -> None:

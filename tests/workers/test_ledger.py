@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.catalogue import FORMATS
 from dantetw.config.policy import Policy
+from dantetw.observe.interfaces import IFormat
 from dantetw.session.totals import Tally
 from dantetw.values import Cause, Endpoint, Family, Method, Phase, Side, User
 from dantetw.workers import ledger as ledgers
@@ -137,7 +138,7 @@ class SessionTests(LedgerCase):
     def test_generations(self) -> None:
         """The policies that sessions have begun with are known; without one there is no end."""
         self.world.client()
-        self.assertEqual(self.ledger.generations(), {"0"})
+        self.assertEqual(self.ledger.generations(), {0})
         self.assertEqual(self.ledger.settle({}, 0.0)[1], [])
 
 
@@ -147,6 +148,9 @@ WRONG = (
     *(b"1e999", b"\xff", b"x\ny 7", b"\x1b[2J 8", b"::1 5", b"10.0.0.1 99999999", b"\xc2\xb2 5"),
     *(b"connect", b"bind", b"udpassociate", b"relay", b"username", b"fe80::1%x 5"),
 )
+
+
+FLOATS = (0.0, -1.0, 1e308, -1e308, float("nan"), float("inf"), float("-inf"))
 
 
 class NonsenseTests(LedgerCase):
@@ -174,7 +178,7 @@ class NonsenseTests(LedgerCase):
         """Whatever stands in the fields of a session, its end can be told, or there is none."""
         self.world.client(GREETING + request())
         place = ledgers._HEAD_SIZE
-        (length,) = ledgers._LENGTH.unpack_from(self.ledger._memory, place)
+        length, *story = ledgers._STORY.unpack_from(self.ledger._memory, place)
         begin = place + ledgers._TEXT_AT
         good = self.ledger._memory[begin : begin + length].split(b"\0")
         formats = [make(debug, "run") for make in FORMATS.values() for debug in (False, True)]
@@ -184,12 +188,27 @@ class NonsenseTests(LedgerCase):
                 text = b"\0".join((*good[:field], wrong, *good[field + 1 :]))
                 self.ledger._memory[begin : begin + len(text)] = text
                 ledgers._LENGTH.pack_into(self.ledger._memory, place, len(text))
-                for ended in self.settle()[1]:
-                    told += 1
-                    for each in formats:
-                        for _, line in each.lines(ended):
-                            self.assertTrue(line.isprintable(), line)
+                told += self.tell(formats)
         self.assertGreater(told, len(good))
+        text = b"\0".join(good)
+        self.ledger._memory[begin : begin + len(text)] = text
+        most = (*[255] * 3, *[2**32 - 1] * 3, 2**64 - 1)
+        told = 0
+        for field in range(len(story)):
+            for wrong in (0, 1, 7, most[field]) if field < len(most) else FLOATS:
+                each = (*story[:field], wrong, *story[field + 1 :])
+                ledgers._STORY.pack_into(self.ledger._memory, place, len(text), *each)
+                told += self.tell(formats)
+        self.assertGreater(told, len(story))
+
+    def tell(self, formats: list[IFormat]) -> int:
+        """Have the ends that there are told; how many."""
+        ends = self.settle()[1]
+        for ended in ends:
+            for each in formats:
+                for _, line in each.lines(ended):
+                    self.assertTrue(line.isprintable(), line)
+        return len(ends)
 
     def test_numbers(self) -> None:
         """Whoever comes next does not begin with a number that nobody can count from."""
