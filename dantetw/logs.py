@@ -40,11 +40,11 @@ class Logs:
         self._debug = debug
         self._run = f"{int(time.time() * 1000):x}-{os.getpid():x}-"
         self.key = os.urandom(OWN_KEY)
-        self.turn = Turn()
         self.observe(reactor)
 
     def observe(self, reactor: Any) -> None:
         """Observe with this reactor from now on, with no destination until :meth:`open`."""
+        self.turn = Turn()
         self.observer = Observer(
             catalogue.FORMATS["dante"](False, ""),
             None,

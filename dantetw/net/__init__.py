@@ -1,7 +1,7 @@
 """
 Where we touch the kernel's network.
 
-- :mod:`.poller` waits for many sockets at once: one nested epoll for all relays of a process.
+- :mod:`.poller` waits for many sockets at once: one nested epoll for all of a process.
 - :mod:`.turns` puts work off to the end of a poller's turn.
 - :mod:`.transports` is the transport clients negotiate on, which keeps errnos and can hand its bare
   socket over.

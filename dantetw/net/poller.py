@@ -1,20 +1,22 @@
 """
-Waiting for the sockets of relays and of connection attempts.
+Waiting for the sockets of listeners, connection attempts and relays.
 
 Twisted's reactor wraps each event of each descriptor and calls ``epoll_ctl`` whenever interest in
 it changes.  A relay needs neither: :class:`EpollPoller` keeps an epoll of its own, which the
 reactor sees as a single reader.  Sockets are registered in it once, edge-triggered, for input,
-output and the peer's end, and are never modified.  A turn of the reactor costs as much as several
-events, so while one comes hard behind the other they are waited for there and then.  Where there is
-no epoll, :class:`ReactorPoller` does the same with the reactor's means, level-triggered.
+output and the peer's end, and are never modified; those of datagrams for input alone, as a level.
+A turn of the reactor costs as much as several events, so while one comes hard behind the other they
+are waited for there and then.  Where there is no epoll, :class:`ReactorPoller` does the same with
+the reactor's means, level-triggered.
 
 What a watcher may rely on, with either of them:
 
 - it is called with a mask of :data:`READABLE`, :data:`WRITABLE`, :data:`URGENT`, :data:`HANGUP`
   and :data:`FAILED`; the mask is a hint, the truth is what the next system call says;
-- after a call with :data:`READABLE` it is called again only when *more* comes, so it reads until
-  the socket is drained, or asks for another turn with :meth:`IPoller.again`; a read that brings
-  less than was asked for has drained it, unless :data:`HANGUP` or :data:`URGENT` has been told;
+- after a call with :data:`READABLE` it is called again only when *more* comes, unless it has asked
+  for input alone (:meth:`IPoller.watch_input`), so it reads until the socket is drained, or asks
+  for another turn with :meth:`IPoller.again`; a read that brings less than was asked for has
+  drained it, unless :data:`HANGUP` or :data:`URGENT` has been told;
 - a descriptor that was forgotten is not heard of again, even if its number is in use once more.
 """
 
@@ -89,11 +91,15 @@ class IPoller(Interface):
     def remind(fd: int) -> None:
         """Tell soon, once more, what has been told of ``fd``: somebody else must hear of it."""
 
-    def forget(fd: int) -> None:
-        """Stop watching ``fd``, which the caller is about to close."""
+    def forget(fd: int, shared: bool = False) -> None:
+        """
+        Stop watching ``fd``, which the caller is about to close.
+
+        :param shared: another process has the socket too, and so it is not over then.
+        """
 
     def pause(fd: int) -> None:
-        """The watcher of ``fd`` will not read for now."""
+        """The watcher of ``fd`` will not read for now; it may be told all the same."""
 
     def resume(fd: int) -> None:
         """It will again.  What was said of ``fd`` meanwhile is not repeated."""
@@ -154,6 +160,8 @@ class EpollPoller(_Again):
         self._forgotten: set[int] = set()
         self.turned: Callable[[int], None] | None = None
         self.now = monotonic()
+        # When something last happened.
+        self._heard = float("-inf")
 
     tells_failures = True
 
@@ -193,10 +201,13 @@ class EpollPoller(_Again):
         # Modifying, even without a change, makes the kernel look afresh.
         self._epoll.modify(fd, EDGES)
 
-    def forget(self, fd: int) -> None:
-        # Closing the descriptor, which follows, takes it out of the epoll.
-        if self._watchers.pop(fd, None) is not None:
-            self._forgotten.add(fd)
+    def forget(self, fd: int, shared: bool = False) -> None:
+        if self._watchers.pop(fd, None) is None:
+            return
+        self._forgotten.add(fd)
+        # Closing the descriptor, which follows, takes it out of the epoll, unless others have it.
+        if shared and not self._epoll.closed:
+            self._epoll.unregister(fd)
 
     def pause(self, fd: int) -> None:
         """Edges need no pausing."""
@@ -212,13 +223,16 @@ class EpollPoller(_Again):
 
     def doRead(self) -> None:
         """Tell what has happened.  The reactor calls this."""
-        before = self.now
+        before = self._heard
         if not self._tell(0.0):
             return
-        began = self.now
+        began = self._heard
         patience = _HARD_BEHIND if began - before < _HARD_BEHIND else 0.0
         for _ in range(_ROUNDS):
-            if self._epoll.closed or not self._tell(patience) or self.now - began > _LONG:
+            # Who has asked for another turn has waited for the others by now.
+            if self._calls or self._epoll.closed:
+                return
+            if not self._tell(patience) or self._heard - began > _LONG:
                 return
 
     def _tell(self, patience: float) -> bool:
@@ -232,23 +246,26 @@ class EpollPoller(_Again):
         self.now = self._monotonic()
         if not events:
             return False
-        watchers, forgotten, turn = self._watchers, self._forgotten, self._turn
+        self._heard = self.now
+        watchers, forgotten = self._watchers, self._forgotten
         forgotten.clear()
         seen = 0
-        turn.begin()
-        for fd, mask in events:
-            seen |= mask
-            # A watcher earlier in this batch may have closed ``fd``, and its number may already
-            # belong to another socket: this event is not for that one.
-            if fd in forgotten:
-                continue
-            watcher = watchers.get(fd)
-            if watcher is not None:
-                try:
-                    watcher(mask)
-                except Exception:
-                    _log.failure("Failure in a relay")
-        turn.end()
+        self._turn.begin()
+        try:
+            for fd, mask in events:
+                seen |= mask
+                # A watcher earlier in this batch may have closed ``fd``, and its number may already
+                # belong to another socket: this event is not for that one.
+                if fd in forgotten:
+                    continue
+                watcher = watchers.get(fd)
+                if watcher is not None:
+                    try:
+                        watcher(mask)
+                    except Exception:
+                        _log.failure("Failure in serving a socket")
+        finally:
+            self._turn.end()
         if seen & WRITABLE and self.turned is not None:
             self.turned(int((self._monotonic() - self.now) * 1_000_000))
         return True
@@ -348,7 +365,7 @@ class ReactorPoller(_Again):
         self._set.removeWriter(descriptor)
         descriptor.watcher = watcher
 
-    def forget(self, fd: int) -> None:
+    def forget(self, fd: int, shared: bool = False) -> None:
         descriptor = self._descriptors.pop(fd, None)
         if descriptor is not None:
             self._set.removeReader(descriptor)

@@ -23,11 +23,12 @@ class Turn:
     :ivar under_way: what can be put off should be.
     """
 
-    __slots__ = ("_put_off", "under_way")
+    __slots__ = ("_put_last", "_put_off", "under_way")
 
     def __init__(self) -> None:
         self.under_way = False
         self._put_off: list[Callable[[], None]] = []
+        self._put_last: list[Callable[[], None]] = []
 
     def begin(self) -> None:
         """A turn begins."""
@@ -37,11 +38,16 @@ class Turn:
         """Call at the end of this turn; in the order in which these have been given."""
         self._put_off.append(call)
 
+    def put_last(self, call: Callable[[], None]) -> None:
+        """Likewise, but behind all that is put off otherwise."""
+        self._put_last.append(call)
+
     def end(self) -> None:
         """It ends: what was put off is done, and what comes of that is not put off again."""
         self.under_way = False
-        if self._put_off:
-            calls, self._put_off = self._put_off, []
+        if self._put_off or self._put_last:
+            calls = self._put_off + self._put_last
+            self._put_off, self._put_last = [], []
             for call in calls:
                 try:
                     call()

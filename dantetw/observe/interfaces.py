@@ -33,8 +33,9 @@ class ISink(Interface):
     """
     From text to the outside.
 
-    A sink never raises from :meth:`write`, never waits for its reader, and never logs: it says what
-    is wrong in :attr:`trouble` and counts in :attr:`lost`; the observer looks and reports.
+    A sink never raises from :meth:`write` or :meth:`write_all`, never waits for its reader, and
+    never logs: it says what is wrong in :attr:`trouble` and counts in :attr:`lost`; the observer
+    looks and reports.
     """
 
     name: str = Attribute("The destination as the operator wrote it.")

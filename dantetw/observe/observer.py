@@ -20,6 +20,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from threading import get_ident
 from typing import Any, Final, get_args
 
@@ -35,7 +36,7 @@ from dantetw.observe.events import Event, Message, Repeated
 from dantetw.observe.foreign import diagnosis
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.interfaces import IFormat, ISink, Said
-from dantetw.observe.outlets import Group, Outlet, losses, ordered, recovery, succeed
+from dantetw.observe.outlets import Group, Outlet, grouped, losses, recovery, succeed
 from dantetw.observe.repeats import Repeats
 from dantetw.observe.sinks.opening import Outputs
 from dantetw.values import Severity
@@ -153,27 +154,12 @@ class Observer:
                 return succeed(Outlet(sink, form, formats[form]), old)
 
             errors, others = map(outlet, outputs.errorlog), map(outlet, outputs.logoutput)
-            self._use(tuple(errors), tuple(others))
+            self._outlets, self._groups = grouped(tuple(errors), tuple(others))
             if not self._outlets and outputs.problems:
                 self._fall_back()
             self._retire(old)
         for problem in outputs.problems:
             self._tell(problem, time.time())
-
-    def _use(self, errors: tuple[Outlet, ...], others: tuple[Outlet, ...]) -> None:
-        self._outlets = ordered(errors + others)
-        formats = dict.fromkeys(outlet.format for outlet in self._outlets)
-        self._groups = tuple(
-            Group(
-                format,
-                tuple(
-                    (outlet, outlet in others)
-                    for outlet in self._outlets
-                    if outlet.format is format
-                ),
-            )
-            for format in formats
-        )
 
     @property
     def waiting(self) -> int:
@@ -269,8 +255,10 @@ class Observer:
         if self._busy or type(event) not in _NEVER_REPEATED or get_ident() != self._thread:
             self({"log_time": when, "event": event})
             return
+        # Made before we look at the list: the collector may run, and in it a destructor that logs.
+        said = (event, when)
         kept = self._kept
-        kept.append((event, when))
+        kept.append(said)
         if not self._turn.under_way:
             self._catch_up()
         elif len(kept) == 1:
@@ -280,9 +268,9 @@ class Observer:
         """Tell what has been kept."""
         if not self._kept:
             return
-        kept, self._kept = self._kept, []
         self._busy = True
         try:
+            kept, self._kept = self._kept, []
             self._tell_all(kept)
             if self._pending:
                 self._log_pending()
@@ -384,17 +372,22 @@ class Observer:
             self._write(group, said)
 
     def _write(self, group: Group, said: Sequence[Said]) -> None:
-        """Have each outlet of a group write what is meant for it."""
+        """Have each outlet of a group write what is meant for it; then tell what is wrong."""
+        if not said:
+            return
+        broken: list[tuple[Outlet, str]] = []
         for outlet, takes_all in group.outlets:
             taken = said if takes_all else [each for each in said if each[0] <= _WARNING]
-            if not taken:
-                continue
-            when = taken[-1][1]
-            try:
-                outlet.write_all(taken)
-            except Exception as error:
-                # A sink promises not to; one that breaks it must not silence the others.
-                self._accuse(outlet, when, f"{type(error).__name__}: {safe_str(error)}")
+            if taken:
+                try:
+                    outlet.write_all(taken)
+                except Exception as error:
+                    # A sink promises not to; one that breaks it must not silence the others.
+                    broken.append((outlet, f"{type(error).__name__}: {safe_str(error)}"))
+        when = said[-1][1]
+        for outlet, why in broken:
+            self._accuse(outlet, when, why)
+        for outlet, _ in group.outlets:
             if outlet.sink.trouble != outlet.trouble:
                 self._look(outlet, when)
 
@@ -442,7 +435,9 @@ class Observer:
         """
         others = [outlet for outlet in self._outlets if outlet is not about]
         for outlet in others:
-            outlet.tell(when, message)
+            # One that breaks its promise is told of at its next line.
+            with suppress(Exception):
+                outlet.tell(when, message)
         if all(outlet.sink.trouble for outlet in others) and about is not self._last_resort:
             for outlet in self._only_last_resort():
                 outlet.tell(when, message)

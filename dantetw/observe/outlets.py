@@ -4,8 +4,6 @@ Sinks as the observer sees them: what has been told of each, and which are told 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from dantetw.config.policy import Form
 from dantetw.observe.events import Message
 from dantetw.observe.interfaces import IFormat, ISink
@@ -95,6 +93,16 @@ def succeed(new: Outlet, old: list[Outlet]) -> Outlet:
     return new
 
 
-def ordered(outlets: Iterable[Outlet]) -> tuple[Outlet, ...]:
-    """Syslog before files; within each, as given (errorlog before logoutput)."""
-    return tuple(sorted(outlets, key=lambda outlet: outlet.sink.rank))
+def grouped(
+    errors: tuple[Outlet, ...], others: tuple[Outlet, ...]
+) -> tuple[tuple[Outlet, ...], tuple[Group, ...]]:
+    """
+    All outlets, syslog before files, within each as given; and those of each format together.
+
+    :param errors: of ``errorlog``, ``others`` of ``logoutput``.
+    """
+    outlets = tuple(sorted(errors + others, key=lambda outlet: outlet.sink.rank))
+    groups: dict[IFormat, list[tuple[Outlet, bool]]] = {}
+    for outlet in outlets:
+        groups.setdefault(outlet.format, []).append((outlet, outlet in others))
+    return outlets, tuple(Group(format, tuple(members)) for format, members in groups.items())

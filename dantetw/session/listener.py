@@ -56,6 +56,8 @@ class Listener:
         self._poller = factory.poller
         self._reactor = reactor
         self._exhausted = False
+        # It is our turn soon, whoever comes meanwhile.
+        self._awaits_turn = False
         self._sock = sock
         self._local = port.local
         self.endpoint = port.endpoint
@@ -67,7 +69,7 @@ class Listener:
     def stop(self) -> None:
         """Accept no more, and close."""
         if self._sock.fileno() >= 0:
-            self._poller.forget(self._sock.fileno())
+            self._poller.forget(self._sock.fileno(), shared=True)
             self._sock.close()
 
     def drain(self) -> None:
@@ -77,16 +79,19 @@ class Listener:
                 return
 
     def _ready(self, mask: int) -> None:
-        self._accept_some()
+        if not self._awaits_turn:
+            self._accept_some()
 
     def _accept_some(self) -> None:
         """Accept who waits; of many, some now and the others when it is our turn again."""
         for _ in range(TURN):
             if not self._accept():
                 return
+        self._awaits_turn = True
         self._poller.again(self._go_on)
 
     def _go_on(self) -> None:
+        self._awaits_turn = False
         if self._sock.fileno() >= 0:
             self._accept_some()
 
@@ -136,10 +141,11 @@ class Listener:
             self._exhausted = True
             text = f"could not accept a client on {self.endpoint}: {words_of(number)}"
             self._factory.journal.message(Severity.WARNING, "internal.exhausted", text)
+        self._awaits_turn = True
         self._poller.pause(self._sock.fileno())
         self._reactor.callLater(PATIENCE, self._resume)
 
     def _resume(self) -> None:
         if self._sock.fileno() >= 0:
             self._poller.resume(self._sock.fileno())
-            self._accept_some()
+        self._go_on()

@@ -154,7 +154,7 @@ class Ledger:
         if not self.turn.under_way:
             self._forget()
         elif len(over) == 1:
-            self.turn.put_off(self._forget)
+            self.turn.put_last(self._forget)
 
     def _forget(self) -> None:
         over, self._over = self._over, []

@@ -366,6 +366,54 @@ if hasattr(select, "epoll"):
             self.poller._epoll = epoll
             return waits
 
+        def test_forget_shared(self) -> None:
+            """A socket that others have is not heard of when we have closed ours."""
+            near, far = self.pair()
+            number, theirs = near.fileno(), os.dup(near.fileno())
+            self.addCleanup(os.close, theirs)
+            self.poller.watch(number, self.hear("old"))
+            self.reactor.settle()
+            self.poller.forget(number, shared=True)
+            other, _ = self.pair()
+            near.close()
+            os.dup2(other.fileno(), number)
+            self.addCleanup(os.close, number)
+            self.poller.watch(number, self.hear("new"))
+            self.reactor.settle()
+            self.names()
+            far.send(b"x")
+            self.reactor.settle()
+            self.assertEqual(self.names(), [])
+
+        def test_again_at_once(self) -> None:
+            """Who has asked for another turn gets it before more is waited for."""
+            near, far = self.pair()
+            self.poller.watch(near.fileno(), self.hear("other"))
+            self.reactor.settle()
+            self.names()
+
+            def watcher(mask: int) -> None:
+                self.poller.again(lambda: self.heard.append(("again", 0)))
+                far.send(b"x")
+
+            first, _ = self.pair()
+            self.poller.watch(first.fileno(), watcher)
+            self.reactor.turn()
+            self.assertEqual(self.names(), [])
+            self.reactor.turn()
+            self.assertEqual(self.names()[0], "again")
+
+        def test_interrupted(self) -> None:
+            """A turn is over also if what it told of has ended the process, or tried to."""
+
+            def ending(mask: int) -> None:
+                raise SystemExit
+
+            near, _ = self.pair()
+            self.poller.watch(near.fileno(), ending)
+            self.assertRaises(SystemExit, self.poller.doRead)
+            self.assertFalse(self.poller._turn.under_way)
+
         def test_hard_behind(self) -> None:
             """Where one event comes hard behind the other it waits a little for the next."""
             waits = self.chain(3)

@@ -31,6 +31,14 @@ class TurnTests(SynchronousTestCase):
         self.turn.end()
         self.assertEqual(self.done, [(1, False), (2, False)])
 
+    def test_last(self) -> None:
+        """What is put last is done behind what was put off after it."""
+        self.turn.begin()
+        self.turn.put_last(partial(self.do, "last"))
+        self.turn.put_off(partial(self.do, "first"))
+        self.turn.end()
+        self.assertEqual(self.done, [("first", False), ("last", False)])
+
     def test_failing(self) -> None:
         """What fails is logged, and keeps nothing else from being done."""
 

@@ -11,7 +11,7 @@ from dantetw.observe.events import Message
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.formats.json import Json
 from dantetw.observe.interfaces import ISink
-from dantetw.observe.outlets import Outlet, losses, ordered, recovery, succeed
+from dantetw.observe.outlets import Outlet, grouped, losses, recovery, succeed
 from dantetw.values import Severity
 from tests.observe.test_observer import FakeSink
 
@@ -57,8 +57,13 @@ class OrderTests(SynchronousTestCase):
     def test_ordered(self) -> None:
         """By rank; those of the same stay in the order they were given."""
         sinks = [FakeSink(name, rank) for name, rank in (("a", 1), ("b", 0), ("c", 1), ("d", 0))]
-        found = ordered(outlet(sink) for sink in sinks)
+        outlets = [outlet(sink) for sink in sinks]
+        found, (group,) = grouped(tuple(outlets[:2]), tuple(outlets[2:]))
         self.assertEqual([each.sink.name for each in found], ["b", "d", "a", "c"])
+        self.assertEqual(
+            [(each.sink.name, takes_all) for each, takes_all in group.outlets],
+            [("b", False), ("d", True), ("a", False), ("c", True)],
+        )
 
 
 class SuccessionTests(SynchronousTestCase):

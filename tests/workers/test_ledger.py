@@ -88,13 +88,13 @@ class SessionTests(LedgerCase):
         self.assertEqual(self.ledger._free, [ledgers._HEAD_SIZE])
 
     def test_turn(self) -> None:
-        """In a turn a session is forgotten at the end, behind what was put off before."""
+        """In a turn a session is forgotten at the end, behind all that is put off: its lines."""
         self.world.client()
         (session,) = self.world.factory.sessions.values()
         turn, known = self.ledger.turn, list[int]()
         turn.begin()
-        turn.put_off(lambda: known.append(len(self.settle()[1])))
         session.stop()
+        turn.put_off(lambda: known.append(len(self.settle()[1])))
         turn.end()
         self.assertEqual((known, self.settle()[1]), ([1], []))
 

@@ -1,9 +1,10 @@
 """
 Destinations that the mother has opened for its workers.
 
-A file is written by each of them: one message is one ``write(2)`` for appending.  But whatever has
-a reader who may be slow takes long messages in parts, between which nobody else must write.  So
-there one process alone writes, and the others hand it their messages, each as a packet.
+A file is written by each of them: messages that come together are one ``write(2)`` for appending.
+But whatever has a reader who may be slow takes long messages in parts, between which nobody else
+must write.  So there one process alone writes, and the others hand it their messages, each as a
+packet.
 """
 
 from __future__ import annotations
