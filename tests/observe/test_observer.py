@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -123,10 +123,14 @@ class TurnTests(ObserverMixin, SynchronousTestCase):
         self.journal = Journal(self.observer)
         self.configure()
 
-    def arrive(self, port: int) -> None:
+    def arrival(self, port: int) -> Accepted:
         """A client has come."""
         way = path(f"192.0.2.1.{port} 192.0.2.9.1080")
-        self.journal.record(Accepted(port, rule(kind=RuleKind.CLIENT), way))
+        return Accepted(port, rule(kind=RuleKind.CLIENT), way)
+
+    def arrive(self, port: int) -> None:
+        """The same is logged."""
+        self.journal.record(self.arrival(port))
 
     def ports(self) -> list[str]:
         """What has been written: the ports of clients, and other lines."""
@@ -193,24 +197,39 @@ class TurnTests(ObserverMixin, SynchronousTestCase):
         self.assertIn("192.0.2.1.3 ", last)
 
     def test_collector(self) -> None:
-        """Wherever the collector runs something that logs, no line is lost or comes twice."""
+        """Where the collector runs a destructor that logs, no line is lost or comes twice."""
+        once: list[str] = []
 
-        def log(phase: str, info: object) -> None:
-            if phase == "stop":
-                self.say("by the way")
+        def destroyed(phase: str, info: object) -> None:
+            if once:
+                self.say(once.pop())
 
         thresholds = gc.get_threshold()
-        gc.callbacks.append(log)
-        self.addCleanup(gc.callbacks.remove, log)
+        gc.callbacks.append(destroyed)
+        self.addCleanup(gc.callbacks.remove, destroyed)
         self.addCleanup(gc.set_threshold, *thresholds)
-        self.turn.begin()
-        gc.set_threshold(1)
-        for port in range(50):
+        self.addCleanup(gc.enable)
+        gc.set_threshold(1, 10**6, 10**6)
+
+        def collecting(call: Callable[[], None]) -> None:
+            """Call it with the collector about to run at the next thing that is made."""
+            gc.disable()
+            # All that the interpreter has at hand is in use.
+            used = [[(number, 0.0) for number in range(5000)], [[] for _ in range(200)]]
+            once[:] = ["by the way"]
+            gc.enable()
+            call()
+            gc.disable()
+            del used
+
+        for port in range(0, 20, 2):
+            self.turn.begin()
             self.arrive(port)
-        self.turn.end()
-        gc.set_threshold(*thresholds)
+            collecting(partial(self.journal.record, self.arrival(port + 1)))
+            collecting(self.observer._catch_up)
+            self.turn.end()
         told = [int(port) for port in self.ports() if port.isdigit()]
-        self.assertEqual(told, list(range(50)))
+        self.assertEqual(told, list(range(20)))
 
     def test_trouble(self) -> None:
         """A destination that would not take them is told of to the others, at once."""
