@@ -20,7 +20,7 @@ class Turn:
     """
     The turns of a process, one after the other.
 
-    :ivar under_way: what can be put off should be.
+    :ivar under_way: what is put off waits.
     """
 
     __slots__ = ("_put_last", "_put_off", "under_way")
@@ -35,15 +35,24 @@ class Turn:
         self.under_way = True
 
     def put_off(self, call: Callable[[], None]) -> None:
-        """Call at the end of this turn; in the order in which these have been given."""
-        self._put_off.append(call)
+        """
+        Call at the end of the turn that is under way, in the order in which these have been given;
+        at once if there is none.
+        """
+        self._put(call, self._put_off)
 
     def put_last(self, call: Callable[[], None]) -> None:
         """Likewise, but behind all that is put off otherwise."""
-        self._put_last.append(call)
+        self._put(call, self._put_last)
+
+    def _put(self, call: Callable[[], None], calls: list[Callable[[], None]]) -> None:
+        if self.under_way:
+            calls.append(call)
+        else:
+            call()
 
     def end(self) -> None:
-        """It ends: what was put off is done, and what comes of that is not put off again."""
+        """It ends: what was put off is done, and what comes of that at once."""
         self.under_way = False
         if self._put_off or self._put_last:
             calls = self._put_off + self._put_last

@@ -259,9 +259,7 @@ class Observer:
         said = (event, when)
         kept = self._kept
         kept.append(said)
-        if not self._turn.under_way:
-            self._catch_up()
-        elif len(kept) == 1:
+        if len(kept) == 1:
             self._turn.put_off(self._catch_up)
 
     def _catch_up(self) -> None:

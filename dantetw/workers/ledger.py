@@ -149,11 +149,8 @@ class Ledger:
 
     def forget(self, session: Session) -> None:
         """A session has ended, and is accounted for."""
-        over = self._over
-        over.append(session)
-        if not self.turn.under_way:
-            self._forget()
-        elif len(over) == 1:
+        self._over.append(session)
+        if len(self._over) == 1:
             self.turn.put_last(self._forget)
 
     def _forget(self) -> None:
@@ -216,17 +213,17 @@ class Ledger:
 
     def generations(self) -> set[int]:
         """The policies that its sessions have begun with."""
-        return {_STORY.unpack_from(self._memory, place)[4] for place, _ in self._entries()}
+        return {story[4] for _, story, _ in self._entries()}
 
-    def _entries(self) -> Iterator[tuple[int, list[str]]]:
-        """The slots in use, and the fields of their texts."""
+    def _entries(self) -> Iterator[tuple[int, tuple[Any, ...], list[str]]]:
+        """The slots in use: where each is, its story, and the fields of its text."""
         end = min(_HEAD.unpack_from(self._memory)[7], self._end)
         for place in range(_HEAD_SIZE, end, _SLOT):
-            (length,) = _LENGTH.unpack_from(self._memory, place)
-            if length:
+            story = _STORY.unpack_from(self._memory, place)
+            if length := story[0]:
                 begin = place + _TEXT_AT
                 text = self._memory[begin : begin + min(length, _LONGEST)]
-                yield place, text.decode("utf-8", "surrogateescape").split("\0", _FIELDS - 1)
+                yield place, story, text.decode("utf-8", "surrogateescape").split("\0", _FIELDS - 1)
 
     def settle(self, policies: Mapping[int, Policy], now: float) -> tuple[Tally, list[Ended]]:
         """
@@ -237,8 +234,7 @@ class Ledger:
         """
         tally = self.tally()
         ends = []
-        for place, fields in self._entries():
-            story = _STORY.unpack_from(self._memory, place)
+        for place, story, fields in self._entries():
             counts = Counts(*_COUNTS.unpack_from(self._memory, place + _COUNTS_AT))
             with suppress(ValueError, LookupError):  # what it wrote makes no sense
                 ends.append(_end_of(story, fields, counts, policies, now))

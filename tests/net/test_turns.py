@@ -31,6 +31,15 @@ class TurnTests(SynchronousTestCase):
         self.turn.end()
         self.assertEqual(self.done, [(1, False), (2, False)])
 
+    def test_none(self) -> None:
+        """Where no turn is under way nothing is put off."""
+        self.turn.put_last(partial(self.do, 1))
+        self.turn.put_off(partial(self.do, 2))
+        self.assertEqual(self.done, [(1, False), (2, False)])
+        self.turn.begin()
+        self.turn.end()
+        self.assertEqual(self.done, [(1, False), (2, False)])
+
     def test_last(self) -> None:
         """What is put last is done behind what was put off after it."""
         self.turn.begin()

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.scenarios.load import Load
 from tests.scenarios.running import Running, free_port, wait_until
-from tests.scenarios.test_workers import CLIENTS, DIED, WorkerScenario, children
+from tests.scenarios.test_workers import CLIENTS, DIED, WorkerScenario, children, offspring
 
 QUESTION, ANSWER = b"question", b"an answer that is longer"
 
@@ -23,17 +23,9 @@ def descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def zombies(pid: int) -> list[str]:
+def zombies(pid: int) -> list[int]:
     """Children of a process that have ended, and that it has not asked about."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            text = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(text[1]) == pid and text[0] == "Z":
-            found.append(path.parent.name)
-    return found
+    return [child for child, state in offspring(pid) if state == "Z"]
 
 
 class Reader:

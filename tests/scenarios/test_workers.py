@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tests.scenarios.load import Load
@@ -24,17 +24,20 @@ DIED = "server process died"
 CLIENTS = 20
 
 
-def children(pid: int) -> list[int]:
-    """The processes that a process has made, as far as they are alive."""
-    found = []
+def offspring(pid: int) -> Iterator[tuple[int, str]]:
+    """The processes that a process has made, and in which state each is (``proc(5)``)."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             text = path.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if int(text[1]) == pid and text[0] != "Z":
-            found.append(int(path.parent.name))
-    return sorted(found)
+        if int(text[1]) == pid:
+            yield int(path.parent.name), text[0]
+
+
+def children(pid: int) -> list[int]:
+    """Those that are alive."""
+    return sorted(child for child, state in offspring(pid) if state != "Z")
 
 
 class WorkerScenario(Scenario):

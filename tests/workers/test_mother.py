@@ -207,17 +207,20 @@ class KeepingTests(MotherCase):
         self.pass_(FIRST_PAUSE)
         self.assertEqual(len(self.mother.children), 2)
 
+    def tries_again(self, number: int) -> None:
+        """That there could be no worker is told, with the reason, and then there is one."""
+        told = f"worker 1 cannot be started: {os.strerror(number)}"
+        self.assertEqual(self.messages[-1], told)
+        self.pass_(FIRST_PAUSE)
+        self.assertEqual(len(self.mother.children), 2)
+
     def test_no_fork(self) -> None:
         """Where there can be no process it is tried again, and told."""
         self.pass_(PROVEN)
         self.refusals = [errno.EAGAIN]
         self.workers[0].die()
         self.pass_(0)
-        self.assertEqual(
-            self.messages[-1], f"worker 1 cannot be started: {os.strerror(errno.EAGAIN)}"
-        )
-        self.pass_(FIRST_PAUSE)
-        self.assertEqual(len(self.mother.children), 2)
+        self.tries_again(errno.EAGAIN)
 
     def test_no_descriptors(self) -> None:
         """Likewise where there are no descriptors for its lines."""
@@ -230,11 +233,7 @@ class KeepingTests(MotherCase):
         self.workers[0].die()
         self.pass_(0)
         patched.restore()
-        self.assertEqual(
-            self.messages[-1], f"worker 1 cannot be started: {os.strerror(errno.EMFILE)}"
-        )
-        self.pass_(FIRST_PAUSE)
-        self.assertEqual(len(self.mother.children), 2)
+        self.tries_again(errno.EMFILE)
 
     def test_silent(self) -> None:
         """One that has closed its end, or talks nonsense, is killed unless it ends by itself."""
