@@ -8,8 +8,8 @@ Imports go one way, down this list:
   :mod:`.explaining`, what the server would do and why;
   :mod:`.service`, the root service that owns the rest; :mod:`.reloading`, what SIGHUP does to it;
   :mod:`.serving`, what serves clients, in this process or in each of the :mod:`.workers` that a
-  mother keeps; :mod:`.logs`, from the policy to the observer; :mod:`.handover`, ports that somebody
-  else has opened;
+  mother keeps; :mod:`.logs`, from the policy to the observer; :mod:`.handover`, listening sockets
+  that systemd or an older server has opened;
   :mod:`.catalogue`, everything we can do on one page
 - story: :mod:`.session`, one client's visit from its arrival to its one end
 - edges, where we wait or touch the kernel: :mod:`.net` listens, dials, resolves and polls;

@@ -68,7 +68,7 @@ MESSAGES: Final[Mapping[str, str]] = {
     "log.writable": "a log destination takes lines again, and how many were lost",
     "python.log": "what Twisted and libraries say; with ``debug``, tracebacks",
     "server.failed": "the server cannot start",
-    "server.handover": "another server has taken our place",
+    "server.handover": "another server has taken our place, or none will be able to",
     "server.notice": "what the built-in configuration does",
     "server.pidfile": "the file for the process id cannot be written",
     "server.process": "with ``debug``, what this process is, may and has used",

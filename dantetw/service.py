@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NoReturn, Protocol
@@ -22,7 +21,10 @@ from dantetw import __version__, catalogue
 from dantetw.config import Parsed
 from dantetw.config.policy import Policy
 from dantetw.config.problems import Problem
-from dantetw.handover import HandoverError, Offering, Taking, from_systemd
+from dantetw.handover.client import HandoverClient
+from dantetw.handover.names import HandoverError
+from dantetw.handover.server import HandoverServer, await_successors
+from dantetw.handover.systemd import from_systemd
 from dantetw.logs import LAST_FLUSH, Logs
 from dantetw.net.listening import ListeningSocket, Port
 from dantetw.net.naming import words_of_error
@@ -125,8 +127,8 @@ class SockdService(MultiService):
         self._bound: Mapping[Endpoint, Port] = {}
         self._serving: Serving | None = None
         self._mother: Mother | None = None
-        self._taking: Taking | None = None
-        self._offering: Offering | None = None
+        self._handover_client: HandoverClient | None = None
+        self._handover_server: HandoverServer | None = None
         self._successor = self._signal = 0
         self._ending = False
 
@@ -210,10 +212,10 @@ class SockdService(MultiService):
         sockets = from_systemd()
         if self._settings.take_over:
             try:
-                self._taking = Taking(self._settings.take_over)
+                self._handover_client = HandoverClient(self._settings.take_over)
             except HandoverError as failed:
                 self._fail(str(failed))
-            sockets += self._taking.sockets
+            sockets += self._handover_client.sockets
         return sockets
 
     def _hash_key(self, policy: Policy) -> bytes:
@@ -269,9 +271,10 @@ class SockdService(MultiService):
         signals.keep(self._reactor, self._catch_signals)
         if self._settings.pidfile:
             self._write_pidfile()
-        # So that a successor sees that it was root who offers, if it was.
-        with suppress(OSError):
-            self._offering = Offering(self._reactor, os.getuid(), self._listening, self._succeeded)
+        # While we are who started us, which a successor checks.
+        self._handover_server = await_successors(
+            self._reactor, self.journal, self._listening, self._succeeded
+        )
         try:
             self._privileges.drop()
         except OSError as failed:
@@ -292,10 +295,10 @@ class SockdService(MultiService):
             serving.start(bound)
         elif not self._mother.start():
             self._fail("no worker has begun to serve clients")
-        if self._offering is not None:
-            self._offering.start()
-        if self._taking is not None:
-            self._taking.done()
+        if self._handover_server is not None:
+            self._handover_server.start()
+        if self._handover_client is not None:
+            self._handover_client.done()
         if self._give_up is not None:
             self._give_up.close()
         text = f"dantetw/server[1/1] v{__version__} running"
@@ -415,8 +418,8 @@ class SockdService(MultiService):
             text = f"sigterm(): exiting on signal {self._signal}"
             self.journal.message(Severity.INFO, "server.stopping", text)
         self._reload.stop()
-        if self._offering is not None:
-            self._offering.stop()
+        if self._handover_server is not None:
+            self._handover_server.stop()
         if self._serving is not None:
             self._status.stop()
             self._serving.stop()

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from dantetw.handover.names import names_of, predictable_name
 from tests.scenarios.load import Load
 from tests.scenarios.running import (
     DEADLINE,
@@ -94,6 +95,21 @@ class HandoverScenarios(Scenario):
         self.assertNotIn(TAKEN, server.raw())
         self.assertEqual(server.stop(), 0)
 
+    def test_silent_successors(self) -> None:
+        """Connections that say nothing keep no successor waiting."""
+        server = self.start()
+        names = [name for name in names_of(server.pid) if name != predictable_name(server.pid)]
+        self.assertEqual(len(names), 1)
+        for name in (*names, predictable_name(server.pid)) * 3:
+            silent = socket.socket(socket.AF_UNIX)
+            self.addCleanup(silent.close)
+            silent.connect(name)
+        successor = self.upgrade()
+        self.assertEqual(server.wait(), 0)
+        successor.port = server.port
+        self.live(successor, self.listening())
+        self.assertEqual(successor.stop(), 0)
+
     def test_nobody_there(self) -> None:
         """Without a server to follow there is a line that says so; exit status 1."""
         path = self.configure(1080)
@@ -101,7 +117,7 @@ class HandoverScenarios(Scenario):
         for text, said in (
             (None, "No such file or directory"),
             ("", "there is no process id"),
-            (str(os.getpid()), "hands nothing over: Connection refused"),
+            (str(os.getpid()), "it has no socket for successors"),
         ):
             with self.subTest(text):
                 if text is not None:

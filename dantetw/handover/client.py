@@ -1,0 +1,110 @@
+"""
+The successor's side of a handover.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import time
+from typing import Final
+
+from dantetw.handover.names import (
+    ANSWER_SECONDS,
+    HandoverError,
+    names_of,
+    peer_of,
+    process_of,
+)
+from dantetw.net.adopting import adopt
+from dantetw.net.listening import ListeningSocket
+from dantetw.workers.channel import Channel, Order
+
+#: Seconds between two attempts to connect while the old server is busy.
+RETRY_SECONDS: Final = 0.05
+
+
+def _connect(pid: int) -> socket.socket:
+    """
+    Connect to a server's socket.
+
+    :raises HandoverError: if it has none for us.
+    """
+    until = time.monotonic() + ANSWER_SECONDS
+    while True:
+        busy = other = False
+        for name in names_of(pid):
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            try:
+                sock.connect(name)
+                there, uid = peer_of(sock)
+            except OSError as failed:
+                # Anybody can fill the queue of a socket, and the old server empties its own.
+                busy = busy or failed.errno == errno.EAGAIN
+            else:
+                if there == pid and uid in (0, os.geteuid()):
+                    return sock
+                other = True
+            sock.close()
+        if not busy or time.monotonic() >= until:
+            break
+        time.sleep(RETRY_SECONDS)
+    reason = "it is busy" if busy else "it has no socket for successors"
+    if other:
+        reason = "another process, or another user's, answers in its place"
+    raise HandoverError(f"process {pid} does not hand over its sockets: {reason}")
+
+
+class HandoverClient:
+    """
+    The successor's side.
+
+    :ivar sockets: the old server's, which belong to us too.
+
+    :param old: process id of the old server, or the name of the file with it.
+    :raises HandoverError: if it gives none.
+    """
+
+    def __init__(self, old: str) -> None:
+        self.sockets: list[ListeningSocket] = []
+        pid = process_of(old)
+        sock = _connect(pid)
+        # Messages with sockets that are still to come; None: nothing has come.
+        self._left: int | None = None
+        self._channel = Channel(sock, _Unattended(), self._heard, lambda: None)
+        self._channel.send("give")
+        poll, until = select.poll(), time.monotonic() + ANSWER_SECONDS
+        poll.register(sock, select.POLLIN)
+        while self._left != 0 and sock.fileno() >= 0 and (left := until - time.monotonic()) > 0:
+            if poll.poll(left * 1000):
+                self._channel.doRead()
+        if self._left != 0:
+            self._channel.close()
+            for each in self.sockets:
+                each.close()
+            raise HandoverError(f"process {pid} does not answer")
+
+    def _heard(self, order: Order) -> None:
+        for descriptor in order.descriptors:
+            sock = adopt(descriptor, ListeningSocket)
+            sock.setblocking(False)
+            self.sockets.append(sock)
+        if order.word == "given":
+            # Versions up to 0.1 send one message, and do not say how many are to come.
+            self._left = order.said if isinstance(order.said, int) else 0
+
+    def done(self) -> None:
+        """We serve clients: the old server may accept no more."""
+        self._channel.send("taken", os.getpid())
+        self._channel.close()
+
+
+class _Unattended:
+    """Stands for a reactor where nobody watches."""
+
+    def addReader(self, reader: object) -> None:  # noqa: N802 - Twisted's name
+        """Nobody does."""
+
+    removeReader = addWriter = removeWriter = addReader  # noqa: N815 - Twisted's names
