@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from dantetw import catalogue
@@ -14,6 +15,7 @@ from dantetw.config.describing import describe
 from dantetw.config.policy import PLAIN_FORM, Form, Policy
 from dantetw.config.problems import Problem
 from dantetw.net.turns import Turn
+from dantetw.observe.events import Message
 from dantetw.observe.journal import Journal
 from dantetw.observe.observer import Observer
 from dantetw.observe.privacy import Private
@@ -34,12 +36,14 @@ class Logs:
     :param debug: level of the command line, which overrides ``debug:``; None: there is none.
     :ivar key: of pseudonyms, where the configuration names no file with one.
     :ivar turn: to whose end the lines of sessions are put off.
+    :ivar problems: which destinations could not be opened the last time, as logged.
     """
 
     def __init__(self, reactor: Any, debug: int | None) -> None:
         self._debug = debug
         self._run = f"{int(time.time() * 1000):x}-{os.getpid():x}-"
         self.key = os.urandom(OWN_KEY)
+        self.problems: tuple[Message, ...] = ()
         self.observe(reactor)
 
     def observe(self, reactor: Any) -> None:
@@ -61,14 +65,18 @@ class Logs:
         surroundings: Surroundings,
         kinds: Sequence[Kind] = catalogue.SINKS,
         reload: bool = False,
+        known: Sequence[Message] = (),
     ) -> bool:
         """
         Log where a policy says, and as it says.
 
         :param key: of pseudonyms.
+        :param known: problems that another process has logged.
         :returns: False if at a reload the old destinations stay in use.
         """
         outputs = build_sinks(policy, surroundings, kinds, reload)
+        self.problems = outputs.problems
+        outputs = replace(outputs, known=tuple(known))
         self.use(policy, key, outputs)
         return not outputs.kept
 

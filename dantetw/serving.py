@@ -50,6 +50,7 @@ class Serving:
         self._reactor = reactor
         self._journal = journal
         self._privileges = privileges
+        self._known = False
         self._threads = Threads(reactor, THREADS, WAITING, "passwords")
         host = Host()
         self.factory = factory = SocksFactory(
@@ -65,10 +66,11 @@ class Serving:
         factory.bind_low = privileges.bind
         self._listeners = Listeners(factory, reactor)
 
-    def authenticators(self, policy: Policy) -> dict[Method, Any]:
+    def authenticators(self, policy: Policy, known: bool = False) -> dict[Method, Any]:
         """
         What checks logins, for each method of a policy that has something to check.
 
+        :param known: the supervisor has made the same, and logged what is to be said of it.
         :raises UnusableError: if one cannot be made.
         """
         used = set(policy.methods)
@@ -79,16 +81,20 @@ class Serving:
             make = catalogue.METHODS[method]
             if make is None or make in made:
                 continue
+            self._known = known
             try:
                 made[make] = make(
                     policy, self._reactor, self._threads, self._privileges, self._report
                 )
             except (UsersFileError, LibcryptMissingError) as failed:
                 raise UnusableError(f"method {method.value}: {failed}") from None
+            finally:
+                self._known = False
         return {method: made[catalogue.METHODS[method]] for method in used}
 
     def _report(self, text: str) -> None:
-        self._journal.message(Severity.WARNING, "auth.users-file", text)
+        if not self._known:
+            self._journal.message(Severity.WARNING, "auth.users-file", text)
 
     def adopt(self, policy: Policy, authenticators: Mapping[Method, Any]) -> None:
         """Let sessions from now on begin with this policy."""

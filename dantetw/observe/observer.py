@@ -159,7 +159,8 @@ class Observer:
                 self._fall_back()
             self._retire(old)
         for problem in outputs.problems:
-            self._tell(problem, time.time())
+            if problem not in outputs.known:
+                self._tell(problem, time.time())
 
     @property
     def waiting(self) -> int:
@@ -168,8 +169,8 @@ class Observer:
 
     @property
     def sinks(self) -> tuple[ISink, ...]:
-        """The destinations in use."""
-        return tuple(outlet.sink for outlet in self._outlets)
+        """The destinations in use; the one for want of others if there are none."""
+        return tuple(outlet.sink for outlet in self._outlets or self._only_last_resort())
 
     def look_after_sinks(self) -> None:
         """Notice sinks that got into trouble or out of it by lines of another process."""

@@ -23,7 +23,7 @@ from dantetw.net.adopting import adopt
 from dantetw.net.listening import ListeningSocket, Port, given_port
 from dantetw.observe.sinks import inherited
 from dantetw.observe.sinks.kind import Kind, Surroundings
-from dantetw.observe.sinks.opening import Outputs
+from dantetw.observe.sinks.opening import Outputs, open_sink
 from dantetw.process import signals
 from dantetw.process.limits import count_files
 from dantetw.process.privileges import Privileges
@@ -39,6 +39,8 @@ from dantetw.workers.measures import pack
 
 #: What was opened for us, before all that a process can open by itself.
 SINKS: Final[tuple[Kind, ...]] = (inherited.opened, *catalogue.SINKS)
+#: Where warnings go while no destination of the log can be opened.
+STANDBY: Final = "stderr"
 #: Seconds between two looks at what is to be noted in the ledger, and between two times that
 #: latencies are sent to the mother, who keeps them when we have gone.
 LOOK: Final = 1.0
@@ -121,7 +123,7 @@ class Worker:
     def run(self) -> None:
         """Serve until it is over."""
         serving, policy, reactor = self._serving, self._estate.policy, self._reactor
-        serving.adopt(policy, serving.authenticators(policy))
+        serving.adopt(policy, serving.authenticators(policy, known=True))
         self._catch_signals()
         signals.keep(reactor, self._catch_signals)
         self._channel.start()
@@ -139,7 +141,12 @@ class Worker:
     def _open_logs(
         self, policy: Policy, key: bytes, opened: Mapping[str, int], reload: bool = False
     ) -> None:
-        self._logs.open(policy, key, replace(self._surroundings, inherited=opened), SINKS, reload)
+        surroundings = replace(self._surroundings, inherited=opened)
+        if STANDBY in opened and not reload:
+            self._logs.observer.stand_by(open_sink(STANDBY, surroundings, SINKS))
+        # The supervisor has logged what it could not open either.
+        known = () if reload else self._logs.problems
+        self._logs.open(policy, key, surroundings, SINKS, reload, known)
         # Each sink has a duplicate.
         for descriptor in opened.values():
             os.close(descriptor)
@@ -222,7 +229,7 @@ class Worker:
     def _prepare(self, change: Change, descriptors: tuple[int, ...]) -> None:
         answer, unable = f"prepared {change.number}", ""
         try:
-            authenticators = self._serving.authenticators(change.policy)
+            authenticators = self._serving.authenticators(change.policy, known=True)
         except UnusableError as unusable:
             unable = str(unusable)
         if len(descriptors) < len(change.added):

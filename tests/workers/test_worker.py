@@ -343,7 +343,7 @@ class ChangeTests(WorkerCase):
         def story() -> None:
             other = self.open()
 
-            def unusable(policy: Policy) -> None:
+            def unusable(policy: Policy, known: bool = False) -> None:
                 raise UnusableError("method username: no file")
 
             self.patch(self.worker._serving, "authenticators", unusable)

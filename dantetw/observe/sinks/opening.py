@@ -25,7 +25,8 @@ class Outputs:
     The sinks of a policy.
 
     :ivar errorlog: take severities from emergency to warning; ``logoutput``: all severities.
-    :ivar problems: what could not be opened, to be logged.
+    :ivar problems: what could not be opened, to be logged, unless it is ``known``: another process
+        has logged it.
     :ivar forms: how those are told that are not told as Dante does.
     :ivar kept: at a reload, that something could not be opened, hence the old sinks stay and there
         are none here.
@@ -34,6 +35,7 @@ class Outputs:
     errorlog: tuple[ISink, ...] = ()
     logoutput: tuple[ISink, ...] = ()
     problems: tuple[Message, ...] = ()
+    known: tuple[Message, ...] = ()
     kept: bool = False
     forms: Mapping[ISink, Form] = field(default_factory=dict)
 
