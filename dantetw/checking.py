@@ -70,14 +70,18 @@ def main(argv: Sequence[str], system: System, stdin: TextIO, stdout: TextIO, std
         if len(files) > 1 or options.json or options.strict:
             print("sockd check: --migrate takes one file and no other option", file=stderr)
             return 2
-        return _migrate(files[0], stdin, stdout, stderr)
+        return _migrate(files[0], system, stdin, stdout, stderr)
     checked = [_check(file, system, stdin) for file in files]
     if options.json:
         told = {"version": SCHEMA, "files": [_object(each) for each in checked]}
         print(json.dumps(told, indent=2), file=stdout)
     else:
         for each in checked:
-            say(tell(each.problems, each.file) or f"{visible(each.file)}: no faults\n", stdout)
+            say(
+                tell(each.problems, each.file, remarks=True)
+                or f"{visible(each.file)}: no faults\n",
+                stdout,
+            )
     if any(each.errors for each in checked):
         return 2
     warned = any(each.count(Severity.WARNING) for each in checked)
@@ -118,7 +122,7 @@ def _check(file: str, system: System, stdin: TextIO) -> Checked:
     return Checked(name, parse(data, name, system).problems)
 
 
-def _migrate(file: str, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
+def _migrate(file: str, system: System, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
     data, name = read(file, stdin)
     found = (data,) if isinstance(data, Problem) else migrate(data, name)
     if isinstance(found, bytes):
@@ -126,8 +130,11 @@ def _migrate(file: str, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
         stdout.flush()
         stdout.buffer.write(found)
         stdout.buffer.flush()
+        # What is left of it is for people to correct: a script must not take it for done.
+        found = tuple(each for each in parse(found, name, system).problems if each.is_error)
+    if not found:
         return 0
-    stderr.write(tell(found, name))
+    say(tell(found, name), stderr)
     return 2
 
 

@@ -98,6 +98,8 @@ class Logs:
     def warn(self, problems: Sequence[Problem]) -> None:
         """Tell what there is to say of a configuration."""
         for problem in problems:
+            if problem.ours and problem.severity is Severity.NOTICE:
+                continue  # for those who run ``sockd check``
             text, where = problem.one_line(), problem.where
             place = where if where.line else None
             self.journal.message(problem.severity, "config.problem", text, where=place)

@@ -8,12 +8,14 @@ written                                        becomes
 ``method`` (global, socks rule)                ``socksmethod``
 ``method`` (client rule)                       ``clientmethod``; in a route it is the right name
 ``connecttimeout``, ``iotimeout``              ``timeout.connect``, ``timeout.io``
+``user.notprivileged``                         ``user.unprivileged``
+``pamservicename``                             ``pam.servicename``
 ``pam`` (a method)                             ``pam.username``
 ``child.maxidle: …``, ``localdomain: …``       a comment, since they do nothing
 =============================================  ==================================================
 
-These are all that Dante 1.4.2 warns of as deprecated.  Comments, blanks, line ends and bytes that
-are no UTF-8 stay as they are.
+These are all that Dante 1.4.2 warns of as deprecated, and other spellings that it takes silently.
+Comments, blanks, line ends and bytes that are no UTF-8 stay as they are.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from collections.abc import Iterator
 
 from dantetw.config.grammar import parse_tree
 from dantetw.config.lexer import Lexer, Source, Token
-from dantetw.config.lookup import DEPRECATED, IGNORED
+from dantetw.config.lookup import IGNORED, RENAMED
 from dantetw.config.problems import Problem
 from dantetw.config.report import Report, TooManyError
 from dantetw.config.tree import Block, Statement, Tree
@@ -43,10 +45,10 @@ class _Watching(Report):
         super().__init__(source)
         self.ignored: list[Token] = []
 
-    def warning(self, token: Token | None, text: str) -> None:
+    def warning(self, token: Token | None, text: str, expected: str = "", hint: str = "") -> None:
         if token is not None and token.text in IGNORED:
             self.ignored.append(token)
-        super().warning(token, text)
+        super().warning(token, text, expected, hint)
 
 
 def migrate(data: bytes, file: str) -> bytes | tuple[Problem, ...]:
@@ -94,7 +96,7 @@ def _of_block(block: Block) -> Iterator[_Edit]:
 
 def _of_statement(statement: Statement) -> Iterator[_Edit]:
     written = statement.written
-    if written.text in DEPRECATED and written.text != statement.name:
+    if written.text in RENAMED and written.text != statement.name:
         yield _replaced(written, statement.name)
     if statement.name in _METHOD_KEYWORDS:
         for word in statement.values.words:

@@ -28,6 +28,7 @@ BUILT_IN = "(built-in configuration)"
 
 _DEFAULT = """\
 logoutput: stdout
+log.unmatched: connect disconnect error
 internal: 127.0.0.1 port = 1080
 {externals}
 {users}external.rotation: route

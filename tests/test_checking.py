@@ -130,12 +130,22 @@ class CheckTests(SynchronousTestCase):
 
     def test_migrate(self) -> None:
         """``--migrate`` prints the file, byte for byte but for what is old."""
-        path = self.write(b"iotimeout: 5 # \xff\r\n")
+        old = b"iotimeout: 5 # \xff\r\n" + GOOD.encode()
+        path = self.write(old)
         self.assertEqual(checking.main(["--migrate", "-f", path], SYSTEM, *self.streams()), 0)
         raw = self.out.buffer
         assert isinstance(raw, io.BytesIO)
-        self.assertEqual(raw.getvalue(), b"timeout.io: 5 # \xff\r\n")
-        self.assertEqual(Path(path).read_bytes(), b"iotimeout: 5 # \xff\r\n")
+        self.assertEqual(raw.getvalue(), old.replace(b"iotimeout", b"timeout.io"))
+        self.assertEqual(self.err.getvalue(), "")
+        self.assertEqual(Path(path).read_bytes(), old)
+
+    def test_migrate_with_errors(self) -> None:
+        """Errors that are left in the migrated file are printed, and the exit status is 2."""
+        path = self.write(GOOD.replace("external: lo", "external: 192.0.2.99"))
+        self.assertEqual(self.run_check("-f", path)[0], 2)
+        status, out, err = self.run_check("--migrate", "-f", path)
+        self.assertEqual((status, out), (2, Path(path).read_text("utf-8")))
+        self.assertIn("192.0.2.99", err)
 
     def streams(self) -> tuple[io.TextIOWrapper, io.TextIOWrapper, io.StringIO]:
         """Standard input, output and error."""

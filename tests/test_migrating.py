@@ -25,6 +25,10 @@ SAMPLES = (
         "client pass { from: 0/0 to: 0/0\n\tclientmethod :none\n}",
     ),
     (
+        "socks pass { from: 0/0 to: 0/0\n  pamservicename: x\n}",
+        "socks pass { from: 0/0 to: 0/0\n  pam.servicename: x\n}",
+    ),
+    (
         "route { from: 0/0 to: 0/0 via: 10.0.0.1 port = 1080\n  method: none\n}",
         "route { from: 0/0 to: 0/0 via: 10.0.0.1 port = 1080\n  method: none\n}",
     ),
@@ -37,7 +41,7 @@ SETTINGS = (
     ("child.maxidle: yes # x", "# child.maxidle: yes # x"),
     ("debug: 0 localdomain: inet.no", "debug: 0 # localdomain: inet.no"),
     ("localdomain \\\n : \\\n inet.no \\\ndebug: 0", "# localdomain \\\n#  : \\\n#  inet.no \\\n"),
-    ("user.notprivileged: nobody", "user.notprivileged: nobody"),
+    ("user.notprivileged: nobody", "user.unprivileged: nobody"),
 )
 BARE = HEAD.replace("socksmethod: none\n", "")
 

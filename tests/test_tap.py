@@ -66,6 +66,7 @@ class DefaultTests(SynchronousTestCase):
         policy = parsed.policy
         assert policy is not None, parsed.problems
         self.assertEqual(parsed.problems, ())
+        self.assertEqual(policy.default_log, LOG_CONNECT | LOG_DISCONNECT | LOG_ERROR)
         (internal,) = policy.internal
         self.assertEqual(internal.listens, (Endpoint("127.0.0.1", 1080, Family.IPV4),))
         (client,), (socks, replies) = policy.client_rules, policy.socks_rules

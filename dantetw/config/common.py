@@ -176,7 +176,12 @@ def error_filter(statement: Statement, report: Report) -> ErrorFilter:
     for word in statement.values.words:
         expanded = vocabulary.symbols(word.text)
         if not expanded:
-            report.warning(word, "unknown error symbol specified")
+            report.warning(
+                word,
+                "unknown error symbol specified",
+                "the name of an errno or EAI_ code, or dns-any, no-route, system-any",
+                nearest(word.text.upper(), vocabulary.SYMBOL_NAMES),
+            )
         symbols |= expanded
     return ErrorFilter(
         Edge(statement.parts[0]), severity, frozenset(symbols), statement.written.where

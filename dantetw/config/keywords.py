@@ -79,6 +79,9 @@ _CLIENT_METHODS: Final = [
     name for name, method in vocabulary.METHODS.items() if method in vocabulary.CLIENT_METHODS
 ]
 _SIDE: Final = "(internal|external)"
+_LOG_WORDS: Final = Words(
+    ("connect", "disconnect", "data", "error", "iooperation", "ioop", "tcpinfo"), "log word"
+)
 
 
 def _row(
@@ -141,6 +144,14 @@ KEYWORDS: Final = (
         r"log\.(hash)\.([^.\s]*)",
     ),
     _row("log.hashkey", _GLOBAL, _FILE, "key of the pseudonyms", "another at each start"),
+    _row(
+        "log.unmatched",
+        _GLOBAL,
+        _LOG_WORDS,
+        "what is logged of clients and requests that no rule matches (dantetw's own)",
+        "nothing",
+        Repeat.ADD,
+    ),
     _row(
         "SIDE.log.LEVEL.error",
         _ANYWHERE,
@@ -410,9 +421,7 @@ KEYWORDS: Final = (
     _row(
         "log",
         _RULES,
-        Words(
-            ("connect", "disconnect", "data", "error", "iooperation", "ioop", "tcpinfo"), "log word"
-        ),
+        _LOG_WORDS,
         "what of the rule's sessions is logged",
         "nothing",
         Repeat.ADD,
@@ -467,6 +476,11 @@ KEYWORDS: Final = (
         "concessions to GSSAPI clients",
         "none",
     ),
+    _row(
+        "pac.sid", (_C, _S), Rest("SID …"), "Active Directory groups of the user, since Dante 1.4.3"
+    ),
+    _row("pac.sid.b64", (_C, _S), Rest("SID …"), "the same, in base 64"),
+    _row("pac.off", (_C, _S), _YES_NO, "no check of those groups", "no"),
     _row("ldap.NAME", _SOCKS, Rest("…"), "LDAP groups", pattern=r"(ldap\.[a-z0-9.]+)"),
     # Monitors
     _row(

@@ -11,20 +11,34 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from dantetw.config.addresses import packed
-from dantetw.config.policy import Address, HostKind, Policy, Ports, Rule
+from dantetw.config.policy import Address, HostKind, Policy, Ports, Rule, RuleKind
 from dantetw.config.report import Report
-from dantetw.values import Command, Family, Method, Verdict, is_loopback
+from dantetw.values import (
+    LOG_CONNECT,
+    LOG_DISCONNECT,
+    LOG_IOOP,
+    Command,
+    Family,
+    Method,
+    Verdict,
+    is_loopback,
+)
 
 #: What a client from outside should not reach through us: ourselves, and the address at which
 #: clouds hand credentials to whoever asks from the machine (169.254.169.254, RFC 3927 space).
 _SENSITIVE: Final = ("127.0.0.1", "::1", "169.254.169.254")
 _TRAFFIC: Final = frozenset((Command.CONNECT, Command.UDPASSOCIATE))
+#: A refusal has a line if the rule logs one of these; with ``error`` alone it has none (Dante).
+_LOG_REFUSALS: Final = LOG_CONNECT | LOG_DISCONNECT | LOG_IOOP
+_REQUESTS: Final = frozenset((Command.CONNECT, Command.BIND, Command.UDPASSOCIATE))
 
 
 def lint(policy: Policy, report: Report) -> None:
     """Note everything doubtful about a policy without errors."""
     _unreachable(policy.client_rules, report)
     _unreachable(policy.socks_rules, report)
+    _suffixes(policy, report)
+    _unlogged(policy, report)
     if _listens_outside(policy):
         _open_to_all(policy, report)
         _inward(policy, report)
@@ -158,6 +172,60 @@ def _unreachable(rules: Iterable[Rule], report: Report) -> None:
                 break
         else:
             earlier.add(rule)
+
+
+# As in Dante, but surprising
+
+
+def _suffixes(policy: Policy, report: Report) -> None:
+    """Say once that a domain is compared without regard to where a label begins."""
+    for rule in (*policy.client_rules, *policy.socks_rules):
+        for address in (rule.source, rule.target):
+            # With two dots the label's beginning is compared too; a lone dot is every name.
+            if address.kind is HostKind.DOMAIN and address.name and address.name[0] != ".":
+                report.remark_at(
+                    address.where,
+                    f'"{address.text}" also matches "{address.name}" and "not{address.name}", as'
+                    " in Dante",
+                    f'".{address.text}" for subdomains only, "{address.name}" for the host itself',
+                )
+                return
+
+
+def _unlogged(policy: Policy, report: Report) -> None:
+    """Say once that nothing is logged of what is refused where the rules end."""
+    for rules in (policy.client_rules, policy.socks_rules):
+        if not rules:
+            continue
+        last = rules[-1]
+        if not _is_last_word(last):
+            if not policy.default_log & _LOG_REFUSALS:
+                report.remark_at(
+                    last.where,
+                    f"what no {last.kind.value} rule matches is refused without a line in the"
+                    " log, as in Dante",
+                    '"log.unmatched: connect" among the settings, or a last rule that blocks'
+                    " the rest and has a log",
+                )
+                return
+        elif last.verdict is Verdict.BLOCK and not last.log & _LOG_REFUSALS:
+            report.remark_at(
+                last.where,
+                "what this rule blocks leaves no line in the log, as in Dante",
+                '"log: connect" in the rule',
+            )
+            return
+
+
+def _is_last_word(rule: Rule) -> bool:
+    """Whether nothing is left for the built-in block rule behind this one."""
+    return (
+        _is_everything(rule.source)
+        and _is_everything(rule.target)
+        and (rule.kind is RuleKind.CLIENT or rule.commands >= _REQUESTS)
+        and not rule.users
+        and not rule.groups
+    )
 
 
 # Doors left open

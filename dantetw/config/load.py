@@ -199,6 +199,7 @@ def _policy(file: str, settings: Settings, rules: Rules) -> Policy:
         settings.handover,
         settings.workers,
         settings.max_requests,
+        unmatched_log=settings.unmatched_log,
     )
 
 

@@ -23,6 +23,8 @@ _PRESENT_NAMES: Final = {
     "pamservicename": "pam.servicename",
 }
 DEPRECATED: Final = frozenset(("connecttimeout", "iotimeout", "method"))
+#: Keywords that have another name today, also those that Dante takes without a warning.
+RENAMED: Final = DEPRECATED | _PRESENT_NAMES.keys()
 #: Keywords that are read over, with a warning.
 IGNORED: Final = frozenset(("child.maxidle", "localdomain"))
 

@@ -304,6 +304,7 @@ class Policy:
     :ivar max_requests: ``child.maxrequests``: requests a worker serves before it is replaced; 0:
         there is no limit.
     :ivar generation: how many configurations the server has had before this one.
+    :ivar unmatched_log: our keyword ``log.unmatched``: ``LOG_…`` bits of the built-in block rule.
     :ivar user_privileged: who to be for privileged work, None: as started; likewise
         ``user_unprivileged`` for all the rest.
     :ivar username_file: our keyword ``username.file``: users of the method ``username``; None:
@@ -344,6 +345,7 @@ class Policy:
     workers: int = 0
     max_requests: int = 0
     generation: int = 0
+    unmatched_log: int = 0
     indexes: dict[RuleKind, object] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -364,5 +366,9 @@ class Policy:
 
     @property
     def default_log(self) -> int:
-        """``LOG_…`` bits of the built-in block rule: all but data and tcpinfo with ``debug``."""
-        return LOG_CONNECT | LOG_DISCONNECT | LOG_ERROR | LOG_IOOP if self.debug > 0 else 0
+        """
+        ``LOG_…`` bits of the built-in block rule: what ``log.unmatched`` says, and with ``debug``
+        all but data and tcpinfo.
+        """
+        debug = LOG_CONNECT | LOG_DISCONNECT | LOG_ERROR | LOG_IOOP if self.debug > 0 else 0
+        return debug | self.unmatched_log

@@ -87,7 +87,8 @@ class Problem:
     :ivar expected: what could have stood there, or empty.
     :ivar hint: the nearest known word, or empty.
     :ivar source_line: the line of the file, without its newline.
-    :ivar ours: a warning that Dante does not give.
+    :ivar ours: a warning or notice that Dante does not give; such a notice is only for those who
+        ask (``sockd check``).
     :ivar unbuilt: an error only because dantetw does not do this yet; Dante takes it.
     """
 
@@ -157,28 +158,35 @@ class Problem:
         return [shown.rstrip(), "    " + " " * len(head) + blank + mark]
 
 
-def tell(problems: Iterable[Problem], file: str) -> str:
+def tell(problems: Iterable[Problem], file: str, remarks: bool = False) -> str:
     """
     All problems for people, and at the end how many there are; empty if there are none.
 
-    Notices are for the log only.
+    Dante's notices are for the log only.
 
     :param file: the configuration's name, as given.
+    :param remarks: with notices of our own.
     """
-    told = [problem for problem in problems if problem.severity <= Severity.WARNING]
-    if not told:
+    shown = [
+        problem
+        for problem in problems
+        if problem.severity <= Severity.WARNING or (remarks and problem.ours)
+    ]
+    if not shown:
         return ""
-    errors = [problem for problem in told if problem.is_error]
-    unbuilt = sum(problem.unbuilt for problem in errors)
-    counted = _plural(len(errors), "error") + (f" ({unbuilt} not supported yet)" if unbuilt else "")
-    others = len(told) - len(errors)
-    summary = ", ".join(
-        text
-        for number, text in ((len(errors), counted), (others, _plural(others, "warning")))
-        if number
+    errors = sum(problem.is_error for problem in shown)
+    unbuilt = sum(problem.unbuilt for problem in shown)
+    warnings = sum(problem.severity is Severity.WARNING for problem in shown)
+    notices = len(shown) - errors - warnings
+    counted = _plural(errors, "error") + (f" ({unbuilt} not supported yet)" if unbuilt else "")
+    counts = (
+        (errors, counted),
+        (warnings, _plural(warnings, "warning")),
+        (notices, _plural(notices, "notice")),
     )
-    kind = "error" if errors else "warning"
-    return "\n".join((*(p.render() for p in told), f"{kind}: {visible(file)}: {summary}", ""))
+    summary = ", ".join(text for number, text in counts if number)
+    kind = "error" if errors else "warning" if warnings else "notice"
+    return "\n".join((*(p.render() for p in shown), f"{kind}: {visible(file)}: {summary}", ""))
 
 
 def _plural(number: int, word: str) -> str:

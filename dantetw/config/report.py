@@ -70,9 +70,9 @@ class Report:
         """Note an error that was raised."""
         self.error(mistake.token, mistake.text, mistake.expected, mistake.hint)
 
-    def warning(self, token: Token | None, text: str) -> None:
+    def warning(self, token: Token | None, text: str, expected: str = "", hint: str = "") -> None:
         """Note a warning that Dante gives too, in Dante's words."""
-        self._note(Severity.WARNING, token, text)
+        self._note(Severity.WARNING, token, text, expected, hint)
 
     def notice(self, token: Token | None, text: str) -> None:
         """Note what Dante says at priority notice."""
@@ -84,10 +84,21 @@ class Report:
 
     def advice_at(self, where: Where, text: str) -> None:
         """The same, for what has become part of the policy and has a place but no token."""
+        self._at(Severity.WARNING, where, text)
+
+    def remark_at(self, where: Where, text: str, expected: str = "") -> None:
+        """
+        Note something that is as in Dante, but surprises people: only ``sockd check`` shows it.
+
+        :param expected: what to write instead, if that is worth a try.
+        """
+        self._at(Severity.NOTICE, where, text, expected)
+
+    def _at(self, severity: Severity, where: Where, text: str, expected: str = "") -> None:
         line = self.source.line(where.line)
         word = line[where.column - 1 :].split(maxsplit=1)[:1]
         token = word[0] if word else ""
-        self._add(Problem(Severity.WARNING, where, text, token, source_line=line, ours=True))
+        self._add(Problem(severity, where, text, token, expected, source_line=line, ours=True))
 
     @property
     def failed(self) -> bool:

@@ -80,6 +80,11 @@ _TOO_LATE: Final = (
     "establishment time, but by the time this rule is matched, the connection will already have "
     "been established"
 )
+#: Dante ignores the port in ``port: N``, so that such a rule is about all ports there.
+_ONE_PORT: Final = (
+    'this rule is about port {0} only; Dante ignores a port that is written as "port: {0}", and '
+    'takes the rule to be about all ports: write "port = {0}" for both'
+)
 
 
 class Rules:
@@ -220,6 +225,8 @@ class _Reading:
         address = condition(text, self.system, transport)
         if doubtful := doubt(address):
             self.report.advice(text.host, doubtful)
+        if text.port is not None and text.port.operator == ":":
+            self.report.advice(text.port.first, _ONE_PORT.format(text.port.first.text))
         if (
             self.block.place is Place.ROUTE
             and statement.name == "from"

@@ -28,7 +28,7 @@ from dantetw.config.problems import nearest
 from dantetw.config.report import Mistake, Report
 from dantetw.config.system import System
 from dantetw.config.tree import Statement
-from dantetw.values import AF_OF, Endpoint, Family, Method
+from dantetw.values import AF_OF, LOG_WORDS, Endpoint, Family, Method
 
 #: The port of ``internal`` where neither the file nor the system names one.
 SOCKS_PORT: Final = 1080
@@ -66,6 +66,7 @@ class Settings:
         self.errorlog: list[Output] = []
         self.forms = Forms()
         self.hash_key_file: str | None = None
+        self.unmatched_log = 0
         self.debug = -1
         self.resolve_protocol = ResolveProtocol.UDP
         self.udp_connectdst = True
@@ -125,6 +126,10 @@ class Settings:
 
     def _hash_key(self, statement: Statement) -> None:
         self.hash_key_file = statement.token.text
+
+    def _unmatched(self, statement: Statement) -> None:
+        for word in statement.values.words:
+            self.unmatched_log |= LOG_WORDS.get(word.text, 0)
 
     def _debug(self, statement: Statement) -> None:
         self.debug = statement.values.numbers[0]
@@ -337,6 +342,7 @@ _EFFECTS: Final[dict[str, Callable[[Settings, Statement], None]]] = {
     "log.omit.FIELD": Settings._log_form,
     "log.hash.FIELD": Settings._log_form,
     "log.hashkey": Settings._hash_key,
+    "log.unmatched": Settings._unmatched,
     "debug": Settings._debug,
     "SIDE.log.LEVEL.error": Settings._error_filter,
     "SIDE.log.LEVEL.tcp.enabled": Settings._tcp_filter,

@@ -99,6 +99,9 @@ SYMBOL_GROUPS: Final = {
     "SYSTEM-ANY": frozenset(ERRNO_SYMBOLS.values()),
 }
 
+#: All error symbols, in upper case.
+SYMBOL_NAMES: Final = (*ERRNO_SYMBOLS, *sorted(EAI_SYMBOLS), *SYMBOL_GROUPS)
+
 #: Processes of Dante that ``cpu.…`` keywords name, and scheduling policies of Linux.
 PROCESSES: Final = ("mother", "monitor", "negotiate", "request", "io")
 SCHEDULING: Final = ("other", "fifo", "fifo2", "fifo3", "fifo4", "rr", "idle", "batch")

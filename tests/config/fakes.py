@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dantetw.config import UNSUPPORTED, Parsed, Policy, parse
+from dantetw.config.problems import Problem
 from dantetw.config.system import System, Transport
+from dantetw.values import Severity
 
 
 class FakeSystem:
@@ -103,4 +105,17 @@ def errors(parsed: Parsed) -> list[str]:
 
 def warnings(parsed: Parsed, *, ours: bool = False) -> list[str]:
     """The texts of Dante's warnings, or of ours."""
-    return [p.text for p in parsed.problems if not p.is_error and p.ours is ours]
+    # Notices of our own are remarks; Dante's count as warnings here.
+    return [
+        p.text for p in parsed.problems if not p.is_error and p.ours is ours and not is_remark(p)
+    ]
+
+
+def is_remark(problem: Problem) -> bool:
+    """Whether only ``sockd check`` shows it."""
+    return problem.ours and problem.severity is Severity.NOTICE
+
+
+def remarks(parsed: Parsed) -> list[str]:
+    """Line, column and text of what only ``sockd check`` shows."""
+    return [f"{p.where.line}:{p.where.column} {p.text}" for p in parsed.problems if is_remark(p)]

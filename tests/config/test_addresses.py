@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.config.policy import Address, HostKind
 from dantetw.values import Family
-from tests.config.fakes import errors, policy_of, warnings, with_rules
+from tests.config.fakes import RULES, errors, policy_of, warnings, with_globals, with_rules
 
 ANY, NET, NAME = HostKind.ANY, HostKind.NET, HostKind.NAME
 DOMAIN, INTERFACE = HostKind.DOMAIN, HostKind.INTERFACE
@@ -126,6 +126,15 @@ class HostTests(SynchronousTestCase):
         for text, doubtful in (("any", 1), ("*.a.example", 1), ("1.2.3", 1), ("a.example", 0)):
             parsed = with_rules(f"socks block {{ from: 0/0 to: {text} }}")
             self.assertEqual(len(warnings(parsed, ours=True)), doubtful, text)
+
+    def test_colon(self) -> None:
+        """A port that Dante ignores is warned of in rules, and not where it means the same."""
+        for text, count in (("port: 80", 1), ("port = 80", 0), ("", 0)):
+            for kind in ("client", "socks"):
+                parsed = with_rules(RULES + f"{kind} block {{ from: 10.0.0.0/8 {text} to: 0/0 }}")
+                found = [t for t in warnings(parsed, ours=True) if "Dante ignores a port" in t]
+                self.assertEqual(len(found), count, (kind, text))
+        self.assertEqual(warnings(with_globals("internal: lo port: 1081"), ours=True), [])
 
 
 class PortTests(SynchronousTestCase):

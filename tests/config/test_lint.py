@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.config.fakes import HEAD, policy_of, warnings, with_rules
+from dantetw.rules.deciding import Decision, decide_socks
+from dantetw.values import Verdict
+from tests.config.fakes import HEAD, policy_of, remarks, warnings, with_rules
+from tests.rules.building import question
 
 OUTSIDE = HEAD.replace("internal: 127.0.0.1", "internal: 0.0.0.0")
 CLIENTS = "client pass { from: 0/0 to: 0/0 }\n"
@@ -83,6 +86,76 @@ class UnreachableTests(SynchronousTestCase):
         second = "client pass { from: 0/0 to: 0/0\nsocksmethod: username\n}"
         first = "client pass { from: 0/0 to: 0/0\nsocksmethod: none\n}"
         self.assertTrue(self.pair(first, second))
+
+
+class RemarkTests(SynchronousTestCase):
+    """What is as in Dante, but surprises people: not a warning, only ``sockd check`` shows it."""
+
+    def remarks(self, rules: str, *settings: str) -> list[str]:
+        """The remarks about these rules, which are no warnings."""
+        parsed = with_rules(rules, HEAD + "".join(f"{line}\n" for line in settings))
+        policy_of(parsed)
+        found = remarks(parsed)
+        self.assertEqual([text for text in warnings(parsed, ours=True) if text in found], [])
+        return found
+
+    def test_suffix(self) -> None:
+        """A domain's sibling fits it too: said once, not of subdomains only or of every name."""
+        logged = "log.unmatched: disconnect"
+        rule = "socks block { from: 0/0 to: %s log: connect }\n"
+        for domain in (".example.org", ".a"):
+            name = domain[1:]
+            (said,) = self.remarks(CLIENTS + rule % domain + rule % ".other.example", logged)
+            self.assertEqual(
+                said, f'10:29 "{domain}" also matches "{name}" and "not{name}", as in Dante'
+            )
+        for domain in ("..example.org", ".", "example.org", "0/0"):
+            self.assertEqual(self.remarks(CLIENTS + rule % domain, logged), [], domain)
+
+    def test_suffix_fits(self) -> None:
+        """What the remark says is so, and what it advises helps."""
+        for written, name, fits in (
+            (".example.org", "notexample.org", True),
+            (".example.org", "www.example.org", True),
+            (".example.org", "example.org", True),
+            ("..example.org", "notexample.org", False),
+            ("..example.org", "www.example.org", True),
+            ("..example.org", "example.org", False),
+        ):
+            rules = CLIENTS + f"socks pass {{ from: 0/0 to: {written} }}"
+            asked = question(target=name, addresses=("192.0.2.7",))
+            decision = decide_socks(policy_of(with_rules(rules)), asked, {})
+            assert isinstance(decision, Decision)
+            self.assertIs(decision.rule.verdict is Verdict.PASS, fits, (written, name))
+
+    def test_unlogged(self) -> None:
+        """Refusals that leave no line are said once, where the rules end."""
+        text = "rule matches is refused without a line in the log, as in Dante"
+        some = "socks pass { from: 0/0 to: 10.0.0.0/8 }\n"
+        few = "client pass { from: 10.0.0.0/8 to: 0/0 }\n"
+        rest = "socks block { from: 0/0 to: 0/0 log: connect }\n"
+        silent = rest.replace("connect", "error")
+        for rules, settings, said in (
+            (CLIENTS + some, (), [f"9:1 what no socks {text}"]),
+            (few + some, (), [f"8:1 what no client {text}"]),
+            (few + rest, (), [f"8:1 what no client {text}"]),
+            (
+                CLIENTS + rest.replace("log", "command: connect\nlog"),
+                (),
+                [f"9:1 what no socks {text}"],
+            ),
+            (CLIENTS + some + rest, (), []),
+            (CLIENTS + some, ("log.unmatched: error",), [f"10:1 what no socks {text}"]),
+            (CLIENTS + some, ("log.unmatched: ioop",), []),
+            (
+                CLIENTS + silent,
+                (),
+                ["9:1 what this rule blocks leaves no line in the log, as in Dante"],
+            ),
+            (CLIENTS + some, ("log.unmatched: connect",), []),
+            (CLIENTS + some, ("debug: 1",), []),
+        ):
+            self.assertEqual(self.remarks(rules, *settings), said, (rules, settings))
 
 
 class OpenTests(SynchronousTestCase):

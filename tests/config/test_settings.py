@@ -10,7 +10,7 @@ from dantetw.config import parse
 from dantetw.config.policy import Edge, ResolveProtocol, Rotation, SocketOption
 from dantetw.config.problems import tell
 from dantetw.config.sockopts import OPTIONS
-from dantetw.values import Family, Method, Severity
+from dantetw.values import LOG_CONNECT, LOG_ERROR, LOG_TCPINFO, Family, Method, Severity
 from tests.config.fakes import (
     HEAD,
     RULES,
@@ -167,6 +167,8 @@ class KeywordTests(SynchronousTestCase):
         self.assertEqual(policy.socks_methods, ())
         self.assertEqual((policy.timeouts.connect, policy.timeouts.io_udp), (30, 86400))
         self.assertEqual((policy.debug, policy.default_log), (-1, 0))
+        policy = policy_of(with_globals("log.unmatched: connect", "log.unmatched: error tcpinfo"))
+        self.assertEqual(policy.default_log, LOG_CONNECT | LOG_ERROR | LOG_TCPINFO)
 
     def test_debug_of_the_command_line(self) -> None:
         """A debug level given to the parser wins, also for what rules log."""
@@ -401,6 +403,15 @@ class ErrorFilterTests(SynchronousTestCase):
         parsed = with_globals("external.log.warning.error: EFOO no-route EBAR,")
         self.assertEqual(warnings(parsed), ["unknown error symbol specified"] * 2)
         policy_of(parsed)
+        for wrong, hint in (
+            ("ECONREFUSED", "ECONNREFUSED"),
+            ("etimeout", "ETIMEDOUT"),
+            ("noroute", "NO-ROUTE"),
+            ("EAI_NONAM", "EAI_NONAME"),
+            ("EQQQQQQ", ""),
+        ):
+            (problem,) = with_globals(f"external.log.warning.error: {wrong}").problems
+            self.assertEqual(problem.hint, hint)
         for line in (
             "external.log.warn.error: no-route",
             "external.log.err.error: 111",

@@ -31,6 +31,7 @@ from dantetw.values import (
 )
 from dantetw.wire import socks4, userpass
 from tests.session.world import (
+    CLIENT,
     GREETING,
     LOG,
     LOGIN,
@@ -109,6 +110,27 @@ class ClientRuleTests(SynchronousTestCase):
             "block(0): tcp/accept ]: 172.16.0.1.1 127.0.0.1.1080: no rules matched; using default"
             " block rule",
         )
+
+    def test_blocked_by_none_with_log(self) -> None:
+        """With ``log.unmatched`` so are clients and requests that no rule matches."""
+        unmatched = "no rules matched; using default block rule"
+        world = World(self, f"log.unmatched: connect\n{SOME}")
+        world.client(peer=STRANGER)
+        world.look_up()
+        self.assertEqual(
+            world.lines(), [f"block(0): tcp/accept ]: 172.16.0.1.1 127.0.0.1.1080: {unmatched}"]
+        )
+        rules = "client pass { from: 0/0 to: 0/0 }\nsocks pass { from: 0/0 to: 10.0.0.0/8 }"
+        for words, logged in (("connect", True), ("disconnect", True), ("error", False)):
+            world = World(self, f"log.unmatched: {words}\nsocksmethod: none\n{rules}")
+            client = world.client(GREETING + request())
+            world.look_up()
+            self.assertEqual(client.hear()[:4], b"\x05\x00\x05\x02")
+            line = (
+                f"block(0): tcp/connect ]: {CLIENT} 127.0.0.1.1080 -> 0.0.0.0.0 {TARGET}:"
+                f" {unmatched}"
+            )
+            self.assertEqual(world.lines(), [line] if logged else [], words)
 
     def test_name_awaited(self) -> None:
         """A client's bytes wait until the name its rule asks for is known; then they count."""
