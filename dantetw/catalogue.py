@@ -77,7 +77,9 @@ MESSAGES: Final[Mapping[str, str]] = {
     ),
     "server.reload": "what came of SIGHUP",
     "server.running": "clients can come",
-    "server.worker": "a worker has died or cannot be started, or their number cannot change now",
+    "server.worker": (
+        "a worker has died, cannot be started or does not respond, or their number cannot change"
+    ),
     "server.stopped": "the server is down; only what logs have lost can follow",
     "server.stopping": "a signal stops the server",
     "socket.option": "the system refuses a socket option",

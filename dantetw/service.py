@@ -191,7 +191,7 @@ class SockdService(MultiService):
             self._bound = self._bind(policy)
         except UnusableError as unusable:
             self._fail(str(unusable))
-        if settings.workers > 1 or policy.max_requests:
+        if settings.workers > 1 or policy.replaces_workers:
             estate = Estate(
                 policy,
                 self._bound,
@@ -393,11 +393,12 @@ class SockdService(MultiService):
         if _users(policy) != _users(self._policy):
             text = "user.privileged and user.unprivileged change when the server is started anew"
             self.journal.message(Severity.WARNING, "server.privileges", text)
-        if policy.workers != self._policy.workers or (policy.max_requests and mother is None):
+        if policy.workers != self._policy.workers or (policy.replaces_workers and mother is None):
             text = (
-                "workers, and child.maxrequests without workers, change when the server is started"
+                "workers, and child.maxrequests and child.maxlifetime without workers, change when"
+                " the server is started anew"
             )
-            self.journal.message(Severity.WARNING, "server.worker", f"{text} anew")
+            self.journal.message(Severity.WARNING, "server.worker", text)
         reopened = self._logs.open(policy, key, self._surroundings, reload=True)
         self._logs.describe(policy)
         serving.adopt(policy, authenticators)

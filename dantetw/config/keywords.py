@@ -337,6 +337,20 @@ KEYWORDS: Final = (
         "requests a worker serves before it is replaced; 0: no limit",
         "0",
     ),
+    _row(
+        "child.maxlifetime",
+        _GLOBAL,
+        _SECONDS,
+        "age at which a worker is replaced; 0: no limit (Dante 1.4.3)",
+        "0",
+    ),
+    _row(
+        "timeout.worker",
+        _GLOBAL,
+        _SECONDS,
+        "after which a worker that does not respond is killed; 0: never (dantetw's own)",
+        "10",
+    ),
     _row("route.maxfail", _GLOBAL, Number(), "failures until a route is bad; 0: never", "1"),
     _row("route.badexpire", _GLOBAL, _SECONDS, "how long it stays bad; 0: for ever", "300"),
     _row(

@@ -200,6 +200,8 @@ def _policy(file: str, settings: Settings, rules: Rules) -> Policy:
         settings.workers,
         settings.max_requests,
         unmatched_log=settings.unmatched_log,
+        max_lifetime=settings.max_lifetime,
+        worker_timeout=settings.worker_timeout,
     )
 
 

@@ -289,6 +289,8 @@ class ResolveProtocol(Enum):
 
 #: Seconds that sessions have when another server has taken the place of theirs.
 HANDOVER = 3600
+#: Seconds after which a worker that does not respond is killed.
+WORKER_TIMEOUT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +305,9 @@ class Policy:
     :ivar workers: our keyword: how many processes serve clients; 0: one for each processor.
     :ivar max_requests: ``child.maxrequests``: requests a worker serves before it is replaced; 0:
         there is no limit.
+    :ivar max_lifetime: ``child.maxlifetime``: seconds after which a worker is replaced; 0: never.
+    :ivar worker_timeout: our keyword ``timeout.worker``: seconds after which a worker that does not
+        respond is killed; 0: never.
     :ivar generation: how many configurations the server has had before this one.
     :ivar unmatched_log: our keyword ``log.unmatched``: ``LOG_…`` bits of the built-in block rule.
     :ivar user_privileged: who to be for privileged work, None: as started; likewise
@@ -344,11 +349,18 @@ class Policy:
     handover: int = HANDOVER
     workers: int = 0
     max_requests: int = 0
+    max_lifetime: int = 0
+    worker_timeout: int = WORKER_TIMEOUT
     generation: int = 0
     unmatched_log: int = 0
     indexes: dict[RuleKind, object] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    @property
+    def replaces_workers(self) -> bool:
+        """Whether workers are replaced from time to time, which takes a supervisor process."""
+        return bool(self.max_requests or self.max_lifetime)
 
     @property
     def methods(self) -> frozenset[Method]:

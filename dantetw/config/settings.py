@@ -15,6 +15,7 @@ from dantetw.config.addresses import first_port, packed, single
 from dantetw.config.forms import Forms
 from dantetw.config.policy import (
     HANDOVER,
+    WORKER_TIMEOUT,
     ErrorFilter,
     External,
     Internal,
@@ -79,6 +80,8 @@ class Settings:
         self.handover = HANDOVER
         self.workers = 0
         self.max_requests = 0
+        self.max_lifetime = 0
+        self.worker_timeout = WORKER_TIMEOUT
         self.badexpire = 300
 
     def read(self, statements: Iterable[Statement]) -> None:
@@ -304,6 +307,12 @@ class Settings:
     def _max_requests(self, statement: Statement) -> None:
         self.max_requests = statement.values.numbers[0]
 
+    def _max_lifetime(self, statement: Statement) -> None:
+        self.max_lifetime = statement.values.numbers[0]
+
+    def _worker_timeout(self, statement: Statement) -> None:
+        self.worker_timeout = statement.values.numbers[0]
+
     def _maxfail(self, statement: Statement) -> None:
         self.maxfail = statement.values.numbers[0]
 
@@ -367,6 +376,8 @@ _EFFECTS: Final[dict[str, Callable[[Settings, Statement], None]]] = {
     "timeout.handover": Settings._handover,
     "workers": Settings._workers,
     "child.maxrequests": Settings._max_requests,
+    "child.maxlifetime": Settings._max_lifetime,
+    "timeout.worker": Settings._worker_timeout,
     "route.maxfail": Settings._maxfail,
     "route.badexpire": Settings._badexpire,
     "extension": Settings._extension,

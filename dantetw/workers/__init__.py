@@ -10,6 +10,8 @@ each at sockets of its own among which the kernel deals out clients.
 - :mod:`.worker`: the life of one
 - :mod:`.forking`: how it comes into being
 - :mod:`.channel`: the messages between the two
+- :mod:`.watchdog`: finds those that do not respond; :mod:`.lending` has others accept at their
+  sockets, which :mod:`.borrowing` does
 - :mod:`.ledger`: what each does, in memory that both see, so that it is known also when it dies
 - :mod:`.combining`: the status report of all; :mod:`.measures`: latencies on their way to it
 

@@ -9,7 +9,7 @@ import signal
 from contextlib import suppress
 from typing import Any, Final, TypeGuard
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from dantetw.observe.sinks.inherited import Bequest
 from dantetw.relay.latency import Measured
@@ -34,6 +34,13 @@ class Child:
     :ivar free: how many files more it can open; None: unknown.
     :ivar running: it accepts clients.
     :ivar retired: it takes no more clients, and another has its place.
+    :ivar leaving: it ends, and only writes its last lines.
+    :ivar silent: seconds without a heartbeat.
+    :ivar late: so long that others accept its clients; ``stalled``: so long that nothing waits for
+        it any more; ``killed``: so long that it was killed.
+    :ivar loans: places whose sockets it has been lent.
+    :ivar unanswered: the word of the answer that it owes to the last change; ``refusal``: why it
+        could not make ready for that; empty: it could, or has not answered.
     """
 
     def __init__(self, place: int, pid: int, born: float, ledger: Ledger, bequest: Bequest) -> None:
@@ -45,11 +52,34 @@ class Child:
         self.channel: Channel
         self.measured: dict[str, Measured] = {}
         self.free: int | None = None
-        self.running = self.retired = False
+        self.running = self.retired = self.leaving = False
+        self.silent = 0.0
+        self.late = self.stalled = self.killed = False
+        self.loans: set[int] = set()
+        self.unanswered: str | None = None
+        self.refusal = ""
+        self._beats = 0
         self._expected: dict[str, Deferred[Order | None]] = {}
+
+    @property
+    def accepting(self) -> bool:
+        """Whether it accepts clients, as far as is known."""
+        return self.running and not (self.retired or self.leaving or self.late)
+
+    def look(self, elapsed: float) -> None:
+        """
+        See whether its heart has beaten.
+
+        :param elapsed: seconds since the last look.
+        """
+        beats = self.ledger.beats
+        self.silent = self.silent + elapsed if beats == self._beats else 0.0
+        self._beats = beats
 
     def expect(self, word: str, reactor: Any, patience: float = PATIENCE) -> Deferred[Order | None]:
         """Fires with the message when it comes; with None if it will not, or not in time."""
+        if self.stalled:
+            return succeed(None)
 
         def late(_: object) -> None:
             if self._expected.get(word) is expected:
@@ -84,8 +114,8 @@ class Child:
         with suppress(ProcessLookupError):  # who ignores SIGCHLD has no zombies
             os.kill(self.pid, signal.SIGKILL)
 
-    def gone(self) -> None:
-        """It will say nothing any more."""
+    def give_up(self) -> None:
+        """Wait no longer for what is expected of it."""
         while self._expected:
             self._expected.popitem()[1].callback(None)
 

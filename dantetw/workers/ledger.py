@@ -44,11 +44,17 @@ if TYPE_CHECKING:
 #: Sessions that there is room for; those beyond are counted, but not told if the worker dies.
 SLOTS: Final = 32768
 
+#: Seconds between two heartbeats.
+BEAT: Final = 0.2
+
 _SLOT: Final = 384
 # Accepted, requested, performed, unrequested, unperformed, current, the next session's number, and
 # where slots that were never used begin.
 _HEAD: Final = struct.Struct("8Q")
 _HEAD_SIZE: Final = 4096
+# Behind it, the heartbeats.
+_BEATS: Final = struct.Struct("Q")
+_BEATS_AT: Final = _HEAD.size
 # Of a slot: how long its text is (0: free); phase; command and protocol, from 1 (0: none); the
 # policy's generation; the client rule, and the socks rule from 1 (0: none); the session's number;
 # when it was accepted, and connected.
@@ -93,6 +99,7 @@ class Ledger:
         self.turn = Turn()
         self._over: list[Session] = []
         self._looked = 0.0
+        self._beaten = 0
         _HEAD.pack_into(self._memory, 0, 0, 0, 0, 0, 0, 0, first, self._unused)
 
     # The worker's side.
@@ -177,6 +184,16 @@ class Ledger:
             self._unused,
         )
 
+    @property
+    def share(self) -> float:
+        """Which worker it is, as a fraction: 0 for the first, below 1 for the last."""
+        return (self._first - 1) % self._step / self._step
+
+    def beat(self) -> None:
+        """Show that the worker responds: every :data:`BEAT` seconds."""
+        self._beaten += 1
+        _BEATS.pack_into(self._memory, _BEATS_AT, self._beaten)
+
     def look(self, now: float) -> None:
         """
         Note the bytes that sessions have moved: about once a second, so that much of them may be
@@ -199,6 +216,12 @@ class Ledger:
         self._looked = now
 
     # The mother's side.
+
+    @property
+    def beats(self) -> int:
+        """Heartbeats so far."""
+        beats: int = _BEATS.unpack_from(self._memory, _BEATS_AT)[0]
+        return beats
 
     @property
     def next_number(self) -> int:

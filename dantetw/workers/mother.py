@@ -30,6 +30,8 @@ from dantetw.workers import forking
 from dantetw.workers.channel import MOST_DESCRIPTORS, Channel, Order
 from dantetw.workers.child import PATIENCE, Child, is_count
 from dantetw.workers.ledger import Ledger
+from dantetw.workers.lending import Lending
+from dantetw.workers.watchdog import Watchdog
 from dantetw.workers.worker import Change, Estate, work
 
 #: Seconds that a worker lives which has begun well: another takes its place at once when it dies.
@@ -78,16 +80,26 @@ class Mother:
         self._policies = {estate.policy.generation: estate.policy}
         self._pauses = [0.0] * number
         self._restarts: dict[int, IDelayedCall] = {}
-        # Changes so far, and the places that wait for the end of one.
-        self._changes = 0
+        # Changes so far, the last that was made, and the places that wait for the end of one.
+        self._changes = self._made = 0
         self._changing: set[int] | None = None
         self._stopped: Deferred[None] | None = None
-        # No worker is started any more.
-        self._ending = False
+        # All workers have had time to begin; no worker is started any more.
+        self._begun = self._ending = False
         self.children: list[Child] = []
         self.started = [0] * number
         self.past = Tally()
         self.measured: dict[str, Measured] = {}
+        self._lending = Lending(number, estate.ports)
+        self._watchdog = Watchdog(
+            reactor,
+            monotonic,
+            journal,
+            lambda: self.children,
+            lambda: self._estate.policy.worker_timeout,
+            self._stalled,
+            self._balance,
+        )
 
     def start(self) -> bool:
         """
@@ -111,6 +123,9 @@ class Mother:
                 if child.running or child.channel.fileno() < 0:
                     poll.unregister(descriptor)
                     del starting[descriptor]
+        self._begun = True
+        self._balance()
+        self._watchdog.start()
         return any(child.running for child in self.children)
 
     def _fork(self, place: int) -> None:
@@ -173,9 +188,34 @@ class Mother:
     def _heard(self, child: Child, order: Order) -> None:
         if order.word == "retired" and not child.retired and not self._ending:
             child.retired = True
+            child.loans.clear()
             self._succeed(child)
+            self._balance()
             self._fork(child.place)
+        elif order.word == "stopping" and not child.leaving:
+            child.leaving = True
+            self._balance()
+            self._reap(child, self.monotonic() + PATIENCE)
+        elif order.word == child.unanswered:
+            child.unanswered = None
+            child.refusal = str(order.said)[:_WORDS] if order.said else ""
+            if child.refusal and self._made == self._changes:
+                # The change was made without it: it would serve clients by the old policy.
+                child.channel.send("retire")
         child.heard(order)
+        if order.word == "running":
+            self._balance()
+
+    def _balance(self) -> None:
+        """Have the sockets of workers that do not accept served by the others."""
+        if self._begun and not self._ending:
+            self._lending.balance(self.children)
+
+    def _stalled(self, child: Child) -> None:
+        """One does not respond: do not wait for it."""
+        if self._stopped is not None:
+            child.kill()
+        child.give_up()
 
     def _succeed(self, child: Child) -> None:
         """Make a ledger for whoever comes after a worker."""
@@ -185,9 +225,13 @@ class Mother:
 
     def _lost(self, child: Child) -> None:
         """One has closed its end, or what it says makes no sense."""
+        child.leaving = True
+        self._balance()
         self._reap(child, self.monotonic() + FAREWELL)
 
     def _reap(self, child: Child, until: float) -> None:
+        if child not in self.children:
+            return
         try:
             pid, status = os.waitpid(child.pid, os.WNOHANG)
         except ChildProcessError:
@@ -223,7 +267,8 @@ class Mother:
             self._journal.message(Severity.WARNING, "server.worker", text)
             self._replace(child.place, self.monotonic() - child.born)
         child.ledger.close()
-        child.gone()
+        child.give_up()
+        self._balance()
         if self._stopped is not None and not self.children:
             self._stopped.callback(None)
 
@@ -246,6 +291,8 @@ class Mother:
         self._start_no_more()
         for child in self.children:
             child.channel.send("stop")
+            if child.stalled:
+                child.kill()
         if not self.children:
             stopped.callback(None)
             return stopped
@@ -289,19 +336,22 @@ class Mother:
         payload = pickle.dumps(Change(self._changes, policy, key, kept, tuple(added)))
         self._changing = set()
         living = tuple(self.children)
-        answers = self._all(f"prepared {self._changes}")
+        word = f"prepared {self._changes}"
+        answers = self._all(word)
         for child in living:
+            child.unanswered, child.refusal = word, ""
             own = [port.share_of(child.place, self._number) for port in added.values()]
             sockets = [port.sockets[0].fileno() for port in own]
             try:
                 child.channel.send("prepare", payload=payload, descriptors=sockets)
             except OSError as failed:
                 return f"worker {child.place + 1}: {os.strerror(failed.errno or 0)}"
-        for child, answer in zip(living, await answers, strict=True):
-            if answer is None and child in self.children:
+        await answers
+        for child in living:
+            if child.refusal:
+                return f"worker {child.place + 1}: {child.refusal}"
+            if child.unanswered and child in self.children and not child.stalled:
                 return f"worker {child.place + 1} does not answer"
-            if answer is not None and answer.said:
-                return f"worker {child.place + 1}: {str(answer.said)[:_WORDS]}"
         if self._ending:
             return "the server is ending"
         for child in self.children:
@@ -318,6 +368,7 @@ class Mother:
         :param reopened: the log's destinations have been opened anew.
         """
         answers = self._all("committed")
+        self._made = self._changes
         for child in self.children:
             if not reopened:
                 child.channel.send("commit")
@@ -326,6 +377,7 @@ class Mother:
             for bequest in child.bequests:
                 bequest.follow(self._observer.sinks)
             self._give(child)
+        self._lending.renew(self.children, self._estate.ports)
         await answers
         # Those of old are remembered for as long as there are sessions that have begun with them.
         used = {self._estate.policy.generation}
@@ -374,7 +426,8 @@ class Mother:
         """Have all workers bring what is known of them up to date."""
         answers = self._all("measured")
         for child in self.children:
-            child.channel.send("measure")
+            if not child.stalled:
+                child.channel.send("measure")
         await answers
 
     async def tell(self, child: Child, report: int, up: float) -> tuple[int, int]:
@@ -383,6 +436,8 @@ class Mother:
 
         :returns: how many it has told, and how many have gone meanwhile.
         """
+        if child.stalled:
+            return 0, 0
         child.channel.send("tell", [report, up])
         answer = await child.expect(f"told {report}", self._reactor, PATIENCE_TOLD)
         match None if answer is None else answer.said:

@@ -33,8 +33,10 @@ from dantetw.session.reporting import Slices, Telling
 from dantetw.session.totals import free_files, kinds
 from dantetw.values import Endpoint, Method
 from dantetw.workers import forking
+from dantetw.workers.borrowing import Borrowed
 from dantetw.workers.channel import Channel, Order
-from dantetw.workers.ledger import Ledger
+from dantetw.workers.ledger import BEAT, Ledger
+from dantetw.workers.lending import LEND, RETURN
 from dantetw.workers.measures import pack
 
 #: What was opened for us, before all that a process can open by itself.
@@ -45,6 +47,8 @@ STANDBY: Final = "stderr"
 #: latencies are sent to the mother, who keeps them when we have gone.
 LOOK: Final = 1.0
 SEND: Final = 10.0
+#: Part of ``child.maxlifetime`` over which the ends of workers are spread that began together.
+LIFETIME_SPREAD: Final = 0.1
 
 _log: Final = Logger()
 
@@ -111,6 +115,8 @@ class Worker:
         assert estate.ledger is not None
         self._ledger = self._serving.factory.ledger = estate.ledger
         self._ledger.turn = logs.turn
+        self._borrowed = Borrowed(self._serving.factory, reactor)
+        self._born = self._serving.factory.monotonic()
         self._slices = Slices(self._serving.factory, lambda: logs.observer.waiting)
         self._channel = Channel(sock, reactor, self._heard, self._orphaned)
         self._looking = LoopingCall(self._look)
@@ -129,6 +135,7 @@ class Worker:
         self._channel.start()
         serving.start(self._ports)
         self._looking.start(LOOK, now=False)
+        self._beat()
         self._channel.send("running")
         reactor.run()
         self._logs.observer.close(LAST_FLUSH)
@@ -171,6 +178,10 @@ class Worker:
             self._measure()
         elif word == "tell":
             self._tell(*order.said)
+        elif word == LEND:
+            self._borrow(order.said, order.descriptors)
+        elif word == RETURN:
+            self._borrowed.give_back(order.said)
 
     def _orphaned(self) -> None:
         """The mother has died: nobody would hear us, nor let us go."""
@@ -181,9 +192,11 @@ class Worker:
         if self._stopping:
             return
         self._stopping = True
+        self._channel.send("stopping")
         self._slices.stop()
         if self._looking.running:
             self._looking.stop()
+        self._borrowed.stop()
         self._serving.stop()
         self._logs.observer.conclude()
         self._send_measures()
@@ -203,6 +216,7 @@ class Worker:
         if self._retired:
             return
         self._retired = True
+        self._borrowed.stop()
         self._serving.retire()
         if self._prepared is not None:
             change, authenticators, ports = self._prepared
@@ -215,14 +229,30 @@ class Worker:
         factory, now = self._serving.factory, self._serving.factory.monotonic()
         self._ledger.look(now)
         self._ledger.count(factory)
-        most = factory.policy.max_requests
-        if most and factory.requested >= most:
+        policy = factory.policy
+        if policy.max_requests and factory.requested >= policy.max_requests:
+            self._retire()
+        # Not all workers at once.
+        lifetime = policy.max_lifetime * (1.0 - LIFETIME_SPREAD * self._ledger.share)
+        if lifetime and now - self._born >= lifetime:
             self._retire()
         if now - self._sent >= SEND:
             self._sent = now
             self._send_measures()
         if self._retired and not factory.sessions:
             self._stop()
+
+    def _beat(self) -> None:
+        self._ledger.beat()
+        self._reactor.callLater(BEAT, self._beat)
+
+    def _borrow(self, place: int, descriptors: tuple[int, ...]) -> None:
+        """Accept at sockets of a worker that does not."""
+        if not (self._retired or self._stopping):
+            self._borrowed.accept(place, descriptors)
+            return
+        for descriptor in descriptors:
+            os.close(descriptor)
 
     # A reload.
 
@@ -273,6 +303,7 @@ class Worker:
         """
         if not self._retired:
             self._serving.listen(self._ports)
+            self._borrowed.keep(self._ports)
 
     def _abandon(self) -> None:
         """What was prepared will not come."""

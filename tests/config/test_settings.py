@@ -160,6 +160,17 @@ class KeywordTests(SynchronousTestCase):
         )
         self.assertEqual((policy.user_privileged, policy.user_unprivileged), ("nobody", "root"))
 
+    def test_workers(self) -> None:
+        """How long workers live, and how long they may be silent."""
+        policy = policy_of(read(ADDRESSES))
+        self.assertEqual((policy.max_lifetime, policy.worker_timeout), (0, 10))
+        self.assertFalse(policy.replaces_workers)
+        policy = policy_of(read(HEAD + "child.maxlifetime: 60\ntimeout.worker: 0\n"))
+        self.assertEqual((policy.max_lifetime, policy.worker_timeout), (60, 0))
+        self.assertTrue(policy.replaces_workers)
+        self.assertTrue(policy_of(read(HEAD + "child.maxrequests: 1\n")).replaces_workers)
+        self.assertEqual(len(errors(read(HEAD + "child.maxlifetime: soon\n"))), 1)
+
     def test_defaults(self) -> None:
         """What the file does not say is as Dante has it."""
         policy = policy_of(read(ADDRESSES))

@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +33,8 @@ from dantetw.values import Endpoint, Family
 from dantetw.workers import forking
 from dantetw.workers import worker as workers
 from dantetw.workers.channel import Channel, Order
-from dantetw.workers.ledger import Ledger
+from dantetw.workers.ledger import BEAT, Ledger
+from dantetw.workers.lending import LEND, RETURN
 from dantetw.workers.worker import LOOK, Change, Estate, Worker, work
 from tests.held import HeldPool
 from tests.session.world import GREETING, TurningReactor, compiled
@@ -195,6 +197,114 @@ class WorkerCase(SynchronousTestCase):
         return self.said[-1].said
 
 
+class BorrowTests(WorkerCase):
+    """Sockets of a worker that does not accept."""
+
+    def lend(self, *ports: Port, place: int = 1) -> None:
+        """Lend it the sockets of another place."""
+        self.tell(LEND, place, descriptors=[port.sockets[1].fileno() for port in ports])
+
+    def accepts(self, sock: socket.socket) -> bool:
+        """Whether it accepts a client that waits at a socket."""
+        with socket.socket() as client:
+            # Where the kernel sends it, only one socket listens.
+            client.connect(sock.getsockname())
+            before = self.worker._serving.factory.accepted
+            self.reactor.settle()
+            return self.worker._serving.factory.accepted > before
+
+    def test_borrowed(self) -> None:
+        """It accepts there until they are asked back, and no longer."""
+
+        def story() -> None:
+            other = self.open()
+            self.lend(other)
+            other.sockets[0].close()
+            self.assertTrue(self.accepts(other.sockets[1]))
+            self.tell(RETURN, 1)
+            self.assertFalse(self.accepts(other.sockets[1]))
+            self.tell(RETURN, 1)
+            self.tell(RETURN, 5)
+
+        self.play(story)
+
+    def test_waiting(self) -> None:
+        """It accepts clients that have waited there before too."""
+
+        def story() -> None:
+            other = self.open()
+            other.sockets[0].close()
+            clients = [socket.create_connection(other.sockets[1].getsockname()) for _ in range(3)]
+            for client in clients:
+                self.addCleanup(client.close)
+            self.lend(other)
+            self.assertEqual(self.worker._serving.factory.accepted, 3)
+
+        self.play(story)
+
+    def test_lent_twice(self) -> None:
+        """What it has been lent already takes no second descriptor."""
+
+        def story() -> None:
+            one, two = self.open(), self.open()
+            self.lend(one)
+            self.lend(one, two)
+            (lent,) = self.worker._borrowed._places.values()
+            self.assertEqual(len(lent), 2)
+            two.sockets[0].close()
+            self.assertTrue(self.accepts(two.sockets[1]))
+
+        self.play(story)
+
+    def test_retires(self) -> None:
+        """One that takes no more clients takes none from there either, nor borrows more."""
+
+        def story() -> None:
+            other = self.open()
+            self.lend(other)
+            client = self.client()
+            self.tell("retire")
+            other.sockets[0].close()
+            self.assertFalse(self.accepts(other.sockets[1]))
+            self.lend(other)
+            self.assertFalse(self.accepts(other.sockets[1]))
+            client.close()
+
+        self.play(story)
+
+    def test_port_goes(self) -> None:
+        """Clients that wait at a port which goes with a reload are accepted before."""
+
+        def story() -> None:
+            other = self.open()
+            self.lend(other, self.port)
+            self.assertEqual(self.change(self.policy(generation=1), [self.port]), "")
+            self.tell("commit")
+            other.sockets[0].close()
+            clients = [socket.create_connection(other.sockets[1].getsockname()) for _ in range(3)]
+            for client in clients:
+                self.addCleanup(client.close)
+            other.sockets[1].close()
+            self.tell("release")
+            self.assertEqual(self.worker._serving.factory.accepted, 3)
+            with socket.socket() as client:
+                self.assertRaises(OSError, client.connect, clients[0].getpeername())
+
+        self.play(story)
+
+    def test_heartbeat(self) -> None:
+        """Its heart beats for as long as its event loop runs."""
+
+        def story() -> None:
+            before = self.ledger.beats
+            self.assertGreater(before, 0)
+            for _ in range(10):
+                self.reactor.advance(BEAT)
+            self.assertEqual(self.ledger.beats, before + 10)
+
+        self.play(story)
+
+
 class LifeTests(WorkerCase):
     """From birth to death."""
 
@@ -288,10 +398,37 @@ class LifeTests(WorkerCase):
             self.worker._serving.factory.requested = 5
             self.reactor.advance(LOOK)
             self.reactor.settle()
-            self.assertEqual(self.words, ["running", "retired"])
+            self.assertEqual(self.words, ["running", "retired", "stopping"])
             self.assertEqual(self.ledger.tally().requested, 5)
 
         self.play(story, "child.maxrequests: 5")
+
+    def test_most_lifetime(self) -> None:
+        """Likewise when it is old enough: ``child.maxlifetime``."""
+        now = [1000.0]
+        self.patch(serving, "SocksFactory", partial(serving.SocksFactory, monotonic=lambda: now[0]))
+
+        def story() -> None:
+            now[0] += 99.5
+            self.reactor.advance(LOOK)
+            self.reactor.settle()
+            self.assertEqual(self.words, ["running"])
+            now[0] += 0.5
+            self.reactor.advance(LOOK)
+            self.reactor.settle()
+            self.assertEqual(self.words, ["running", "retired", "stopping"])
+
+        self.play(story, "child.maxlifetime: 100")
+
+    def test_lifetimes(self) -> None:
+        """Workers that began together do not end together, and none is older than allowed."""
+        shares = [Ledger(place + 1, 4) for place in range(4)]
+        for ledger in shares:
+            self.addCleanup(ledger.close)
+        self.assertEqual([ledger.share for ledger in shares], [0.0, 0.25, 0.5, 0.75])
+        later = Ledger(shares[2].next_number + 8, 4)
+        self.addCleanup(later.close)
+        self.assertEqual(later.share, 0.5)
 
 
 class ChangeTests(WorkerCase):

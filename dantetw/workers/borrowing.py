@@ -1,0 +1,60 @@
+"""
+Accepting at sockets of workers that do not (:mod:`.lending`), in a worker that does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from dantetw.net.adopting import adopt
+from dantetw.net.listening import ListeningSocket, given_port
+from dantetw.session.listener import Listener
+from dantetw.session.protocol import SocksFactory
+from dantetw.values import Endpoint
+
+
+class Borrowed:
+    """The sockets that this process has been lent."""
+
+    def __init__(self, factory: SocksFactory, reactor: Any) -> None:
+        self._factory = factory
+        self._reactor = reactor
+        # For each place what accepts there, by the socket's inode.
+        self._places: dict[int, dict[int, Listener]] = {}
+
+    def accept(self, place: int, descriptors: Iterable[int]) -> None:
+        """
+        Accept at these sockets of a place, besides those lent before.
+
+        :param descriptors: belong to us from now on; those of sockets that we have are closed.
+        """
+        listeners = self._places.setdefault(place, {})
+        for descriptor in descriptors:
+            inode = os.fstat(descriptor).st_ino
+            if inode in listeners:
+                os.close(descriptor)
+                continue
+            port, _ = given_port((adopt(descriptor, ListeningSocket),))
+            listeners[inode] = Listener(port.sockets[0], port, self._factory, self._reactor)
+            listeners[inode].start()
+
+    def keep(self, endpoints: Collection[Endpoint]) -> None:
+        """Only these are served from now on; clients that wait at others are accepted before."""
+        for listeners in self._places.values():
+            for inode, listener in tuple(listeners.items()):
+                if listener.endpoint not in endpoints:
+                    listener.drain()
+                    listener.stop()
+                    del listeners[inode]
+
+    def give_back(self, place: int) -> None:
+        """Accept no more at the sockets of a place: another process does."""
+        for listener in self._places.pop(place, {}).values():
+            listener.stop()
+
+    def stop(self) -> None:
+        """Accept at none of them any more."""
+        for place in tuple(self._places):
+            self.give_back(place)

@@ -1,0 +1,98 @@
+"""
+Finding workers that do not respond.
+
+Each worker counts heartbeats in its ledger, which is memory shared with the supervisor process;
+the supervisor compares.  Nothing is sent, and no clock of one process is compared with that of
+another: a worker is silent for as long as the supervisor, looking every :data:`BEAT` seconds, has
+found its count unchanged.  If the supervisor itself stood still meanwhile (a suspended machine, a
+frozen container, SIGSTOP to all), the gap between two of its looks counts as two at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from twisted.logger import Logger
+
+from dantetw.observe.journal import Journal
+from dantetw.values import Severity
+from dantetw.workers.child import Child
+from dantetw.workers.ledger import BEAT
+
+#: Seconds of silence after which other workers accept a worker's clients.
+LATE: Final = 0.5
+#: Seconds of silence after which it is logged that a worker does not respond.
+STALLED: Final = 2.0
+
+_log: Final = Logger()
+
+
+class Watchdog:
+    """
+    Watches the workers.
+
+    :param children: returns the workers to watch.
+    :param limit: returns the seconds of silence after which a worker is killed; 0: never.
+    :param stalled: called with a worker when its silence is logged.
+    :param looked: called after each look, when all that :class:`Child` says is up to date.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        monotonic: Callable[[], float],
+        journal: Journal,
+        children: Callable[[], Iterable[Child]],
+        limit: Callable[[], float],
+        stalled: Callable[[Child], None],
+        looked: Callable[[], None],
+    ) -> None:
+        self._reactor = reactor
+        self._monotonic = monotonic
+        self._journal = journal
+        self._children = children
+        self._limit = limit
+        self._stalled = stalled
+        self._looked = looked
+        self._before = 0.0
+
+    def start(self) -> None:
+        """Begin to watch; until the end of the process."""
+        self._before = self._monotonic()
+        self._reactor.callLater(BEAT, self._tick)
+
+    def _tick(self) -> None:
+        now = self._monotonic()
+        elapsed, self._before = min(now - self._before, 2 * BEAT), now
+        self._reactor.callLater(BEAT, self._tick)
+        try:
+            for child in tuple(self._children()):
+                self._look(child, elapsed)
+            self._looked()
+        except Exception:
+            _log.failure("Failure in watching workers")
+
+    def _look(self, child: Child, elapsed: float) -> None:
+        """Take note of a worker's heartbeat, or that there was none."""
+        child.look(elapsed)
+        if child.leaving:
+            return  # it is writing its last lines, and is killed if that takes too long
+        child.late = child.silent >= LATE
+        name, limit = f"worker {child.place + 1} (process {child.pid})", self._limit()
+        if child.silent < STALLED:
+            if child.stalled:
+                child.stalled = False
+                text = f"{name} responds again"
+                self._journal.message(Severity.INFO, "server.worker", text)
+            return
+        if not child.stalled:
+            child.stalled = True
+            text = f"{name} has not responded for {STALLED:.0f} seconds"
+            self._journal.message(Severity.WARNING, "server.worker", text)
+            self._stalled(child)
+        if 0 < limit <= child.silent and not child.killed:
+            child.killed = True
+            text = f"{name} has not responded for {limit:.0f} seconds, and is killed"
+            self._journal.message(Severity.WARNING, "server.worker", text)
+            child.kill()
