@@ -14,9 +14,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw import catalogue, checking, cli, tap
 from dantetw.auth import useradmin
+from dantetw.config import UNSUPPORTED, parse
+from dantetw.config.lookup import is_keyword
 from dantetw.explaining import command as explaining
+from dantetw.net.host import Host
 from dantetw.process import signals
 from dantetw.tap import Options
+from dantetw.values import LEVEL_NAMES, Severity
+from tests import differing
 from tests.session.world import Machine
 
 ROOT = Path(__file__).parent.parent
@@ -206,6 +211,55 @@ class CommandsTests(SynchronousTestCase):
         pattern = re.compile(r"^    \$ sockd explain .*\n(?:    .*\n)+", re.MULTILINE)
         (shown,) = pattern.findall(text_of("README.rst"))
         self.assertIn(shown, pattern.findall(text_of("docs/commands.rst")))
+
+
+class StatementTests(SynchronousTestCase):
+    """What the documents say of single keywords is true."""
+
+    #: Words before a colon that are no keywords: priorities, parts of lines, of programs' names.
+    OTHERS = frozenset((*(name for name in LEVEL_NAMES), "port", "tcp_nodelay", "f", "sockd"))
+
+    def test_keywords(self) -> None:
+        """Every ``KEYWORD:`` in the documents is one."""
+        for path in DOCUMENTS:
+            text = re.sub(r"\s+", " ", path.read_text("utf-8"))
+            for written in re.findall(r"``([a-z][\w.-]*)\s?:(?: [^`]*)?``", text):
+                known = is_keyword(written) or written in self.OTHERS
+                self.assertTrue(known, f"{path.name}: {written}")
+
+    def test_differences(self) -> None:
+        """Each row about the configuration has a file that shows it, and we read it as it says."""
+        found = {row[0]: row for row in differing.rows("Configuration")}
+        self.assertEqual(set(found), set(differing.SAMPLES))
+        for name, sample in differing.SAMPLES.items():
+            problems = parse(sample.data, "sockd.conf", Host()).problems
+            ours = (
+                differing.ERROR
+                if any(problem.is_error for problem in problems)
+                else differing.WARNING
+                if any(p.severity is Severity.WARNING and p.where.line for p in problems)
+                else differing.FINE
+            )
+            self.assertEqual(ours, sample.ours, (name, problems))
+
+    def test_unsupported(self) -> None:
+        """A keyword whose row says so is not supported yet, and one that is has no such row."""
+        for title in ("Configuration", "Wire", "Logging", "Operation"):
+            for row in differing.rows(title):
+                for keyword in re.findall(r"``([a-z][\w.-]*)(?::[^`]*)?``", row[0]):
+                    if is_keyword(keyword):
+                        said = "not supported yet" in row[2]
+                        self.assertEqual(said, keyword in UNSUPPORTED, row)
+
+    def test_accepted(self) -> None:
+        """What is accepted, but not done yet, is accepted."""
+        told = section("docs/configuration.rst", "Accepted, but not done yet")
+        settings = re.findall(r"^   \* - ``([\w.]+)``$", told, re.MULTILINE)
+        rows = re.findall(r"^   \* - (?!Setting)", told, re.MULTILINE)
+        self.assertEqual(len(settings), len(rows))
+        for setting in settings:
+            sample = differing.with_settings(f"{setting}: nobody")
+            self.assertIsNotNone(parse(sample.data, "sockd.conf", Host()).policy, setting)
 
 
 class FormTests(SynchronousTestCase):
