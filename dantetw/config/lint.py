@@ -15,6 +15,7 @@ from dantetw.config.policy import Address, HostKind, Policy, Ports, Rule, RuleKi
 from dantetw.config.report import Report
 from dantetw.values import (
     LOG_CONNECT,
+    LOG_DATA,
     LOG_DISCONNECT,
     LOG_IOOP,
     Command,
@@ -29,7 +30,7 @@ from dantetw.values import (
 _SENSITIVE: Final = ("127.0.0.1", "::1", "169.254.169.254")
 _TRAFFIC: Final = frozenset((Command.CONNECT, Command.UDPASSOCIATE))
 #: A refusal has a line if the rule logs one of these; with ``error`` alone it has none (Dante).
-_LOG_REFUSALS: Final = LOG_CONNECT | LOG_DISCONNECT | LOG_IOOP
+_LOG_REFUSALS: Final = LOG_CONNECT | LOG_DISCONNECT | LOG_IOOP | LOG_DATA
 _REQUESTS: Final = frozenset((Command.CONNECT, Command.BIND, Command.UDPASSOCIATE))
 
 
