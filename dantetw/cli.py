@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from dantetw import __version__
+from dantetw.process.descriptors import open_missing
 from dantetw.values import CONFIG_FILE
 
 #: Written if ``-p`` names no other file.
@@ -95,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     :raises SystemExit: always; 0: done, 1: wrong arguments or a wrong configuration, or the server
         could not start.
     """
+    open_missing()
     program, *arguments = sys.argv if argv is None else argv
     program = os.path.basename(program)
     if arguments[:1] == ["users"]:

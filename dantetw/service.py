@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -40,6 +40,7 @@ from dantetw.reloading import Reload, UnusableError
 from dantetw.serving import Serving
 from dantetw.session.ports import BindError, Ports
 from dantetw.session.reporting import Reporting
+from dantetw.starting import StartFailedError, Startup
 from dantetw.values import Endpoint, Severity
 from dantetw.workers.combining import Combined
 from dantetw.workers.mother import Mother
@@ -75,27 +76,13 @@ class Settings:
     take_over: str = ""
 
 
-class StartFailedError(Exception):
-    """The server cannot start; the reason has been logged."""
-
-
-class IGiveUp(Protocol):
-    """How to end when the start fails; :class:`dantetw.tap.GivingUp`."""
-
-    def __call__(self, text: str) -> None:
-        """End, for this reason.  May raise; if not, :exc:`StartFailedError` is."""
-
-    def close(self) -> None:
-        """The start has succeeded: it will not be needed."""
-
-
 class SockdService(MultiService):
     """
     The root service.
 
     :param warnings: what there is to say of the configuration.
     :param reread: for SIGHUP: reads the configuration again; without it there is nothing to reload.
-    :param give_up: how to end when the start fails.
+    :param startup: reports it when the start fails.
     """
 
     def __init__(
@@ -105,7 +92,7 @@ class SockdService(MultiService):
         warnings: Sequence[Problem] = (),
         reactor: Any = None,
         reread: Reread | None = None,
-        give_up: IGiveUp | None = None,
+        startup: Startup | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.setName("sockd")  # type: ignore[no-untyped-call]
@@ -116,7 +103,7 @@ class SockdService(MultiService):
         self._settings = settings
         self._warnings = warnings
         self._reread = reread
-        self._give_up = give_up
+        self._startup = startup
         self._privileges = Privileges(
             policy.user_privileged, policy.user_unprivileged, settings.pidfile
         )
@@ -148,6 +135,8 @@ class SockdService(MultiService):
     def privilegedStartService(self) -> None:
         """Open the logs and bind the addresses, with the rights we were started with."""
         policy, settings = self._policy, self._settings
+        if self._startup is not None:
+            self._startup.begin()
         # Not earlier: in the background, standard output and error are others than before.
         self._surroundings = Surroundings(
             self._prefix,
@@ -299,8 +288,8 @@ class SockdService(MultiService):
             self._handover_server.start()
         if self._handover_client is not None:
             self._handover_client.done()
-        if self._give_up is not None:
-            self._give_up.close()
+        if self._startup is not None:
+            self._startup.close()
         text = f"dantetw/server[1/1] v{__version__} running"
         self.journal.message(Severity.INFO, "server.running", text)
 
@@ -315,8 +304,8 @@ class SockdService(MultiService):
     def _fail(self, text: str) -> NoReturn:
         self.journal.message(Severity.ERROR, "server.failed", text)
         self._end_log()
-        if self._give_up is not None:
-            self._give_up(text)
+        if self._startup is not None:
+            self._startup.fail(text)
         raise StartFailedError(text)
 
     # Another takes our place.

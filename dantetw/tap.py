@@ -8,7 +8,6 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar
 
@@ -20,8 +19,12 @@ from dantetw.config.load import fetch
 from dantetw.config.problems import tell
 from dantetw.config.system import System
 from dantetw.net.host import Host
+from dantetw.process import pidfile
+from dantetw.process.descriptors import open_missing
 from dantetw.process.limits import processors
+from dantetw.process.orphans import Orphans
 from dantetw.service import Settings, SockdService
+from dantetw.starting import PidLock, Startup
 
 #: Where the default configuration is said to stand.
 BUILT_IN = "(built-in configuration)"
@@ -111,6 +114,24 @@ class Options(usage.Options):
     ]
     optFlags: ClassVar = [["no-keepalive", None, "Do not use TCP keep-alive (Dante's -n)."]]
 
+    def postOptions(self) -> None:
+        """
+        Remove twistd's pid file if a server that has ended left it there.
+
+        twistd looks at it next, and refuses to start if there is any process of that number.
+
+        :raises SystemExit: if the file can be neither used nor removed.
+        """
+        open_missing()
+        path = self.parent["pidfile"] if self.parent else None
+        try:
+            if path and pidfile.is_stale(path):
+                os.remove(path)
+        except OSError as failed:
+            reason = os.strerror(failed.errno or 0)
+            sys.stderr.write(f"{self['program']}: error: twistd's --pidfile {path}: {reason}\n")
+            raise SystemExit(1) from None
+
 
 def read(path: str | None, system: System, debug: int | None = None) -> Parsed:
     """
@@ -163,12 +184,17 @@ def makeService(options: Any) -> Service:
 
     :raises SystemExit: if the configuration is wrong, when all its errors have been told.
     """
+    startup = Startup(options["program"], options.parent)
     path = options["config"]
     system = Here()
     parsed = read(path, system, options["debug"])
     if parsed.policy is None:
         sys.stderr.write(tell(parsed.problems, path or BUILT_IN))
+        startup.close()
         raise SystemExit(1)
+    policy = parsed.policy
+    outputs = (*policy.logoutput, *policy.errorlog)
+    startup.logged_here = any(output.text in ("stdout", "stderr") for output in outputs)
     settings = Settings(
         program=options["program"],
         debug=options["debug"],
@@ -177,51 +203,16 @@ def makeService(options: Any) -> Service:
         notices=_DEFAULT_SAID if path is None else (),
         twistd_log=_keeps_log(options.parent),
         take_over=options["take-over"],
-        workers=options["workers"] or parsed.policy.workers or processors(),
+        workers=options["workers"] or policy.workers or processors(),
     )
-    return SockdService(
-        parsed.policy,
+    service = SockdService(
+        policy,
         settings,
         parsed.problems,
         reread=partial(reread, path, options["debug"], system),
-        give_up=GivingUp(options["program"]),
+        startup=startup,
     )
-
-
-class GivingUp:
-    """
-    What ends a start that fails.
-
-    In the background standard error is ``/dev/null`` by then, and of an exception twistd tells the
-    terminal 100 bytes.  So this keeps hold of the terminal until :meth:`close`.
-
-    :param program: our name.
-    """
-
-    def __init__(self, program: str) -> None:
-        self._program = program
-        self._pid = os.getpid()
-        try:
-            self._terminal = os.dup(2)
-        except OSError:
-            self._terminal = -1  # we were started without
-
-    def __call__(self, text: str) -> None:
-        """
-        End.  In the background, where we are another process, that is left to an exception, which
-        twistd has to hear of.
-
-        :param text: the reason.
-        :raises SystemExit: in the foreground, where twistd would show an exception in full.
-        """
-        if os.getpid() == self._pid:
-            raise SystemExit(1)
-        line = f"{self._program}: error: {text}\n"
-        with suppress(OSError):
-            os.write(self._terminal, line.encode(errors="backslashreplace"))
-
-    def close(self) -> None:
-        """The start has succeeded: whoever waits at the terminal's other end shall not wait on."""
-        if self._terminal >= 0:
-            os.close(self._terminal)
-            self._terminal = -1
+    if startup.pidfile:
+        PidLock(startup.pidfile).setServiceParent(service)  # type: ignore[no-untyped-call]
+    Orphans().setServiceParent(service)  # type: ignore[no-untyped-call]
+    return service

@@ -48,6 +48,7 @@ LAYERS = {
     "dantetw.catalogue": WIRING,
     "dantetw.service": WIRING,
     "dantetw.serving": WIRING,
+    "dantetw.starting": WIRING,
     "dantetw.workers": WIRING,
     "dantetw.logs": WIRING,
     "dantetw.handover": WIRING,

@@ -22,8 +22,9 @@ from dantetw import __version__, reloading, service, serving
 from dantetw.config import Parsed, parse
 from dantetw.net.listening import Port
 from dantetw.net.poller import EpollPoller
-from dantetw.service import Settings, SockdService, StartFailedError
+from dantetw.service import Settings, SockdService
 from dantetw.session.listener import Listener
+from dantetw.starting import StartFailedError
 from dantetw.threads import Threads
 from dantetw.values import Method
 from tests.held import HeldPool
@@ -72,16 +73,18 @@ class _Reactor(TurningReactor):
         self.stops += 1
 
 
-class _GivingUp:
-    """Ends the program, as in the foreground."""
+class _Startup:
+    """Keeps what would be reported."""
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
         self.closed = False
 
-    def __call__(self, text: str) -> None:
+    def begin(self) -> None:
+        self.begun = True
+
+    def fail(self, text: str) -> None:
         self.reasons.append(text)
-        raise SystemExit(1)
 
     def close(self) -> None:
         self.closed = True
@@ -119,10 +122,10 @@ class ServiceCase(SynchronousTestCase):
         (line,) = policy.internal
         listens = tuple(replace(endpoint, port=port or 0) for endpoint in line.listens)
         policy = replace(policy, internal=(replace(line, listens=listens),))
-        give_up = settings.pop("give_up", None)
+        startup = settings.pop("startup", None)
         warnings = settings.pop("warnings", ())
         reread = settings.pop("reread", None)
-        made = SockdService(policy, Settings(**settings), warnings, self.reactor, reread, give_up)
+        made = SockdService(policy, Settings(**settings), warnings, self.reactor, reread, startup)
         self.addCleanup(self.tidy, made)
         return made
 
@@ -237,11 +240,11 @@ class StartTests(ServiceCase):
         self.assertIn(f" danted[{os.getpid()}]: info: ", self.log.read_text())
         made.stopService()
 
-    def test_nothing_to_give_up(self) -> None:
+    def test_nothing_to_report(self) -> None:
         """When it runs, what would have ended a failed start is let go."""
-        give_up = _GivingUp()
-        made = self.start(give_up=give_up)
-        self.assertEqual((give_up.reasons, give_up.closed), ([], True))
+        startup = _Startup()
+        made = self.start(startup=startup)
+        self.assertEqual((startup.reasons, startup.closed), ([], True))
         made.stopService()
 
     def test_pidfile(self) -> None:
@@ -295,12 +298,12 @@ class FailureTests(ServiceCase):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        give_up = _GivingUp()
-        made = self.service(port, give_up=give_up)
-        self.assertRaises(SystemExit, made.privilegedStartService)
+        startup = _Startup()
+        made = self.service(port, startup=startup)
+        self.assertRaises(StartFailedError, made.privilegedStartService)
         in_use = "Address already in use"
         failed = f"serverinit(): failed to bind internal addresses: {in_use}"
-        self.assertEqual((give_up.reasons, give_up.closed), ([failed], False))
+        self.assertEqual((startup.reasons, startup.closed), ([failed], False))
         self.assertEqual(
             self.lines(),
             [
@@ -311,8 +314,8 @@ class FailureTests(ServiceCase):
             ],
         )
 
-    def test_nobody_decides(self) -> None:
-        """Without anybody to decide it is an exception, for twistd to pass on."""
+    def test_fails_alone(self) -> None:
+        """It is an exception, for twistd to pass on, also when there is nobody to report it to."""
         made = self.service(method="username", more=f"username.file: {self.folder / 'no'}")
         caught = self.assertRaises(StartFailedError, made.privilegedStartService)
         self.assertIn("No such file or directory", str(caught))

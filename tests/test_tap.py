@@ -55,6 +55,38 @@ class OptionsTests(SynchronousTestCase):
         for arguments in (["-d", "x"], ["-d", "-1"], ["--nonsense"], ["argument"]):
             self.assertRaises(UsageError, tap.Options().parseOptions, arguments)
 
+    def twistd(self, path: Path) -> tap.Options:
+        """Options behind those of twistd, with this pid file."""
+        options = tap.Options()
+        options.parent = {"pidfile": str(path)}
+        return options
+
+    def test_stale_pidfile(self) -> None:
+        """A pid file of a server that has ended is removed before twistd looks at it."""
+        path = Path(self.mktemp())
+        path.write_text(str(os.getpid()))
+        self.twistd(path).parseOptions([])
+        self.assertFalse(path.exists())
+        self.twistd(path).parseOptions([])
+
+    def test_used_pidfile(self) -> None:
+        """One that is not stale stays, for twistd to refuse."""
+        path = Path(self.mktemp())
+        path.write_text("nonsense")
+        self.twistd(path).parseOptions([])
+        self.assertTrue(path.exists())
+
+    def test_unusable_pidfile(self) -> None:
+        """One that can be neither read nor removed is an error, in words."""
+        path = Path(self.mktemp())
+        path.mkdir()
+        err = io.StringIO()
+        self.patch(sys, "stderr", err)
+        caught = self.assertRaises(SystemExit, self.twistd(path).parseOptions, [])
+        self.assertEqual(caught.code, 1)
+        said = f"sockd: error: twistd's --pidfile {path}: Is a directory\n"
+        self.assertEqual(err.getvalue(), said)
+
 
 class DefaultTests(SynchronousTestCase):
     """What is done without a configuration."""
@@ -131,10 +163,17 @@ class ServiceMakerTests(SynchronousTestCase):
         options.parseOptions(["--config", str(path)])
         return options
 
+    def make(self, options: tap.Options) -> SockdService:
+        """The service, whose hooks are taken away at the end."""
+        made = tap.makeService(options)
+        assert isinstance(made, SockdService)
+        assert made._startup is not None
+        self.addCleanup(made._startup.close)
+        return made
+
     def test_made(self) -> None:
         """A right configuration makes a service, which opens nothing yet."""
-        made = tap.makeService(self.options(CONFIG))
-        self.assertIsInstance(made, SockdService)
+        made = self.make(self.options(CONFIG))
         self.assertTrue(IService.providedBy(made))
         self.assertIsNone(made._serving)
 
@@ -150,9 +189,16 @@ class ServiceMakerTests(SynchronousTestCase):
         ):
             with self.subTest(str(parent)):
                 options.parent = parent
-                made = tap.makeService(options)
-                assert isinstance(made, SockdService)
+                made = self.make(options)
                 self.assertEqual(made._settings.twistd_log, keeps)
+
+    def test_logged_here(self) -> None:
+        """It knows whether what is logged is seen where it was started."""
+        for output, seen in (("syslog", False), ("stdout", True), ("syslog stderr", True)):
+            with self.subTest(output):
+                made = self.make(self.options(f"logoutput: {output}\n{CONFIG}"))
+                assert made._startup is not None
+                self.assertEqual(made._startup.logged_here, seen)
 
     def test_refused(self) -> None:
         """A wrong one is told on standard error, place and all, and ends the program with 1."""
@@ -167,24 +213,6 @@ class ServiceMakerTests(SynchronousTestCase):
                 caught = self.assertRaises(SystemExit, tap.makeService, self.options(text))
                 self.assertEqual(caught.code, 1)
                 self.assertIn(said, err.getvalue())
-
-    def test_give_up(self) -> None:
-        """A failed start ends the program; in the background the terminal is told, and twistd."""
-        reading, writing = os.pipe()
-        self.addCleanup(os.close, reading)
-        self.patch(os, "dup", {2: writing}.__getitem__)
-        give_up = tap.GivingUp("sockd")
-        caught = self.assertRaises(SystemExit, give_up, "reason")
-        self.assertEqual(caught.code, 1)
-        # Another process than the one that was started: what is left is the exception.
-        self.patch(os, "getpid", lambda: 0)
-        give_up("a reason of more than 100 bytes" * 4)
-        give_up.close()
-        with open(reading, "rb", closefd=False) as terminal:
-            said = terminal.read().decode()
-        self.assertEqual(said, "sockd: error: " + "a reason of more than 100 bytes" * 4 + "\n")
-        give_up("nobody listens any more")
-        give_up.close()
 
     def test_plugin(self) -> None:
         """The plugin is what twistd looks for, and makes these options and this service."""

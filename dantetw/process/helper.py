@@ -16,6 +16,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from threading import BoundedSemaphore, Lock, Thread
 from typing import Final, NoReturn, Protocol
 
@@ -23,6 +24,7 @@ from dantetw.auth.verifying import THREADS
 from dantetw.config import Parsed
 from dantetw.net.adopting import adopt
 from dantetw.net.host import Host
+from dantetw.observe.formats.oneline import one_line
 from dantetw.process import garbage, orders, prctl
 from dantetw.process.closing import close_all_but
 from dantetw.process.direct import Direct
@@ -152,7 +154,7 @@ class Helper:
         except (OverflowError, UnicodeError):
             return Answer(Outcome.REFUSED, "that makes no sense"), ()
         except Exception as mistake:
-            traceback.print_exc()
+            _complain(mistake)
             return Answer(Outcome.REFUSED, f"internal error: {type(mistake).__name__}"), ()
         return Answer(Outcome.DONE, found=found), opened
 
@@ -298,10 +300,22 @@ def _be_helper(
         prepare()
         make(door).serve()
         status = 0
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as failed:
+        _complain(failed)
     finally:
         os._exit(status)
+
+
+def _complain(error: BaseException) -> None:
+    """Say on standard error what has failed; there is no log here."""
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror
+    else:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        text = f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"{NAME}: error: {one_line(text)}\n")
+        sys.stderr.flush()
 
 
 def _isolate(keep: int) -> None:

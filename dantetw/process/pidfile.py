@@ -1,11 +1,26 @@
 """
-Dante's pid file: written when the server runs; emptied, not removed, when it ends, which takes
-privileges (:mod:`.direct`).
+Pid files: Dante's, written when the server runs; emptied, not removed, when it ends, which takes
+privileges (:mod:`.direct`).  And twistd's, which it writes itself, and which it believes as long as
+there is any process of that number.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+#: What the command line of a server has somewhere at its beginning.
+_SERVERS: Final = (b"sockd", b"danted", b"twist", b"python", b"pypy")
+#: Arguments that are looked at: an interpreter, its options, and the program.
+_ARGUMENTS: Final = 4
+#: Seconds that a process may seem to be younger than its pid file by rounding.
+_ROUNDING: Final = 2.0
+#: Bytes of a pid file that are read.
+_MOST: Final = 64
 
 
 def write(path: str, owner: tuple[int, int] | None = None) -> None:
@@ -25,3 +40,81 @@ def write(path: str, owner: tuple[int, int] | None = None) -> None:
         os.write(descriptor, b"%d\n" % os.getpid())
     finally:
         os.close(descriptor)
+
+
+def hold(path: str) -> int:
+    """
+    Lock a pid file of ours, so that it is known to be one as long as we live.
+
+    :returns: the descriptor to keep open.
+    :raises OSError: if it cannot be locked.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def is_stale(path: str) -> bool:
+    """
+    Whether a pid file was left by a server that has ended.
+
+    After a power cut its number is often another process's, in a container even our own, and the
+    file may be empty or full of zeros.  In doubt it is not stale: it is not when somebody
+    :func:`holds <hold>` it, nor when the process may be a server and is older than the file.
+
+    :raises OSError: if there is such a file and it cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        text = os.read(descriptor, _MOST).strip(b"\0 \t\r\n")
+        written = os.fstat(descriptor).st_mtime
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # a file system without locks
+    finally:
+        os.close(descriptor)
+    if not text:
+        return True
+    return text.isdigit() and not may_be_server(int(text), written)
+
+
+def may_be_server(pid: int, since: float) -> bool:
+    """
+    Whether a process may be a server on Twisted, or danted, that has run since then.
+
+    :param since: seconds since the epoch.
+    """
+    if pid in (0, os.getpid()):
+        return False
+    try:
+        os.kill(pid, 0)
+    except OverflowError:
+        return False
+    except OSError as failed:
+        if failed.errno == errno.ESRCH:
+            return False
+    with suppress(OSError, ValueError, IndexError):
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        command = b" ".join(arguments[:_ARGUMENTS])
+        similar = any(name in command for name in _SERVERS)
+        return similar and _started(pid) <= since + _ROUNDING
+    return True
+
+
+def _started(pid: int) -> float:
+    """When a process was started, in seconds since the epoch."""
+    # The second field may have blanks and parentheses; of those after it this is the 20th.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    lines = Path("/proc/stat").read_text().splitlines()
+    boot = next(float(line.split()[1]) for line in lines if line.startswith("btime "))
+    return boot + int(fields[19]) / os.sysconf("SC_CLK_TCK")

@@ -90,6 +90,7 @@ class Privileges:
         self, privileged: str | None = None, unprivileged: str | None = None, pidfile: str = ""
     ) -> None:
         current = Identity.current()
+        self._name = privileged
         self._high = Identity.of(privileged) if privileged else current
         self._low = Identity.of(unprivileged) if unprivileged else current
         self._pidfile = pidfile
@@ -130,7 +131,11 @@ class Privileges:
 
     def _prepare(self) -> None:
         if self._changing:
-            self._high.become()
+            try:
+                self._high.become()
+            except OSError as failed:
+                text = f"could not become user {self._name}: {os.strerror(failed.errno or 0)}"
+                raise OSError(failed.errno, text) from None
 
     def drop(self) -> None:
         """

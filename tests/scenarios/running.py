@@ -235,6 +235,31 @@ class Scenario(SynchronousTestCase):
         if os.geteuid() != 0:
             raise SkipTest("only root can do this")
 
+    def as_user(self, command: Sequence[str]) -> list[str]:
+        """The command line that runs another one with no rights of root's."""
+        if os.geteuid() != 0:
+            return list(command)
+        ways = (
+            # Somebody else altogether, who may be unable to reach the interpreter or our files.
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
+            # A namespace in which nobody is anybody.
+            ["unshare", "--user"],
+        )
+        probe = ["sh", "-c", 'test -w "$0" && exec "$@"', str(self.folder), *SOCKD, "-v"]
+        for way in ways:
+            if shutil.which(way[0]) is None:
+                continue
+            done = subprocess.run(
+                [*way, *probe],
+                capture_output=True,
+                check=False,
+                env=environment(),
+                cwd=self.folder,
+            )
+            if done.returncode == 0:
+                return [*way, *command]
+        raise SkipTest("there is no way here to run it as anybody but root")
+
     def run_program(
         self, arguments: Sequence[str], input: bytes = b"", **more: str
     ) -> subprocess.CompletedProcess[bytes]:

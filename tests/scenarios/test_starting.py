@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -18,7 +17,6 @@ from tests.scenarios.running import (
     TWISTD,
     Running,
     Scenario,
-    environment,
     free_port,
     wait_until,
 )
@@ -266,31 +264,6 @@ class StartScenarios(Scenario):
 
 class UnprivilegedScenarios(Scenario):
     """A server that root has not started."""
-
-    def as_user(self, command: Sequence[str]) -> list[str]:
-        """The command line that runs another one with no rights of root's."""
-        if os.geteuid() != 0:
-            return list(command)
-        ways = (
-            # Somebody else altogether, who may be unable to reach the interpreter or our files.
-            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
-            # A namespace in which nobody is anybody.
-            ["unshare", "--user"],
-        )
-        probe = ["sh", "-c", 'test -w "$0" && exec "$@"', str(self.folder), *SOCKD, "-v"]
-        for way in ways:
-            if shutil.which(way[0]) is None:
-                continue
-            done = subprocess.run(
-                [*way, *probe],
-                capture_output=True,
-                check=False,
-                env=environment(),
-                cwd=self.folder,
-            )
-            if done.returncode == 0:
-                return [*way, *command]
-        raise SkipTest("there is no way here to run it as anybody but root")
 
     def test_runs(self) -> None:
         """It runs with the rights it has."""
