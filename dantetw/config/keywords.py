@@ -234,6 +234,14 @@ KEYWORDS: Final = (
         "where they came in",
         Repeat.ADD,
     ),
+    _row(
+        "udp.source",
+        (_G, _S),
+        Words(vocabulary.UDP_SOURCES, "source", many=False, owns_line=False),
+        "whose datagrams are served: from the address that the client announces; or also from that"
+        " which it is connected from (dantetw's own)",
+        "announced",
+    ),
     # Who may use it
     _row(
         "clientmethod",

@@ -168,6 +168,8 @@ class Rule:
     :ivar udp_portrange: first and last port of the client's side, for UDP.
     :ivar pam_service: ``pam.servicename``: the PAM service of its methods ``pam.…``.
     :ivar error_filters: for its sessions, in addition to the global ones.
+    :ivar udp_connected: our keyword ``udp.source``: datagrams are served from the address that the
+        client is connected from, whatever address it announces.
     :ivar places: for each keyword the rule's text has, where its last value was written.  A
         condition that is absent here was filled in, not written.
     """
@@ -192,6 +194,7 @@ class Rule:
     places: Mapping[str, Where] = field(default_factory=dict)
     pam_service: str = PAM_SERVICE
     error_filters: tuple[ErrorFilter, ...] = ()
+    udp_connected: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from dantetw.config.vocabulary import (
     REPLY_COMMANDS,
     TCP_COMMANDS,
     UDP_COMMANDS,
+    UDP_SOURCES,
 )
 from dantetw.values import (
     LOG_CONNECT,
@@ -140,6 +141,7 @@ class _Reading:
         self.groups: set[str] = set()
         self.log = _DEBUG_LOG if rules.settings.debug > 0 else 0
         self.timeouts: Timeouts = rules.settings.timeouts
+        self.udp_connected = rules.settings.udp_connected
         self.options: list[SocketOption] = []
         self.portrange: tuple[int, int] | None = None
         self.places: dict[str, Where] = {}
@@ -197,6 +199,8 @@ class _Reading:
             case "log":
                 for word in words:
                     self.log |= LOG_WORDS.get(word, 0)
+            case "udp.source":
+                self.udp_connected = UDP_SOURCES.get(statement.token.text, False)
             case "udp.portrange":
                 first, last = statement.values.numbers
                 if last < first:
@@ -299,6 +303,7 @@ class _Reading:
             self.places,
             self.pam_service,
             tuple(self.error_filters),
+            self.udp_connected,
         )
 
     def _whole(self, keyword: str) -> bool:

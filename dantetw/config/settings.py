@@ -72,6 +72,7 @@ class Settings:
         self.resolve_protocol = ResolveProtocol.UDP
         self.udp_connectdst = True
         self.udp_announce: list[Endpoint] = []
+        self.udp_connected = False
         self.same_port = False
         self.bind_extension = False
         self.error_filters: list[ErrorFilter] = []
@@ -295,6 +296,9 @@ class Settings:
                 )
             self.udp_announce.append(Endpoint(word.text, 0, family))
 
+    def _udp_source(self, statement: Statement) -> None:
+        self.udp_connected = vocabulary.UDP_SOURCES.get(statement.token.text, False)
+
     def _socket_option(self, statement: Statement) -> None:
         self.socket_options.append(common.socket_option(statement, self.report))
 
@@ -372,6 +376,7 @@ _EFFECTS: Final[dict[str, Callable[[Settings, Statement], None]]] = {
     "resolveprotocol": Settings._resolve_protocol,
     "udp.connectdst": Settings._connectdst,
     "udp.announce": Settings._announce,
+    "udp.source": Settings._udp_source,
     "SIDE.LEVEL.OPTION": Settings._socket_option,
     "timeout.handover": Settings._handover,
     "workers": Settings._workers,

@@ -18,6 +18,8 @@ from dantetw.config.report import Mistake
 from dantetw.values import Command, Family, Method, Protocol, ProxyProtocol
 
 YES_NO: Final = {"yes": True, "no": False}
+#: ``udp.source``: whether the address that a client is connected from is served too.
+UDP_SOURCES: Final = {"announced": False, "connected": True}
 
 FAMILIES: Final = {"ipv4": Family.IPV4, "ipv6": Family.IPV6}
 

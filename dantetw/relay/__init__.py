@@ -7,7 +7,8 @@ Moving bytes between a client and its target.
   itself, through a pipe.  Linux.
 - :mod:`.pipes`: the pipes for that, pooled; :mod:`.moving`: the system call.
 - :mod:`.datagrams`: one client's datagrams; :mod:`.outside`: its way out in one family, and the
-  answers; :mod:`.routes`: what it remembers, and who decides for it.
+  answers; :mod:`.acquainting`: who the client is; :mod:`.routes`: what it remembers, and who
+  decides for it.
 - :mod:`.latency`: how long what is relayed stays in this host.
 - :mod:`.sweep`: finds sessions that have been idle, or have waited, for too long.
 

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from time import time
-from typing import Any, Final
+from typing import Final
 
 from dantetw.config.policy import SocketOption
-from dantetw.net.datagrams import bind_beside, drops_of, errors_of
+from dantetw.net.datagrams import drops_of, errors_of
 from dantetw.net.poller import FAILED, IPoller
+from dantetw.relay.acquainting import Acquaintance
 from dantetw.relay.latency import Stopwatch
 from dantetw.relay.outside import LARGEST, TURN, Outside
 from dantetw.relay.routes import Helping, Judged, Owner, Route
@@ -59,44 +59,43 @@ class DatagramRelay:
     """
     Carries one client's datagrams, and the answers to them.
 
-    :param client: a bound socket.
+    :param client: a bound socket; ``connected``: to the client, who is known.
+    :ivar acquaintance: who the client is.
     :ivar owner: decides, until the end; ``stopwatch`` measures.
-    :ivar peer: the kernel's address of the client, None until it has sent something; ``strangers``
-        then gets what others send.
     :ivar stamp: monotonic seconds of the last activity; ``first_io``: of the first, or 0.0.
     :ivar outsides: by family.
     :ivar ended: nothing more will happen.
     """
 
     __slots__ = (
-        "_acquainted",
         "_held",
         "_held_bytes",
         "_helping",
         "_route",
         "_routes",
+        "acquaintance",
         "client",
         "ended",
         "first_io",
         "outsides",
         "owner",
-        "peer",
         "poller",
         "stamp",
         "stopwatch",
-        "strangers",
     )
 
     def __init__(
-        self, poller: IPoller, client: socket.socket, owner: Owner, stopwatch: Stopwatch
+        self,
+        poller: IPoller,
+        client: socket.socket,
+        owner: Owner,
+        stopwatch: Stopwatch,
+        connected: bool = False,
     ) -> None:
         self.poller = poller
         self.owner = owner
         self.stopwatch = stopwatch
         self.client = client
-        self.peer: Any = None
-        self.strangers: socket.socket | None = None
-        self._acquainted = False
         self.outsides: dict[Family, Outside] = {}
         poller.refresh()
         self.stamp = poller.now
@@ -107,6 +106,7 @@ class DatagramRelay:
         self._held = self._held_bytes = 0
         self._helping = Helping(TURN)
         self.watch(client, self._client_ready)
+        self.acquaintance = Acquaintance(self, connected, _buffer)
 
     def open(self, family: Family, sock: socket.socket, options: Sequence[SocketOption]) -> Outside:
         """Go out by a bound socket, for this family; ``options`` are for another one like it."""
@@ -124,8 +124,8 @@ class DatagramRelay:
         client = self.client
         if mask & FAILED:
             self.hear(None, client)
-        if not self._acquainted:
-            self._acquaint(client)
+        if not self.acquaintance.complete:
+            self.acquaintance.listen()
             return
         receive, stopwatch = client.recv_into, self.stopwatch
         route, wait = self._route, stopwatch.wait
@@ -160,7 +160,7 @@ class DatagramRelay:
             stopwatch.wait = wait
             self._count(route, number, moved)
             number = moved = 0
-            self._consider(count)
+            self.consider(count)
             if self.ended:
                 return
             route, wait, length = self._route, stopwatch.wait, -1
@@ -180,60 +180,7 @@ class DatagramRelay:
             outside.to_target += moved - number * route.size
             self.stamp = outside.stamp = self.poller.now
 
-    def _acquaint(self, client: socket.socket) -> None:
-        """
-        Find out who the client is, and listen to nobody else.
-
-        From then on the kernel gives us what the client sends, and strangers' datagrams to another
-        socket.  Those that are here already have to be looked at one by one.
-        """
-        for _ in range(TURN):
-            try:
-                count, peer = client.recvfrom_into(_buffer)
-            except BlockingIOError:
-                self._acquainted = self.peer is not None
-                return
-            except OSError:
-                self.hear(None, client)
-            else:
-                if self.peer is None:
-                    if self.owner.introduced(Endpoint.of(peer)) and not self.ended:
-                        self._meet(client, peer)
-                elif peer != self.peer:
-                    self.owner.introduced(Endpoint.of(peer))
-                if peer == self.peer and not self.ended:
-                    self._consider(count)
-            if self.ended:
-                return
-
-    def _meet(self, client: socket.socket, peer: Any) -> None:
-        try:
-            client.connect(peer)
-        except OSError as failed:
-            self.owner.delayed(None, Endpoint.of(peer), failed.errno or 0)
-            return
-        self.peer = peer
-        self.first_io = self.poller.now
-        with suppress(OSError):  # without it nobody counts strangers
-            self.strangers = bind_beside(client, Endpoint.of(peer).family, ())
-            self.poller.watch_input(self.strangers.fileno(), self._strangers_ready)
-
-    def _strangers_ready(self, mask: int) -> None:
-        assert self.strangers is not None
-        if mask & FAILED:
-            # Nothing is ever sent from here, but anybody can say that it was.
-            for _ in errors_of(self.strangers):
-                pass
-        for _ in range(TURN):
-            try:
-                _, peer = self.strangers.recvfrom_into(_buffer)
-            except OSError:
-                return
-            self.owner.introduced(Endpoint.of(peer))
-            if self.ended:
-                return
-
-    def _consider(self, count: int) -> None:
+    def consider(self, count: int) -> None:
         """See to the client's datagram in the buffer, whatever it is."""
         route = self._route
         if count < route.size or not _buffer.startswith(route.header):
@@ -371,13 +318,6 @@ class DatagramRelay:
         for outside in self.outsides.values():
             outside.ask_anew()
 
-    def rule_of(self, target: Endpoint | None) -> Any:
-        """The rule by which something was sent to a target; None if that is forgotten."""
-        for route in self._routes.values():
-            if route.passes and route.target == target:
-                return route.rule
-        return None
-
     # Sending, and what the network says of it.
 
     def send(
@@ -421,12 +361,10 @@ class DatagramRelay:
     @property
     def overflows(self) -> int:
         """Datagrams the kernel has dropped since they came faster than they could be relayed."""
-        return sum(drops_of(sock) for sock in self._sockets() if sock is not self.strangers)
+        return sum(map(drops_of, self._served()))
 
-    def _sockets(self) -> list[socket.socket]:
+    def _served(self) -> list[socket.socket]:
         found = [self.client]
-        if self.strangers is not None:
-            found.append(self.strangers)
         for outside in self.outsides.values():
             found += outside.sockets()
         return found
@@ -436,7 +374,7 @@ class DatagramRelay:
         if self.ended:
             return
         self.ended = True
-        for sock in self._sockets():
+        for sock in self._served() + self.acquaintance.sockets():
             self.poller.forget(sock.fileno())
             sock.close()
         # What refers to each other would stay until the garbage collector comes.
@@ -445,4 +383,5 @@ class DatagramRelay:
         self.outsides = {}
         self._routes = {}
         self._route = _NOTHING
+        del self.acquaintance
         del self.owner

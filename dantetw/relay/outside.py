@@ -3,7 +3,8 @@ The way out of an association in one family: to targets, and what they answer.
 
 The first target has a connected socket to itself, which is cheaper, and safe from strangers; as
 soon as there is a second one all others share another socket on the same port.  So does Dante, but
-for the first, which it then treats as the others (``udp.connectdst``).
+for the first, which it then treats as the others.  With ``udp.connectdst: no`` all share one
+socket, and the rules are asked about whoever sends something there, as with Dante.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ LARGEST: Final = 65535
 TURN: Final = 16
 #: Targets that may answer.  More than there are routes: who is asked now and then stays.
 ASKED: Final = 2048
+
+#: Others that have sent something, of whom it is known what the rules say.
+UNASKED: Final = 256
 
 # Room for the header in front of an answer: that of an IPv6 address is the longest.
 _ROOM: Final = 22
@@ -57,6 +61,7 @@ class Outside:
         "_helping",
         "_options",
         "_relay",
+        "_unasked",
         "connected_to",
         "first",
         "from_client",
@@ -80,6 +85,8 @@ class Outside:
         self._relay = relay
         self._options = options
         self._answers: dict[tuple[str, int], Answer | None] = {}
+        # What others send is relayed if the rules let it pass; None: it is not.
+        self._unasked: dict[tuple[str, int], Answer] | None = None
         self._first_address: tuple[str, int] | None = None
         self._drained = False
         self._helping = Helping(TURN)
@@ -111,6 +118,8 @@ class Outside:
             if connect:
                 self.first.connect(address)
                 self.connected_to, self._first_address = target, address
+            else:
+                self._unasked = {}
             self.target = target
         answer = answers.pop(address, None)
         if len(answers) >= ASKED:
@@ -150,6 +159,12 @@ class Outside:
             address: answer if answer is not None and answer.passes is None else None
             for address, answer in self._answers.items()
         }
+        if self._unasked:
+            self._unasked = {
+                address: answer
+                for address, answer in self._unasked.items()
+                if answer.passes is None
+            }
 
     def sockets(self) -> list[socket.socket]:
         """All there are."""
@@ -158,6 +173,7 @@ class Outside:
     def forget(self) -> None:
         """It is over: remember nobody."""
         self._answers = {}
+        self._unasked = None
 
     # What targets answer.
 
@@ -251,15 +267,31 @@ class Outside:
             try:
                 answer = self._answers[key]
             except KeyError:
-                relay.owner.unasked()
-                continue
-            if answer is None:
-                answer = self._answers[key] = Answer(Endpoint.of(address), self)
-                relay.owner.answer(answer)
-                if relay.ended:
-                    return False
+                if self._unasked is None:
+                    relay.owner.unasked()
+                    continue
+                answer = self._unasked.get(key)
+                if answer is None:
+                    answer = self._admit(key, Endpoint.of(address))
+            else:
+                if answer is None:
+                    answer = self._answers[key] = Answer(Endpoint.of(address), self)
+                    relay.owner.answer(answer)
+            if relay.ended:
+                return False
             self._take(sock, answer, count)
         return False
+
+    def _admit(self, key: tuple[str, int], sender: Endpoint) -> Answer:
+        """Somebody has sent something who was not asked: ask the rules."""
+        relay, unasked = self._relay, self._unasked
+        assert unasked is not None
+        if len(unasked) >= UNASKED:
+            oldest = unasked.pop(next(iter(unasked)))
+            relay.owner.overflowed(len(relay.release(oldest)))
+        answer = unasked[key] = Answer(sender, self)
+        relay.owner.answer(answer)
+        return answer
 
     def _take(self, sock: socket.socket, answer: Answer, count: int) -> None:
         """See to an answer in the buffer."""

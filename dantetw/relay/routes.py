@@ -108,7 +108,7 @@ class Answer(Judged):
 
 
 class Owner(Protocol):
-    """Whoever decides, and tells: :class:`dantetw.session.commands.associate.Association`."""
+    """Whoever decides, and tells: :class:`dantetw.session.commands.association.Association`."""
 
     def introduced(self, client: Endpoint) -> bool:
         """A datagram came from ``client``, not from the one we know: may it be that one?"""

@@ -9,7 +9,8 @@ The story of a session.
 - :mod:`.authenticating`: a login on the way.
 - :mod:`.proving`: who the client is, where that takes asking others.
 - :mod:`.requesting`: the middle of it: resolved, authorised, given to a command;
-  :mod:`.outgoing`: our end of the way out.
+  :mod:`.outgoing`: our end of the way out; :mod:`.announcing`: where a client's datagrams are to
+  come from.
 - :mod:`.commands`: what a client can ask for, one file each; :mod:`.performing` is what a session
   knows of a command at work.
 - :mod:`.control`: the connection of a client that has an association.

@@ -10,14 +10,18 @@ for is of severity debug, and told only with ``debug``.
 from __future__ import annotations
 
 from errno import ETIMEDOUT
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dantetw.config.policy import Edge, Rule
 from dantetw.net.naming import symbol_of
 from dantetw.net.resolving import ResolveError
+from dantetw.net.sources import SAID
 from dantetw.observe.events import AcceptFailed, ConnectFailed, ResolveFailed, TrafficFailed
 from dantetw.rules.addresses import literal
 from dantetw.values import Cause, Ending, Endpoint, Operation, Severity, Side
+
+# What may be so for one family and not for the other.
+_FAMILY_MATTERS: Final = frozenset(("EAI_FAMILY", "EAI_FAIL", "EAI_NONAME"))
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
@@ -80,6 +84,18 @@ def unresolved(session: Session, failed: ResolveError, asked: Endpoint | None = 
         name, symbol, reason = failed.name, failed.symbol, failed.reason
         reverse = literal(name) is not None
         journal.record(ResolveFailed(severity, edge, name, symbol, reason, session.number, reverse))
+
+
+def limited(session: Session, failed: ResolveError) -> ResolveError:
+    """
+    A failed look-up in the families that we go out by, with them in its reason, as Dante has it.
+    """
+    families = session.sources.families()
+    if len(families) != 1 or failed.symbol not in _FAMILY_MATTERS:
+        return failed
+    (family,) = families
+    reason = f"{failed.reason} for {SAID[family]} address"
+    return ResolveError(failed.symbol, reason, failed.name)
 
 
 def unaccepted(session: Session, bound: Endpoint, number: int) -> None:

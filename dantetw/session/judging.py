@@ -65,6 +65,7 @@ class Judge:
             reason = failure.value
             if not isinstance(reason, ResolveError):
                 failure.raiseException()
+            reason = failing.limited(session, reason)
             failing.unresolved(session, reason, asked)
             unresolved(reason)
 

@@ -8,6 +8,8 @@ short session a coroutine, which would read more like a story, costs one part in
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +23,8 @@ from dantetw.net.resolving import ResolveError
 from dantetw.net.sources import no_address_text
 from dantetw.rules.deciding import Decision, Question, block_rule, decide_socks
 from dantetw.session import tracing
-from dantetw.session.failing import unresolved
+from dantetw.session.announcing import FAMILIES, is_complete, numeric, unreceivable_text
+from dantetw.session.failing import limited, unresolved
 from dantetw.session.outgoing import anywhere, bind
 from dantetw.session.parting import refuse_late
 from dantetw.values import (
@@ -74,15 +77,14 @@ def perform(session: Session, request: Request, asked: Endpoint) -> None:
 
     :param asked: its target, with an address in place of a name that is one in disguise.
     """
-    if request.command is _ASSOCIATE:
-        # What it names need not be an address to go to.
-        _authorise(session, request, asked)
-    elif asked.family is not _NAME:
+    if asked.family is not _NAME:
         _resolved(session, request, asked, None)
     else:
         server = session.server
         families = session.sources.families()
-        if request.command is _BIND and request.proxy_protocol is ProxyProtocol.SOCKS_V4:
+        if request.command is _ASSOCIATE:
+            families = FAMILIES  # it is not where we go
+        elif request.command is _BIND and request.proxy_protocol is ProxyProtocol.SOCKS_V4:
             families &= {Family.IPV4}  # it could not be told of a port on another
         found = server.resolver.cached(asked.host, families)
         if found is not None:
@@ -107,7 +109,11 @@ def _unresolved(session: Session, failure: Failure) -> None:
     failed = failure.value
     if not isinstance(failed, ResolveError):
         failure.raiseException()
-    unresolved(session, failed)
+    # What an association names is on the client's side.
+    associates = session.request is not None and session.request.command is _ASSOCIATE
+    if not associates:
+        failed = limited(session, failed)
+    unresolved(session, failed, session.client if associates else None)
     refuse_name(session, Cause.UNRESOLVED, failed.name, failed.reason)
 
 
@@ -124,6 +130,12 @@ def _resolved(
     session.addresses = addresses
     if addresses is not None and session.server.journal.debug:
         tracing.resolved(session, asked.host, addresses)
+    if request.command is _ASSOCIATE:
+        if text := unreceivable_text(session, asked):
+            _refuse_unusable(session, text)
+        else:
+            _authorise(session, request, asked)
+        return
     target = _numeric(session, asked)
     if request.command is Command.BIND and asked.host == EXTENSION:
         target = anywhere(session, request)
@@ -153,30 +165,41 @@ def _usable(session: Session, request: Request, target: Endpoint) -> bool:
     """Refuse what nobody can connect to; False if it was.  ``target`` is numeric."""
     server, connects = session.server, request.command is _CONNECT
     code = _UNUSABLE_FAMILY
-    text = unusable_text(target) if connects else ""
-    if text:
-        pass
-    elif not session.sources.addresses(target.family):
+    if not session.sources.addresses(target.family):
         text = no_address_text(target.family)
+    elif connects and (text := unusable_text(target)):
+        pass
     elif connects and server.is_ours(target):
         code, text = ReplyCode.NOT_ALLOWED, _OWN_ADDRESS.format(target)
     else:
         return True
-    session.refuse(Ending(Side.CLIENT, Phase.RESOLVE, Cause.UNUSABLE, text=text), code)
+    _refuse_unusable(session, text, code)
     return False
+
+
+def _refuse_unusable(session: Session, text: str, code: ReplyCode = _UNUSABLE_FAMILY) -> None:
+    session.refuse(Ending(Side.CLIENT, Phase.RESOLVE, Cause.UNUSABLE, text=text), code)
 
 
 def _authorise(session: Session, request: Request, asked: Endpoint) -> None:
     """Ask the socks rules about ``asked``, or what was bound for it."""
     session.phase = _AUTHORISE
-    server, proving, memory = session.server, session.proving, session.memory
     if shuns_login(session, request):
         block = block_rule(RuleKind.SOCKS, session.policy.default_log)
         _authorised(session, request, asked, Decision(block, asked))
         return
     question = question_of(session, request, asked)
+    if request.command is _ASSOCIATE and is_complete(asked):
+        _ask(session, question, partial(_authorised_client, session, request, asked, question))
+    else:
+        _ask(session, question, partial(_authorised, session, request, asked))
+
+
+def _ask(session: Session, question: Question, decided: Callable[[Decision], None]) -> None:
+    """Ask the socks rules; the decision comes now or later."""
+    server, proving, memory = session.server, session.proving, session.memory
     if not server.journal.debug and (known := memory.of_request(question)) is not None:
-        _authorised(session, request, asked, known)
+        decided(known)
         return
     claim = None if proving is None else proving.claim(session)
     decide = partial(
@@ -185,13 +208,27 @@ def _authorise(session: Session, request: Request, asked: Endpoint) -> None:
     decision = decide(server.known)
     if isinstance(decision, Decision):
         memory.remember_request(question, decision)
-        _authorised(session, request, asked, decision)
+        decided(decision)
     else:
         server.sweep.add(session)
-        session.when(
-            server.decide_waiting(decide, session),
-            lambda decision: _authorised(session, request, asked, decision),
-        )
+        session.when(server.decide_waiting(decide, session), decided)
+
+
+def _authorised_client(
+    session: Session, request: Request, asked: Endpoint, question: Question, decision: Decision
+) -> None:
+    """The client itself may have an association or not: now for the address that it announces."""
+    if not decision.blocks and decision.rule.udp_connected:
+        _authorised(session, request, asked, decision)
+        return
+
+    def decided(announced: Decision) -> None:
+        why = ""
+        if announced.blocks and not decision.blocks:
+            why = f"announced address {escape(asked.host)}.{asked.port}"
+        _authorised(session, request, asked, announced if announced.blocks else decision, why)
+
+    _ask(session, replace(question, source=numeric(session, asked)), decided)
 
 
 def shuns_login(session: Session, request: Request) -> bool:
@@ -221,7 +258,9 @@ def question_of(session: Session, request: Request, asked: Endpoint) -> Question
     )
 
 
-def _authorised(session: Session, request: Request, asked: Endpoint, decision: Decision) -> None:
+def _authorised(
+    session: Session, request: Request, asked: Endpoint, decision: Decision, why: str = ""
+) -> None:
     session.socks_rule = decision.rule
     if session.awaited is not None:
         session.target = session.asked  # the peer of a BIND is not there yet
@@ -235,7 +274,8 @@ def _authorised(session: Session, request: Request, asked: Endpoint, decision: D
             refuse_late(session, decision.refusal)
             return
     if decision.rule.verdict is _BLOCK:
-        session.refuse(Ending(Side.RULE, _AUTHORISE, Cause.BLOCKED), ReplyCode.NOT_ALLOWED)
+        blocked = Ending(Side.RULE, _AUTHORISE, Cause.BLOCKED, text=why)
+        session.refuse(blocked, ReplyCode.NOT_ALLOWED)
         return
     target = asked
     if request.command is not _ASSOCIATE:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dantetw.net import poller
 from dantetw.net.poller import EpollPoller
 from dantetw.observe.events import Counts
-from dantetw.relay import datagrams as datagrams_module
+from dantetw.relay import acquainting
 from dantetw.relay import outside as outside_module
 from dantetw.relay.datagrams import HELD, HELD_BYTES, REMEMBERED
 from dantetw.relay.latency import SPARSE
@@ -476,21 +476,6 @@ class RelaySuite(_Suite):
         self.assertEqual(heard, {targets[0].where, targets[3].where, targets[4].where})
         self.assertEqual(len(rig.way()._answers), 3)
 
-    def test_rule_of(self) -> None:
-        """The rule by which a target was sent something is not that of another header."""
-        rig, target = self.rig(), self.far()
-        rig.owner.addresses[NAMED] = target.where
-        rig.owner.verdicts[NAMED] = BLOCK
-        rig.say(b"x", NAMED)
-        self.settle()
-        self.assertIsNone(rig.relay.rule_of(target.where))
-        rig.say(b"x", target.where)
-        self.settle()
-        self.assertEqual(rig.relay.rule_of(target.where), target.where)
-        self.assertIsNone(rig.relay.rule_of(None))
-
-    # Who the client is.
-
     def test_strangers_first(self) -> None:
         """Only the client is served, even if others were here first and between."""
         rig, stranger, target = self.rig(), self.far(), self.far()
@@ -526,7 +511,7 @@ class RelaySuite(_Suite):
             raise OSError(errno.EMFILE, "no more")
 
         self.patch(outside_module, "bind_beside", fail)
-        self.patch(datagrams_module, "bind_beside", fail)
+        self.patch(acquainting, "bind_beside", fail)
         rig, target = self.rig(), self.far()
         rig.say(b"x", target.where)
         self.settle()
@@ -891,10 +876,10 @@ class ErrorTests(AssociationCase):
         rig, target = self.rig(), self.far()
         rig.say(b"x", target.where)
         self.settle()
-        assert rig.relay.strangers is not None
+        assert rig.relay.acquaintance.strangers is not None
         # It is as if somebody had forged it: the kernel tells the socket of a closed port.
         closed = self.closed()
-        rig.relay.strangers.sendto(b"x", (closed.host, closed.port))
+        rig.relay.acquaintance.strangers.sendto(b"x", (closed.host, closed.port))
         self.reactor.turn(50)
         self.settle()
         self.assertEqual(rig.owner.count("delayed"), 0)

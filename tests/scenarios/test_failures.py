@@ -248,6 +248,7 @@ class NameTests(NetworkScenario):
         clients = [self.asking(name) for name in names]
         self.assertEqual([self.reply(client) for client in clients], [4] * len(names))
         again, unknown = "Temporary failure in name resolution", "Name or service not known"
+        unknown += " for IPv4 address"
         self.assertEqual(
             self.failures(),
             [
@@ -283,7 +284,7 @@ class NameTests(NetworkScenario):
                 f'critical: could not DNS-resolve "fails{-socket.EAI_SYSTEM}.example": No buffer'
                 " space available",
                 f'error: could not DNS-resolve "fails{-socket.EAI_FAIL}.example": Non-recoverable'
-                " failure in name resolution",
+                " failure in name resolution for IPv4 address",
                 f'warning: could not DNS-resolve "fails{-socket.EAI_MEMORY}.example": Memory'
                 " allocation failure",
             ],
@@ -304,6 +305,6 @@ class NameTests(NetworkScenario):
             self.failures(),
             [
                 f'error: could not DNS-resolve "rcode3.rules.example": {unknown}',
-                f'warning: could not DNS-resolve "rcode3.example": {unknown}',
+                f'warning: could not DNS-resolve "rcode3.example": {unknown} for IPv4 address',
             ],
         )

@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw.net.poller import EpollPoller
 from dantetw.observe.events import Dropped, Ended
 from dantetw.session.commands import connect
-from dantetw.session.commands.associate import Association, associate
+from dantetw.session.commands.associate import associate
+from dantetw.session.commands.association import Association
 from dantetw.values import AF_OF, Command, Drop, Endpoint, Family
 from dantetw.wire import socks5
 from dantetw.wire.udp import build_header, parse_datagram

@@ -246,7 +246,7 @@ class NameTests(SynchronousTestCase):
         world = World(self, rules(ALL))
         world.client(GREETING + request(self.unknown))
         world.look_up()
-        words = "Name or service not known"
+        words = "Name or service not known for IPv4 address"
         self.assertEqual(
             failures(world),
             [ResolveFailed(S.WARNING, Edge.EXTERNAL, self.unknown.host, "EAI_NONAME", words, 1)],

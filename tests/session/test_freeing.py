@@ -8,7 +8,7 @@ from typing import Any
 from dantetw.relay.datagrams import DatagramRelay
 from dantetw.relay.outside import Outside
 from dantetw.relay.routes import Answer, Route
-from dantetw.session.commands.associate import Association
+from dantetw.session.commands.association import Association
 from dantetw.session.control import Control
 from dantetw.session.dropping import Drops
 from dantetw.session.judging import Judge

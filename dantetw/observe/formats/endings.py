@@ -253,6 +253,8 @@ def _complaint(ending: Ending) -> str:
 def _refused(event: Ended) -> tuple[Line, ...]:
     rule = event.socks_rule or event.client_rule
     text = event.ending.text or ("" if rule.number else _NO_RULE)
+    if event.ending.text and not rule.number and event.command is Command.UDPASSOCIATE:
+        text = f"{text}: {_NO_RULE}"
     lines: tuple[Line, ...] = ()
     if rule.log & _BLOCKS:
         lines = (_request_line(event, rule, text, asked=True),)
@@ -283,7 +285,7 @@ def _request_line(event: Ended, rule: Rule, text: str, asked: bool) -> Line:
     assert event.command is not None
     path = event.path
     if event.command is Command.UDPASSOCIATE:
-        way = near(Path(client=NOWHERE, local=NOWHERE, user=path.user))
+        way = near(path)
     elif path.source is not None:
         way = f"{near(path)} -> {far(path)}"
     elif asked:

@@ -1,5 +1,6 @@
 """
-What a client can ask for, one file a command: :mod:`.connect`, :mod:`.bind`, :mod:`.associate`.
+What a client can ask for, one file a command: :mod:`.connect`, :mod:`.bind`, :mod:`.associate`,
+which makes an :mod:`.association`.
 :mod:`.relaying` is what the first two have in common.  A BIND may be for many peers
 (:mod:`.forwarding`), of whom each has a connection to the client (:mod:`.forward`);
 :mod:`.waiting` is what both kinds have in common.

@@ -1,436 +1,78 @@
 """
 UDP ASSOCIATE (:rfc:`1928` section 7): a port for a client's datagrams, as long as its connection
-stands.
-
-The socks rules have been asked about the association without a target.  They are asked again about
-each new header, with the target in it (``udpassociate``), and about each target that answers
-(``udpreply``); what they say is remembered by the relay.  Names are looked up without anybody else
-waiting for it.  What is not relayed is counted, and told (:mod:`dantetw.session.dropping`).
+stands.  What happens there is an :class:`~.association.Association`.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from functools import partial
 
-from twisted.python.failure import Failure
-
-from dantetw.config.policy import Edge, Rule
-from dantetw.escaping import escape
-from dantetw.net.datagrams import bind_inside, bind_outside
+from dantetw.config.policy import Rule
+from dantetw.net.datagrams import bind_inside
 from dantetw.net.naming import words_of
-from dantetw.net.resolving import KEEP_SECONDS, ResolveError
-from dantetw.net.sources import SAID, NoSource
-from dantetw.observe.events import (
-    Connected,
-    Traffic,
-    Transferred,
-)
-from dantetw.observe.status import Standing
-from dantetw.relay.datagrams import DatagramRelay
-from dantetw.relay.outside import Outside
-from dantetw.relay.routes import Answer, Judged, Route
-from dantetw.rules.deciding import Decision
-from dantetw.session import failing, tracing
-from dantetw.session.commands.relaying import TAPPED
-from dantetw.session.control import Control
-from dantetw.session.dropping import Drops
-from dantetw.session.judging import Judge
-from dantetw.session.performing import Performing, answer
-from dantetw.session.requesting import refuse_name, unusable_text
+from dantetw.session.announcing import is_complete, numeric, receiving_host, unreceived_text
+from dantetw.session.commands.association import Association
 from dantetw.session.session import Session
-from dantetw.values import (
-    LOG_CONNECT,
-    LOG_DATA,
-    UNSPECIFIED,
-    Cause,
-    Command,
-    Counts,
-    Drop,
-    Ending,
-    Endpoint,
-    Family,
-    Operation,
-    Path,
-    Phase,
-    Protocol,
-    Side,
-    Verdict,
-)
-from dantetw.wire.addresses import AddressError, parse_address
-from dantetw.wire.messages import ProtocolError
+from dantetw.values import UNSPECIFIED, Cause, Ending, Endpoint, Family, Phase, Side
 from dantetw.wire.replies import ReplyCode
 
 
-class Association(Performing):
-    """
-    A client's association.
-
-    :ivar rule: the socks rule that granted it.
-    :ivar local: where the client sends its datagrams.
-    :ivar client: where they come from; the address announced as long as none has come.
-    """
-
-    __slots__ = (
-        "_asked_anew",
-        "_control",
-        "_drops",
-        "_expected",
-        "_judge",
-        "_session",
-        "client",
-        "local",
-        "relay",
-        "rule",
-    )
-
-    def __init__(
-        self, session: Session, rule: Rule, sock: socket.socket, announced: Endpoint
-    ) -> None:
-        server = session.server
-        self._session = session
-        self.rule = rule
-        self.local = Endpoint.of(sock.getsockname())
-        self.client = announced
-        host = session.client.host if announced.host in UNSPECIFIED else announced.host
-        self._expected = Endpoint(host, announced.port, announced.family)
-        self._judge = Judge(session)
-        self._drops = Drops(session)
-        self._control = Control(session)
-        self._asked_anew = server.monotonic()
-        self.relay = DatagramRelay(server.poller, sock, self, server.stopwatch)
-
-    def begin(self) -> None:
-        """Tell the client, and listen to it."""
-        session, rule = self._session, self.rule
-        server = session.server
-        session.phase = Phase.RELAY
-        session.connected_at = server.monotonic()
-        server.performed += 1
-        if server.ledger is not None:
-            server.ledger.note(session)
-        failed = answer(session, session.policy.announced(self.local))
-        if failed is not None:
-            number, operation = failed.errno or 0, Operation.SEND
-            session.end(Ending(Side.CLIENT, Phase.RELAY, Cause.ERROR, number, operation=operation))
-            return
-        if rule.log & LOG_CONNECT:
-            path = Path(self.client, self.local, session.user)
-            server.journal.record(
-                Connected(session.number, rule, path, Protocol.UDP, Command.UDPASSOCIATE)
-            )
-        if server.journal.debug:
-            tracing.step(session, f"expects datagrams from {self._expected} on {self.local}")
-        server.sweep.add(session)
-        self._control.begin()
-
-    # What the relay asks.
-
-    def introduced(self, client: Endpoint) -> bool:
-        expected = self._expected
-        if client.host == expected.host and expected.port in (0, client.port):
-            self.client = self._expected = client
-            return True
-        text = f"expected udp packet from clientaddress {expected}, got it from {client}"
-        path = Path(client, self.local, self._session.user)
-        self._drops.drop(self.rule, path, Side.CLIENT, Drop.STRANGER, text)
-        return False
-
-    def route(self, route: Route) -> None:
-        late = False
-
-        def decided(decision: Decision, target: Endpoint) -> None:
-            if route.gone:
-                return
-            route.rule, route.target = decision.rule, target
-            if decision.blocks:
-                route.passes = False
-            else:
-                self._aim(route)
-            if late:
-                self.relay.settled(route)
-
-        self._judge.target(self.client, route.asked, decided, partial(self._unresolved, route))
-        late = True
-
-    def _unresolved(self, route: Route, failed: ResolveError) -> None:
-        if route.gone:
-            return
-        # The blank at the end is Dante's.
-        shown = f"{escape(route.asked.host)}.{route.asked.port}"
-        text = f"could not resolve target address {shown}: {failed.reason} "
-        self._drop_route(route, Drop.UNRESOLVED, text)
-
-    def answer(self, answer: Answer) -> None:
-        late = False
-
-        def decided(decision: Decision, sender: Endpoint) -> None:
-            answer.rule = decision.rule
-            answer.tapped = self._wants_to_see(decision.rule)
-            answer.passes = decision.rule.verdict is Verdict.PASS
-            if late and answer.outside is not None:
-                answer.outside.answered(answer)
-
-        self._judge.sender(answer.sender, self.client, decided)
-        late = True
-
-    def _aim(self, route: Route) -> None:
-        """A rule passes it: say how it goes out."""
-        session, target = self._session, route.target
-        outside = self.relay.outsides.get(target.family)
-        if text := unusable_text(target):
-            self._drop_route(route, Drop.UNUSABLE, text)
-            return
-        try:
-            if outside is None:
-                outside = self._open(target)
-        except NoSource as none:
-            self._drop_route(route, Drop.UNUSABLE, none.text)
-            return
-        except OSError as failed:
-            reason = words_of(failed.errno or 0)
-            text = f"could not bind address to use on external side: {reason}"
-            self._drop_route(route, Drop.ERROR, text)
-            return
-        route.tapped = self._wants_to_see(route.rule)
-        try:
-            outside.aim(route, session.policy.udp_connectdst)
-        except OSError as failed:
-            number = failed.errno or 0
-            failing.failed(session, Edge.EXTERNAL, Operation.CONNECT, target, number)
-            reason = words_of(number)
-            text = f"connect(2) to {target} from {outside.source} failed: {reason}"
-            self._drop_route(route, Drop.ERROR, text)
-            return
-        route.passes = True
-
-    def _open(self, target: Endpoint) -> Outside:
-        """
-        The way out to a family.
-
-        :raises NoSource: if there is none.
-        :raises OSError: if no socket can be had.
-        """
-        session = self._session
-        host = session.sources.choose(target, session.client, session.local)
-        options = session.policy.socket_options + self.rule.socket_options
-        # Below 1024 too, whatever ``compatibility`` says, as Dante: NTP peers count on it.
-        low = session.server.bind_low
-        sock, refused = bind_outside(host, target.family, self.client.port, options, low)
-        session.server.report_refused(refused)
-        return self.relay.open(target.family, sock, options)
-
-    def _wants_to_see(self, rule: Rule) -> bool:
-        return bool(rule.log & TAPPED) or self._session.server.journal.debug > 1
-
-    def _drop_route(self, route: Route, drop: Drop, text: str) -> None:
-        rule = route.rule or self.rule
-        self._drops.drop(rule, self._path(route), Side.CLIENT, drop, text)
-        self._drops.count(drop, max(0, self.relay.drop(route) - 1))
-
-    # What the relay tells.
-
-    def _path(self, judged: Judged) -> Path:
-        session, outside = self._session, judged.outside
-        target = judged.target if isinstance(judged, Route) else None
-        if isinstance(judged, Answer):
-            target = judged.sender
-        if outside is None and target is not None:
-            outside = self.relay.outsides.get(target.family)
-        source = None if outside is None else outside.source
-        return Path(self.client, self.local, session.user, source, target)
-
-    def _drop(self, judged: Judged, drop: Drop, text: str = "") -> None:
-        side = Side.CLIENT if isinstance(judged, Route) else Side.TARGET
-        self._drops.drop(judged.rule, self._path(judged), side, drop, text)
-
-    def blocked(self, judged: Judged) -> None:
-        self._drop(judged, Drop.BLOCKED)
-
-    def malformed(self, data: memoryview, wrong: ProtocolError) -> None:
-        target, drop = None, Drop.MALFORMED
-        text = (
-            f"SOCKS protocol error in socks udp packet of length {len(data)}."
-            "  Could not extract valid address from SOCKS UDP header"
-        )
-        if wrong.cause is Cause.UNSUPPORTED and len(data) > 2 and data[2]:
-            drop, text = Drop.FRAGMENT, "fragmented socks udp packets are not supported"
-            try:
-                found = parse_address(data, 3)
-            except AddressError:
-                found = None
-            target = None if found is None else found[0]
-        path = Path(self.client, self.local, self._session.user, None, target)
-        self._drops.drop(self.rule, path, Side.CLIENT, drop, text)
-
-    def unsendable(self, judged: Judged, size: int, number: int) -> None:
-        target = judged.target if isinstance(judged, Route) else self.client
-        edge = Edge.EXTERNAL if isinstance(judged, Route) else Edge.INTERNAL
-        if judged.outside is not None and isinstance(judged, Route):
-            judged.outside.target = None
-        failing.failed(self._session, edge, Operation.SEND, target, number)
-        self._drop(judged, Drop.ERROR, f"sendto of {size} bytes failed: {words_of(number)}")
-
-    def delayed(self, outside: Outside | None, target: Endpoint | None, number: int) -> None:
-        session = self._session
-        text = f"{words_of(number)} (delayed error)"
-        if outside is None:
-            failing.failed(session, Edge.INTERNAL, Operation.SEND, self.client, number)
-            path = Path(self.client, self.local, session.user)
-            self._drops.drop(self.rule, path, Side.TARGET, Drop.UNDELIVERED, text)
-            return
-        if target is None:
-            target = outside.connected_to
-        if target is not None:
-            failing.failed(session, Edge.EXTERNAL, Operation.SEND, target, number)
-        path = Path(self.client, self.local, session.user, outside.source, target)
-        rule = self.relay.rule_of(target) or self.rule
-        self._drops.drop(rule, path, Side.CLIENT, Drop.UNDELIVERED, text)
-
-    def unasked(self) -> None:
-        self._drops.count(Drop.STRANGER, 1)
-
-    def overflowed(self, number: int) -> None:
-        self._drops.count(Drop.OVERFLOW, number)
-
-    def seen(self, judged: Judged, data: memoryview) -> None:
-        session, rule = self._session, judged.rule
-        origin = Side.CLIENT if isinstance(judged, Route) else Side.TARGET
-        if session.server.journal.debug > 1:
-            tracing.moved(session, origin, len(data))
-        if rule.log & TAPPED:
-            session.server.journal.record(
-                Transferred(
-                    session.number,
-                    rule,
-                    self._path(judged),
-                    origin,
-                    len(data),
-                    bytes(data) if rule.log & LOG_DATA else None,
-                    Protocol.UDP,
-                    Command.UDPASSOCIATE if origin is Side.CLIENT else Command.UDPREPLY,
-                )
-            )
-
-    # What the session asks.
-
-    def check(self, now: float) -> None:
-        limit = self.rule.timeouts.io_udp
-        if limit and int(now) - int(self.relay.stamp) > limit:
-            self._session.end(Ending(Side.US, Phase.RELAY, Cause.TIMEOUT))
-        elif now - self._asked_anew > KEEP_SECONDS:
-            self._asked_anew = now
-            self.relay.ask_anew()
-
-    def closing(self) -> None:
-        self._control.close()
-        self._drops.count(Drop.OVERFLOW, self.relay.overflows)
-        self._drops.close(self.rule, Path(self.client, self.local, self._session.user))
-
-    def cancel(self) -> None:
-        self.relay.end()
-        self._judge.cancel()
-
-    @property
-    def under_way(self) -> bool:
-        return True
-
-    def standing(self) -> Iterator[tuple[Path, Standing]]:
-        session, relay = self._session, self.relay
-        for outside in relay.outsides.values():
-            path = Path(self.client, self.local, session.user, outside.source, outside.target)
-            yield (
-                path,
-                Standing(outside.since, outside.stamp, outside.counts, packets=outside.packets),
-            )
-        if not relay.outsides:
-            path = Path(self.client, self.local, session.user)
-            began = session.accepted_at
-            yield path, Standing(began, relay.stamp, Counts(), packets=Counts())
-
-    @property
-    def counts(self) -> Counts:
-        return sum((each.counts for each in self.traffic), Counts())
-
-    @property
-    def packets(self) -> Counts:
-        return sum((each.packets for each in self.traffic), Counts())
-
-    @property
-    def drops(self) -> tuple[tuple[Drop, int], ...]:
-        return self._drops.counted
-
-    @property
-    def traffic(self) -> tuple[Traffic, ...]:
-        user = self._session.user
-        found = tuple(
-            Traffic(
-                Path(self.client, self.local, user, outside.source, outside.target),
-                outside.counts,
-                outside.packets,
-            )
-            for outside in self.relay.outsides.values()
-        )
-        return found or (Traffic(Path(self.client, self.local, user)),)
-
-    @property
-    def first_io(self) -> float:
-        return self.relay.first_io
-
-
-def associate(session: Session, rule: Rule, target: Endpoint) -> None:
+def associate(session: Session, rule: Rule, announced: Endpoint) -> None:
     """
     Give a client a port for its datagrams.
 
-    :param target: where the client will send from, or nowhere; its port, or 0.
+    :param announced: where the client will send from, or nowhere; its port, or 0.
     """
-    if target.family is not Family.NAME:
-        _associate(session, rule, target)
-        return
-    server, families = session.server, frozenset((session.local.family,))
-
-    def resolved(found: tuple[str, ...]) -> None:
-        session.addresses, session.resolved_at = found, server.monotonic()
-        _associate(session, rule, Endpoint.of((found[0], target.port)))
-
-    def unresolved(failure: Failure) -> None:
-        failed = failure.value
-        if not isinstance(failed, ResolveError):
-            failure.raiseException()
-        failing.unresolved(session, failed, session.client)
-        refuse_name(session, Cause.UNRESOLVED, failed.name, failed.reason)
-
-    session.when(
-        server.resolver.resolve(target.host, families, session.client.host),
-        resolved,
-        unresolved,
-    )
-
-
-def _associate(session: Session, rule: Rule, announced: Endpoint) -> None:
-    local = session.local
-    if announced.host in UNSPECIFIED:
-        announced = Endpoint(announced.host, announced.port, local.family)
-    elif announced.family is not local.family:
-        said = SAID[announced.family]
-        text = (
-            f"client wants to send us UDP packets from {said} address, but no {said} address"
-            " configured for our usage on the internal interface"
-        )
+    where = numeric(session, announced)
+    host = receiving_host(session, where)
+    if not host and rule.udp_connected:
+        host = session.local.host  # it can still be served from where it is connected from
+    if not host:
+        text = unreceived_text(session, where.family)
         ending = Ending(Side.CLIENT, Phase.CONNECT, Cause.UNUSABLE, text=text)
         session.refuse(ending, ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED)
         return
     session.connecting_at = session.server.monotonic()
+    family = Family.IPV6 if ":" in host else Family.IPV4
+    sock = _bind(session, rule, host, family)
+    if sock is None:
+        return
+    expected = Endpoint(session.client.host, where.port, session.client.family)
+    if where.host not in UNSPECIFIED:
+        expected = where
+    connected = is_complete(where) and not rule.udp_connected
+    if connected and not _connect(session, sock, where):
+        return
+    association = Association(session, rule, sock, announced, expected, connected)
+    session.performing = association
+    association.begin()
+
+
+def _bind(session: Session, rule: Rule, host: str, family: Family) -> socket.socket | None:
+    """A socket for the client's datagrams; None if there is none, and the client has been told."""
     options = session.policy.socket_options + rule.socket_options
     try:
-        sock, refused = bind_inside(local.host, local.family, rule.udp_portrange, options)
+        sock, refused = bind_inside(host, family, rule.udp_portrange, options)
     except OSError as failed:
         number = failed.errno or 0
-        text = f"could not bind local address {local.host}.0: {words_of(number)}"
+        text = f"could not bind local address {host}.0: {words_of(number)}"
         ending = Ending(Side.US, Phase.CONNECT, Cause.ERROR, number, text)
         session.refuse(ending, ReplyCode.FAILURE)
-        return
+        return None
     session.server.report_refused(refused)
-    association = session.performing = Association(session, rule, sock, announced)
-    association.begin()
+    return sock
+
+
+def _connect(session: Session, sock: socket.socket, announced: Endpoint) -> bool:
+    """Listen to nobody else; False if that cannot be, and the client has been told."""
+    try:
+        sock.connect((announced.host, announced.port))
+    except OSError as failed:
+        number = failed.errno or 0
+        ours = Endpoint.of(sock.getsockname())
+        text = f"connect(2) to {announced} from {ours} failed: {words_of(number)}"
+        sock.close()
+        ending = Ending(Side.CLIENT, Phase.CONNECT, Cause.ERROR, number, text)
+        session.refuse(ending, ReplyCode.HOST_UNREACHABLE)
+        return False
+    return True

@@ -399,7 +399,8 @@ REFUSALS: list[tuple[str, Event, list[str]]] = [
             command=Command.UDPASSOCIATE,
         ),
         [
-            "block(1): udp/udpassociate ]: 0.0.0.0.0 0.0.0.0.0",
+            # Dante has zeros in place of the client, see docs/differences.rst.
+            "block(1): udp/udpassociate ]: 127.0.0.1.60312 127.0.0.1.23902",
             "block(1): tcp/accept ]: 127.0.0.1.60312 127.0.0.1.23902: "
             "blocked by higher-level socks-rule #1",
         ],

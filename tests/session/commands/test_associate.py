@@ -13,7 +13,7 @@ from dantetw.net.resolving import KEEP_SECONDS
 from dantetw.observe.events import Connected, ConnectFailed, Message, TrafficFailed
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.privacy import Private
-from dantetw.session.commands import associate as associating
+from dantetw.session.commands import association
 from dantetw.session.dropping import LINES
 from dantetw.values import Cause, Command, Drop, Ending, Endpoint, Family, Phase, Severity, Side
 from dantetw.wire import socks4
@@ -21,7 +21,6 @@ from dantetw.wire.udp import build_header
 from tests.session.datagrams import (
     ANYWHERE,
     HEAD,
-    HERE,
     HOME,
     LOG,
     NEAR,
@@ -94,7 +93,7 @@ class GrantTests(AssociateCase):
             self.assertEqual(
                 world.lines()[1:],
                 [
-                    f"block(1): udp/udpassociate ]: 0.0.0.0.0 0.0.0.0.0: {reason}",
+                    f"block(1): udp/udpassociate ]: {NEAR}: {reason}",
                     f"block(1): tcp/accept ]: {NEAR}: request was not performed due to error:"
                     f" {reason}",
                 ],
@@ -104,23 +103,27 @@ class GrantTests(AssociateCase):
         self.assertEqual(self.visit(world).bound.port, port)
 
     def test_other_family(self) -> None:
-        """Who announces an address of another family than it came in by cannot be served."""
-        for peer, announced, said in (
-            (HOME, Endpoint("2001:db8::5", 0, Family.IPV6), "IPv6"),
-            (SIX, Endpoint("192.0.2.5", 0, Family.IPV4), "IPv4"),
-        ):
-            world = self.world()
-            local = HERE if peer is HOME else Endpoint("::1", 1080, Family.IPV6)
-            client = world.client(asking(announced), peer=peer, local=local)
-            self.assertEqual(client.hear()[2:4], b"\x05\x08")
-            text = (
-                f"client wants to send us UDP packets from {said} address, but no {said} address"
-                " configured for our usage on the internal interface"
-            )
-            self.assertEqual(
-                world.ending, Ending(Side.CLIENT, Phase.CONNECT, Cause.UNUSABLE, text=text)
-            )
-            world.check_over()
+        """Who announces an address of a family that we have no address of cannot be served."""
+        world = self.world()
+        client = world.client(asking(Endpoint("2001:db8::5", 0, Family.IPV6)), peer=HOME)
+        self.assertEqual(client.hear()[2:4], b"\x05\x08")
+        text = (
+            "client wants to send us UDP packets from IPv6 address, but no IPv6 address"
+            " configured for our usage on the internal interface"
+        )
+        self.assertEqual(
+            world.ending, Ending(Side.CLIENT, Phase.RESOLVE, Cause.UNUSABLE, text=text)
+        )
+        self.assertEqual(world.lines()[1], f"block(1): udp/udpassociate ]: {NEAR}: {text}")
+        world.check_over()
+
+    def test_our_other_family(self) -> None:
+        """Whose announced address is of another family gets a port on our address of that."""
+        world = self.world()
+        announced = Endpoint("127.0.0.1", 0, Family.IPV4)
+        local = Endpoint("::1", 1080, Family.IPV6)
+        client = world.client(asking(announced), peer=SIX, local=local)
+        self.assertEqual(client.hear()[2:8], b"\x05\x00\x00\x01\x7f\x00")
 
     def test_blocked(self) -> None:
         """A rule may block the association itself."""
@@ -174,7 +177,7 @@ class GrantTests(AssociateCase):
         self.assertEqual(
             world.lines()[1:],
             [
-                f"block(1): udp/udpassociate ]: 0.0.0.0.0 0.0.0.0.0: {text}",
+                f"block(1): udp/udpassociate ]: {NEAR}: {text}",
                 f"block(1): tcp/accept ]: {NEAR}: request was not performed due to error: {text}",
             ],
         )
@@ -511,7 +514,7 @@ class RuleTests(AssociateCase):
         """Rules are asked once for each header and each target that answers, not each datagram."""
         world = self.world()
         asked: list[Command] = []
-        judging = associating.Judge
+        judging = association.Judge
         judge = judging._ask
 
         def counted(self: object, question: object, found: object) -> None:

@@ -192,7 +192,8 @@ class PortTests(BindCase):
         client = world.client(bind(at("no.example.org")))
         world.look_up()
         self.assertEqual(client.hear()[2:4], b"\x05\x04")
-        text = 'could not resolve hostname "no.example.org": Name or service not known'
+        unknown = "Name or service not known for IPv4 address"
+        text = f'could not resolve hostname "no.example.org": {unknown}'
         self.assertEqual(world.lines()[1], f"block(1): tcp/bind ]: {NEAR}: {text}")
         self.assertEqual(world.awaits, [])
         world.check_over()

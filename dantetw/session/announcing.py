@@ -1,0 +1,92 @@
+"""
+The address that a client announces with UDP ASSOCIATE: where its datagrams will come from
+(:rfc:`1928` section 4), all zeros if it does not know.
+
+If the announced address is complete, the socks rules are asked about it as well as about the
+client's connection, and both must pass: no datagram from there would be relayed otherwise (so does
+Dante).  With ``udp.source: connected`` an announced address binds nobody, since clients behind
+address translation announce one that we never see.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dantetw.net.sources import SAID
+from dantetw.values import UNSPECIFIED, Endpoint, Family
+
+if TYPE_CHECKING:
+    from dantetw.session.session import Session
+
+#: Where an announced name is looked up, whatever families we go out by.
+FAMILIES: Final = frozenset((Family.IPV4, Family.IPV6))
+
+
+def numeric(session: Session, announced: Endpoint) -> Endpoint:
+    """
+    The announced address: of a name's, which have been looked up, the first one of the family that
+    the client is connected by, or the first one.
+    """
+    if announced.family is not Family.NAME or not session.addresses:
+        return announced
+    found = [Endpoint.of((address, announced.port)) for address in session.addresses]
+    fitting = (each for each in found if each.family is session.local.family)
+    return next(fitting, found[0])
+
+
+def is_complete(announced: Endpoint) -> bool:
+    """Whether an address and a port are announced."""
+    return announced.port != 0 and announced.host not in UNSPECIFIED
+
+
+def unreceivable_text(session: Session, announced: Endpoint) -> str:
+    """
+    Why nothing that comes from an announced address could be received, in Dante's words; empty: it
+    could.
+
+    :param announced: as the client has it; of a name nobody knows yet.
+    """
+    family = announced.family
+    if family is Family.NAME or announced.host in UNSPECIFIED or family is session.local.family:
+        return ""
+    policy = session.policy
+    if any(e.family is family for line in policy.internal for e in line.listens):
+        return ""
+    if any(rule.udp_connected for rule in policy.socks_rules):
+        return ""
+    said = SAID[family]
+    return (
+        f"client wants to send us UDP packets from {said} address, but no {said} address"
+        " configured for our usage on the internal interface"
+    )
+
+
+def receiving_host(session: Session, announced: Endpoint) -> str:
+    """
+    The address of ours to receive datagrams on; empty: there is none of the family.
+
+    That which the client is connected to, if it is of the announced address's family.
+
+    :param announced: numeric.
+    """
+    family = announced.family
+    if announced.host in UNSPECIFIED or family is session.local.family:
+        return session.local.host
+    for line in session.policy.internal:
+        for endpoint in line.listens:
+            if endpoint.family is family and endpoint.host not in UNSPECIFIED:
+                return endpoint.host
+    return ""
+
+
+def unreceived_text(session: Session, family: Family) -> str:
+    """Why there is none, in Dante's words."""
+    said = SAID[family]
+    for line in session.policy.internal:
+        if any(endpoint.family is family for endpoint in line.listens):
+            return (
+                f"no specific {said} address found amongst the internal addresses, only an unbound"
+                " wildcard address found.  This client requires an internal IP-address to be"
+                f" specified in {session.policy.file} however"
+            )
+    return f"no {said} address found amongst the internal addresses"
