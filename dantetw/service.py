@@ -31,7 +31,7 @@ from dantetw.net.naming import words_of_error
 from dantetw.observe.prefix import JsonPrefix, Prefix
 from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.opening import open_sink
-from dantetw.process import pidfile, signals
+from dantetw.process import signals
 from dantetw.process.describing import environment, identity, usage
 from dantetw.process.helper import Reread
 from dantetw.process.limits import raise_descriptors
@@ -295,10 +295,10 @@ class SockdService(MultiService):
 
     def _write_pidfile(self) -> None:
         try:
-            pidfile.write(self._settings.pidfile, self._privileges.owner)
+            self._privileges.write_pidfile()
         except OSError as failed:
             text = f"could not open pidfile {self._settings.pidfile} for writing"
-            text = f"{text}: {os.strerror(failed.errno or 0)}"
+            text = f"{text}: {words_of_error(failed)}"
             self.journal.message(Severity.WARNING, "server.pidfile", text)
 
     def _fail(self, text: str) -> NoReturn:

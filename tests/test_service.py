@@ -22,6 +22,7 @@ from dantetw import __version__, reloading, service, serving
 from dantetw.config import Parsed, parse
 from dantetw.net.listening import Port
 from dantetw.net.poller import EpollPoller
+from dantetw.process import pidfile
 from dantetw.service import Settings, SockdService
 from dantetw.session.listener import Listener
 from dantetw.starting import StartFailedError
@@ -196,11 +197,11 @@ class StartTests(ServiceCase):
             "message",
             lambda *what: (caught.append(signal.SIGTERM in self.handlers), message(*what)),
         )
-        write = service.pidfile.write
+        write = pidfile.write
         self.patch(
-            service.pidfile,
+            pidfile,
             "write",
-            lambda path, owner: (caught.append(signal.SIGHUP in self.handlers), write(path)),
+            lambda file: (caught.append(signal.SIGHUP in self.handlers), write(file)),
         )
         made.startService()
         self.assertEqual(caught[-2:], [True, True])

@@ -26,7 +26,11 @@ def look(path: str) -> Stamp:
 
     :raises OSError: if it may not be looked at, or is not there.
     """
-    status = os.stat(path)
+    return stamp_of(os.stat(path))
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """The stamp in what the system says of a file."""
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 

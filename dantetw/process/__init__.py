@@ -6,8 +6,8 @@ What concerns the process as a whole.
   done by the privileged helper.
 - :mod:`.helper`: that process; :mod:`.orders`: the wire to it; :mod:`.permitted`: what it may do;
   :mod:`.watching` notices its end.
-- :mod:`.appending` opens logs; :mod:`.links` opens what names lead to unless somebody bent them;
-  :mod:`.regular` opens files without waiting.
+- :mod:`.appending` opens logs; :mod:`.paths` opens what names lead to unless an untrusted
+  user has a hand in it; :mod:`.regular` opens files without waiting.
 - :mod:`.prctl`: no new privileges.
 - :mod:`.closing`: letting go, after a fork, of what is the parent's; :mod:`.garbage`: what the
   collector is told then, and at the start.

@@ -14,12 +14,18 @@ MODE: Final = 0o640
 _FLAGS: Final = os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC | os.O_NONBLOCK
 
 
-def open_appending(path: str, owner: tuple[int, int] | None = None, flags: int = 0) -> int:
+def open_appending(
+    path: str,
+    owner: tuple[int, int] | None = None,
+    flags: int = 0,
+    folder: int | None = None,
+) -> int:
     """
     Open ``path`` for appending, creating it with :data:`MODE` if there is none.
 
     :param owner: user and group that a created file shall belong to; None: whoever we are.
     :param flags: for ``open(2)``, beside ours.
+    :param folder: descriptor of the folder that a relative path begins at; None: the current one.
 
     It is readable too if that is allowed, so that one sees how a file ends.  Never waits: a FIFO
     opened for both directions needs no reader, and spares us ``EPIPE`` when readers come and go.
@@ -27,14 +33,15 @@ def open_appending(path: str, owner: tuple[int, int] | None = None, flags: int =
     :raises OSError: it cannot be opened or created.
     """
     flags |= _FLAGS
+    create = flags | os.O_RDWR | os.O_CREAT
     for _ in range(2):
         with contextlib.suppress(FileNotFoundError):
             try:
-                return os.open(path, flags | os.O_RDWR)
+                return os.open(path, flags | os.O_RDWR, dir_fd=folder)
             except PermissionError:
-                return os.open(path, flags | os.O_WRONLY)
+                return os.open(path, flags | os.O_WRONLY, dir_fd=folder)
         with contextlib.suppress(FileExistsError):
-            descriptor = os.open(path, flags | os.O_RDWR | os.O_CREAT | os.O_EXCL, MODE)
+            descriptor = os.open(path, create | os.O_EXCL, MODE, dir_fd=folder)
             # The umask, which daemons often set to 077, would take the group's right away.
             os.fchmod(descriptor, MODE)
             if owner is not None:
@@ -44,4 +51,4 @@ def open_appending(path: str, owner: tuple[int, int] | None = None, flags: int =
             return descriptor
         # Somebody else created it between the two.
     # Or it is a link to nowhere, which O_EXCL does not follow.
-    return os.open(path, flags | os.O_RDWR | os.O_CREAT, MODE)
+    return os.open(path, create, MODE, dir_fd=folder)

@@ -13,9 +13,13 @@ from functools import cached_property
 from dantetw.auth.pamprocess import PamProcess, PamProcesses
 from dantetw.auth.shadow import SystemPasswords, Verdict
 from dantetw.auth.stamps import Stamp, look
-from dantetw.process import links
+from dantetw.process import pidfile
 from dantetw.process.appending import open_appending
+from dantetw.process.paths import Untrusted, look_trusted, open_trusted
 from dantetw.process.regular import open_regular
+
+# Opens a name with flags beside its own, in a folder; None: the current one.
+_Opener = Callable[[str, int, int | None], int]
 
 
 class Direct:
@@ -24,36 +28,42 @@ class Direct:
 
     :param pidfile: the process id's file; empty: none.
     :param owner: user and group that logs we create shall belong to; None: whoever we are.
-    :param distrusted: a user who must not choose what files a name leads to (:mod:`.links`); None:
-        there is nobody else whom this is done for.
+    :param untrusted: a user who must not choose what files a name leads to (:mod:`.paths`); None:
+        there is no other user whom this is done for.
     """
 
     def __init__(
         self,
         pidfile: str = "",
         owner: tuple[int, int] | None = None,
-        distrusted: int | None = None,
+        untrusted: Untrusted | None = None,
     ) -> None:
         self._pidfile = pidfile
         self._owner = owner
-        self._distrusted = distrusted
+        self._untrusted = untrusted
         self._pam = PamProcesses()
 
     def open_log(self, path: str) -> int:
         """See :class:`~dantetw.process.rights.Rights`."""
-        return self._open(path, lambda path, flags: open_appending(path, self._owner, flags))
+        return self._open(
+            path, lambda name, flags, folder: open_appending(name, self._owner, flags, folder)
+        )
 
     def open_file(self, path: str, flags: int = 0) -> int:
         """See :class:`~dantetw.process.rights.Rights`."""
-        return self._open(path, lambda path, more: open_regular(path, flags | more))
+        return self._open(path, _reading(flags))
 
-    open_config = open_file
+    def open_config(self, path: str, flags: int = 0) -> int:
+        """
+        See :class:`~dantetw.process.rights.Rights`.
+
+        All that may be asked for depends on it, so the untrusted user must not be able to write it.
+        """
+        return self._open(path, _reading(flags), strict=True)
 
     def look(self, path: str) -> Stamp:
         """See :class:`~dantetw.process.rights.Rights`."""
-        if self._distrusted is not None:
-            path = links.resolve(path, self._distrusted)
-        return look(path)
+        return look(path) if self._untrusted is None else look_trusted(path, self._untrusted)
 
     def bind(self, sock: socket.SocketType, address: tuple[str | int, ...]) -> None:
         """
@@ -62,7 +72,7 @@ class Direct:
         The socket becomes ours if another user made it: the kernel lets sockets share a port
         (``SO_REUSEPORT``) with those of the same user only, and those we began with were ours.
         """
-        if self._distrusted is not None:
+        if self._untrusted is not None:
             with suppress(OSError):
                 os.fchown(sock.fileno(), os.geteuid(), -1)
         sock.bind(address)
@@ -79,10 +89,26 @@ class Direct:
         """See :class:`~dantetw.process.rights.Rights`."""
         return self._pam.start()
 
+    def write_pidfile(self) -> None:
+        """
+        Write our process id into its file.
+
+        :raises OSError: if it cannot be written.
+        """
+        if self._pidfile:
+            pidfile.write(
+                self._open(
+                    self._pidfile,
+                    lambda name, flags, folder: pidfile.open_pidfile(
+                        name, self._owner, flags, folder
+                    ),
+                )
+            )
+
     def empty_pidfile(self) -> None:
         """See :class:`~dantetw.process.rights.Rights`."""
         if self._pidfile:
-            descriptor = self._open(self._pidfile, _open_writing)
+            descriptor = self._open(self._pidfile, _reading(os.O_WRONLY))
             try:
                 os.ftruncate(descriptor, 0)
             finally:
@@ -92,11 +118,12 @@ class Direct:
         """End what was started."""
         self._pam.kill()
 
-    def _open(self, path: str, opener: Callable[[str, int], int]) -> int:
-        if self._distrusted is None:
-            return opener(path, 0)
-        return links.open_trusted(path, opener, self._distrusted)
+    def _open(self, path: str, opener: _Opener, strict: bool = False) -> int:
+        if self._untrusted is None:
+            return opener(path, 0, None)
+        return open_trusted(path, opener, self._untrusted, strict)
 
 
-def _open_writing(path: str, flags: int) -> int:
-    return open_regular(path, flags | os.O_WRONLY)
+def _reading(more: int) -> _Opener:
+    """An opener of regular files with these flags."""
+    return lambda name, flags, folder: open_regular(name, flags | more, folder)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -22,21 +23,43 @@ _ROUNDING: Final = 2.0
 #: Bytes of a pid file that are read.
 _MOST: Final = 64
 
+_FLAGS: Final = os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_MODE: Final = 0o644
 
-def write(path: str, owner: tuple[int, int] | None = None) -> None:
+
+def open_pidfile(
+    path: str, owner: tuple[int, int] | None = None, flags: int = 0, folder: int | None = None
+) -> int:
     """
-    Write our process id.
+    Open the file for :func:`write`; one that does not exist becomes 0644.
 
     :param owner: user and group that a created file shall belong to: who will empty it.
-    :raises OSError: if the file cannot be written.
+    :param flags: for ``open(2)``, beside ours.
+    :param folder: descriptor of the folder that a relative path begins at; None: the current one.
+    :raises OSError: if the file cannot be opened.
     """
-    # A file that exists keeps its mode and owner; one that does not becomes 0644.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-    created = not os.path.exists(path)
-    descriptor = os.open(path, flags, 0o644)
+    flags |= _FLAGS
+    with suppress(FileNotFoundError):
+        return os.open(path, flags, dir_fd=folder)
     try:
-        if created and owner is not None:
-            os.fchown(descriptor, *owner)
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, _MODE, dir_fd=folder)
+    except FileExistsError:
+        # Another process has created it, or it is a link to nowhere, which O_EXCL does not follow.
+        return os.open(path, flags | os.O_CREAT, _MODE, dir_fd=folder)
+    if owner is not None:
+        os.fchown(descriptor, *owner)
+    return descriptor
+
+
+def write(descriptor: int) -> None:
+    """
+    Write our process id over what is there, and close the file.
+
+    :raises OSError: if it cannot be written.
+    """
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.ftruncate(descriptor, 0)
         os.write(descriptor, b"%d\n" % os.getpid())
     finally:
         os.close(descriptor)

@@ -24,6 +24,7 @@ from dantetw.process import helper, prctl
 from dantetw.process.asking import Asking
 from dantetw.process.direct import Direct
 from dantetw.process.helper import Helper, Reread
+from dantetw.process.paths import Untrusted
 from dantetw.process.permitted import Permitted
 from dantetw.process.rights import Rights
 from dantetw.process.watching import Watch
@@ -104,7 +105,15 @@ class Privileges:
         self._door: socket.socket | None = None
         self._process = 0
         self._watch: Watch | None = None
-        self._rights: Rights = Direct(pidfile, self.owner)
+        # At the start too: processes of that user may be there, from before or of a server that is
+        # to be replaced.
+        self._untrusted = None
+        if self._dropping and self._high.uid != self._low.uid:
+            self._untrusted = Untrusted(
+                self._low.uid, frozenset((self._low.gid, *self._low.groups))
+            )
+        self._direct = Direct(pidfile, self.owner, self._untrusted)
+        self._rights: Rights = self._direct
 
     def start(self, policy: Policy, reread: Reread | None = None) -> None:
         """
@@ -113,9 +122,9 @@ class Privileges:
         :param policy: what it permits; ``reread``: how it reads that anew.
         :raises OSError: if there can be no further process.
         """
-        if not self._dropping or self._high.uid == self._low.uid:
+        if self._untrusted is None:
             return
-        direct = Direct(self._pidfile, self.owner, self._low.uid)
+        direct = Direct(self._pidfile, self.owner, self._untrusted)
         permitted = Permitted.of(policy)
         self._door, self._process = helper.fork(
             self._prepare, lambda door: Helper(door, direct, permitted, reread)
@@ -210,6 +219,14 @@ class Privileges:
     def start_pam(self) -> PamProcess:
         """Start a process that talks to PAM."""
         return self._rights.start_pam()
+
+    def write_pidfile(self) -> None:
+        """
+        Write our process id into its file, before :meth:`drop`.
+
+        :raises OSError: if it cannot be written.
+        """
+        self._direct.write_pidfile()
 
     def empty_pidfile(self) -> None:
         """Take the process id out of its file, if it can be done."""

@@ -20,6 +20,7 @@ from dantetw.process.asking import Asking
 from dantetw.process.direct import Direct
 from dantetw.process.helper import Helper
 from dantetw.process.orders import Order, What
+from dantetw.process.paths import Untrusted
 from dantetw.process.permitted import Permitted
 from dantetw.process.rights import Rights
 from tests.process.policies import parsed, policy
@@ -50,7 +51,7 @@ class RightsCase(SynchronousTestCase):
 
     rights: Rights
 
-    def make_direct(self, distrusted: int | None = None) -> Direct:
+    def make_direct(self, untrusted: Untrusted | None = None) -> Direct:
         """Who does it here, with a folder and a system made for the test."""
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir(0o700)
@@ -59,7 +60,7 @@ class RightsCase(SynchronousTestCase):
         self.port = quiet_port()
         self.users.write_text("joe:x\n")
         self.config.write_text("# configuration\n")
-        direct = Direct(str(self.pidfile), None, distrusted)
+        direct = Direct(str(self.pidfile), None, untrusted)
         self.passwords = direct.__dict__["_passwords"] = Passwords()
         direct._pam = PamProcesses(["sh", "-c", "echo y >&2; exec cat"])
         self.addCleanup(direct.close)
@@ -73,7 +74,7 @@ class HelperCase(RightsCase):
     SETTINGS = "logoutput: {log}\n"
 
     def setUp(self) -> None:
-        direct = self.make_direct(os.getuid() + 1)
+        direct = self.make_direct(Untrusted(os.getuid() + 1))
         # The helper is asked also where we could do it ourselves.
         self.patch(asking, "open_regular", self.refuse)
         self.patch(asking, "open_appending", self.refuse)

@@ -12,6 +12,7 @@ from functools import partial
 from dantetw.process import asking, helper, orders
 from dantetw.process.asking import LostError, RefusedError
 from dantetw.process.orders import Order, What
+from dantetw.process.paths import Untrusted
 from tests.process.helping import HelperCase
 
 
@@ -83,7 +84,7 @@ class RefusalTests(HelperCase):
 
     def test_links(self) -> None:
         """A link that the server's user made is not followed."""
-        self.patch(self.helper._direct, "_distrusted", os.getuid())
+        self.patch(self.helper._direct, "_untrusted", Untrusted(os.getuid()))
         secret = self.folder / "secret"
         secret.write_text("secret\n")
         for path, do in (

@@ -28,7 +28,7 @@ class PidfileTests(SynchronousTestCase):
         """It holds the process id in one line, for everybody to read."""
         umask = os.umask(0o022)
         self.addCleanup(os.umask, umask)
-        pidfile.write(self.path)
+        pidfile.write(pidfile.open_pidfile(self.path))
         self.assertEqual(self.read(), f"{os.getpid()}\n")
         self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o644)
 
@@ -36,14 +36,18 @@ class PidfileTests(SynchronousTestCase):
         """What was in it is gone, its mode stays."""
         Path(self.path).write_text("1234567890 and more\n")
         os.chmod(self.path, 0o600)
-        pidfile.write(self.path)
+        pidfile.write(pidfile.open_pidfile(self.path))
         self.assertEqual(self.read(), f"{os.getpid()}\n")
         self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o600)
 
     def test_unwritable(self) -> None:
         """A folder that is not there is an error."""
         path = os.path.join(self.path, "sockd.pid")
-        self.assertRaises(OSError, pidfile.write, path)
+        self.assertRaises(OSError, pidfile.open_pidfile, path)
+
+    def test_no_file(self) -> None:
+        """What is no file, such as the null device, is written to and not cut."""
+        pidfile.write(pidfile.open_pidfile(os.devnull))
 
 
 class StaleTests(SynchronousTestCase):

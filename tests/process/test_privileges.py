@@ -14,6 +14,7 @@ from dantetw.process import helper, orders, prctl
 from dantetw.process.asking import Asking
 from dantetw.process.direct import Direct
 from dantetw.process.helper import Helper
+from dantetw.process.paths import Untrusted
 from dantetw.process.permitted import Permitted
 from dantetw.process.privileges import Identity, Privileges
 from dantetw.process.watching import Watch, words_of
@@ -139,7 +140,7 @@ class PrivilegesTests(SynchronousTestCase):
         ((prepare, made),) = self.forked
         prepare()
         self.assertEqual((kernel.uids, kernel.gids), ((13,) * 3, (14,) * 3))
-        self.assertEqual(made._direct._distrusted, 65534)
+        self.assertEqual(made._direct._untrusted, Untrusted(65534, frozenset((65534, 100))))
         self.assertEqual(made._permitted, Permitted.of(policy()))
 
     def test_both_the_same(self) -> None:

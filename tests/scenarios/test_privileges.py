@@ -217,6 +217,40 @@ class PrivilegeScenarios(RootScenario):
         self.live(server, self.listening())
         self.assertEqual(server.stop(), 0)
 
+    def test_links_at_the_start(self) -> None:
+        """Links of the server's user, from before, lead root's opening at the start nowhere."""
+        precious = self.private / "precious"
+        precious.write_text("precious\n")
+        theirs = self.folder / "theirs"
+        theirs.mkdir()
+        for path in (theirs / "log", theirs / "pid"):
+            path.symlink_to(precious)
+            os.lchown(path, self.nobody.pw_uid, self.nobody.pw_gid)
+        os.chown(theirs, self.nobody.pw_uid, self.nobody.pw_gid)
+
+        def command(path: Path) -> list[str]:
+            return [*SOCKD, "-f", str(path), "-p", str(theirs / "pid")]
+
+        log = f"{self.folder}/sockd.log {theirs}/log"
+        server = self.start(command, more=DROP, log=log)
+        self.assertEqual(server.stop(), 0)
+        self.assertEqual(precious.read_text(), "precious\n")
+        said = "a link on the way belongs to user.unprivileged"
+        for path in (theirs / "log", theirs / "pid"):
+            lines = [line for line in server.lines() if said in line and str(path) in line]
+            self.assertNotEqual(lines, [], path)
+
+    def test_own_configuration(self) -> None:
+        """A configuration that the server's user can write is not read with root's rights."""
+        server = self.start(more=DROP)
+        path = self.folder / "sockd.conf"
+        os.chown(path, self.nobody.pw_uid, self.nobody.pw_gid)
+        server.send(signal.SIGHUP)
+        server.wait_for(1, "the file can be changed by user.unprivileged")
+        server.wait_for(1, "the old one stays in force")
+        self.live(server, self.listening())
+        self.assertEqual(server.stop(), 0)
+
     def door(self, server: Running) -> socket.socket:
         """The server's end of the door, taken from it."""
         for number in self.descriptors(server):

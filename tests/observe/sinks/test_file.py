@@ -211,7 +211,7 @@ class FileTests(SynchronousTestCase):
         """A file that we may write only is written."""
         open_, flags = os.open, list[int]()
 
-        def refusing(path: str, flag: int, mode: int = 0o777) -> int:
+        def refusing(path: str, flag: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
             flags.append(flag)
             if flag & os.O_RDWR:
                 raise PermissionError(errno.EACCES, path)
