@@ -6,7 +6,8 @@ Who is it?  The methods of authentication.
   :class:`~dantetw.auth.interfaces.IProver` asks somebody else.
 - :mod:`.system` asks for the system's passwords, which :mod:`.shadow` reads and compares, by way of
   the C library in :mod:`.crypting`.
-- :mod:`.usersfile` asks a file of our own; :mod:`.useradmin` is the command that edits it.
+- :mod:`.usersfile` asks a file of our own; :mod:`.useradmin` is the command that edits it,
+  :mod:`.locking` how it keeps such commands from undoing each other.
 - :mod:`.ident` asks the client's own host.
 - :mod:`.pam` asks PAM, by way of the program in :mod:`.pamworker`, run by :mod:`.pamprocess`.
 - :mod:`.methods` makes the one that a policy asks for.

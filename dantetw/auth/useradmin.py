@@ -10,7 +10,9 @@ The command ``sockd users``: who may log in with ``username.file``.
 ====================  =====================================================
 
 A password is asked for twice on a terminal; otherwise, and with ``--stdin``, it is the first line
-of the standard input.  The file is replaced as a whole, so that a server never reads half of it.
+of the standard input.  The file is locked and read again once the password is there, so that
+commands that run at the same time do not undo each other, and is replaced as a whole, so that a
+server never reads half of it (:mod:`.locking`).
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from getpass import getpass
 from typing import Final, TextIO
 
+from dantetw.auth.locking import LockedError, locked
 from dantetw.auth.usersfile import (
     COSTS,
     PASSWORD_BYTES,
@@ -33,13 +35,13 @@ from dantetw.auth.usersfile import (
     thd_matches,
 )
 from dantetw.escaping import escape
+from dantetw.net.naming import words_of_error
+from dantetw.process.regular import open_regular
 
 #: Each login pays for it, about 50 ms of CPU at 10 and twice as much for each step.  SOCKS clients
 #: log in once per session, so web sites' usual 12 would let a few hundred guesses a minute take
 #: a server down.
 DEFAULT_COST: Final = 10
-
-_NEW_FILE_MODE: Final = 0o600
 
 
 class _RefusedError(Exception):
@@ -81,11 +83,11 @@ def main(
                     print(escape(key), file=stdout)
             case _:
                 print(_check(options.file, options.name, password), file=stdout)
-    except (UsersFileError, _RefusedError) as error:
+    except (UsersFileError, LockedError, _RefusedError) as error:
         print(error, file=stderr)
         return 1
     except OSError as error:
-        print(f"{options.file}: {os.strerror(error.errno or 0)}", file=stderr)
+        print(f"{options.file}: {words_of_error(error)}", file=stderr)
         return 1
     except (KeyboardInterrupt, EOFError):
         print("given up; nothing was changed", file=stderr)
@@ -153,30 +155,30 @@ def _key(name: str) -> bytes:
 def _add(path: str, name: str, cost: int, password: Callable[[bool], bytes]) -> str:
     key = _key(name)
     bcrypt = load_bcrypt()
-    try:
-        data = _read(path)
-    except FileNotFoundError:
-        data = b""
-    known = key in parse(data, path)
+    # A file that is wrong is said to be before the password is asked for.
+    with contextlib.suppress(FileNotFoundError):
+        parse(_read(path), path)
     stored: bytes = bcrypt.hashpw(password(True), bcrypt.gensalt(cost))
-    line = key + b":" + stored
-    lines = data.split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    if known:
-        lines = [line if _names(each, key) else each for each in lines]
-    else:
-        lines.append(line)
-    _replace(path, b"\n".join(lines) + b"\n")
+    with locked(path) as file:
+        known = key in parse(file.data, path)
+        line = key + b":" + stored
+        lines = file.data.split(b"\n")
+        if lines[-1] == b"":
+            lines.pop()
+        if known:
+            lines = [line if _names(each, key) else each for each in lines]
+        else:
+            lines.append(line)
+        file.replace(b"\n".join(lines) + b"\n")
     return f'{path}: user "{escape(key)}" {"has a new password" if known else "added"}'
 
 
 def _remove(path: str, name: str) -> str:
     key = _key(name)
-    data = _read(path)
-    if key not in parse(data, path):
-        raise _RefusedError(f'{path}: there is no user "{escape(key)}"')
-    _replace(path, b"\n".join(each for each in data.split(b"\n") if not _names(each, key)))
+    with locked(path, create=False) as file:
+        if key not in parse(file.data, path):
+            raise _RefusedError(f'{path}: there is no user "{escape(key)}"')
+        file.replace(b"\n".join(each for each in file.data.split(b"\n") if not _names(each, key)))
     return f'{path}: user "{escape(key)}" removed'
 
 
@@ -198,29 +200,5 @@ def _names(line: bytes, key: bytes) -> bool:
 
 
 def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         return file.read()
-
-
-def _replace(path: str, data: bytes) -> None:
-    """Put a new file in the place of the old one, with its mode and owner; or a new 0600 one."""
-    path = os.path.realpath(path)
-    folder = os.path.dirname(path)
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=os.path.basename(path) + ".")
-    try:
-        with open(descriptor, "wb") as file:
-            try:
-                old = os.stat(path)
-            except FileNotFoundError:
-                os.fchmod(descriptor, _NEW_FILE_MODE)
-            else:
-                if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(descriptor, old.st_uid, old.st_gid)
-                os.fchmod(descriptor, old.st_mode & 0o7777)
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

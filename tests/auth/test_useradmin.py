@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
+import threading
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from dantetw.auth import locking, useradmin
 from dantetw.auth.useradmin import main
 from dantetw.auth.usersfile import load_bcrypt, parse, thd_matches
 from tests.auth.testing import BCRYPT
@@ -101,6 +104,84 @@ class MainTests(SynchronousTestCase):
         status, _, err = self.run_command("add", self.path, "bob", typed=["secret", "sercet"])
         self.assertEqual((status, err), (1, "the two passwords differ; nothing was changed\n"))
         self.assertEqual(self.read(), before)
+
+    def test_many_at_once(self) -> None:
+        """Of 24 users that are added at once, all having asked before any writes, all remain."""
+        names = [f"user{number}" for number in range(24)]
+        all_there = threading.Barrier(len(names))
+
+        def password(twice: bool) -> bytes:
+            all_there.wait(60)
+            return b"secret"
+
+        threads = [
+            threading.Thread(target=useradmin._add, args=(self.path, name, 4, password))
+            for name in names
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(sorted(parse(self.read(), self.path)), sorted(map(str.encode, names)))
+        self.assertEqual(os.listdir(os.path.dirname(self.path)), [os.path.basename(self.path)])
+
+    def test_removed_during_the_prompt(self) -> None:
+        """A user who is removed while a password is asked for stays removed."""
+        for name in ("al", "bob", "eve"):
+            self.add(name, "secret")
+
+        def ask(prompt: str) -> str:
+            self.run_command("remove", self.path, "bob")
+            return "new"
+
+        out = io.StringIO()
+        main(["add", "--cost", "4", self.path, "eve"], Terminal(), out, out, ask)
+        self.assertEqual(list(parse(self.read(), self.path)), [b"al", b"eve"])
+        # Or the one who was to get a new password: then they are new.
+        out = io.StringIO()
+        main(["add", "--cost", "4", self.path, "bob"], Terminal(), out, out, lambda _: "new")
+        self.assertIn("added", out.getvalue())
+
+    def test_locked(self) -> None:
+        """A file that another process keeps locked is not waited for without end."""
+        self.add("bob", "secret")
+        before = self.read()
+        self.patch(locking, "LOCK_SECONDS", 0.05)
+        with locking.locked(self.path):
+            for argv in (("remove", self.path, "bob"), ("add", "--cost", "4", self.path, "eve")):
+                status, _, err = self.run_command(*argv, stdin="x\n")
+                self.assertEqual(status, 1)
+                self.assertIn("another process keeps it locked; nothing was changed", err)
+        self.assertEqual(self.read(), before)
+
+    def test_failed(self) -> None:
+        """What cannot be written leaves no new file, no empty one, and the old one as it was."""
+
+        def replace(old: str, new: str) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        folder = os.path.dirname(os.path.abspath(self.path))
+        self.patch(locking.os, "replace", replace)
+        status, _, err = self.add("bob", "secret")
+        self.assertEqual((status, err), (1, f"{self.path}: No space left on device\n"))
+        self.assertEqual(os.listdir(folder), [])
+
+    def test_attributes_are_kept(self) -> None:
+        """Extended attributes, as access lists are, stay with the name."""
+        self.add("bob", "secret")
+        try:
+            os.setxattr(self.path, "user.dantetw", b"kept")
+        except (AttributeError, OSError):
+            raise SkipTest("no extended attributes here") from None
+        self.add("eve", "secret")
+        self.assertEqual(os.getxattr(self.path, "user.dantetw"), b"kept")
+
+    def test_fifo(self) -> None:
+        """A FIFO is no users file, and is not waited for."""
+        os.mkfifo(self.path)
+        for argv in (("remove", self.path, "bob"), ("add", "--cost", "4", self.path, "eve")):
+            status, _, err = self.run_command(*argv, stdin="x\n")
+            self.assertEqual((status, err), (1, f"{self.path}: not a regular file\n"))
 
     def test_bad_passwords(self) -> None:
         """Passwords that cannot work are refused when they are made."""
