@@ -126,6 +126,7 @@ class HandoverCase(SynchronousTestCase):
         (result,) = found
         if isinstance(result, Exception):
             raise result
+        self.addCleanup(result._channel.close)
         for sock in result.sockets:
             self.addCleanup(sock.close)
         return result
