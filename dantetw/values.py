@@ -275,6 +275,17 @@ class Drop(_Word):
     OVERFLOW = "overflow"  # it came faster than it could be relayed
 
 
+class Outcome(_Word):
+    """What became of one of the addresses of a target's name."""
+
+    CONNECTED = "connected"
+    FAILED = "failed"  # the system's error, or ours for a time limit
+    OVERTAKEN = "overtaken"  # another one has connected first
+    ABANDONED = "abandoned"  # the session ended first
+    BLOCKED = "blocked"  # no rule passes it: it was not tried
+    UNUSABLE = "unusable"  # it makes no sense, or no address of ours goes there: it was not tried
+
+
 class Operation(_Word):
     """What was being done to a connection when the network failed."""
 

@@ -39,6 +39,8 @@ LAYERS = {
     "dantetw.net": EDGES,
     # Names of errors, which formats speak of too.
     "dantetw.net.naming": PURE,
+    # Which address to try next: the clock is an argument.
+    "dantetw.net.racing": PURE,
     "dantetw.auth": EDGES,
     "dantetw.relay": EDGES,
     "dantetw.process": EDGES,

@@ -9,6 +9,8 @@ Where we touch the kernel's network.
   another process has made.
 - :mod:`.dialling` connects to targets, :mod:`.awaiting` waits for peers to connect to us;
   :mod:`.sources` chooses the address we go out from.
+- :mod:`.racing` says which of a target's addresses to try, and when; :mod:`.unreached` remembers
+  which could not be reached.
 - :mod:`.datagrams` makes sockets for datagrams, and hears what became of those.
 - :mod:`.resolving` looks names up and keeps the answers.
 - :mod:`.naming` gives errors their names, replies and words.

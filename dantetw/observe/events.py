@@ -19,6 +19,7 @@ from dantetw.values import (
     Endpoint,
     Method,
     Operation,
+    Outcome,
     Path,
     Protocol,
     ProxyProtocol,
@@ -77,6 +78,10 @@ class Connected:
 
     With ``BIND`` a port is open to whoever the path's target names, as the client named it, and
     with ``BINDREPLY`` the target has come.
+
+    :ivar asked: the target as the client named it.
+    :ivar by_name: Dante's line has that name instead of the address: the name has more addresses
+        that could have been tried.
     """
 
     session: int
@@ -85,6 +90,8 @@ class Connected:
     protocol: Protocol = Protocol.TCP
     command: Command = Command.CONNECT
     tcpinfo: tuple[bytes, bytes] = (b"", b"")  # client's, target's
+    asked: Endpoint | None = None
+    by_name: bool = False
 
 
 @value
@@ -173,6 +180,26 @@ class Traffic:
 
 
 @value
+class Attempt:
+    """
+    One of several addresses of a target's name, and what became of it.
+
+    :ivar target: the address; ``source``: ours, None if it was not tried.
+    :ivar rule: the socks rule that judged it; None: none was asked.
+    :ivar began: seconds after the first attempt began; ``seconds``: how long it lasted.
+    :ivar errno: of one that has failed, 0 else.
+    """
+
+    target: Endpoint
+    source: Endpoint | None
+    rule: Rule | None
+    outcome: Outcome
+    began: float
+    seconds: float = 0.0
+    errno: int = 0
+
+
+@value
 class Ended:
     """
     A session is over; each one ends in exactly one of these.
@@ -193,6 +220,8 @@ class Ended:
     :ivar named: what may stand in ``ending.text`` and ``tried``.
     :ivar reply_rule: of a BIND whose peer has come, the socks rule about that peer, which is the
         target in ``path``; number 0 also if it was not the one expected.
+    :ivar attempts: of a target's name that has several addresses, those that it came to, in that
+        order; empty: there was one only.
     """
 
     session: int
@@ -217,6 +246,7 @@ class Ended:
     tried: tuple[str, ...] = ()
     named: Named = ()
     reply_rule: Rule | None = None
+    attempts: tuple[Attempt, ...] = ()
 
     @property
     def established(self) -> bool:
@@ -236,6 +266,7 @@ class ConnectFailed:
     :ivar symbol: the error's ``errno`` name.
     :ivar errno: its number.
     :ivar session: the session's number.
+    :ivar asked: the target's name, which Dante's line has instead of the address.
     """
 
     severity: Severity
@@ -244,6 +275,7 @@ class ConnectFailed:
     symbol: str
     errno: int
     session: int = 0
+    asked: Endpoint | None = None
 
 
 @value

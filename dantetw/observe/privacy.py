@@ -83,6 +83,10 @@ class Private:
                 changes[name] = self._endpoint("client" if clients else "target", value)
             elif name == "traffic":
                 changes[name] = tuple(replace(each, path=self._path(each.path)) for each in value)
+            elif name == "attempts":
+                changes[name] = tuple(
+                    replace(each, target=self._endpoint("target", each.target)) for each in value
+                )
             elif isinstance(value, User):
                 changes[name] = self._user(value)
         if named:

@@ -58,6 +58,7 @@ def account(session: Session, ending: Ending) -> Ended:
         tried=session.tried,
         reply_rule=session.reply_rule,
         named=named_of(session) if ending.text or session.tried else (),
+        attempts=performing.attempts,
     )
 
 

@@ -38,7 +38,9 @@ def tell(session: Session, ending: Ending) -> None:
         edge, endpoint = Edge.EXTERNAL, session.target
     # Our own time limit has no errno: it is told as the system's.
     number = ETIMEDOUT if ending.cause is Cause.TIMEOUT else ending.errno
-    failed(session, edge, operation, endpoint, number)
+    # What ``connect`` itself has said, Dante reports of the address, and has words for.
+    asked = session.performing.named if session.performing and not ending.text else None
+    failed(session, edge, operation, endpoint, number, asked=asked)
 
 
 def failed(
@@ -48,12 +50,14 @@ def failed(
     endpoint: Endpoint,
     number: int,
     more: tuple[Rule, ...] = (),
+    asked: Endpoint | None = None,
 ) -> None:
     """
     Tell of a failure on the way to ``endpoint``, or from it.
 
     :param number: the ``errno``.
     :param more: rules it comes under besides the session's.
+    :param asked: the target's name, where Dante's line has that.
     """
     symbol, journal = symbol_of(number), session.server.journal
     severity = _severity(session, edge, symbol, more)
@@ -61,7 +65,7 @@ def failed(
         return
     record = journal.record
     if operation is Operation.CONNECT:
-        record(ConnectFailed(severity, edge, endpoint, symbol, number, session.number))
+        record(ConnectFailed(severity, edge, endpoint, symbol, number, session.number, asked))
     else:
         record(TrafficFailed(severity, edge, operation, endpoint, symbol, number, session.number))
 

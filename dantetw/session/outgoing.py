@@ -45,19 +45,39 @@ def source_for(session: Session, target: Endpoint, failing: str) -> str:
     :param failing: what fails without an address, in Dante's words.
     """
     try:
+        return choose_source(session, target)
+    except NoSource as none:
+        refuse_sourceless(session, none, failing)
+        return ""
+
+
+def choose_source(session: Session, target: Endpoint) -> str:
+    """
+    The address to go to ``target`` from.
+
+    :param target: numeric.
+    :raises NoSource: if there is none; a warning says so if that is the configuration's fault.
+    """
+    try:
         return session.sources.choose(target, session.client, session.local)
     except NoSource as none:
         if none.misrouted:
             text = f"getoutaddr(): {none.text}"
-            named = named_of(session)
+            named = (*named_of(session), ("target", target.host))
             session.server.journal.message(
                 Severity.WARNING, "external.misrouted", text, named=named
             )
-        ending = Ending(
-            Side.US, Phase.CONNECT, Cause.UNUSABLE, text=f"{failing} on external side: {none.text}"
-        )
-        session.refuse(ending, none.reply)
-        return ""
+        raise
+
+
+def refuse_sourceless(session: Session, none: NoSource, failing: str) -> None:
+    """
+    Refuse a request for which there is no address to go out from.
+
+    :param failing: what fails without, in Dante's words.
+    """
+    text = f"{failing} on external side: {none.text}"
+    session.refuse(Ending(Side.US, Phase.CONNECT, Cause.UNUSABLE, text=text), none.reply)
 
 
 def anywhere(session: Session, request: Request) -> Endpoint:

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from dantetw.observe.events import Traffic
+from dantetw.observe.events import Attempt, Traffic
 from dantetw.observe.status import Standing
 from dantetw.values import Counts, Drop, Endpoint, Path
 from dantetw.wire.replies import ReplyCode, reply
@@ -33,6 +33,9 @@ class Performing:
     """
 
     __slots__ = ()
+
+    #: The target's name, if a rule passes it by that; None: by its address, or it has no name.
+    named: Endpoint | None = None
 
     def check(self, now: float) -> None:
         """Act if a time limit of the command has passed; ``now`` is monotonic seconds."""
@@ -76,6 +79,11 @@ class Performing:
     @property
     def traffic(self) -> tuple[Traffic, ...]:
         """The datagrams by each way out."""
+        return ()
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """What became of the target's addresses, if it has several."""
         return ()
 
     @property

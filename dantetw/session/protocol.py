@@ -26,6 +26,7 @@ from dantetw.net.resolving import Answers, Resolver
 from dantetw.net.sockopts import LowBinder, set_options
 from dantetw.net.sources import Sources
 from dantetw.net.transports import ClientTransport, SocketLost
+from dantetw.net.unreached import Unreached
 from dantetw.observe.filters import ErrorFilters
 from dantetw.observe.journal import Journal
 from dantetw.relay.latency import Stopwatch
@@ -89,6 +90,7 @@ class SocksFactory(Factory):
     :ivar policy: what new sessions begin with; ``sources``, ``filters``, ``groups`` and ``memory``
         are made of it.
     :ivar sessions: all that are alive, by number, and so in order of arrival.
+    :ivar unreached: addresses of targets that could not be reached lately.
     :ivar commands: what performs each command; one that is absent is not supported.
     :ivar keep_alive: whether connections get TCP keep-alive.
     :ivar nobody: stands for the client rule before there is one.
@@ -108,6 +110,7 @@ class SocksFactory(Factory):
     noisy = False
     policy: Policy
     sources: Sources
+    unreached: Unreached
     filters: ErrorFilters
     groups: Groups
     memory: Memory
@@ -164,6 +167,7 @@ class SocksFactory(Factory):
         self.memory = Memory(policy, self.asks)
         self.authenticators = authenticators
         self.sources = Sources(policy, self._addresses_of, self.monotonic)
+        self.unreached = Unreached(self.monotonic)
         self.filters = ErrorFilters(policy)
         self.nobody = block_rule(RuleKind.CLIENT, policy.default_log)
         self.groups = Groups(asks_for_groups(policy), self.reactor)

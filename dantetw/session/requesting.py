@@ -132,13 +132,15 @@ def _resolved(
         tracing.resolved(session, asked.host, addresses)
     if request.command is _ASSOCIATE:
         if text := unreceivable_text(session, asked):
-            _refuse_unusable(session, text)
+            refuse_unusable(session, _UNUSABLE_FAMILY, text)
         else:
             _authorise(session, request, asked)
         return
     target = _numeric(session, asked)
     if request.command is Command.BIND and asked.host == EXTENSION:
         target = anywhere(session, request)
+    if addresses is not None and len(addresses) > 1 and request.command is _CONNECT:
+        target = _first_usable(session, target, addresses)
     if not _usable(session, request, target):
         return
     if request.command is not _BIND:
@@ -154,6 +156,15 @@ def _numeric(session: Session, target: Endpoint) -> Endpoint:
     return Endpoint.of((session.addresses[0], target.port))
 
 
+def _first_usable(session: Session, target: Endpoint, addresses: tuple[str, ...]) -> Endpoint:
+    """The first of a name's addresses that can be connected to; the very first if none can."""
+    for address in addresses:
+        candidate = Endpoint.of((address, target.port))
+        if unusable(session, candidate) is None:
+            return candidate
+    return target
+
+
 def unusable_text(target: Endpoint) -> str:
     """Why nobody can send anything to a numeric target, in Dante's words; empty: somebody may."""
     if target.host in UNSPECIFIED:
@@ -163,21 +174,33 @@ def unusable_text(target: Endpoint) -> str:
 
 def _usable(session: Session, request: Request, target: Endpoint) -> bool:
     """Refuse what nobody can connect to; False if it was.  ``target`` is numeric."""
-    server, connects = session.server, request.command is _CONNECT
-    code = _UNUSABLE_FAMILY
-    if not session.sources.addresses(target.family):
-        text = no_address_text(target.family)
-    elif connects and (text := unusable_text(target)):
-        pass
-    elif connects and server.is_ours(target):
-        code, text = ReplyCode.NOT_ALLOWED, _OWN_ADDRESS.format(target)
-    else:
+    wrong = unusable(session, target, request.command is _CONNECT)
+    if wrong is None:
         return True
-    _refuse_unusable(session, text, code)
+    refuse_unusable(session, *wrong)
     return False
 
 
-def _refuse_unusable(session: Session, text: str, code: ReplyCode = _UNUSABLE_FAMILY) -> None:
+def unusable(
+    session: Session, target: Endpoint, connects: bool = True
+) -> tuple[ReplyCode, str] | None:
+    """
+    Why nobody can connect to a numeric target, in Dante's words, and the reply for that.
+
+    :param connects: it is not just the peer of a BIND.
+    :returns: None: there is nothing in the way.
+    """
+    if not session.sources.addresses(target.family):
+        return _UNUSABLE_FAMILY, no_address_text(target.family)
+    if connects and (text := unusable_text(target)):
+        return _UNUSABLE_FAMILY, text
+    if connects and session.server.is_ours(target):
+        return ReplyCode.NOT_ALLOWED, _OWN_ADDRESS.format(target)
+    return None
+
+
+def refuse_unusable(session: Session, code: ReplyCode, text: str) -> None:
+    """Refuse a request for what :func:`unusable` has found."""
     session.refuse(Ending(Side.CLIENT, Phase.RESOLVE, Cause.UNUSABLE, text=text), code)
 
 
@@ -280,7 +303,11 @@ def _authorised(
     target = asked
     if request.command is not _ASSOCIATE:
         target = _numeric(session, decision.target)
-        if decision.target is not asked and not _usable(session, request, target):
+        if (
+            decision.target is not asked
+            and not (request.command is _CONNECT and len(session.addresses or ()) > 1)
+            and not _usable(session, request, target)
+        ):
             return  # the rule chose another of the name's addresses
     command = session.server.commands.get(request.command)
     if command is None:

@@ -21,6 +21,7 @@ from dantetw.escaping import escape
 from dantetw.observe.events import (
     Accepted,
     AcceptFailed,
+    Attempt,
     Connected,
     ConnectFailed,
     Dropped,
@@ -51,6 +52,7 @@ from dantetw.values import (
     Family,
     Method,
     Operation,
+    Outcome,
     Phase,
     Protocol,
     Severity,
@@ -94,6 +96,7 @@ def events(user: str = USER, name: str = NAME) -> Iterator[Event]:
     yield Accepted(1, LOUD, way)
     yield Connected(1, LOUD, way)
     yield Connected(1, LOUD, replace(way, target=at(name)))
+    yield Connected(1, LOUD, way, asked=at(name), by_name=True)
     yield Transferred(1, LOUD, way, Side.CLIENT, 9, f"{name} {user}".encode("utf-8", "replace"))
     unheard = Ending(Side.CLIENT, Phase.CONNECT, Cause.ERROR, errno.ECONNREFUSED, told)
     yield Parted(1, LOUD, way, unheard, 1.0, 2.0, named=named)
@@ -126,8 +129,10 @@ def events(user: str = USER, name: str = NAME) -> Iterator[Event]:
                 addresses=(TARGET,),
                 tried=(raw, raw),
                 named=named,
+                attempts=(Attempt(target, at(SOURCE), LOUD, Outcome.FAILED, 0.0, 1.0, 1),),
             )
     yield ConnectFailed(warning, Edge.EXTERNAL, target, "EPERM", errno.EPERM, 1)
+    yield ConnectFailed(warning, Edge.EXTERNAL, target, "EPERM", errno.EPERM, 1, at(name))
     for edge, place in ((Edge.EXTERNAL, target), (Edge.INTERNAL, here)):
         yield TrafficFailed(warning, edge, Operation.SEND, place, "EPIPE", errno.EPIPE, 1)
         yield ResolveFailed(warning, edge, place.host, "EAI_AGAIN", "later", 1, True)

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from twisted.trial.unittest import SkipTest
 
@@ -57,10 +57,16 @@ echo 1 > /proc/sys/net/ipv4/neigh/absent/mcast_solicit
 echo 100 > /proc/sys/net/ipv4/neigh/absent/retrans_time_ms
 mount --bind "$folder/resolv.conf" /etc/resolv.conf
 mount --bind "$folder/nsswitch.conf" /etc/nsswitch.conf
+mount --bind "$folder/hosts" /etc/hosts
+if [ -e /etc/gai.conf ]; then
+    mount --bind "$folder/gai.conf" /etc/gai.conf
+fi
 exec "$@"
 """
 _RESOLV = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 _NSSWITCH = "hosts: files dns\n"
+# Without it our own addresses would be preferred.
+_GAI = f"precedence ::ffff:{SILENT}/128 90\nprecedence ::ffff:{ABSENT}/128 80\n"
 
 # sched.h.  Python has os.setns from 3.12 on.
 _CLONE_NEWNET = 0x40000000
@@ -80,10 +86,13 @@ class NetworkScenario(RootScenario):
     A server in a network of its own.
 
     :ivar server: the one that was started; sockets are made where it is.
+    :ivar hosts: addresses of names.  Of one name, :data:`SILENT` comes first, then what is
+        :data:`ABSENT`.
     :ivar ulimit: how many descriptors it may have; 0: as many as we.
     """
 
     server: Running
+    hosts: ClassVar[dict[str, list[str]]] = {}
     ulimit = 0
 
     def setUp(self) -> None:
@@ -92,6 +101,9 @@ class NetworkScenario(RootScenario):
             self.program(name)
         (self.folder / "resolv.conf").write_text(_RESOLV)
         (self.folder / "nsswitch.conf").write_text(_NSSWITCH)
+        (self.folder / "gai.conf").write_text(_GAI)
+        lines = [f"{host} {name}" for name, hosts in self.hosts.items() for host in hosts]
+        (self.folder / "hosts").write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
         tried = subprocess.run(self.inside(["true"]), capture_output=True, text=True, check=False)
         if tried.returncode:
             raise SkipTest(f"no network of our own can be had: {tried.stderr.strip()}")

@@ -39,6 +39,7 @@ from dantetw.observe.journal import Journal
 from dantetw.session.commands import bind as binding
 from dantetw.session.commands import connect as connecting
 from dantetw.session.commands import forward as forwarding
+from dantetw.session.commands import reaching
 from dantetw.session.protocol import SocksFactory, SocksProtocol
 from dantetw.session.session import Session
 from dantetw.values import Command, Ending, Endpoint, Family, Method
@@ -439,7 +440,7 @@ class World:
             self.poller = ReactorPoller(self.reactor, self.reactor.seconds)
         self.poller.start()
         case.addCleanup(self.close)
-        case.patch(connecting, "Dial", self._dial)
+        case.patch(reaching, "Dial", self._dial)
         case.patch(forwarding, "Dial", self._dial)
         machine = Machine()
         self.factory = SocksFactory(

@@ -9,6 +9,7 @@ rule it is told under.  The prefix (date, program, pid, severity) is the sink's 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from zope.interface import implementer
@@ -108,9 +109,12 @@ class Dante:
         way, columns = outward, event.tcpinfo
         if event.command is _BINDREPLY:
             way, columns = inward, columns[::-1]
+        path = event.path
+        if event.by_name:
+            path = replace(path, target=event.asked)
         text = (
             f"{rule.verdict.word}({rule.number}): "
-            f"{event.protocol.word}/{event.command.word} [: {way(event.path)}"
+            f"{event.protocol.word}/{event.command.word} [: {way(path)}"
         )
         if rule.log & LOG_TCPINFO and (info := block(*columns)):
             text = f"{text}\n{info}"
@@ -152,7 +156,7 @@ class Dante:
         return endings.lines(event, self._timing)
 
     def _connect_failed(self, event: ConnectFailed) -> tuple[Line, ...]:
-        text = failure_text(Operation.CONNECT, place(event.endpoint), event.errno)
+        text = failure_text(Operation.CONNECT, place(event.asked or event.endpoint), event.errno)
         return ((event.severity, text),)
 
     def _traffic_failed(self, event: TrafficFailed) -> tuple[Line, ...]:

@@ -47,6 +47,7 @@ from dantetw.values import (
     Counts,
     Drop,
     Ending,
+    Family,
     Path,
     Phase,
     Severity,
@@ -70,6 +71,7 @@ _BLOCKED: Final = Cause.BLOCKED
 _CLOSED_ORDERLY: Final = Cause.CLOSED
 _CONNECT: Final = Command.CONNECT
 _INFO: Final = Severity.INFO
+_NAME: Final = Family.NAME
 _RELAY: Final = Phase.RELAY
 
 _CLOSED: Final = {Side.CLIENT: "local client closed", Side.TARGET: "remote peer closed"}
@@ -280,16 +282,18 @@ def _request_line(event: Ended, rule: Rule, text: str, asked: bool) -> Line:
     """
     The line of a request that was refused or failed.
 
-    :param asked: name the target although no way to it was chosen.
+    :param asked: name the target although no way to it was chosen.  A name stands there as the
+        client gave it, whichever of its addresses it was about.
     """
     assert event.command is not None
     path = event.path
     if event.command is Command.UDPASSOCIATE:
         way = near(path)
-    elif path.source is not None:
-        way = f"{near(path)} -> {far(path)}"
-    elif asked:
-        way = f"{near(path)} -> {place(None)} {place(path.target or event.asked)}"
+    elif asked or path.source is not None:
+        target = event.asked
+        if target is None or target.family is not _NAME:
+            target = path.target or target
+        way = f"{near(path)} -> {place(path.source)} {place(target)}"
     else:
         way = near(path)
     what = f"{event.protocol.word}/{event.command.word}"

@@ -27,6 +27,7 @@ from dantetw.config.policy import Rule
 from dantetw.escaping import escape
 from dantetw.observe.events import (
     Accepted,
+    Attempt,
     Connected,
     Dropped,
     Ended,
@@ -139,7 +140,9 @@ class Json:
         return told
 
     def _connected(self, event: Connected) -> dict[str, Any] | None:
-        return self._on_the_way(event, "connected") if event.rule.log & LOG_CONNECT else None
+        if not event.rule.log & LOG_CONNECT:
+            return None
+        return self._on_the_way(event, "connected") | {"asked": _place(event.asked)}
 
     def _transferred(self, event: Transferred) -> dict[str, Any] | None:
         if not event.rule.log & (LOG_IOOP | LOG_DATA):
@@ -216,6 +219,7 @@ class Json:
             "seconds": seconds_of(event),
             "ending": _ending(event.ending, endings.words(event)),
             "tried": event.tried,
+            "attempts": [_attempt(attempt) for attempt in event.attempts],
         }
         if event.protocol is Protocol.UDP:
             told["traffic"] = [_traffic(traffic) for traffic in event.traffic]
@@ -370,7 +374,7 @@ def _ending(ending: Ending, text: str) -> dict[str, str | None]:
         "side": ending.side.word,
         "phase": ending.phase.word,
         "cause": ending.cause.word,
-        "errno": errno.errorcode.get(ending.errno, str(ending.errno)) if ending.errno else None,
+        "errno": _errno(ending.errno),
         "text": text,
     }
 
@@ -381,6 +385,22 @@ def _traffic(traffic: Traffic) -> dict[str, Any]:
         "bytes": _counts(traffic.counts),
         "packets": _counts(traffic.packets),
     }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "target": _place(attempt.target),
+        "source": _place(attempt.source),
+        "rule": None if attempt.rule is None else _rule(attempt.rule),
+        "outcome": attempt.outcome.word,
+        "errno": _errno(attempt.errno),
+        "began": round(attempt.began, 6),
+        "seconds": round(attempt.seconds, 6),
+    }
+
+
+def _errno(number: int) -> str | None:
+    return errno.errorcode.get(number, str(number)) if number else None
 
 
 def _name(user: User | None) -> str | None:

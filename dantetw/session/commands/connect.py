@@ -4,158 +4,41 @@ CONNECT (:rfc:`1928` section 4): a TCP connection to the target, then a relay.
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator
-from errno import ETIMEDOUT
 from typing import Final
 
-from twisted.python.failure import Failure
-
 from dantetw.config.policy import Rule
-from dantetw.net.dialling import Dial, DialError
-from dantetw.net.naming import reply_of, words_of
-from dantetw.net.queues import unread
-from dantetw.observe.status import Buffered, Standing
-from dantetw.session import tracing
-from dantetw.session.accounting import path_of
-from dantetw.session.commands.relaying import Relaying
-from dantetw.session.outgoing import low_binder, source_for
+from dantetw.net.dialling import DialError
+from dantetw.session.commands.racing import Racing
+from dantetw.session.commands.reaching import SOURCELESS, Connect
+from dantetw.session.outgoing import source_for
 from dantetw.session.session import Session
-from dantetw.values import (
-    NOWHERE,
-    Cause,
-    Counts,
-    Ending,
-    Endpoint,
-    Operation,
-    Path,
-    Phase,
-    Side,
-    is_loopback,
-)
+from dantetw.values import Endpoint, Family, Phase
 
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
 _CONNECT: Final = Phase.CONNECT
-
-
-class Connect(Relaying):
-    """
-    A connection to ``target``, being made and then relayed.
-    """
-
-    __slots__ = ("_dial",)
-
-    def __init__(self, session: Session, rule: Rule) -> None:
-        super().__init__(session, rule)
-        self._dial: Dial | None = None
-
-    def dial(self, source: Endpoint, target: Endpoint) -> None:
-        """
-        Begin to connect.
-
-        :raises DialError: if that fails at once.
-        """
-        session = self._session
-        server, rule = session.server, self._rule
-        options = session.policy.socket_options + rule.socket_options
-        low = low_binder(session)
-        self._dial = Dial(server.poller, source, target, options, server.keep_alive, low)
-        session.source = self._dial.source
-        server.performed += 1
-        if server.journal.debug:
-            tracing.step(session, f"connecting to {target} from {session.source}")
-        if options:
-            if server.journal.debug > 1:
-                tracing.options(session, options)
-            server.report_refused(self._dial.refused)
-            if session.sock is not None:
-                server.set_options(session.sock, rule.socket_options)
-        session.connecting_at = session.since = server.monotonic()
-        server.sweep.add(session)
-        self._dial.then(self.connected, self.unreached)
-
-    def unreached(self, failed: DialError) -> None:
-        """The target cannot be reached, as it turned out in the end."""
-        try:
-            self.failed(failed)
-        except Exception:
-            self._session.broken(Failure())
-
-    def failed(self, failed: DialError) -> None:
-        """The target cannot be reached: say why."""
-        session = self._session
-        session.source, number = failed.source, failed.number
-        text = ""
-        if failed.immediate:
-            words = words_of(number)
-            text = f"connect(2) to {session.target} from {failed.source} failed: {words}"
-        ending = Ending(Side.TARGET, Phase.CONNECT, Cause.ERROR, number, text, Operation.CONNECT)
-        session.refuse(ending, reply_of(number), failed.source)
-
-    def connected(self, target: socket.SocketType) -> None:
-        """The connection stands."""
-        session = self._session
-        assert session.source is not None
-        self._dial = None
-        try:
-            self.relay(target, session.source)
-        except Exception:
-            session.broken(Failure())
-
-    def check(self, now: float) -> None:
-        session, timeouts = self._session, self._rule.timeouts
-        if self._relay is not None:
-            super().check(now)
-        elif timeouts.connect and int(now) - int(session.since) > timeouts.connect:
-            connecting = Operation.CONNECT
-            ending = Ending(Side.TARGET, Phase.CONNECT, Cause.TIMEOUT, operation=connecting)
-            session.refuse(ending, reply_of(ETIMEDOUT), NOWHERE)
-
-    def cancel(self) -> None:
-        if self._dial is not None:
-            self._dial.cancel()
-        super().cancel()
-
-    @property
-    def under_way(self) -> bool:
-        return self._dial is not None or super().under_way
-
-    def standing(self) -> Iterator[tuple[Path, Standing]]:
-        session = self._session
-        if self._relay is not None:
-            yield from super().standing()
-            return
-        unseen = 0 if session.sock is None else unread(session.sock)
-        early = Buffered(unseen, len(session.leftover))
-        yield (
-            path_of(session),
-            Standing(
-                session.accepted_at,
-                session.connecting_at,
-                Counts(),
-                early,
-                Buffered(),
-                connecting=True,
-            ),
-        )
+_NAME: Final = Family.NAME
 
 
 def connect(session: Session, rule: Rule, target: Endpoint) -> None:
     """
     Connect to ``target`` for a session, and relay.
 
-    :param target: a numeric endpoint.
+    :param target: a numeric endpoint; of a name with several addresses, the one that ``rule`` is
+        about.
     """
     session.phase = _CONNECT
-    source = source_for(session, target, "could not bind address to use")
+    passed, addresses = session.target, session.addresses
+    named = passed if passed is not None and passed.family is _NAME else None
+    if addresses is not None and len(addresses) > 1:
+        racing = session.performing = Racing(session, rule, named, target)
+        racing.begin()
+        return
+    source = source_for(session, target, SOURCELESS)
     if not source:
         return
     session.target = target
-    performing = session.performing = Connect(session, rule)
-    # On loopback the client's port is taken, by the client, and nobody looks at ours.
-    port = 0 if is_loopback(source) else session.client.port
-    wish = Endpoint(source, port, target.family)
+    performing = session.performing = Connect(session, rule, named)
     try:
-        performing.dial(wish, target)
+        performing.dial(source, target)
     except DialError as failed:
         performing.failed(failed)

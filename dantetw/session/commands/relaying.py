@@ -53,6 +53,8 @@ class Relaying(Performing):
     __slots__ = ("_relay", "_rule", "_session")
 
     command = Command.CONNECT
+    #: Whether the target's name has addresses that could still have been tried.
+    others_left = False
 
     def __init__(self, session: Session, rule: Rule) -> None:
         self._session = session
@@ -103,7 +105,16 @@ class Relaying(Performing):
         if rule.log & LOG_CONNECT:
             path, tcpinfo = self._path(), self._tcpinfo()
             session.server.journal.record(
-                Connected(session.number, rule, path, Protocol.TCP, self.command, tcpinfo)
+                Connected(
+                    session.number,
+                    rule,
+                    path,
+                    Protocol.TCP,
+                    self.command,
+                    tcpinfo,
+                    session.asked,
+                    self.others_left,
+                )
             )
 
     def _path(self) -> Path:

@@ -19,6 +19,7 @@ from dantetw.config.policy import Edge, Where
 from dantetw.observe.events import (
     Accepted,
     AcceptFailed,
+    Attempt,
     Connected,
     ConnectFailed,
     Counts,
@@ -55,6 +56,7 @@ from dantetw.values import (
     Family,
     Method,
     Operation,
+    Outcome,
     Phase,
     Protocol,
     Severity,
@@ -170,6 +172,11 @@ class SchemaTests(SynchronousTestCase):
         """Every side, phase and cause fits it, and there is none in it that is not."""
         for side, phase, cause in product(Side, Phase, Cause):
             self.check(ended(Ending(side, phase, cause)))
+        target = endpoint("10.0.0.1.80")
+        for outcome in Outcome:
+            for tried, number in ((None, 0), (rule(), errno.ECONNREFUSED)):
+                attempt = Attempt(target, None, tried, outcome, 0.0, 1.0, number)
+                self.check(ended(attempts=(attempt,)))
         (session,) = (
             part["then"]["properties"]
             for part in SCHEMA["allOf"]
@@ -179,6 +186,8 @@ class SchemaTests(SynchronousTestCase):
         for name, kind in (("side", Side), ("phase", Phase), ("cause", Cause)):
             self.assertEqual(words[name]["enum"], [member.word for member in kind])
         self.assertEqual(list(session["drops"]["properties"]), [drop.word for drop in Drop])
+        words = SCHEMA["$defs"]["attempt"]["properties"]
+        self.assertEqual(words["outcome"]["enum"], [member.word for member in Outcome])
 
     def test_documented(self) -> None:
         """``docs/logging.rst`` lists every side, phase and cause, every kind and every member."""
@@ -194,7 +203,8 @@ class SchemaTests(SynchronousTestCase):
             where = report if kind_ in REPORTED else told
             for name in (kind_, *part["then"]["properties"]):
                 self.assertIn(f"``{name}``", where)
-        for name in SCHEMA["properties"]:
+        attempt = SCHEMA["$defs"]["attempt"]["properties"]
+        for name in (*SCHEMA["properties"], *attempt, *attempt["outcome"]["enum"]):
             self.assertIn(f"``{name}``", told)
 
 

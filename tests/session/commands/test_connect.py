@@ -80,9 +80,9 @@ class DialTests(ConnectCase):
             wishes.append(source)
             return dial(poller, source, *rest)  # type: ignore[arg-type]
 
-        from dantetw.session.commands import connect
+        from dantetw.session.commands import reaching
 
-        self.patch(connect, "Dial", noted)
+        self.patch(reaching, "Dial", noted)
         world.client(GREETING + request())
         self.assertEqual(wishes, [Endpoint("192.0.2.1", CLIENT.port, Family.IPV4)])
 

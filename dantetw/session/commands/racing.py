@@ -1,0 +1,414 @@
+"""
+A connection to one of the several addresses of a target's name (:rfc:`8305`).
+
+Each address is judged by the socks rules before it is tried, as if the name had no other: a rule
+that passes one of them says nothing about the next.  An attempt comes under the rule that passes
+its address, and so does the session once that attempt has won.  Source address, socket options and
+time limit are chosen for each attempt.
+
+What fails is reported as Dante does, which tries one address after another: each failure under the
+address, the one that ends the session under its name.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+
+from dantetw.config.policy import Edge, Rule
+from dantetw.net.dialling import Dial, DialError
+from dantetw.net.racing import Race, arrange
+from dantetw.net.sources import NoSource
+from dantetw.observe.events import Attempt
+from dantetw.rules.addresses import Known, Lookup
+from dantetw.rules.deciding import Decision, decide_socks
+from dantetw.rules.proving import Check
+from dantetw.session import failing, tracing
+from dantetw.session.commands.reaching import SOURCELESS, Connect
+from dantetw.session.outgoing import choose_source, refuse_sourceless
+from dantetw.session.requesting import question_of, refuse_unusable, unusable
+from dantetw.session.session import Session
+from dantetw.values import (
+    Cause,
+    Ending,
+    Endpoint,
+    Family,
+    Operation,
+    Outcome,
+    Phase,
+    Side,
+)
+from dantetw.wire.replies import ReplyCode
+
+#: Shortages of our own, which say nothing about the address that was tried.
+_OURS: Final = frozenset(
+    (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
+)
+_NAME: Final = Family.NAME
+
+
+class _Trial:
+    """
+    One of the addresses.
+
+    :ivar rule: what passes or blocks it; ``named``: the name, if it is passed by that.
+    :ivar began: monotonic seconds; ``dial``: the attempt, while it runs.
+    """
+
+    __slots__ = ("began", "dial", "named", "rule", "source", "target")
+
+    def __init__(self, target: Endpoint, began: float) -> None:
+        self.target = target
+        self.began = began
+        self.rule: Rule | None = None
+        self.named: Endpoint | None = None
+        self.dial: Dial | None = None
+        self.source: Endpoint | None = None
+
+
+# Why the attempt that came to its end last has not connected.
+_Reason = DialError | NoSource
+
+
+class Racing(Connect):
+    """
+    Attempts at several addresses, the first of which to connect is relayed.
+
+    :ivar others_left: the one that has connected was not the last of its family: Dante's line has
+        the name then.
+
+    :param named: the target's name, if the rule passes it by that.
+    :param first: the address that ``rule`` is about.
+    """
+
+    __slots__ = (
+        "_attempts",
+        "_dialled",
+        "_first",
+        "_judging",
+        "_order",
+        "_passed",
+        "_race",
+        "_reason",
+        "_start",
+        "_timer",
+        "_trials",
+        "others_left",
+    )
+
+    def __init__(
+        self, session: Session, rule: Rule, named: Endpoint | None, first: Endpoint
+    ) -> None:
+        super().__init__(session, rule, named)
+        unreached, port = session.server.unreached, first.port
+        self._order = arrange(
+            session.addresses or (),
+            "" if named is not None else first.host,
+            lambda host: unreached.lately(host, port),
+        )
+        self._race = Race(self._order, rule.timeouts.connect)
+        self._first, self._passed = first, (rule, named)
+        self._trials: dict[str, _Trial] = {}
+        self._judging: _Trial | None = None
+        self._reason: tuple[_Trial, _Reason] | None = None
+        self._timer: IDelayedCall | None = None
+        self._attempts: list[Attempt] = []
+        self._start = session.server.monotonic()
+        self._dialled = False
+        self.others_left = False
+
+    def begin(self) -> None:
+        """
+        Begin what may begin now, and refuse the request if nothing is left.
+
+        Called again whenever something has happened.
+        """
+        session, race = self._session, self._race
+        monotonic, port = session.server.monotonic, self._first.port
+        if self._timer is not None:
+            if self._timer.active():
+                self._timer.cancel()
+            self._timer = None
+        while self._judging is None and (host := race.begin(now := monotonic())) is not None:
+            trial = self._trials[host] = _Trial(Endpoint.of((host, port)), now)
+            self._judge(trial)
+        if self._judging is not None:
+            return
+        if race.lost:
+            self._give_up()
+            return
+        self._report()
+        if (due := race.due) is not None:
+            later = max(0.0, due - monotonic())
+            self._timer = session.server.reactor.callLater(later, self._next)
+
+    def _next(self) -> None:
+        """Time has passed."""
+        try:
+            self.begin()
+        except Exception:
+            self._session.broken(Failure())
+
+    # Judging.
+
+    def _judge(self, trial: _Trial) -> None:
+        """Ask the rules about an address, and try it if they pass it."""
+        session, target = self._session, trial.target
+        server = session.server
+        if (wrong := unusable(session, target)) is not None:
+            self._skip(trial, Outcome.UNUSABLE, wrong[1])
+            return
+        if target.host == self._first.host:
+            # It is what the rule of the request is about.
+            trial.rule, trial.named = self._passed
+            self._try(trial)
+            return
+        assert session.request is not None and session.asked is not None
+        question = question_of(session, session.request, session.asked)
+        question = replace(question, addresses=(target.host,))
+        claim = None if session.proving is None else session.proving.claim(session)
+        decide: Callable[[Known], Decision | Lookup | Check] = partial(
+            tracing.judged,
+            session,
+            partial(decide_socks, session.policy, question),
+            claim,
+            datagram=question,
+        )
+        decision = decide(server.known)
+        if not isinstance(decision, Lookup):
+            self._judged(trial, decision)
+            return
+        self._judging = trial
+        unresolved = partial(failing.unresolved, session)
+        waiting = server.known.decide_waiting(decide, unresolved, session.client.host)
+        session.when(Deferred.fromCoroutine(waiting), partial(self._judged_late, trial))
+
+    def _judged_late(self, trial: _Trial, decision: Decision | Check) -> None:
+        if self._judging is trial:  # else it was given up
+            self._judging = None
+            self._judged(trial, decision)
+            self.begin()
+
+    def _judged(self, trial: _Trial, decision: Decision | Check) -> None:
+        session = self._session
+        # The password is gone by now: an address is only for what the client has shown already.
+        shown = decision.shown if isinstance(decision, Decision) else None
+        if (
+            isinstance(decision, Check)
+            or decision.blocks
+            or (shown is not None and (shown.user, shown.method) != (session.user, session.method))
+        ):
+            trial.rule = None if isinstance(decision, Check) else decision.rule
+            number = 0 if trial.rule is None else trial.rule.number
+            self._skip(trial, Outcome.BLOCKED, f"blocked by rule {number}")
+            return
+        trial.rule = decision.rule
+        trial.named = decision.target if decision.target.family is _NAME else None
+        self._try(trial)
+
+    def _skip(self, trial: _Trial, outcome: Outcome, why: str) -> None:
+        """An address is not tried."""
+        session = self._session
+        if session.server.journal.debug:
+            tracing.step(session, f"does not try {trial.target}: {why}")
+        self._over(trial, outcome)
+        self._race.fail(trial.target.host, session.server.monotonic())
+
+    # Trying.
+
+    def _try(self, trial: _Trial) -> None:
+        """A rule passes an address: connect."""
+        session, target, rule = self._session, trial.target, trial.rule
+        server = session.server
+        assert rule is not None
+        # There is one more attempt, so what has failed before was not the last.
+        self._report()
+        self._rule = session.socks_rule = rule
+        session.target, self.named = target, trial.named
+        try:
+            source = choose_source(session, target)
+        except NoSource as none:
+            self._lost(trial, none, Outcome.UNUSABLE)
+            return
+        try:
+            dial = self._open(source, target)
+        except DialError as failed:
+            self._lost(trial, failed, Outcome.FAILED)
+            return
+        trial.dial, trial.source = dial, dial.source
+        trial.began = server.monotonic()
+        if not self._dialled:
+            self._dialled = True
+            server.performed += 1
+            session.connecting_at = session.since = trial.began
+            server.sweep.add(session)
+        dial.then(partial(self._won, trial), partial(self._failed, trial))
+
+    def _won(self, trial: _Trial, sock: socket.socket) -> None:
+        session, race, dial = self._session, self._race, trial.dial
+        unreached, target = session.server.unreached, trial.target
+        assert dial is not None and trial.rule is not None
+        trial.dial = None
+        self._over(trial, Outcome.CONNECTED)
+        unreached.discard(target.host, target.port)
+        for host in race.win(target.host):
+            # They had a head start and have not used it.
+            if trial.began > self._trials[host].began:
+                unreached.add(host, target.port)
+            self._end(self._trials[host], Outcome.OVERTAKEN)
+        self._trials = {}
+        self._stop()
+        self._report()
+        if self._rule is not trial.rule and session.sock is not None:
+            session.server.set_options(session.sock, trial.rule.socket_options)
+        self._rule = session.socks_rule = trial.rule
+        session.target, session.source = target, dial.source
+        later = self._order[self._order.index(target.host) + 1 :]
+        self.others_left = trial.named is not None and any(
+            (":" in host) == (":" in target.host) for host in later
+        )
+        self.connected(sock)
+
+    def _failed(self, trial: _Trial, failed: DialError) -> None:
+        """An attempt has failed, as it turned out in the end."""
+        try:
+            trial.dial = None
+            self._lost(trial, failed, Outcome.FAILED)
+            self.begin()
+        except Exception:
+            self._session.broken(Failure())
+
+    def _lost(self, trial: _Trial, reason: _Reason, outcome: Outcome) -> None:
+        session, target = self._session, trial.target
+        number = 0
+        if isinstance(reason, DialError):
+            trial.source, number = reason.source, reason.number
+            if number not in _OURS:
+                session.server.unreached.add(target.host, target.port)
+        self._over(trial, outcome, number)
+        self._race.fail(target.host, session.server.monotonic())
+        self._report()
+        self._reason = (trial, reason)
+
+    def check(self, now: float) -> None:
+        if self._relay is not None:
+            super().check(now)
+            return
+        session, late = self._session, False
+        limit = session.policy.timeouts.connect
+        if self._judging is not None and limit and int(now) - int(self._judging.began) > limit:
+            judging, self._judging = self._judging, None
+            self._skip(judging, Outcome.BLOCKED, "no answer to what its rules ask for")
+            late = True
+        for trial in tuple(self._trials.values()):
+            dial, rule = trial.dial, trial.rule
+            limit = 0 if rule is None else rule.timeouts.connect
+            if dial is not None and limit and int(now) - int(trial.began) > limit:
+                dial.cancel()
+                trial.dial = None
+                self._lost(trial, DialError(errno.ETIMEDOUT, False, dial.source), Outcome.FAILED)
+                late = True
+        if late:
+            self.begin()
+
+    # The end.
+
+    def _report(self) -> None:
+        """The failure before was not the one that ends the session: report it."""
+        reason, self._reason = self._reason, None
+        if reason is None:
+            return
+        trial, why = reason
+        if isinstance(why, DialError) and trial.rule is not None:
+            edge, connecting, more = Edge.EXTERNAL, Operation.CONNECT, (trial.rule,)
+            failing.failed(self._session, edge, connecting, trial.target, why.number, more)
+
+    def _give_up(self) -> None:
+        """No attempt is left."""
+        session, reason = self._session, self._reason
+        self._reason = None
+        if reason is None:
+            self._refuse()
+            return
+        trial, why = reason
+        assert trial.rule is not None
+        self._rule = session.socks_rule = trial.rule
+        session.target, self.named = trial.target, trial.named
+        if isinstance(why, NoSource):
+            session.source = None
+            refuse_sourceless(session, why, SOURCELESS)
+        elif why.number == errno.ETIMEDOUT and not why.immediate:
+            session.source = why.source
+            self.late()
+        else:
+            self.failed(why)
+
+    def _refuse(self) -> None:
+        """There was nothing to try."""
+        session = self._session
+        wrong = unusable(session, self._first)
+        if wrong is not None:
+            refuse_unusable(session, *wrong)
+            return
+        # The address was usable a moment ago.
+        blocked = Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED)
+        session.refuse(blocked, ReplyCode.NOT_ALLOWED)
+
+    def _over(self, trial: _Trial, outcome: Outcome, number: int = 0) -> None:
+        """It has turned out what becomes of an address."""
+        began, now = trial.began, self._session.server.monotonic()
+        self._attempts.append(
+            Attempt(
+                trial.target,
+                trial.source,
+                trial.rule,
+                outcome,
+                began - self._start,
+                now - began,
+                number,
+            )
+        )
+
+    def _end(self, trial: _Trial, outcome: Outcome) -> None:
+        """An attempt is given up."""
+        dial, trial.dial = trial.dial, None
+        if dial is not None:
+            self._over(trial, outcome)
+            dial.cancel()
+
+    def _stop(self) -> None:
+        """Begin no more."""
+        self._race.stop()
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+
+    def closing(self) -> None:
+        super().closing()
+        self._stop()
+        for trial in self._trials.values():
+            self._end(trial, Outcome.ABANDONED)
+        self._report()
+
+    def cancel(self) -> None:
+        self._stop()
+        for trial in self._trials.values():
+            if trial.dial is not None:
+                trial.dial.cancel()
+        super().cancel()
+
+    @property
+    def under_way(self) -> bool:
+        return self._dialled
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        return tuple(self._attempts)
