@@ -9,6 +9,7 @@ import os
 import select
 import socket
 import time
+from contextlib import suppress
 from typing import Final
 
 from dantetw.handover.names import (
@@ -20,6 +21,7 @@ from dantetw.handover.names import (
 )
 from dantetw.net.adopting import adopt
 from dantetw.net.listening import ListeningSocket
+from dantetw.process.pidfile import other_program
 from dantetw.workers.channel import Channel, Order
 
 #: Seconds between two attempts to connect while the old server is busy.
@@ -54,6 +56,9 @@ def _connect(pid: int) -> socket.socket:
     reason = "it is busy" if busy else "it has no socket for successors"
     if other:
         reason = "another process, or another user's, answers in its place"
+    with suppress(OSError):
+        if not busy and (program := other_program(pid)):
+            reason = f'it is another program, "{program}": is the PID file stale?'
     raise HandoverError(f"process {pid} does not hand over its sockets: {reason}")
 
 

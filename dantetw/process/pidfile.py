@@ -127,11 +127,21 @@ def may_be_server(pid: int, since: float) -> bool:
         if failed.errno == errno.ESRCH:
             return False
     with suppress(OSError, ValueError, IndexError):
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        command = b" ".join(arguments[:_ARGUMENTS])
-        similar = any(name in command for name in _SERVERS)
-        return similar and _started(pid) <= since + _ROUNDING
+        return not other_program(pid) and _started(pid) <= since + _ROUNDING
     return True
+
+
+def other_program(pid: int) -> str:
+    """
+    The name of a process's program if it is none that servers are run by; else nothing.
+
+    :raises OSError: if the system does not say.
+    """
+    arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    command = b" ".join(arguments[:_ARGUMENTS])
+    if any(name in command for name in _SERVERS):
+        return ""
+    return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip() or "?"
 
 
 def _started(pid: int) -> float:

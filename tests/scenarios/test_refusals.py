@@ -151,6 +151,22 @@ class RefusalScenarios(Scenario):
             self.assertEqual(done.returncode, 1)
             self.assertEqual(done.stderr.decode(), f"sockd: error: {pidfile}: {MISSING}\n")
 
+    def test_upgrade_of_another(self) -> None:
+        """``sockd upgrade`` whose pid file has the number of another program says which."""
+        path = str(self.configure(free_port()))
+        other = subprocess.Popen(["sleep", "1000"])
+        self.addCleanup(other.wait)
+        self.addCleanup(other.kill)
+        pidfile = self.folder / "sockd.pid"
+        pidfile.write_text(f"{other.pid}\n")
+        done = self.run_program([*SOCKD, "upgrade", "-p", str(pidfile), "-f", path])
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(
+            done.stderr.decode(),
+            f"sockd: error: process {other.pid} does not hand over its sockets: it is another"
+            ' program, "sleep": is the PID file stale?\n',
+        )
+
     def test_missing_descriptors(self) -> None:
         """Standard descriptors closed at the start are not taken by what the server opens."""
         for mode in ([], ["-D"]):
