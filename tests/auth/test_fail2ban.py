@@ -17,6 +17,8 @@ ADDRESS = r"(?P<address>(?:\d{1,3}\.){3}\d{1,3}|(?:[0-9a-fA-F]{1,4}::?|::){1,7}[
 START = "Nov 23 03:34:28 (1795404868.842554) danted[24608]: info: "
 SYSLOG = "Nov 23 03:34:28 gate danted[24608]: info: "
 BARE = "Nov 23 03:34:28 danted[24608]: info: "
+# What rsyslogd makes of a message that it got as RFC 5424 has it.
+REMOTE = "Nov 23 03:34:28 gate danted[24608] info: "
 DATE = re.compile(r"^\w{3} \d\d \d\d:\d\d:\d\d")
 
 
@@ -66,7 +68,7 @@ class FilterTests(SynchronousTestCase):
                 AuthenticationFailed.no_record(name),
                 AuthenticationFailed.no_record(name, "Permission denied"),
             ):
-                for start in (START, SYSLOG, BARE):
+                for start in (START, SYSLOG, BARE, REMOTE):
                     self.assertEqual(self.address_in(line(str(failed), start)), "192.0.2.7")
         failed = AuthenticationFailed.wrong_password("bob")
         sample = line(str(failed), client="2001:db8::7.59042", local="2001:db8::1.1080", rule=12)
@@ -89,6 +91,14 @@ class FilterTests(SynchronousTestCase):
         for name in ("x@203.0.113.9.1", "203.0.113.9.1", "@203.0.113.9.1", "x@203.0.113.9.1%y"):
             told = line(text, client=f"rfc931%{name}@192.0.2.7.59042")
             self.assertIn(self.address_in(told), (None, "192.0.2.7"))
+
+    def test_ident(self) -> None:
+        """So are names that ident gave and the system does not know."""
+        text = 'no user "eve" found in system password file'
+        told = f"{START}block(1): tcp/accept ]: rfc931%eve@192.0.2.7.1 192.0.2.1.1080: {text}"
+        self.assertEqual(self.address_in(told), "192.0.2.7")
+        late = told.replace(": no user", ": blocked by higher-level socks-rule #2: no user")
+        self.assertEqual(self.address_in(late), "192.0.2.7")
 
     def test_not_found(self) -> None:
         """Other failures are not found."""
