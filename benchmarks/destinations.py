@@ -261,8 +261,14 @@ class Disk(Destination):
         # Kept open: the disk is gone from sight when the server ends, but not from us.
         self._log = (self.disk / "log").open(encoding="utf-8")
         if self.blocked:
-            with (self.disk / "other").open("wb") as other:
-                os.posix_fallocate(other.fileno(), 0, _DISK - _FREE)
+            self.fill()
+
+    def fill(self) -> None:
+        """Leave little room."""
+        self.blocked = True
+        room = os.statvfs(self.disk)
+        with (self.disk / "other").open("wb") as other:
+            os.posix_fallocate(other.fileno(), 0, room.f_bavail * room.f_bsize - _FREE)
 
     def free(self) -> None:
         """Remove what it is full of."""

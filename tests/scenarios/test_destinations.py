@@ -7,6 +7,7 @@ server through the same at full rate.
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 from collections import Counter
@@ -31,6 +32,8 @@ from tests.scenarios.running import DEADLINE, Scenario, wait_until
 BODY = b"x" * 64
 #: Sessions under way at a time.
 TOGETHER = 20
+#: Times that a disk is filled.
+ROUNDS = 8
 
 
 def receive(sock: socket.socket, count: int) -> bytes:
@@ -108,9 +111,11 @@ class Clients:
 class DestinationScenario(Scenario):
     """What these scenarios share."""
 
-    def serve(self, *destinations: Destination, words: str = USUAL) -> tuple[Server, Clients]:
+    def serve(
+        self, *destinations: Destination, words: str = USUAL, workers: int = 1
+    ) -> tuple[Server, Clients]:
         """A server that logs to these, and clients for it."""
-        server = Server(DANTETW, self.folder, destinations, words)
+        server = Server(f"{DANTETW} --workers {workers}", self.folder, destinations, words)
         self.addCleanup(server.kill)
         clients = Clients(server.port)
         self.addCleanup(clients.close)
@@ -140,7 +145,8 @@ class DestinationScenario(Scenario):
 
     def recover(self, clients: Clients, healthy: Destination, freed: Destination) -> None:
         """Free a destination, and have sessions until the server says that it works again."""
-        freed.free()
+        if freed.blocked:
+            freed.free()
 
         def told() -> bool:
             clients.run(TOGETHER)
@@ -261,6 +267,28 @@ class BlockedScenarios(DestinationScenario):
         self.private()
         column = self.overflow(Disk(self.folder, True, "other.log"), words=USUAL)
         self.assertLessEqual(len(column.account.torn), 1)
+
+    def test_disk_of_two(self) -> None:
+        """
+        With two workers neither's half a line runs into a line of the other's; each cuts one at
+        most.
+        """
+        self.private()
+        file, disk = Destination(self.folder), Disk(self.folder, True, "other.log")
+        server, clients = self.serve(file, disk, workers=2)
+        for number in range(ROUNDS):
+            if number:
+                disk.fill()
+            clients.run(120)
+            disk.free()
+            clients.run(TOGETHER)
+        self.recover(clients, file, disk)
+        server.stop()
+        stamp = re.compile(r"[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d \(\d+\.\d+\) sockd\[")
+        lines = disk.out.read_text().splitlines()
+        self.assertEqual([line for line in lines if len(stamp.findall(line)) > 1], [])
+        cut = [line for line in lines if not stamp.match(line) or line.endswith("...")]
+        self.assertLessEqual(len(cut), 3 * ROUNDS)
 
     def test_never_read(self) -> None:
         """If nobody reads until the end, the file is told what is lost, and the rest comes out."""

@@ -1,7 +1,8 @@
 """
 Sinks: where lines go.
 
-- :mod:`~dantetw.observe.sinks.file`: files, and devices that never make one wait
+- :mod:`~dantetw.observe.sinks.file`: files, and devices that never make one wait;
+  :mod:`~dantetw.observe.sinks.torn` ends lines that a full disk has cut
 - :mod:`~dantetw.observe.sinks.stream`: pipes, FIFOs, terminals, sockets: whatever has a reader who
   may be slow; :mod:`~dantetw.observe.sinks.threaded` where a descriptor must stay blocking
 - :mod:`~dantetw.observe.sinks.inherited`: what the mother has opened for her workers

@@ -10,10 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
 
 from zope.interface import implementer
 
@@ -21,39 +19,8 @@ from dantetw.observe.interfaces import ISink, Said
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.stream import Stream
+from dantetw.observe.sinks.torn import end_in_place, ends_torn, mend
 from dantetw.values import Severity
-
-_NEWLINE: Final = 10
-# Seconds between two looks at a file that seems to be torn.
-_LOOK_AGAIN: Final = 0.002
-
-
-def _torn(descriptor: int) -> int:
-    """The size of a file that ends in the middle of a line; 0 if it does not, or we may not see."""
-    try:
-        size = os.fstat(descriptor).st_size
-        return size if size and os.pread(descriptor, 1, size - 1) != b"\n" else 0
-    except OSError:
-        return 0
-
-
-def _mend(descriptor: int) -> bool:
-    """
-    End the line in whose middle a file ends, by a full disk or the end of a process.
-
-    :returns: whether it still ends so, as far as we may see that.
-    """
-    size = _torn(descriptor)
-    if not size:
-        return False
-    # Another process of ours may be in the middle of writing there: then it looks torn, but grows.
-    time.sleep(_LOOK_AGAIN)
-    if _torn(descriptor) != size:
-        return False
-    try:
-        return os.write(descriptor, b"\n") == 0
-    except OSError:
-        return True
 
 
 @implementer(ISink)
@@ -76,7 +43,7 @@ class File:
         self._opener = opener
         self.descriptor = opener()
         # The file ends in the middle of a line, which a full disk has cut.
-        self._torn = _mend(self.descriptor)
+        self._torn = mend(self.descriptor)
 
     def write(self, severity: Severity, when: float, text: str) -> None:
         """See :meth:`ISink.write`."""
@@ -85,33 +52,51 @@ class File:
     def write_all(self, said: Sequence[Said]) -> None:
         """See :meth:`ISink.write_all`."""
         data = self._prefix.stamped_all(said)
-        if self._torn:
-            data = b"\n" + data
+        if self.trouble or self._torn:
+            data = self._behind_torn() + data
+        begun, size = 0, len(data)
         try:
-            written = os.write(self.descriptor, data)
-            while written < len(data):
-                # At most one line per call is cut, where the disk is full: the rest says so.
-                self._torn = data[written - 1] != _NEWLINE
-                data = data[written:]
-                written = os.write(self.descriptor, data)
+            begun = os.write(self.descriptor, data)
+            while begun < size:
+                begun += os.write(self.descriptor, data[begun:])
         except OSError as error:
             self.trouble = error.errno or errno.EIO
-            self.lost += self._missing(said, len(data))
+            self.lost += self._missing(said, size - begun, self._cut(data[:begun]))
             return
         if self.trouble or self._torn:
             self.trouble = 0
             self._torn = False
 
-    def _missing(self, said: Sequence[Said], left: int) -> int:
+    def _behind_torn(self) -> bytes:
+        """What ends the line in whose middle the file ends, if it does: another's, it may be."""
+        size = ends_torn(self.descriptor)
+        return b"\n" if size or (size is None and self._torn) else b""
+
+    def _cut(self, data: bytes) -> bool:
+        """
+        End the line in whose middle a write has ended; whether it cannot be completed any more.
+
+        :param data: what is out.
+        """
+        half = data[data.rfind(b"\n") + 1 :]
+        if half:
+            self._torn = not end_in_place(self.descriptor, half)
+            return not self._torn
+        if data:
+            self._torn = False
+        return False
+
+    def _missing(self, said: Sequence[Said], left: int, ended: bool) -> int:
         """
         How many messages are not out.
 
         :param left: how many bytes at their end are not.
+        :param ended: the one that is cut has been ended as it is.
         """
-        missing = 0
+        missing, least = 0, 0 if ended else 1
         for severity, when, text in reversed(said):
-            # One that is all out but for its newline gets that from the next one.
-            missing += left > 1
+            # One that is all out but for its newline gets that from the next one, or is cut.
+            missing += left > least
             left -= len(self._prefix.stamped(severity, when, text))
         return missing
 
@@ -120,7 +105,7 @@ class File:
         descriptor = self._opener()
         os.close(self.descriptor)
         self.descriptor = descriptor
-        self._torn = _mend(descriptor)
+        self._torn = mend(descriptor)
 
     def flush(self, seconds: float) -> None:
         """Nothing ever waits here."""

@@ -10,6 +10,7 @@ from itertools import accumulate
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.observe.prefix import Prefix
+from dantetw.observe.sinks import torn
 from dantetw.observe.sinks.file import File, opened
 from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.stream import Stream
@@ -139,8 +140,13 @@ class FileTests(SynchronousTestCase):
         self.assertEqual((sink.lost, sink.trouble), (1, 0))
         self.assertEqual(self.texts(self.path)[1:], ["b"])
 
+    def append_only(self) -> None:
+        """Have a system that can write at the end of a file only."""
+        self.patch(torn, "_overwrite", lambda descriptor, data, place: 0)
+
     def test_cut_newline(self) -> None:
-        """A line that lacks its newline only is not lost: the next one brings it."""
+        """If it cannot be ended at once, a line that lacks its newline gets that from the next."""
+        self.append_only()
         sink = self.file()
         self.cut(len(self.prefix.stamped(Severity.INFO, 0.0, "a")) - 1)
         sink.write(Severity.INFO, 0.0, "a")
@@ -151,6 +157,13 @@ class FileTests(SynchronousTestCase):
 
     def test_cut_among_several(self) -> None:
         """Wherever a disk cuts several messages: each is there, whole, or counted as lost."""
+        for in_place in (True, False):
+            with self.subTest(in_place=in_place):
+                if not in_place:
+                    self.append_only()
+                self.cut_among_several(in_place)
+
+    def cut_among_several(self, in_place: bool) -> None:
         texts = ["a", "bb", "ccc"]
         ends = list(
             accumulate(len(self.prefix.stamped(Severity.INFO, 0.0, text)) for text in texts)
@@ -159,8 +172,8 @@ class FileTests(SynchronousTestCase):
             sink = self.file()
             self.cut(size)
             sink.write_all([(Severity.INFO, 0.0, text) for text in texts])
-            # One that lacks its newline only gets that from the next one.
-            out = sum(end - 1 <= size for end in ends)
+            # One that lacks its newline only gets that from the next one, or is cut at once.
+            out = sum(end - (not in_place) <= size for end in ends)
             self.assertEqual((sink.lost, sink.trouble), (3 - out, errno.ENOSPC))
             sink.write(Severity.INFO, 0.0, "next")
             found = self.texts(self.path)
@@ -172,6 +185,7 @@ class FileTests(SynchronousTestCase):
 
     def test_cut_after_newline(self) -> None:
         """If there is room for the newline only that ends a cut line, no empty line follows."""
+        self.append_only()
         sink = self.file()
         self.cut(5, 1)
         sink.write(Severity.INFO, 0.0, "a")
@@ -179,6 +193,88 @@ class FileTests(SynchronousTestCase):
         self.assertEqual(sink.lost, 2)
         sink.write(Severity.INFO, 0.0, "c")
         self.assertEqual(self.texts(self.path)[1:], ["c"])
+
+    def test_cut_and_another(self) -> None:
+        """A line that is cut is ended at once, so that another process's line begins a new one."""
+        sink, other = self.file(), self.file()
+        sink.write(Severity.INFO, 0.0, "whole")
+        self.cut(len(self.prefix.stamped(Severity.INFO, 0.0, "abcdef")) - 2)
+        sink.write(Severity.INFO, 0.0, "abcdef")
+        self.assertEqual((sink.lost, sink.trouble), (1, errno.ENOSPC))
+        other.write(Severity.INFO, 0.0, "b")
+        sink.write(Severity.INFO, 0.0, "c")
+        self.assertEqual(self.texts(self.path), ["whole", "a...", "b", "c"])
+
+    def test_cut_and_another_behind(self) -> None:
+        """Likewise if another process has written behind it before it could be ended."""
+        sink, other = self.file(), self.file()
+        write, calls = os.write, 0
+
+        def short(descriptor: int, data: bytes) -> int:
+            nonlocal calls
+            calls += descriptor == sink.descriptor
+            if descriptor == other.descriptor or calls > 2:
+                return write(descriptor, data)
+            if calls == 2:
+                other.write(Severity.INFO, 0.0, "b")
+                raise OSError(errno.ENOSPC, "full")
+            return write(descriptor, data[:-2])
+
+        self.patch(os, "write", short)
+        sink.write(Severity.INFO, 1795872380.4, "abcdef")
+        self.assertEqual(self.texts(self.path), ["a...", "b"])
+        sink.write(Severity.INFO, 0.0, "c")
+        self.assertEqual(self.texts(self.path), ["a...", "b", "c"])
+        self.assertEqual((sink.lost, other.lost), (1, 0))
+
+    def test_cut_very_short(self) -> None:
+        """Of a line only the first bytes of which are out the mark is cut too."""
+        for size in range(1, 6):
+            sink = self.file()
+            self.cut(size)
+            sink.write(Severity.INFO, 0.0, "a")
+            with open(self.path, "rb") as file:
+                self.assertEqual(file.read()[-4:], b"...\n"[-size:])
+            os.remove(self.path)
+
+    def test_cut_by_another(self) -> None:
+        """Who has found no room either ends a line that another has left, if it was not ended."""
+        self.append_only()
+        sink, other = self.file(), self.file()
+        self.cut(5, 0)
+        sink.write(Severity.INFO, 0.0, "a")
+        other.write(Severity.INFO, 0.0, "lost")
+        for one in (other, sink, other):
+            one.write(Severity.INFO, 0.0, "b")
+        self.assertEqual(self.texts(self.path)[1:], ["b", "b", "b"])
+
+    def test_reopened_to_end(self) -> None:
+        """Where the kernel cannot write in place the file is opened once more for it."""
+
+        def unknown(*arguments: object) -> int:
+            raise OSError(errno.EOPNOTSUPP, "as before Linux 6.9")
+
+        self.patch(os, "pwritev", unknown)
+        sink = self.file()
+        self.cut(len(self.prefix.stamped(Severity.INFO, 0.0, "abcdef")) - 1)
+        sink.write(Severity.INFO, 0.0, "abcdef")
+        self.assertEqual(self.texts(self.path), ["ab..."])
+
+    def test_emptied_meanwhile(self) -> None:
+        """A file that somebody has emptied since is left as it is."""
+        sink, write = self.file(), os.write
+
+        def short(descriptor: int, data: bytes) -> int:
+            if len(data) > 20:
+                return write(descriptor, data[:-5])
+            os.truncate(self.path, 0)
+            raise OSError(errno.ENOSPC, "full")
+
+        patched = self.patch(os, "write", short)
+        sink.write(Severity.INFO, 0.0, "a")
+        patched.restore()
+        sink.write(Severity.INFO, 0.0, "b")
+        self.assertEqual(self.texts(self.path), ["b"])
 
     def test_cut_before(self) -> None:
         """A file that ends in the middle of a line when it is opened gets a new line first."""

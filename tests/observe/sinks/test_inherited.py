@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
-from dantetw.observe.sinks import file, inherited
+from dantetw.observe.sinks import inherited, torn
 from dantetw.observe.sinks.file import File
 from dantetw.observe.sinks.inherited import Bequest, opened
 from dantetw.observe.sinks.kind import Surroundings
@@ -202,7 +202,7 @@ class FileTests(InheritedCase):
             with path.open("a") as other:
                 other.write(" a line\n")
 
-        self.patch(file.time, "sleep", end_it)
+        self.patch(torn.time, "sleep", end_it)
         File("log", Prefix("sockd"), lambda: os.open(path, os.O_RDWR | os.O_APPEND)).close()
         self.assertEqual(path.read_text(), "the beginning of a line\n")
 
