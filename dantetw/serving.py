@@ -116,6 +116,7 @@ class Serving:
         """Begin to serve."""
         factory = self.factory
         factory.poller.start()
+        factory.room.measure()
         self.listen(ports)
         factory.sweep.add(factory.stopwatch)
         factory.sweep.start()
@@ -128,6 +129,7 @@ class Serving:
         factory = self.factory
         self._listeners.stop()
         factory.stop()
+        factory.room.stop()
         factory.sweep.stop()
         factory.resolver.stop()
         factory.poller.stop()

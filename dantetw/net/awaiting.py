@@ -11,6 +11,7 @@ import socket
 from collections.abc import Sequence
 
 from dantetw.config.policy import Edge, SocketOption
+from dantetw.net.listening import waits
 from dantetw.net.poller import IPoller, Watcher
 from dantetw.net.sockopts import LowBinder, bind_wished, prepare, set_options
 from dantetw.values import AF_OF, Endpoint, Family
@@ -86,6 +87,10 @@ class Await:
         sock, peer = self._sock.accept()
         sock.setblocking(False)
         return sock, Endpoint.of(peer)
+
+    def waits(self) -> bool:
+        """Whether a peer has come that has not been accepted."""
+        return waits(self._sock)
 
     def pause(self) -> None:
         """A peer that cannot be accepted now is not to be announced again and again."""

@@ -4,6 +4,7 @@ The sockets clients come in by, bound and listening; who accepts there is anothe
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable, Sequence
 from socket import SocketType
@@ -160,6 +161,13 @@ def given_port(
         sock.listen(BACKLOG)
     port = Port(sockets, sockets[0].getsockname()[0] in UNSPECIFIED)
     return port, port.set_options(options)
+
+
+def waits(sock: socket.socket) -> bool:
+    """Whether somebody waits at a listening socket to be accepted."""
+    poll: Any = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _share(sock: socket.socket, sharing: bool) -> None:

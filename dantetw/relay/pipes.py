@@ -4,8 +4,10 @@ Pipes for splicing, pooled: making one and enlarging it costs more than a small 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+from collections.abc import Callable
 from typing import Final
 
 #: Bytes a pipe is asked to hold: the most an ordinary user may ask for (``pipe(7)``).
@@ -19,7 +21,12 @@ _KEPT: Final = 32
 _F_SETPIPE_SZ: Final = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 _F_GETPIPE_SZ: Final = getattr(fcntl, "F_GETPIPE_SZ", 1032)
 
+#: Whether the process can spare two descriptors for another pipe; others may set it.
+may_make: Callable[[], bool] | None = None
+
 _free: list[tuple[int, int]] = []
+# How many there are, those in use included.
+_number = 0
 
 
 def take() -> tuple[int, int]:
@@ -29,9 +36,13 @@ def take() -> tuple[int, int]:
     :raises OSError: if the process has no descriptors left, or this user no room for pipes that
         are worth it.
     """
+    global _number
     if _free:
         return _free.pop()
+    if may_make is not None and not may_make():
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     ends = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    _number += 1
     try:
         fcntl.fcntl(ends[1], _F_SETPIPE_SZ, SIZE)
     except OSError:
@@ -46,8 +57,23 @@ def take() -> tuple[int, int]:
 
 def give_back(ends: tuple[int, int], empty: bool) -> None:
     """Return a pipe.  One that is not empty is closed, as is one too many."""
+    global _number
     if empty and len(_free) < _KEPT:
         _free.append(ends)
     else:
+        _number -= 1
         os.close(ends[0])
         os.close(ends[1])
+
+
+def number() -> int:
+    """How many pipes there are, each of two descriptors."""
+    return _number
+
+
+def trim() -> int:
+    """Close those that are not in use; how many it were."""
+    trimmed = len(_free)
+    while _free:
+        give_back(_free.pop(), empty=False)
+    return trimmed

@@ -10,7 +10,7 @@ from typing import Any, Final
 from twisted.logger import Logger
 
 from dantetw.config.policy import Edge
-from dantetw.net.listening import BACKLOG, ListeningSocket, Port
+from dantetw.net.listening import BACKLOG, ListeningSocket, Port, waits
 from dantetw.net.naming import symbol_of, words_of
 from dantetw.net.transports import ClientTransport
 from dantetw.observe.events import AcceptFailed
@@ -55,6 +55,7 @@ class Listener:
         self._factory = factory
         self._poller = factory.poller
         self._reactor = reactor
+        self._room = factory.room
         self._exhausted = False
         # It is our turn soon, whoever comes meanwhile.
         self._awaits_turn = False
@@ -84,9 +85,13 @@ class Listener:
 
     def _accept_some(self) -> None:
         """Accept who waits; of many, some now and the others when it is our turn again."""
-        for _ in range(TURN):
+        room = self._room.clients()
+        for _ in range(min(TURN, room)):
             if not self._accept():
                 return
+        if room < TURN:
+            self._await_room()
+            return
         self._awaits_turn = True
         self._poller.again(self._go_on)
 
@@ -123,6 +128,26 @@ class Listener:
                 transport.loseConnection()
         return True
 
+    def _await_room(self) -> None:
+        """No more clients can be had than there are: let those who wait do so."""
+        if not waits(self._sock):
+            self._exhausted = False
+            return
+        if not self._exhausted:
+            self._say_exhausted(errno.EMFILE, self._tell(errno.EMFILE))
+        self._awaits_turn = True
+        self._poller.pause(self._sock.fileno())
+        self._room.wait(self._enter)
+
+    def _enter(self) -> None:
+        """There is room again: for one client at each port, then for another at the first."""
+        self._awaits_turn = False
+        if self._sock.fileno() >= 0:
+            self._poller.resume(self._sock.fileno())
+            if self._room.clients() <= 0 or self._accept():
+                self._await_room()
+        self._room.wake()
+
     def _tell(self, number: int) -> bool:
         """Tell that ``accept`` has failed; whether anybody has asked for that."""
         symbol, journal = symbol_of(number), self._factory.journal
@@ -137,13 +162,16 @@ class Listener:
 
         :param told: the operator has heard of it; otherwise say so once until nobody waits.
         """
-        if not self._exhausted and not told:
-            self._exhausted = True
-            text = f"could not accept a client on {self.endpoint}: {words_of(number)}"
-            self._factory.journal.message(Severity.WARNING, "internal.exhausted", text)
+        self._say_exhausted(number, told)
         self._awaits_turn = True
         self._poller.pause(self._sock.fileno())
         self._reactor.callLater(PATIENCE, self._resume)
+
+    def _say_exhausted(self, number: int, told: bool) -> None:
+        if not self._exhausted and not told:
+            text = f"could not accept a client on {self.endpoint}: {words_of(number)}"
+            self._factory.journal.message(Severity.WARNING, "internal.exhausted", text)
+        self._exhausted = True
 
     def _resume(self) -> None:
         if self._sock.fileno() >= 0:

@@ -145,6 +145,7 @@ class Listeners:
         port that is given up are accepted before.
         """
         old, self._listeners = self._listeners, {}
+        before = sum(map(len, old.values()))
         for endpoint, port in ports.items():
             listeners = old.pop(endpoint, None)
             if listeners is None:
@@ -158,6 +159,9 @@ class Listeners:
             for listener in listeners:
                 listener.drain()
                 listener.stop()
+        if before:
+            after = sum(map(len, self._listeners.values()))
+            self._factory.room.take(after - before)
         self._factory.listening = frozenset(port.endpoint for port in ports.values())
 
     def stop(self) -> None:

@@ -37,6 +37,7 @@ from dantetw.rules.proving import Check, asks
 from dantetw.rules.remembering import Memory
 from dantetw.session.failing import unresolved
 from dantetw.session.parting import Parting
+from dantetw.session.room import Room
 from dantetw.session.session import Session
 from dantetw.values import Command, Endpoint, Method, Severity
 
@@ -93,6 +94,8 @@ class SocksFactory(Factory):
     :ivar unreached: addresses of targets that could not be reached lately.
     :ivar commands: what performs each command; one that is absent is not supported.
     :ivar keep_alive: whether connections get TCP keep-alive.
+    :ivar punished: connections that are closed in a while, their sessions being over.
+    :ivar room: how many descriptors are left for clients.
     :ivar nobody: stands for the client rule before there is one.
     :ivar bind_low: binds ports below 1024, for ``compatibility: sameport``.
     :ivar listening: where clients come in.
@@ -152,7 +155,8 @@ class SocksFactory(Factory):
         self.accepted = self.requested = self.performed = 0
         self.unrequested = self.unperformed = 0
         self._refused: set[SocketOption] = set()
-        self._punished: set[ClientTransport | Parting] = set()
+        self.punished: set[ClientTransport | Parting] = set()
+        self.room = Room(self)
 
     def adopt(self, policy: Policy, authenticators: Mapping[Method, Any]) -> None:
         """
@@ -233,16 +237,16 @@ class SocksFactory(Factory):
         """Answer and close, but not at once: who guesses passwords has to wait."""
 
         def let_go() -> None:
-            self._punished.discard(transport)
+            self.punished.discard(transport)
             transport.write(answer)
             transport.loseConnection()
 
-        self._punished.add(transport)
+        self.punished.add(transport)
         self.reactor.callLater(seconds, let_go)
 
     def stop(self) -> None:
         """End all sessions."""
         for session in tuple(self.sessions.values()):
             session.stop()
-        for transport in tuple(self._punished):
+        for transport in tuple(self.punished):
             transport.loseConnection()

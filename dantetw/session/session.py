@@ -414,6 +414,8 @@ class Session:
                 server.ledger.forget(self)
         finally:
             self._give_back()
+            if server.room.short:
+                server.room.left(self.number)
 
     def _give_back(self) -> None:
         """Let go of all that is held."""

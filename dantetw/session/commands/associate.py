@@ -11,7 +11,7 @@ from dantetw.config.policy import Rule
 from dantetw.net.datagrams import bind_inside
 from dantetw.net.naming import words_of
 from dantetw.session.announcing import is_complete, numeric, receiving_host, unreceived_text
-from dantetw.session.commands.association import Association
+from dantetw.session.commands.association import OUTSIDE, Association
 from dantetw.session.session import Session
 from dantetw.values import UNSPECIFIED, Cause, Ending, Endpoint, Family, Phase, Side
 from dantetw.wire.replies import ReplyCode
@@ -45,6 +45,7 @@ def associate(session: Session, rule: Rule, announced: Endpoint) -> None:
         return
     association = Association(session, rule, sock, announced, expected, connected)
     session.performing = association
+    session.server.room.hold(session.number, OUTSIDE)
     association.begin()
 
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from errno import EMFILE
 from functools import partial
+from typing import Final
 
 from dantetw.config.policy import Edge, Rule
 from dantetw.escaping import escape
@@ -58,6 +60,9 @@ from dantetw.values import (
 )
 from dantetw.wire.addresses import AddressError, parse_address
 from dantetw.wire.messages import ProtocolError
+
+#: Descriptors to go out from in one family; two more are every session's.
+OUTSIDE: Final = 2
 
 
 class Association(Performing):
@@ -238,6 +243,10 @@ class Association(Performing):
         session = self._session
         host = session.sources.choose(target, session.client, session.local)
         options = session.policy.socket_options + self.rule.socket_options
+        if self.relay.outsides:
+            if not session.server.room.has(OUTSIDE):
+                raise OSError(EMFILE, "for another family")
+            session.server.room.hold(session.number, 2 * OUTSIDE)
         # Below 1024 too, whatever ``compatibility`` says, as Dante: NTP peers count on it.
         low = session.server.bind_low
         sock, refused = bind_outside(host, target.family, self.client.port, options, low)

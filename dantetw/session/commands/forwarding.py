@@ -52,6 +52,7 @@ from dantetw.wire.replies import ReplyCode, reply
 #: Most peers of a port, those included whom the client has not asked about yet.  Each takes two
 #: descriptors, of which a process often has 1024.
 MOST: Final = 256
+_EACH: Final = 2
 #: Bytes of the client's that are read in one turn; a query has 10.
 _READ: Final = 4096
 #: What says nothing of the client: there may be more of it for the next peer.
@@ -185,7 +186,10 @@ class Forwarding(Waiting):
         if session.ended or self._coming is not None or self._number >= MOST:
             return
         self._unaccepted = False
+        room = session.server.room
         try:
+            if not room.has(_EACH) and self._awaited.waits():
+                raise OSError(EMFILE, "no room for another peer")
             sock, peer = self._awaited.accept()
         except BlockingIOError:
             return
@@ -194,6 +198,7 @@ class Forwarding(Waiting):
             return
         self._awaited.pause()
         forward = self._coming = Forward(session, self._rule, sock, peer, self._gone)
+        room.hold(session.number, _EACH * (self._number + 1))
         if session.server.journal.debug:
             self._step(f"{peer} has come to {self._awaited.bound}", forward)
         try:
@@ -207,7 +212,11 @@ class Forwarding(Waiting):
         self._session.server.poller.again(self._look)
 
     def _look(self) -> None:
-        if not self._session.ended and self._coming is None and self._number < MOST:
+        session = self._session
+        if session.ended or self._coming is not None:
+            return
+        session.server.room.hold(session.number, _EACH * self._number)
+        if self._number < MOST:
             self._awaited.resume()
             self._comes(0)
 

@@ -1,0 +1,134 @@
+"""
+How many descriptors the clients of this process may have.
+
+A client that is accepted gets the second descriptor that it needs, since no more are accepted than
+that; the others wait in the kernel.  Nothing is asked of the system for that: each kind of session
+is known to need so many.  A part of what the process may have stays free for look-ups, logs and
+reloads.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from dantetw.process.limits import count_files, limits
+from dantetw.relay import pipes
+
+if TYPE_CHECKING:
+    from dantetw.session.protocol import SocksFactory
+
+#: Descriptors kept for whatever is no client's: each thread that looks names up takes two or so,
+#: and a reload opens logs, the users file and new listening sockets.
+RESERVE: Final = 96
+#: Of the descriptors one in so many is kept at most.
+LEAST: Final = 3
+#: Descriptors of a session: the client's and the target's.  Before it is known what it asks for
+#: it may come to need twice as many, as an association does.
+EACH: Final = 2
+#: Seconds between two looks whether there is room again; a session's end is noticed at once.
+LOOK: Final = 0.05
+
+
+class Room:
+    """
+    What is left of the descriptors.
+
+    :ivar short: somebody waits for room, or has more than :data:`EACH`: sessions that end say so.
+    """
+
+    def __init__(self, server: SocksFactory) -> None:
+        self._server = server
+        self._most = sys.maxsize
+        self._extra = 0
+        self._held: dict[int, int] = {}
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._looking = False
+        self.short = False
+
+    def measure(self) -> None:
+        """Find out how many there are.  All that is open now is no client's."""
+        most = limits()[1]
+        if most is None:
+            return
+        known = [0, *count_files()][-1] or _lowest_free()
+        self._most = max(2 * EACH, most - known - min(RESERVE, most // LEAST))
+        pipes.may_make = self._may_make_pipe
+
+    def stop(self) -> None:
+        """No more clients come."""
+        self._waiting.clear()
+        pipes.may_make = None
+
+    def take(self, number: int) -> None:
+        """So many more, or less, are no client's: listening sockets."""
+        if self._most != sys.maxsize:
+            self._most = max(2 * EACH, self._most - number)
+
+    def _left(self) -> int:
+        server = self._server
+        sessions = len(server.sessions)
+        early = server.accepted - server.unrequested - server.performed - server.unperformed
+        early = min(max(0, early), sessions)
+        others = len(server.punished) + self._extra + 2 * pipes.number()
+        return self._most - EACH * (sessions + early) - others
+
+    def clients(self) -> int:
+        """How many clients can be accepted."""
+        left = self._left() // (2 * EACH)
+        if left <= 0 and pipes.trim():
+            left = self._left() // (2 * EACH)
+        return left
+
+    def has(self, number: int) -> bool:
+        """Whether sessions can have so many more than they were accepted for."""
+        return self._left() >= number
+
+    def hold(self, session: int, number: int) -> None:
+        """A session has so many more than :data:`EACH` from now on."""
+        self._extra += number - self._held.pop(session, 0)
+        if number:
+            self._held[session] = number
+        self._settle()
+
+    def left(self, session: int) -> None:
+        """A session has ended."""
+        self.hold(session, 0)
+        self.wake()
+
+    def wait(self, call: Callable[[], None]) -> None:
+        """Call when another client can be accepted; it then calls :meth:`wake`."""
+        self._waiting.append(call)
+        self._settle()
+        if not self._looking:
+            self._looking = True
+            self._server.reactor.callLater(LOOK, self._look)
+
+    def wake(self) -> None:
+        """Call the first that waits, if there is room."""
+        if self._waiting and self.clients() > 0:
+            self._server.poller.again(self._waiting.popleft())
+            self._settle()
+
+    def _look(self) -> None:
+        self._looking = bool(self._waiting)
+        if self._looking:
+            self._server.reactor.callLater(LOOK, self._look)
+            self.wake()
+
+    def _settle(self) -> None:
+        self.short = bool(self._waiting or self._held)
+
+    def _may_make_pipe(self) -> bool:
+        # Copying needs none, so clients come first.
+        return not self._waiting and self._left() > self._most // 4
+
+
+def _lowest_free() -> int:
+    """The number that a descriptor would get now: they are given without gaps, as good as."""
+    number = os.dup(0)
+    os.close(number)
+    return number
