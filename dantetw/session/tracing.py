@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from dantetw.config.policy import SocketOption
 from dantetw.net.naming import words_of
 from dantetw.observe.events import Named, Step
+from dantetw.observe.formats.reasons import REFUSALS, UNASKED, blocked_by
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.deciding import Decision, Question, Tried
 from dantetw.rules.proving import Check, Claim
@@ -139,8 +140,13 @@ def ended(session: Session, ending: Ending) -> None:
         how = f"{how} ({_FIRST[ending.side]})"
     if ending.errno:
         how = f"{how} ({words_of(ending.errno)})"
-    if ending.text:
-        how = f"{how}: {ending.text}"
+    text = ending.text
+    if ending.cause is Cause.BLOCKED and not text:
+        text = blocked_by(session.reply_rule or session.socks_rule or session.client_rule)
+    if text:
+        how = f"{how}: {text}"
+    if session.request is not None and session.socks_rule is None and ending.cause in REFUSALS:
+        how = f"{how}; {UNASKED}"
     seconds = session.server.monotonic() - session.accepted_at
     others = len(session.server.sessions)
     step(session, f"ends after {seconds:.6f}s: {how}; {others} other sessions")

@@ -122,7 +122,17 @@ class StepTests(TracingCase):
         told = self.told(world)
         self.assertIn("no rule matches: blocked by the built-in rule 0", told)
         self.assertIn("replies 2 (not allowed)", told)
-        self.assertEqual(told[-1], "ends after Ns: rule, authorise, blocked; 0 other sessions")
+        why = "no rules matched; using default block rule"
+        self.assertEqual(
+            told[-1], f"ends after Ns: rule, authorise, blocked: {why}; 0 other sessions"
+        )
+
+    def test_no_rule_asked(self) -> None:
+        """Nor is it left open that no rule was asked, where a name has no address."""
+        world = self.world()
+        world.client(GREETING + request(Endpoint("no.example.org", 80, Family.NAME)))
+        world.look_up()
+        self.assertIn("; no socks rule was asked; 0 other sessions", self.told(world)[-1])
 
     def test_name(self) -> None:
         """A name's addresses are told."""

@@ -22,8 +22,6 @@ peer, and "remote peer" the client.
 
 from __future__ import annotations
 
-import os
-from dataclasses import replace
 from typing import Final
 
 from dantetw.config.policy import Rule
@@ -31,6 +29,16 @@ from dantetw.observe.events import Ended, Parted, Times, Traffic
 from dantetw.observe.formats.addresses import arrival, far, inward, near, place, who
 from dantetw.observe.formats.durations import stages_of
 from dantetw.observe.formats.oneline import one_line
+from dantetw.observe.formats.reasons import (
+    NO_RULE,
+    ORDERLY,
+    complaint,
+    given_up,
+    mirrored,
+    reason,
+    unanswered,
+    words_parted,
+)
 from dantetw.observe.formats.tcpinfo import block
 from dantetw.observe.interfaces import Line
 from dantetw.values import (
@@ -51,7 +59,6 @@ from dantetw.values import (
     Path,
     Phase,
     Severity,
-    Side,
     Verdict,
 )
 
@@ -59,29 +66,14 @@ _BLOCKS: Final = LOG_CONNECT | LOG_DISCONNECT | LOG_IOOP | LOG_DATA
 _ERRORS: Final = LOG_ERROR | LOG_DISCONNECT
 
 _EARLY: Final = frozenset((Phase.ACCEPT, Phase.NEGOTIATE, Phase.AUTHENTICATE))
-# What happens to established sessions without anything being wrong; a time-out counts as that.
-_ORDERLY: Final = frozenset(
-    (Cause.CLOSED, Cause.TIMEOUT, Cause.FIN_WAIT, Cause.SHUTDOWN, Cause.BLOCKED)
-)
 
 # Looked up once: finding a member of an Enum takes longer than most of a line.
-_BIND: Final = Command.BIND
 _BINDREPLY: Final = Command.BINDREPLY
 _BLOCKED: Final = Cause.BLOCKED
-_CLOSED_ORDERLY: Final = Cause.CLOSED
 _CONNECT: Final = Command.CONNECT
 _INFO: Final = Severity.INFO
 _NAME: Final = Family.NAME
 _RELAY: Final = Phase.RELAY
-
-_CLOSED: Final = {Side.CLIENT: "local client closed", Side.TARGET: "remote peer closed"}
-_FAILED: Final = {Side.CLIENT: "local client error", Side.TARGET: "remote peer error"}
-_OTHER: Final = {Side.CLIENT: Side.TARGET, Side.TARGET: Side.CLIENT}
-_AWAITED: Final = {Side.CLIENT: "client", Side.TARGET: "remote peer"}
-
-_NO_RULE: Final = "no rules matched; using default block rule"
-_STOPPED: Final = "administrative termination"
-_CRASHED: Final = "server process died"
 
 
 def lines(event: Ended, timing: bool) -> tuple[Line, ...]:
@@ -98,7 +90,7 @@ def lines(event: Ended, timing: bool) -> tuple[Line, ...]:
         return _turned_away(event, event.reply_rule)
     if ending.cause is _BLOCKED and ending.phase is not _RELAY:
         return _refused(event)
-    if _unanswered(event):
+    if unanswered(event):
         return _unanswered_lines(event)
     if event.established:
         return _finished(event, timing)
@@ -120,7 +112,7 @@ def _wanting(event: Ended) -> int:
     ending = event.ending
     if ending.cause is _BLOCKED and ending.phase is not _RELAY:
         return _BLOCKS
-    if event.established and ending.phase not in _EARLY and ending.cause in _ORDERLY:
+    if event.established and ending.phase not in _EARLY and ending.cause in ORDERLY:
         return LOG_DISCONNECT
     return _ERRORS
 
@@ -128,40 +120,6 @@ def _wanting(event: Ended) -> int:
 def wanting_drop(drop: Drop) -> int:
     """The same for a datagram that was not relayed."""
     return _BLOCKS if drop is Drop.BLOCKED else _ERRORS
-
-
-def words(event: Ended) -> str:
-    """Why a session ended, in Dante's words as far as it has some; empty for a plain block."""
-    ending = event.ending
-    if ending.text:
-        return ending.text
-    if ending.cause is _BLOCKED:
-        rule = event.reply_rule or event.socks_rule or event.client_rule
-        return "" if rule.number else _NO_RULE
-    if _unanswered(event):
-        return _given_up(ending)
-    return reason(ending) if event.established else _complaint(ending)
-
-
-def reason(ending: Ending) -> str:
-    """Why an established session ended, such as ``remote peer error (Connection refused)``."""
-    if ending.cause is _CLOSED_ORDERLY:
-        return _CLOSED.get(ending.side, "session closed")
-    match ending.cause:
-        case Cause.ERROR:
-            side = _FAILED.get(ending.side, "session error")
-            return f"{side} ({os.strerror(ending.errno)})" if ending.errno else side
-        case Cause.TIMEOUT:
-            return "connect timeout" if ending.phase is Phase.CONNECT else "i/o timeout"
-        case Cause.FIN_WAIT:
-            awaited = _AWAITED.get(ending.side, "remote peer")
-            return f"tcp-fin-wait timeout (waiting for {awaited} to close)"
-        case Cause.SHUTDOWN:
-            return _STOPPED
-        case Cause.CRASH:
-            return _CRASHED
-        case _:
-            return str(ending.cause.value)
 
 
 def _plural(number: int, word: str) -> str:
@@ -194,15 +152,7 @@ def wanting_parted(ending: Ending) -> int:
     """The ``LOG_…`` bits of which a rule needs one for that line."""
     if ending.cause is Cause.BLOCKED:
         return _BLOCKS
-    return LOG_DISCONNECT if ending.cause in _ORDERLY else _ERRORS
-
-
-def words_parted(event: Parted) -> str:
-    """Why a peer of a port that takes many is over, in Dante's words as far as it has some."""
-    ending = event.ending
-    if ending.cause is Cause.BLOCKED:
-        return ending.text or ("" if event.rule.number else _NO_RULE)
-    return ending.text or reason(_mirrored(ending))
+    return LOG_DISCONNECT if ending.cause in ORDERLY else _ERRORS
 
 
 def _seconds(times: Times) -> int:
@@ -228,35 +178,20 @@ def _arrival_line(event: Ended, text: str, wanted: int, tcpinfo: bool = True) ->
 def _before_request(event: Ended) -> tuple[Line, ...]:
     ending = event.ending
     if ending.cause is _BLOCKED:
-        text = ending.text or ("" if event.client_rule.number else _NO_RULE)
+        text = ending.text or ("" if event.client_rule.number else NO_RULE)
         return _arrival_line(event, text, _BLOCKS)
     seconds = _plural(_seconds(event.times), "second")
     if ending.cause is Cause.TIMEOUT:
         return _arrival_line(event, f"negotiate timeout after {seconds}", _ERRORS)
-    text = f"error after reading {_plural(event.read, 'byte')} in {seconds}: {_complaint(ending)}"
+    text = f"error after reading {_plural(event.read, 'byte')} in {seconds}: {complaint(ending)}"
     return _arrival_line(event, text, _ERRORS)
-
-
-def _complaint(ending: Ending) -> str:
-    """What went wrong before a session was established."""
-    if ending.text:
-        return ending.text
-    match ending.cause:
-        case Cause.CLOSED:
-            return "eof from local client" if ending.side is Side.CLIENT else "eof from remote peer"
-        case Cause.ERROR if ending.errno:
-            return os.strerror(ending.errno)
-        case Cause.PROTOCOL:
-            return "local client protocol error"
-        case _:
-            return reason(ending)
 
 
 def _refused(event: Ended) -> tuple[Line, ...]:
     rule = event.socks_rule or event.client_rule
-    text = event.ending.text or ("" if rule.number else _NO_RULE)
+    text = event.ending.text or ("" if rule.number else NO_RULE)
     if event.ending.text and not rule.number and event.command is Command.UDPASSOCIATE:
-        text = f"{text}: {_NO_RULE}"
+        text = f"{text}: {NO_RULE}"
     lines: tuple[Line, ...] = ()
     if rule.log & _BLOCKS:
         lines = (_request_line(event, rule, text, asked=True),)
@@ -268,7 +203,7 @@ def _refused(event: Ended) -> tuple[Line, ...]:
 def _failed(event: Ended) -> tuple[Line, ...]:
     rule = event.socks_rule or event.client_rule
     ending = event.ending
-    text = _complaint(ending)
+    text = complaint(ending)
     lines: tuple[Line, ...] = ()
     if rule.log & _ERRORS:
         # A BIND has come so far before its rule is looked for.
@@ -300,24 +235,8 @@ def _request_line(event: Ended, rule: Rule, text: str, asked: bool) -> Line:
     return (_INFO, f"block({rule.number}): {what} ]: {way}{_said(text)}")
 
 
-def _unanswered(event: Ended) -> bool:
-    """Whether it is the end of a BIND that nobody came to, and nothing was wrong."""
-    ending, waited = event.ending, event.path.source is not None and event.reply_rule is None
-    return event.command is _BIND and waited and ending.cause in _ORDERLY
-
-
-def _given_up(ending: Ending) -> str:
-    match ending.cause:
-        case Cause.CLOSED:
-            return "eof from client"
-        case Cause.TIMEOUT:
-            return "i/o timeout"
-        case _:
-            return reason(ending)
-
-
 def _unanswered_lines(event: Ended) -> tuple[Line, ...]:
-    said = f": {_given_up(event.ending)}"
+    said = f": {given_up(event.ending)}"
     lines: tuple[Line, ...] = ()
     rule = event.socks_rule
     if rule is not None and rule.log & LOG_DISCONNECT:
@@ -334,7 +253,7 @@ def _turned_away(event: Ended, reply_rule: Rule) -> tuple[Line, ...]:
     number, path, text = reply_rule.number, event.path, event.ending.text
     lines: tuple[Line, ...] = ()
     if reply_rule.log & _BLOCKS:
-        said = _said(text or ("" if number else _NO_RULE))
+        said = _said(text or ("" if number else NO_RULE))
         lines = ((_INFO, f"block({number}): tcp/bindreply ]: {inward(path)}{said}"),)
     text = f"bind-reply from {place(path.target)} blocked by socks-rule #{number}"
     rule = event.socks_rule
@@ -352,21 +271,10 @@ def _bind_line(event: Ended, rule: Rule, verdict: Verdict, said: str) -> Line:
     return (_INFO, f"{verdict.word}({rule.number}): tcp/bind ]: {way}{said}")
 
 
-def _mirrored(ending: Ending) -> Ending:
-    """
-    The end of a BIND's relay as its line tells it, with the sides exchanged.
-
-    To Dante whoever fails is the "local client" there (observed).
-    """
-    if ending.cause is Cause.ERROR:
-        return replace(ending, side=Side.CLIENT)
-    return replace(ending, side=_OTHER.get(ending.side, ending.side))
-
-
 def _finished(event: Ended, timing: bool) -> tuple[Line, ...]:
     bound, ending = event.reply_rule is not None, event.ending
-    wanted = LOG_DISCONNECT if ending.cause in _ORDERLY else _ERRORS
-    why = reason(_mirrored(ending) if bound else ending)
+    wanted = LOG_DISCONNECT if ending.cause in ORDERLY else _ERRORS
+    why = reason(mirrored(ending) if bound else ending)
     tail = f": {why}.  Session duration: {_seconds(event.times)}s"
     if timing:
         tail = f"{tail}\n{stages_of(event.times)}"

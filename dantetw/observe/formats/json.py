@@ -14,20 +14,16 @@ The object's beginning, with the time and the severity, is put in front by
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from enum import Enum
 from json import JSONEncoder
 from typing import Any, Final
 
 from zope.interface import implementer
 
-from dantetw.config.policy import Rule
 from dantetw.escaping import escape
 from dantetw.observe.events import (
     Accepted,
-    Attempt,
     Connected,
     Dropped,
     Ended,
@@ -36,12 +32,23 @@ from dantetw.observe.events import (
     Parted,
     Repeated,
     Step,
-    Traffic,
     Transferred,
 )
-from dantetw.observe.formats import endings
+from dantetw.observe.formats import endings, reasons
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.formats.durations import seconds_of
+from dantetw.observe.formats.members import (
+    attempt_of,
+    counts_of,
+    ending_of,
+    ends_of,
+    place_of,
+    plain,
+    rule_of,
+    tcpinfo_of,
+    traffic_of,
+    word_of,
+)
 from dantetw.observe.formats.tcpinfo import table
 from dantetw.observe.interfaces import IFormat, Line
 from dantetw.observe.status import (
@@ -59,14 +66,8 @@ from dantetw.values import (
     LOG_DATA,
     LOG_IOOP,
     LOG_TCPINFO,
-    NOWHERE,
-    Counts,
-    Ending,
-    Endpoint,
-    Path,
     Protocol,
     Severity,
-    User,
 )
 
 #: Version of the schema: changes when a member changes its meaning or goes, not when one comes.
@@ -132,8 +133,8 @@ class Json:
             "kind": "accepted",
             "id": self._id(event.session),
             "session": event.session,
-            "rule": _rule(rule),
-            **_ends(event.path),
+            "rule": rule_of(rule),
+            **ends_of(event.path),
         }
         if rule.log & LOG_TCPINFO:
             told["tcpinfo"] = {"client": table(event.tcpinfo)}
@@ -142,7 +143,7 @@ class Json:
     def _connected(self, event: Connected) -> dict[str, Any] | None:
         if not event.rule.log & LOG_CONNECT:
             return None
-        return self._on_the_way(event, "connected") | {"asked": _place(event.asked)}
+        return self._on_the_way(event, "connected") | {"asked": place_of(event.asked)}
 
     def _transferred(self, event: Transferred) -> dict[str, Any] | None:
         if not event.rule.log & (LOG_IOOP | LOG_DATA):
@@ -157,9 +158,13 @@ class Json:
     def _parted(self, event: Parted) -> dict[str, Any] | None:
         if not event.rule.log & endings.wanting_parted(event.ending):
             return None
-        told = self._on_the_way(event, "parted") | {"bytes": _counts(event.counts)}
+        told = self._on_the_way(event, "parted") | {"bytes": counts_of(event.counts)}
         told["seconds"] = {"total": round(event.ended - event.began, 6)}
-        return told | {"ending": _ending(event.ending, endings.words_parted(event))}
+        return told | {
+            "ending": ending_of(
+                event.ending, reasons.words_parted(event) or reasons.blocked_by(event.rule)
+            )
+        }
 
     def _dropped(self, event: Dropped) -> dict[str, Any] | None:
         if not event.rule.log & endings.wanting_drop(event.drop):
@@ -168,14 +173,14 @@ class Json:
             **self._under_way(event, "dropped"),
             "origin": event.origin.word,
             "cause": event.drop.word,
-            "text": event.text,
+            "text": reasons.words_dropped(event),
             "more": event.more,
         }
 
     def _on_the_way(self, event: Connected | Transferred | Parted, kind: str) -> dict[str, Any]:
         told = self._under_way(event, kind)
         if event.rule.log & LOG_TCPINFO:
-            told["tcpinfo"] = _tcpinfo(event.tcpinfo)
+            told["tcpinfo"] = tcpinfo_of(event.tcpinfo)
         return told
 
     def _under_way(self, event: _Way, kind: str) -> dict[str, Any]:
@@ -183,10 +188,10 @@ class Json:
             "kind": kind,
             "id": self._id(event.session),
             "session": event.session,
-            "rule": _rule(event.rule),
+            "rule": rule_of(event.rule),
             "protocol": event.protocol.word,
             "command": event.command.word,
-            **_ends(event.path),
+            **ends_of(event.path),
         }
 
     def _ended(self, event: Ended) -> dict[str, Any] | None:
@@ -201,31 +206,31 @@ class Json:
             "kind": "session",
             "id": self._id(event.session),
             "session": event.session,
-            "client_rule": _rule(client_rule),
-            "socks_rule": None if socks_rule is None else _rule(socks_rule),
-            "reply_rule": None if reply_rule is None else _rule(reply_rule),
-            **_ends(event.path),
-            "method": _word(event.method),
+            "client_rule": rule_of(client_rule),
+            "socks_rule": None if socks_rule is None else rule_of(socks_rule),
+            "reply_rule": None if reply_rule is None else rule_of(reply_rule),
+            **ends_of(event.path),
+            "method": word_of(event.method),
             "claimed": event.claimed or None,
-            "proxy_protocol": _word(event.proxy_protocol),
+            "proxy_protocol": word_of(event.proxy_protocol),
             "protocol": event.protocol.word,
-            "command": _word(event.command),
-            "asked": _place(event.asked),
+            "command": word_of(event.command),
+            "asked": place_of(event.asked),
             "addresses": event.addresses,
             "upstream": None,
-            "bytes": _counts(event.counts),
-            "packets": _counts(event.packets) if event.protocol is Protocol.UDP else None,
+            "bytes": counts_of(event.counts),
+            "packets": counts_of(event.packets) if event.protocol is Protocol.UDP else None,
             "negotiation_bytes": event.read,
             "seconds": seconds_of(event),
-            "ending": _ending(event.ending, endings.words(event)),
+            "ending": ending_of(event.ending, reasons.words(event)),
             "tried": event.tried,
-            "attempts": [_attempt(attempt) for attempt in event.attempts],
+            "attempts": [attempt_of(attempt) for attempt in event.attempts],
         }
         if event.protocol is Protocol.UDP:
-            told["traffic"] = [_traffic(traffic) for traffic in event.traffic]
+            told["traffic"] = [traffic_of(traffic) for traffic in event.traffic]
             told["drops"] = {drop.word: number for drop, number in event.drops}
         if log & LOG_TCPINFO:
-            told["tcpinfo"] = _tcpinfo(event.tcpinfo)
+            told["tcpinfo"] = tcpinfo_of(event.tcpinfo)
         return told
 
     def _active(self, event: Active) -> dict[str, Any]:
@@ -238,21 +243,21 @@ class Json:
             "session": event.session,
             "work": event.work.word,
             "phase": event.phase.word,
-            "client_rule": _rule(client_rule),
-            "socks_rule": None if socks_rule is None else _rule(socks_rule),
-            **_ends(event.path),
-            "method": _word(event.method),
-            "proxy_protocol": _word(event.proxy_protocol),
+            "client_rule": rule_of(client_rule),
+            "socks_rule": None if socks_rule is None else rule_of(socks_rule),
+            **ends_of(event.path),
+            "method": word_of(event.method),
+            "proxy_protocol": word_of(event.proxy_protocol),
             "protocol": event.protocol.word,
-            "command": _word(event.command),
-            "asked": _place(event.asked),
+            "command": word_of(event.command),
+            "asked": place_of(event.asked),
             "age": round(event.now - event.accepted, 6),
             "lasting": round(event.now - event.began, 6),
             "standing": None if standing is None else _standing(standing, event.now),
         }
         log = client_rule.log | (0 if socks_rule is None else socks_rule.log)
         if log & LOG_TCPINFO:
-            told["tcpinfo"] = _tcpinfo(event.tcpinfo)
+            told["tcpinfo"] = tcpinfo_of(event.tcpinfo)
         return told
 
     def _step(self, event: Step) -> dict[str, Any]:
@@ -260,7 +265,7 @@ class Json:
             "kind": "step",
             "id": self._id(event.session),
             "session": event.session,
-            "client": _place(event.client),
+            "client": place_of(event.client),
             "text": event.text,
         }
 
@@ -273,7 +278,7 @@ class Json:
             told["id"] = self._id(number)
         for field in fields(event):
             if field.name != "severity":
-                told[field.name] = _plain(getattr(event, field.name))
+                told[field.name] = plain(getattr(event, field.name))
         if kind == "failure":
             told["text"] = " ".join(text for _, text in self._words.lines(event))
         return told
@@ -298,15 +303,15 @@ def _status(event: Status) -> dict[str, Any]:
         "up": round(event.up, 6),
         "accepted": event.accepted,
         "current": event.current,
-        "negotiators": _plain(event.negotiators),
-        "requesters": _plain(event.requesters),
-        "iorelayers": _plain(event.iorelayers),
-        "limits": {"processes": _plain(event.processes), "files": _plain(event.files)},
+        "negotiators": plain(event.negotiators),
+        "requesters": plain(event.requesters),
+        "iorelayers": plain(event.iorelayers),
+        "limits": {"processes": plain(event.processes), "files": plain(event.files)},
     }
 
 
 def _facts(event: Worker | Child | Reported) -> dict[str, Any]:
-    facts = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
+    facts = {field.name: plain(getattr(event, field.name)) for field in fields(event)}
     return {"kind": type(event).__name__.lower(), **facts}
 
 
@@ -315,9 +320,9 @@ def _latency(event: Latency) -> dict[str, Any]:
         "kind": "latency",
         "report": event.report,
         "what": event.kind,
-        "latest": _plain(event.latest),
-        "since_start": _plain(event.since_start),
-        "last_minute": _plain(event.last_minute),
+        "latest": plain(event.latest),
+        "since_start": plain(event.since_start),
+        "last_minute": plain(event.last_minute),
     }
 
 
@@ -327,8 +332,8 @@ def _standing(standing: Standing, now: float) -> dict[str, Any]:
         "age": round(now - standing.began, 6),
         "idle": round(now - standing.stirred, 6),
         "connecting": standing.connecting,
-        "bytes": _counts(standing.counts),
-        "packets": None if packets is None else _counts(packets),
+        "bytes": counts_of(standing.counts),
+        "packets": None if packets is None else counts_of(packets),
         "buffered": {
             "to_target": _buffered(standing.to_target),
             "to_client": _buffered(standing.to_client),
@@ -340,108 +345,3 @@ def _buffered(buffered: Buffered | None) -> dict[str, int | None] | None:
     if buffered is None:
         return None
     return {"unread": buffered.unread, "held": buffered.held, "unsent": buffered.unsent}
-
-
-def _rule(rule: Rule) -> dict[str, Any]:
-    return {
-        "kind": rule.kind.value,
-        "number": rule.number,
-        "verdict": rule.verdict.word,
-        "file": rule.where.file,
-        "line": rule.where.line,
-    }
-
-
-def _place(endpoint: Endpoint | None) -> dict[str, Any] | None:
-    if endpoint is None or (endpoint.host == NOWHERE.host and not endpoint.port):
-        return None
-    return {"host": endpoint.host, "port": endpoint.port}
-
-
-def _ends(path: Path) -> dict[str, Any]:
-    return {
-        "client": _place(path.client),
-        "local": _place(path.local),
-        "source": _place(path.source),
-        "target": _place(path.target),
-        "user": _name(path.user),
-        "client_user": _name(path.client_user),
-    }
-
-
-def _ending(ending: Ending, text: str) -> dict[str, str | None]:
-    return {
-        "side": ending.side.word,
-        "phase": ending.phase.word,
-        "cause": ending.cause.word,
-        "errno": _errno(ending.errno),
-        "text": text,
-    }
-
-
-def _traffic(traffic: Traffic) -> dict[str, Any]:
-    return {
-        **_ends(traffic.path),
-        "bytes": _counts(traffic.counts),
-        "packets": _counts(traffic.packets),
-    }
-
-
-def _attempt(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "target": _place(attempt.target),
-        "source": _place(attempt.source),
-        "rule": None if attempt.rule is None else _rule(attempt.rule),
-        "outcome": attempt.outcome.word,
-        "errno": _errno(attempt.errno),
-        "began": round(attempt.began, 6),
-        "seconds": round(attempt.seconds, 6),
-    }
-
-
-def _errno(number: int) -> str | None:
-    return errno.errorcode.get(number, str(number)) if number else None
-
-
-def _name(user: User | None) -> str | None:
-    return None if user is None else user.name
-
-
-def _word(member: Any) -> str | None:
-    return None if member is None else member.word
-
-
-def _counts(counts: Counts) -> dict[str, int]:
-    return {
-        "to_client": counts.to_client,
-        "from_client": counts.from_client,
-        "to_target": counts.to_target,
-        "from_target": counts.from_target,
-    }
-
-
-def _tcpinfo(sockets: tuple[bytes, bytes]) -> dict[str, Any]:
-    client, target = sockets
-    return {"client": table(client), "target": table(target)}
-
-
-def _plain(value: Any) -> Any:
-    """A field's value as JSON has it."""
-    match value:
-        case float():
-            return round(value, 6)
-        case None | bool() | int() | str():
-            return value.value if isinstance(value, Enum) else value
-        case Endpoint():
-            return _place(value)
-        case Rule():
-            return _rule(value)
-        case Enum():
-            return value.value
-        case bytes():
-            return escape(value)
-        case tuple() | list() | frozenset() | set():
-            return [_plain(item) for item in value]
-    if hasattr(value, "__dataclass_fields__"):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    return str(value)

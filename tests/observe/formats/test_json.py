@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from dantetw.config.policy import Edge, Where
+from dantetw.config.policy import Edge, RuleKind, Where
 from dantetw.observe.events import (
     Accepted,
     AcceptFailed,
@@ -345,6 +345,47 @@ class ContentTests(SynchronousTestCase):
         block = rule(0)
         told = one(ended(BLOCKED, path(CLIENT), socks_rule=block))
         self.assertEqual(told["ending"]["text"], "no rules matched; using default block rule")
+
+    def test_blocking_rule(self) -> None:
+        """A plain block's text says which rule it was: the client's, the socks rule, the peer's."""
+        client = rule(2, kind=RuleKind.CLIENT)
+        turned = Ending(Side.RULE, Phase.ACCEPT, Cause.BLOCKED)
+        told = one(replace(ended(turned, path(CLIENT), client), socks_rule=None, command=None))
+        self.assertEqual(told["ending"]["text"], "blocked by client-rule #2")
+        told = one(ended(BLOCKED, path(CLIENT), client, rule(3)))
+        self.assertEqual(told["ending"]["text"], "blocked by socks-rule #3")
+        told = one(ended(BLOCKED, path(CLIENT), client, rule(3), reply_rule=rule(4)))
+        self.assertEqual(told["ending"]["text"], "blocked by socks-rule #4")
+        drop = Dropped(1, rule(5), WAY, Side.CLIENT, Drop.BLOCKED)
+        self.assertEqual(one(drop)["text"], "blocked by socks-rule #5")
+        away = Parted(1, rule(6), WAY, BLOCKED, 1.0, 2.0)
+        self.assertEqual(one(away)["ending"]["text"], "blocked by socks-rule #6")
+        # What Dante has words for keeps them.
+        told = one(ended(replace(BLOCKED, text="it lied"), path(CLIENT), client, rule(3)))
+        self.assertEqual(told["ending"]["text"], "it lied")
+
+    def test_no_rule_asked(self) -> None:
+        """
+        A request that comes to nothing before a socks rule is asked says so; Dante's line has the
+        client rule's number.
+        """
+        for cause, text in (
+            (Cause.UNRESOLVED, 'could not resolve hostname "x": no'),
+            (Cause.UNUSABLE, "unbound port (10.0.0.1.0) in request"),
+        ):
+            event = replace(
+                ended(Ending(Side.TARGET, Phase.RESOLVE, cause, text=text), path(CLIENT)),
+                socks_rule=None,
+            )
+            told = one(event)
+            self.assertIsNone(told["socks_rule"])
+            self.assertEqual(told["ending"]["text"], f"{text}; no socks rule was asked")
+            line = Dante().lines(event)[0][1]
+            self.assertTrue(line.endswith(text), line)
+        # One that leaves before has nothing to do with rules.
+        leaving = Ending(Side.CLIENT, Phase.RESOLVE, Cause.CLOSED)
+        told = one(replace(ended(leaving, path(CLIENT)), socks_rule=None))
+        self.assertEqual(told["ending"]["text"], "eof from local client")
 
     def test_seconds(self) -> None:
         """Each phase is told with what it took, the last one up to the end."""
