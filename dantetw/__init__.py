@@ -5,7 +5,7 @@ Imports go one way, down this list:
 
 - wiring: :mod:`.tap`, all that twistd sees; :mod:`.cli`, the command ``sockd``;
   :mod:`.checking` and :mod:`.migrating`, configurations looked at and renewed;
-  :mod:`.explaining`, what the server would do and why;
+  :mod:`.explaining`, what the server would do and why; :mod:`.health`, whether it answers;
   :mod:`.starting`, how a start that fails is reported;
   :mod:`.service`, the root service that owns the rest; :mod:`.reloading`, what SIGHUP does to it;
   :mod:`.serving`, what serves clients, in this process or in each of the :mod:`.workers` that a

@@ -3,7 +3,7 @@ The command ``sockd``: Dante's own flags, so that it can stand in for ``sockd`` 
 
 ``sockd -f FILE -D -p PIDFILE`` becomes ``twistd sockd …`` in the same process.  What Dante has not
 are sub-commands: ``sockd upgrade …``, ``sockd users …``, ``sockd check …``,
-``sockd explain …``.
+``sockd explain …``, ``sockd health …``.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ usage: sockd [-DLNVdfhnpv]
                   : verify configurations, for people and for CI; renew old ones
        sockd explain [-f <filename>] --from <address> --to <host:port> ...
                   : say what the server would do with a request, and why
+       sockd health [-f <filename>] ...
+                  : ask the server whether it answers, for health checks
        sockd users {add,remove,list,check} ...
                   : keep the users file of "username.file:"
 """
@@ -103,6 +105,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         from dantetw.auth import useradmin
 
         raise SystemExit(useradmin.main(arguments[1:], sys.stdin, sys.stdout, sys.stderr))
+    if arguments[:1] == ["health"]:
+        from dantetw import health
+        from dantetw.net.host import Host
+
+        raise SystemExit(health.main(arguments[1:], Host(), sys.stdout, sys.stderr))
     if arguments[:1] in (["check"], ["explain"]):
         raise SystemExit(_tell(*arguments))
     upgrade = arguments[:1] == ["upgrade"]

@@ -12,7 +12,7 @@ from types import ModuleType
 from docutils.core import publish_doctree
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw import catalogue, checking, cli, tap
+from dantetw import catalogue, checking, cli, health, tap
 from dantetw.auth import useradmin
 from dantetw.config import UNSUPPORTED, parse
 from dantetw.config.lookup import is_keyword
@@ -145,7 +145,7 @@ class RunningTests(SynchronousTestCase):
         """Every exit status that the code names is documented, and no other."""
         told = section("docs/running.rst", "Exit statuses")
         documented = {int(row) for row in re.findall(r"^(\d+) ", told, re.MULTILINE)}
-        self.assertEqual(documented, statuses_in(cli, tap, useradmin, checking, explaining))
+        self.assertEqual(documented, statuses_in(cli, tap, useradmin, checking, explaining, health))
 
     def test_environment(self) -> None:
         """The variable that ``sockd.tac`` looks at is documented."""
@@ -179,10 +179,11 @@ class CommandsTests(SynchronousTestCase):
         return set(re.findall(r"^``(--?\w+)`` ", told, re.MULTILINE))
 
     def test_options(self) -> None:
-        """Every option of the two commands is documented, and no other."""
+        """Every option of the commands is documented, and no other."""
         for title, parser in (
             ("Is it right: ``sockd check``", checking.parser()),
             ("Why was I blocked: ``sockd explain``", explaining.parser()),
+            ("Does it answer: ``sockd health``", health.parser()),
         ):
             shown = set(re.findall(r"^  (--?\w+)", parser.format_help(), re.MULTILINE))
             self.assertEqual(self.options(title), shown - {"-h"})

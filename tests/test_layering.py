@@ -59,6 +59,7 @@ LAYERS = {
     "dantetw.cli": WIRING,
     "dantetw.checking": WIRING,
     "dantetw.migrating": WIRING,
+    "dantetw.health": WIRING,
     "dantetw.explaining": WIRING,
 }
 

@@ -146,6 +146,15 @@ def thd_matches(bcrypt: Any, password: bytes, stored: bytes) -> bool:
     return same and fits
 
 
+def _whose(path: str) -> str:
+    """Whose file it is and who we are, where that can be found out; for messages."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ""
+    return f" (mode {status.st_mode & 0o7777:04o}, user {status.st_uid}; we are {os.geteuid()})"
+
+
 @implementer(IAuthenticator)
 class UsersFile:
     """
@@ -219,7 +228,8 @@ class UsersFile:
                 mode = os.fstat(file.fileno()).st_mode
                 data = file.read(_FILE_BYTES + 1)
         except OSError as error:
-            raise UsersFileError(f"{self._path}: {error.strerror}") from None
+            hint = _whose(self._path) if isinstance(error, PermissionError) else ""
+            raise UsersFileError(f"{self._path}: {error.strerror}{hint}") from None
         users = parse(data, self._path)
         if mode & 0o007:
             self._report(
