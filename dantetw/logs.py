@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from dantetw import catalogue
 from dantetw.config.describing import describe
 from dantetw.config.policy import PLAIN_FORM, Form, Policy
 from dantetw.config.problems import Problem
+from dantetw.net.naming import words_of_error
 from dantetw.net.turns import Turn
 from dantetw.observe.events import Message
 from dantetw.observe.journal import Journal
@@ -21,10 +22,13 @@ from dantetw.observe.observer import Observer
 from dantetw.observe.privacy import Private
 from dantetw.observe.sinks.kind import Kind, Surroundings
 from dantetw.observe.sinks.opening import Outputs, build_sinks
+from dantetw.reloading import UnusableError
 from dantetw.values import Severity
 
 #: Seconds that destinations which are slow to take lines have at the end.
 LAST_FLUSH: Final = 2.0
+#: Bytes of a key of pseudonyms from a file, at least and at most.
+SHORTEST_KEY, LONGEST_KEY = 16, 4096
 #: Bytes of a key of pseudonyms that we make.
 OWN_KEY: Final = 32
 
@@ -45,6 +49,26 @@ class Logs:
         self.key = os.urandom(OWN_KEY)
         self.problems: tuple[Message, ...] = ()
         self.observe(reactor)
+
+    def key_of(self, policy: Policy, opener: Callable[[str, int], int]) -> bytes:
+        """
+        The key of pseudonyms.
+
+        :param opener: opens the file with it, if the policy names one.
+        :raises UnusableError: if that cannot be used.
+        """
+        if policy.hash_key_file is None:
+            return self.key
+        try:
+            with open(policy.hash_key_file, "rb", opener=opener) as file:
+                key = file.read(LONGEST_KEY).strip()
+        except OSError as failed:
+            reason = words_of_error(failed)
+            raise UnusableError(f"log.hashkey: {policy.hash_key_file}: {reason}") from None
+        if len(key) < SHORTEST_KEY:
+            text = f"log.hashkey: {policy.hash_key_file}: less than {SHORTEST_KEY} bytes"
+            raise UnusableError(text)
+        return key
 
     def observe(self, reactor: Any) -> None:
         """Observe with this reactor from now on, with no destination until :meth:`open`."""

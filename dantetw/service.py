@@ -6,6 +6,7 @@ this process, or workers.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +14,6 @@ from typing import Any, NoReturn
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.python.components import Componentized
 
@@ -21,9 +21,8 @@ from dantetw import __version__, catalogue
 from dantetw.config import Parsed
 from dantetw.config.policy import Policy
 from dantetw.config.problems import Problem
-from dantetw.handover.client import HandoverClient
 from dantetw.handover.names import HandoverError
-from dantetw.handover.server import HandoverServer, await_successors
+from dantetw.handover.succession import Owner, Succession
 from dantetw.handover.systemd import from_systemd
 from dantetw.logs import LAST_FLUSH, Logs
 from dantetw.net.listening import ListeningSocket, Port
@@ -45,9 +44,6 @@ from dantetw.values import Endpoint, Severity
 from dantetw.workers.combining import Combined
 from dantetw.workers.mother import Mother
 from dantetw.workers.worker import Estate
-
-#: Bytes of a key of pseudonyms from a file, at least and at most.
-SHORTEST_KEY, LONGEST_KEY = 16, 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +110,22 @@ class SockdService(MultiService):
         self._bound: Mapping[Endpoint, Port] = {}
         self._serving: Serving | None = None
         self._mother: Mother | None = None
-        self._handover_client: HandoverClient | None = None
-        self._handover_server: HandoverServer | None = None
-        self._successor = self._signal = 0
+        self._succession = Succession(
+            reactor,
+            self.journal,
+            Owner(
+                self._listening,
+                self._retire,
+                self._busy,
+                lambda: self._policy.handover,
+                self._reopen,
+                lambda: self._status,
+                self._current,
+                partial(self._stop, signal.SIGTERM),
+                self._end,
+            ),
+        )
+        self._signal = 0
         self._ending = False
 
     def setServiceParent(self, parent: Any) -> None:
@@ -151,7 +160,7 @@ class SockdService(MultiService):
         except OSError as failed:
             self._fail(f"could not start the privileged helper: {words_of_error(failed)}")
         try:
-            key = self._hash_key(policy)
+            key = self._key = self._logs.key_of(policy, self._privileges.open_file)
         except UnusableError as unusable:
             self._fail(str(unusable))
         self._logs.open(policy, key, self._surroundings)
@@ -194,6 +203,7 @@ class SockdService(MultiService):
             number = settings.workers
             self._mother = Mother(self._reactor, self.journal, self.observer, estate, number)
             self._status = Combined(self.journal, self._mother)
+        self._status.replaced = self._succession
         super().privilegedStartService()  # type: ignore[no-untyped-call]
 
     def _given(self) -> list[ListeningSocket]:
@@ -201,30 +211,10 @@ class SockdService(MultiService):
         sockets = from_systemd()
         if self._settings.take_over:
             try:
-                self._handover_client = HandoverClient(self._settings.take_over)
+                sockets += self._succession.take(self._settings.take_over)
             except HandoverError as failed:
                 self._fail(str(failed))
-            sockets += self._handover_client.sockets
         return sockets
-
-    def _hash_key(self, policy: Policy) -> bytes:
-        """
-        The key of pseudonyms in the log.
-
-        :raises UnusableError: if its file cannot be used.
-        """
-        if policy.hash_key_file is None:
-            return self._logs.key
-        try:
-            with open(policy.hash_key_file, "rb", opener=self._privileges.open_file) as file:
-                key = file.read(LONGEST_KEY).strip()
-        except OSError as failed:
-            reason = words_of_error(failed)
-            raise UnusableError(f"log.hashkey: {policy.hash_key_file}: {reason}") from None
-        if len(key) < SHORTEST_KEY:
-            text = f"log.hashkey: {policy.hash_key_file}: less than {SHORTEST_KEY} bytes"
-            raise UnusableError(text)
-        return key
 
     def _bind(self, policy: Policy) -> Mapping[Endpoint, Port]:
         """
@@ -261,9 +251,7 @@ class SockdService(MultiService):
         if self._settings.pidfile:
             self._write_pidfile()
         # While we are who started us, which a successor checks.
-        self._handover_server = await_successors(
-            self._reactor, self.journal, self._listening, self._succeeded
-        )
+        self._succession.open()
         try:
             self._privileges.drop()
         except OSError as failed:
@@ -284,10 +272,7 @@ class SockdService(MultiService):
             serving.start(bound)
         elif not self._mother.start():
             self._fail("no worker has begun to serve clients")
-        if self._handover_server is not None:
-            self._handover_server.start()
-        if self._handover_client is not None:
-            self._handover_client.done()
+        self._succession.start()
         if self._startup is not None:
             self._startup.close()
         text = f"dantetw/server[1/1] v{__version__} running"
@@ -313,32 +298,47 @@ class SockdService(MultiService):
     def _listening(self) -> list[ListeningSocket]:
         return [sock for port in self._ports.bound.values() for sock in port.sockets]
 
-    def _succeeded(self, successor: int) -> None:
-        """A successor serves clients: end with our last session, or when time is up."""
+    def _retire(self) -> None:
+        """Another server serves clients: accept no more."""
         assert self._serving is not None
-        self._successor = successor
         self._reload.stop()
         if self._mother is not None:
             self._mother.retire()
         self._serving.retire()
         self._ports.use({})
-        text = f"process {successor} has taken our place; sessions that are here go on"
-        self.journal.message(Severity.INFO, "server.handover", text)
-        ending = LoopingCall(self._end_if_idle, self._reactor.seconds())
-        ending.clock = self._reactor
-        ending.start(1.0, now=False)
 
-    def _end_if_idle(self, since: float) -> None:
+    def _busy(self) -> bool:
         assert self._serving is not None
-        limit = self._policy.handover
-        busy = self._serving.factory.sessions or (self._mother and self._mother.children)
-        if not busy or 0 < limit <= self._reactor.seconds() - since:
-            self._end()
+        return bool(self._serving.factory.sessions or (self._mother and self._mother.children))
+
+    def _current(self) -> int:
+        """Sessions that are alive."""
+        assert self._serving is not None
+        children = () if self._mother is None else self._mother.children
+        current = sum(child.ledger.tally().current for child in children)
+        return current + len(self._serving.factory.sessions)
+
+    def _reopen(self) -> None:
+        """Open the logs again, and change nothing else."""
+        policy, key = self._policy, self._key
+        reopened = self._logs.open(policy, key, self._surroundings, reload=True)
+        if reopened and self._mother is not None:
+            self._mother.reopen()
 
     # Signals.
 
     def _catch_signals(self) -> None:
-        signals.install(self._reactor, self._stop, self._reload.ask, self._status.ask)
+        signals.install(self._reactor, self._stop, self._hang_up, self._status.ask)
+
+    def _hang_up(self) -> None:
+        """SIGHUP."""
+        if self._succession.successor:
+            text = "SIGHUP: this server has been replaced, and only opens its logs again"
+            self.journal.message(Severity.INFO, "server.reload", text)
+            self._reopen()
+        else:
+            self._reload.ask()
+        self._succession.reopen()
 
     def _stop(self, number: int) -> None:
         self._signal = self._signal or number
@@ -369,7 +369,7 @@ class SockdService(MultiService):
             raise UnusableError("the config file is wrong")
         policy = replace(parsed.policy, generation=self._policy.generation + 1)
         authenticators = serving.authenticators(policy)
-        key = self._hash_key(policy)
+        key = self._logs.key_of(policy, self._privileges.open_file)
         ports = self._bind(policy)
         mother = self._mother
         if mother is not None:
@@ -398,7 +398,7 @@ class SockdService(MultiService):
         self._ports.use(ports, policy)
         if mother is not None:
             mother.release()
-        self._policy = policy
+        self._policy, self._key = policy, key
 
     # Ending.
 
@@ -408,8 +408,8 @@ class SockdService(MultiService):
             text = f"sigterm(): exiting on signal {self._signal}"
             self.journal.message(Severity.INFO, "server.stopping", text)
         self._reload.stop()
-        if self._handover_server is not None:
-            self._handover_server.stop()
+        self._succession.close()
+        before = self._succession.stop()
         if self._serving is not None:
             self._status.stop()
             self._serving.stop()
@@ -419,10 +419,11 @@ class SockdService(MultiService):
         if self._mother is not None:
             mother = self._mother
             stopped.addCallback(lambda _: mother.stop())
+        stopped.addCallback(lambda _: before)
         return stopped.addCallback(self._stopped)
 
     def _stopped(self, _: object) -> None:
-        if not self._successor:
+        if not self._succession.successor:
             self._privileges.empty_pidfile()
         self._privileges.close()
         self._end_log()

@@ -28,6 +28,7 @@ from dantetw.session.listener import Listener
 from dantetw.starting import StartFailedError
 from dantetw.threads import Threads
 from dantetw.values import Method
+from dantetw.workers.channel import Channel
 from tests.held import HeldPool
 from tests.quiet import quiet_port
 from tests.session.world import GREETING, Machine, TurningReactor
@@ -440,7 +441,9 @@ class ReloadTests(ServiceCase):
         """Who takes our place has our ports; requests that would come back to them still do."""
         made = self.start()
         (port,) = ports_of(made)
-        made._succeeded(1)
+        ours, theirs = socket.socketpair()
+        self.addCleanup(theirs.close)
+        made._succession._replaced(1, Channel(ours, self.reactor, lambda _: None, lambda: None))
         assert made._serving is not None
         self.assertEqual(made._serving.factory.listening, {port.endpoint})
         self.assertEqual(listeners_of(made), [])

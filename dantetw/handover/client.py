@@ -66,7 +66,7 @@ class HandoverClient:
     """
     The successor's side.
 
-    :ivar sockets: the old server's, which belong to us too.
+    :ivar sockets: the old server's, which belong to us too; ``pid``: its process.
 
     :param old: process id of the old server, or the name of the file with it.
     :raises HandoverError: if it gives none.
@@ -74,7 +74,7 @@ class HandoverClient:
 
     def __init__(self, old: str) -> None:
         self.sockets: list[ListeningSocket] = []
-        pid = process_of(old)
+        self.pid = pid = process_of(old)
         sock = _connect(pid)
         # Messages with sockets that are still to come; None: nothing has come.
         self._left: int | None = None
@@ -100,10 +100,11 @@ class HandoverClient:
             # Versions up to 0.1 send one message, and do not say how many are to come.
             self._left = order.said if isinstance(order.said, int) else 0
 
-    def done(self) -> None:
-        """We serve clients: the old server may accept no more."""
+    def done(self) -> Channel:
+        """We serve clients: the old server may accept no more.  Returns what joins us to it."""
+        self._channel.distrust()
         self._channel.send("taken", os.getpid())
-        self._channel.close()
+        return self._channel
 
 
 class _Unattended:

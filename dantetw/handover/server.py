@@ -33,7 +33,7 @@ def await_successors(
     reactor: Any,
     journal: Journal,
     sockets: Callable[[], Iterable[socket.socket]],
-    taken: Callable[[int], None],
+    taken: Callable[[int, Channel], None],
 ) -> HandoverServer | None:
     """
     Make the sockets that successors connect to, as the user who has started us.
@@ -54,7 +54,8 @@ class HandoverServer:
 
     :param starter: the user who has started us; may replace us, as root may.
     :param sockets: returns those to hand over.
-    :param taken: called with the process id of the successor when it serves clients.
+    :param taken: called with the process id of the successor when it serves clients, and with what
+        joins us to it.
     :raises OSError: if successors could not reach us.
     """
 
@@ -63,7 +64,7 @@ class HandoverServer:
         reactor: Any,
         starter: int,
         sockets: Callable[[], Iterable[socket.socket]],
-        taken: Callable[[int], None],
+        taken: Callable[[int, Channel], None],
     ) -> None:
         self._reactor = reactor
         self._starter = starter
@@ -119,8 +120,9 @@ class HandoverServer:
 
     def taken(self, successor: _Successor) -> None:
         """A successor serves clients."""
+        self._successors.remove(successor)
         self.stop()
-        self._taken(successor.pid)
+        self._taken(successor.pid, successor.channel)
 
 
 class _Successor:
@@ -147,6 +149,7 @@ class _Successor:
             except OSError:
                 self._end()  # it reports that we do not answer
         elif order.word == "taken":
+            self._spoke()
             self._server.taken(self)
 
     def _spoke(self) -> None:

@@ -10,7 +10,7 @@ verdict and place, and decide by ``rule.log`` which lines it makes.
 from __future__ import annotations
 
 from dantetw.config.policy import Edge, Rule, Where
-from dantetw.observe.status import Active, Child, Latency, Reported, Status, Worker
+from dantetw.observe.status import Active, Child, Latency, Predecessor, Reported, Status, Worker
 from dantetw.values import (
     Command,
     Counts,
@@ -393,6 +393,7 @@ Event = (
     | Step
     | Status
     | Worker
+    | Predecessor
     | Child
     | Latency
     | Active

@@ -5,7 +5,8 @@ What a status report says (SIGUSR1), as frozen values: events beside those of
 A report is a :class:`Status` with the totals, then for each kind of work a :class:`Child` (Dante
 has processes for each) and an :class:`Active` for each session, at last a :class:`Reported`.
 Behind the ``Child`` of relays there is a :class:`Latency` of each kind; if the server is several
-processes, these and a :class:`Worker` for each stand behind the totals.
+processes, these and a :class:`Worker` for each stand behind the totals.  A :class:`Predecessor`
+stands there for each server that was replaced and still has sessions.
 """
 
 from __future__ import annotations
@@ -72,6 +73,19 @@ class Status:
     iorelayers: Load
     processes: Limit
     files: Limit
+
+
+@value
+class Predecessor:
+    """
+    A server that this one has replaced, and that still has sessions.
+
+    :ivar process: its id; ``current``: how many sessions it has.
+    """
+
+    report: int
+    process: int
+    current: int
 
 
 @value

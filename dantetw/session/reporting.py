@@ -13,17 +13,20 @@ be longer.  So we stop while one is behind, for as long as it makes progress.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from dantetw.observe.status import Active, Child, Latency, Reported, Standing
+from dantetw import values
+from dantetw.observe.status import Active, Child, Latency, Predecessor, Reported, Standing
 from dantetw.process.limits import count_files
 from dantetw.session.accounting import path_of, tcpinfo_of
 from dantetw.session.requesting import PROTOCOL_OF
 from dantetw.session.totals import free_files, kinds, latency, status, tally
-from dantetw.values import Path, Protocol, Work
+from dantetw.values import Path, Work
 
 if TYPE_CHECKING:
     from dantetw.session.protocol import SocksFactory
@@ -105,17 +108,30 @@ class Slices:
         return self._looks > 0 and self._paused < LONGEST
 
 
+class IReplaced(Protocol):
+    """Servers that this one has replaced, and that still have sessions."""
+
+    async def measure(self, report: int) -> Sequence[Predecessor]:
+        """What to say of each."""
+
+    async def tell(self, report: int, up: float) -> tuple[int, int]:
+        """Have them write their sessions; how many they have, and how many ended meanwhile."""
+
+
 class Reports:
     """
     Reports, one at a time.
 
     :ivar number: of the report that is under way or was the last, from 1.
+    :ivar replaced: what is part of a report, too.
     """
 
     def __init__(self) -> None:
         self.number = 0
         self.stopped = False
+        self.replaced: IReplaced | None = None
         self._under_way = self._asked = False
+        self._lock = DeferredLock()
 
     def ask(self) -> None:
         """Report; if a report is under way, once more behind it, however often this is called."""
@@ -124,13 +140,40 @@ class Reports:
         elif not self.stopped:
             self.number += 1
             self._under_way = True
-            self.begin()
+            report = self._lock.run(lambda: Deferred.fromCoroutine(self.report()))
+            report.addErrback(self._failed).addCallback(lambda _: self._done())
 
-    def begin(self) -> None:
-        """Begin the report; :meth:`done` is called when it is over."""
+    def tell(self, report: int, up: float) -> Deferred[tuple[int, int]]:
+        """
+        Write the sessions only, into a report of the server that has replaced us.
+
+        :param up: seconds that it has run.
+        :returns: how many were written, and how many ended before it was their turn.
+        """
+        return self._lock.run(lambda: Deferred.fromCoroutine(self.tell_sessions(report, up)))
+
+    async def report(self) -> None:
+        """Write a report."""
         raise NotImplementedError
 
-    def done(self) -> None:
+    async def tell_sessions(self, report: int, up: float) -> tuple[int, int]:
+        """See :meth:`tell`."""
+        raise NotImplementedError
+
+    async def tell_replaced(self, up: float) -> tuple[int, int]:
+        """Have servers that we have replaced write their sessions."""
+        if self.replaced is None or self.stopped:
+            return 0, 0
+        return await self.replaced.tell(self.number, up)
+
+    async def measure_replaced(self) -> Sequence[Predecessor]:
+        """What to say of servers that we have replaced."""
+        return () if self.replaced is None else await self.replaced.measure(self.number)
+
+    def _failed(self, failure: Failure) -> None:
+        _log.failure("Failure in a status report", failure)
+
+    def _done(self) -> None:
         """The report is over."""
         self._under_way = False
         if self._asked:
@@ -155,17 +198,26 @@ class Reporting(Reports):
         self._since = server.monotonic()
         self._slices = Slices(server, waiting)
 
-    def begin(self) -> None:
-        self._slices.begin(self._told(), self.done)
-
     def stop(self) -> None:
         super().stop()
         self._slices.stop()
 
-    def _told(self) -> Iterator[None]:
-        """Tell all, a small step at a time."""
+    async def report(self) -> None:
+        monotonic, number = self._server.monotonic, self.number
+        begun = monotonic()
+        replaced = await self.measure_replaced()
+        tellings: list[Telling] = []
+        await self._work(self._told(replaced, tellings))
+        for telling in tellings:  # none if that has failed, which has been logged
+            told, gone = await self.tell_replaced(monotonic() - self._since)
+            seconds = monotonic() - begun
+            event = Reported(number, telling.told_of + told, telling.gone + gone, seconds)
+            if not self.stopped:
+                self._server.journal.record(event)
+
+    def _told(self, replaced: Iterable[Predecessor], tellings: list[Telling]) -> Iterator[None]:
+        """Write the totals and the sessions, a small step at a time."""
         server, record = self._server, self._server.journal.record
-        begun = server.monotonic()
         files = None
         for counted in count_files():
             files = counted
@@ -173,13 +225,27 @@ class Reporting(Reports):
         # One moment: what is read here belongs together.
         up = server.monotonic() - self._since
         record(status(self.number, up, (tally(server),), free_files(files)))
-        latencies = tuple(
-            latency(self.number, kind, (each.standing(),)) for kind, each in kinds(server)
-        )
-        telling = Telling(server, self.number, up, latencies)
+        for each in replaced:
+            record(each)
+        telling = self._telling(self.number, up)
+        tellings.append(telling)
         yield from telling.told()
-        seconds = server.monotonic() - begun
-        record(Reported(self.number, telling.told_of, telling.gone, seconds))
+
+    async def tell_sessions(self, report: int, up: float) -> tuple[int, int]:
+        telling = self._telling(report, up)
+        await self._work(telling.told())
+        return telling.told_of, telling.gone
+
+    def _telling(self, report: int, up: float) -> Telling:
+        server = self._server
+        latencies = tuple(latency(report, kind, (each.standing(),)) for kind, each in kinds(server))
+        return Telling(server, report, up, latencies)
+
+    def _work(self, work: Iterator[None]) -> Deferred[None]:
+        """Do a piece of work in slices."""
+        over: Deferred[None] = Deferred()
+        self._slices.begin(work, lambda: over.callback(None))
+        return over
 
 
 class Telling:
@@ -253,7 +319,7 @@ def actives(session: Session, report: int) -> Iterator[Active]:
             path,
             session.phase,
             command=None if request is None else request.command,
-            protocol=Protocol.TCP if request is None else PROTOCOL_OF[request.command],
+            protocol=values.Protocol.TCP if request is None else PROTOCOL_OF[request.command],
             proxy_protocol=None if request is None else request.proxy_protocol,
             method=session.method if session.user is None else session.user.method,
             asked=session.asked,

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReadWriteDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -33,6 +34,8 @@ LONGEST_SAID: Final = 1024 * 1024
 # Lengths of the text and of the bytes, number of descriptors.
 _HEAD: Final = struct.Struct("!IIB")
 _CHUNK: Final = 256 * 1024
+# Messages that bring descriptors and may not be complete yet: one, since they are taken at once.
+_MOST_BEFORE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Channel:
     :param heard: called with each :class:`Order` that comes.
     :param lost: called once when the other end has gone, or says what makes no sense.
     :param trusted: the other end is the mother, who may send descriptors.
+    :param unread: what another process has read before us.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Channel:
         heard: Callable[[Order], None],
         lost: Callable[[], None],
         trusted: bool = True,
+        unread: bytes = b"",
     ) -> None:
         sock.setblocking(False)
         self._sock = sock
@@ -77,7 +82,7 @@ class Channel:
         self._lost = lost
         self._trusted = trusted
         self._longest = LONGEST if trusted else LONGEST_SAID
-        self._unread = bytearray()
+        self._unread = bytearray(unread)
         # Of that, where the next message begins.
         self._at = 0
         # Those of each message that brings some.
@@ -88,6 +93,32 @@ class Channel:
     def start(self) -> None:
         """Begin to listen."""
         self._reactor.addReader(self)
+
+    def distrust(self) -> None:
+        """Take no long messages any more."""
+        self._longest = LONGEST_SAID
+
+    def release(self) -> tuple[socket.socket, bytes] | None:
+        """
+        Let go of the socket, for another process to go on with.
+
+        :returns: also what has been read of a message that is not complete; None if what we have
+            said has not got out, so that nobody can go on.  The channel is closed then.
+        """
+        if not self.flush() or self._sock.fileno() < 0:
+            self.close()
+            return None
+        sock, unread = self._sock.dup(), bytes(self._unread[self._at :])
+        self.close()
+        return sock, unread
+
+    def attend(
+        self, reactor: Any, heard: Callable[[Order], None], lost: Callable[[], None]
+    ) -> None:
+        """Let others hear of what comes from now on."""
+        self._reactor, self._heard, self._lost = reactor, heard, lost
+        self.start()
+        self.flush()
 
     def send(
         self, word: str, said: Any = None, payload: bytes = b"", descriptors: Sequence[int] = ()
@@ -150,6 +181,8 @@ class Channel:
             return
         except OSError:
             data = b""
+        if len(self._descriptors) > _MOST_BEFORE:
+            data = b""  # descriptors without a message, as many as it likes
         if not data:
             self._end()
             return
@@ -224,6 +257,37 @@ class Channel:
         for _, descriptors in self._unsent:
             _close(descriptors)
         self._unsent.clear()
+
+
+class Answers:
+    """What is awaited from the other end of a channel, by its words."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._expected: dict[str, Deferred[Order | None]] = {}
+
+    def expect(self, word: str, seconds: float) -> Deferred[Order | None]:
+        """Fires with the message when it comes; with None if it will not, or not in time."""
+
+        def late(_: object) -> None:
+            if self._expected.get(word) is expected:
+                del self._expected[word]
+
+        expected = self._expected[word] = Deferred()
+        expected.addTimeout(seconds, self._reactor)
+        expected.addErrback(late)
+        return expected
+
+    def heard(self, order: Order) -> None:
+        """A message has come."""
+        expected = self._expected.pop(order.word, None)
+        if expected is not None:
+            expected.callback(order)
+
+    def give_up(self) -> None:
+        """Wait no longer for anything."""
+        while self._expected:
+            self._expected.popitem()[1].callback(None)
 
 
 def _close(descriptors: Iterable[int]) -> None:

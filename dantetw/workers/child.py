@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, succeed
 from dantetw.observe.sinks.inherited import Bequest
 from dantetw.relay.latency import Measured
 from dantetw.session.totals import KINDS
-from dantetw.workers.channel import Channel, Order
+from dantetw.workers.channel import Answers, Channel, Order
 from dantetw.workers.ledger import Ledger
 from dantetw.workers.measures import unpack
 
@@ -43,7 +43,15 @@ class Child:
         could not make ready for that; empty: it could, or has not answered.
     """
 
-    def __init__(self, place: int, pid: int, born: float, ledger: Ledger, bequest: Bequest) -> None:
+    def __init__(
+        self,
+        place: int,
+        pid: int,
+        born: float,
+        ledger: Ledger,
+        bequest: Bequest,
+        reactor: Any,
+    ) -> None:
         self.place = place
         self.pid = pid
         self.born = born
@@ -59,7 +67,7 @@ class Child:
         self.unanswered: str | None = None
         self.refusal = ""
         self._beats = 0
-        self._expected: dict[str, Deferred[Order | None]] = {}
+        self._answers = Answers(reactor)
 
     @property
     def accepting(self) -> bool:
@@ -76,19 +84,9 @@ class Child:
         self.silent = self.silent + elapsed if beats == self._beats else 0.0
         self._beats = beats
 
-    def expect(self, word: str, reactor: Any, patience: float = PATIENCE) -> Deferred[Order | None]:
+    def expect(self, word: str, patience: float = PATIENCE) -> Deferred[Order | None]:
         """Fires with the message when it comes; with None if it will not, or not in time."""
-        if self.stalled:
-            return succeed(None)
-
-        def late(_: object) -> None:
-            if self._expected.get(word) is expected:
-                del self._expected[word]
-
-        expected = self._expected[word] = Deferred()
-        expected.addTimeout(patience, reactor)
-        expected.addErrback(late)
-        return expected
+        return succeed(None) if self.stalled else self._answers.expect(word, patience)
 
     def heard(self, order: Order) -> None:
         """
@@ -105,9 +103,7 @@ class Child:
             self.free = order.said if is_count(order.said) else None
         elif order.word == "running":
             self.running = True
-        expected = self._expected.pop(order.word, None)
-        if expected is not None:
-            expected.callback(order)
+        self._answers.heard(order)
 
     def kill(self) -> None:
         """End it, whatever it does."""
@@ -116,8 +112,7 @@ class Child:
 
     def give_up(self) -> None:
         """Wait no longer for what is expected of it."""
-        while self._expected:
-            self._expected.popitem()[1].callback(None)
+        self._answers.give_up()
 
 
 def is_count(said: object) -> TypeGuard[int]:

@@ -6,20 +6,12 @@ tells by itself when it is its turn.
 
 from __future__ import annotations
 
-from typing import Final
-
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-
 from dantetw.observe.journal import Journal
 from dantetw.observe.status import Reported, Worker
 from dantetw.relay.latency import Measured
 from dantetw.session.reporting import Reports
 from dantetw.session.totals import KINDS, latency, status
 from dantetw.workers.mother import Mother
-
-_log: Final = Logger()
 
 
 class Combined(Reports):
@@ -31,17 +23,11 @@ class Combined(Reports):
         self._mother = mother
         self._since = mother.monotonic()
 
-    def begin(self) -> None:
-        report = Deferred.fromCoroutine(self._report())
-        report.addErrback(self._failed).addCallback(lambda _: self.done())
-
-    def _failed(self, failure: Failure) -> None:
-        _log.failure("Failure in a status report", failure)
-
-    async def _report(self) -> None:
+    async def report(self) -> None:
         mother, record, now = self._mother, self._journal.record, self._mother.monotonic
         number, begun = self.number, now()
         await mother.measure()
+        replaced = await self.measure_replaced()
         if self.stopped:
             return
         children = sorted(mother.children, key=lambda child: (child.place, child.born))
@@ -67,11 +53,19 @@ class Combined(Reports):
         for kind in KINDS:
             measured = [child.measured.get(kind, nothing) for child in children]
             record(latency(number, kind, (mother.measured.get(kind, nothing), *measured)))
+        for each in replaced:
+            record(each)
+        ours = await self.tell_sessions(number, up)
+        told, gone = await self.tell_replaced(up)
+        if not self.stopped:
+            record(Reported(number, ours[0] + told, ours[1] + gone, now() - begun))
+
+    async def tell_sessions(self, report: int, up: float) -> tuple[int, int]:
+        mother = self._mother
         told = gone = 0
-        for child in children:
+        for child in sorted(mother.children, key=lambda child: (child.place, child.born)):
             if self.stopped or child not in mother.children:
                 continue
-            answer = await mother.tell(child, number, up)
+            answer = await mother.tell(child, report, up)
             told, gone = told + answer[0], gone + answer[1]
-        if not self.stopped:
-            record(Reported(number, told, gone, now() - begun))
+        return told, gone

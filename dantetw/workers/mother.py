@@ -157,7 +157,7 @@ class Mother:
             self._replace(place, 0.0)
             return
         bequest.given()
-        child = Child(place, pid, born, ledger, bequest)
+        child = Child(place, pid, born, ledger, bequest, self._reactor)
         child.channel = Channel(
             sock,
             self._reactor,
@@ -283,7 +283,7 @@ class Mother:
 
     def _all(self, word: str) -> Deferred[list[Order | None]]:
         """Fires with what all workers have answered; see :meth:`Child.expect`."""
-        return gatherResults([child.expect(word, self._reactor) for child in self.children])
+        return gatherResults([child.expect(word) for child in self.children])
 
     def stop(self) -> Deferred[None]:
         """End all workers; fires when none is left."""
@@ -373,10 +373,7 @@ class Mother:
             if not reopened:
                 child.channel.send("commit")
                 continue
-            # What it says until it has heard of the change goes where the lines go now.
-            for bequest in child.bequests:
-                bequest.follow(self._observer.sinks)
-            self._give(child)
+            self._give(child, "commit")
         self._lending.renew(self.children, self._estate.ports)
         await answers
         # Those of old are remembered for as long as there are sessions that have begun with them.
@@ -391,19 +388,25 @@ class Mother:
         for child in self.children:
             child.channel.send("release")
 
-    def _give(self, child: Child) -> None:
-        """Let a worker make the change, with destinations that have been opened anew."""
+    def reopen(self) -> None:
+        """The log's destinations have been opened again: let all workers use them."""
+        for child in self.children:
+            self._give(child, "reopen")
+
+    def _give(self, child: Child, word: str) -> None:
+        """Tell a worker something, with the log's destinations, which have been opened again."""
+        # What it says until it has heard of them goes where the lines go now.
+        for each in child.bequests:
+            each.follow(self._observer.sinks)
+        bequest = None
         try:
             bequest = self._bequest()
+            descriptors = bequest.descriptors
+            child.channel.send(word, list(descriptors), descriptors=list(descriptors.values()))
         except OSError:
-            child.channel.send("commit")  # it goes on with those it has
-            return
-        descriptors = bequest.descriptors
-        try:
-            child.channel.send("commit", list(descriptors), descriptors=list(descriptors.values()))
-        except OSError:
-            bequest.close()
-            child.channel.send("commit")
+            if bequest is not None:
+                bequest.close()
+            child.channel.send(word)  # it goes on with those it has
             return
         bequest.given()
         child.bequests = [each for each in child.bequests if each.open]
@@ -439,7 +442,7 @@ class Mother:
         if child.stalled:
             return 0, 0
         child.channel.send("tell", [report, up])
-        answer = await child.expect(f"told {report}", self._reactor, PATIENCE_TOLD)
+        answer = await child.expect(f"told {report}", PATIENCE_TOLD)
         match None if answer is None else answer.said:
             case [told, gone] if is_count(told) and is_count(gone):
                 return told, gone

@@ -103,6 +103,7 @@ class Worker:
         self._reactor = reactor
         self._estate = estate
         self._ports = estate.ports
+        self._key = estate.key
         self._logs = logs = estate.logs
         logs.observe(reactor)
         self._surroundings = replace(estate.surroundings, reactor=reactor)
@@ -170,6 +171,8 @@ class Worker:
             self._prepare(pickle.loads(order.payload), order.descriptors)
         elif word == "commit":
             self._commit(order.said, order.descriptors)
+        elif word == "reopen":
+            self._use_logs(self._serving.factory.policy, order.said, order.descriptors)
         elif word == "abandon":
             self._abandon()
         elif word == "release":
@@ -282,18 +285,24 @@ class Worker:
         if self._prepared is None:
             return
         (change, authenticators, ports), self._prepared = self._prepared, None
-        policy = change.policy
-        if names is None:
-            self._logs.use(policy, change.key, Outputs(kept=True))
-        else:
-            # Some are missing if we can have no more descriptors; then the old ones stay.
-            opened = dict(zip(names, descriptors, strict=False))
-            self._open_logs(policy, change.key, opened, reload=True)
+        policy, self._key = change.policy, change.key
+        self._use_logs(policy, names, descriptors)
         self._serving.adopt(policy, authenticators)
         if not self._retired:
             self._serving.listen({**self._ports, **ports})
         self._ports = ports
         self._channel.send("committed")
+
+    def _use_logs(
+        self, policy: Policy, names: list[str] | None, descriptors: tuple[int, ...]
+    ) -> None:
+        """Log where a policy says, to destinations that were opened again if there are any."""
+        if names is None:
+            self._logs.use(policy, self._key, Outputs(kept=True))
+        else:
+            # Some are missing if we can have no more descriptors; then the old ones stay.
+            opened = dict(zip(names, descriptors, strict=False))
+            self._open_logs(policy, self._key, opened, reload=True)
 
     def _release(self) -> None:
         """

@@ -79,16 +79,23 @@ class HandoverCase(SynchronousTestCase):
             raise SkipTest("this system has no abstract sockets")
         self.reactor = Readers()
         self.taken: list[int] = []
+        self.joined: list[Channel] = []
         self.sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(self.number)]
         for sock in self.sockets:
             self.addCleanup(sock.close)
 
     def offer(self) -> HandoverServer:
         """The old server's side."""
-        offered = HandoverServer(self.reactor, os.getuid(), lambda: self.sockets, self.taken.append)
+        offered = HandoverServer(self.reactor, os.getuid(), lambda: self.sockets, self.take_note)
         self.addCleanup(offered.stop)
         offered.start()
         return offered
+
+    def take_note(self, pid: int, channel: Channel) -> None:
+        """A successor serves clients."""
+        self.taken.append(pid)
+        self.joined.append(channel)
+        self.addCleanup(channel.close)
 
     def squat(self, *squatted: bytes) -> None:
         """Have another process bind names."""
@@ -156,7 +163,7 @@ class HandoverTests(HandoverCase):
         successor.done()
         self.reactor.turn()
         self.assertEqual(self.taken, [os.getpid()])
-        self.assertEqual(self.reactor.readers, [])
+        self.assertEqual(self.reactor.readers, self.joined)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_squatted(self) -> None:
@@ -309,7 +316,7 @@ class NoServerTests(HandoverCase):
         said: list[str] = []
         journal = Journal.__new__(Journal)
         self.patch(Journal, "message", lambda self, severity, id, text: said.append(text))
-        self.assertIsNone(await_successors(self.reactor, journal, list, self.taken.append))
+        self.assertIsNone(await_successors(self.reactor, journal, list, self.take_note))
         self.assertEqual(len(said), 1)
         self.assertIn("no upgrade can replace this server", said[0])
         self.assertIn("Too many open files", said[0])

@@ -41,7 +41,7 @@ from dantetw.observe.formats.dante import Dante
 from dantetw.observe.formats.json import Json
 from dantetw.observe.interfaces import IFormat
 from dantetw.observe.privacy import DIGITS, Private
-from dantetw.observe.status import Active, Child, Latency, Reported, Status, Worker
+from dantetw.observe.status import Active, Child, Latency, Predecessor, Reported, Status, Worker
 from dantetw.values import (
     LOG_DATA,
     Cause,
@@ -147,7 +147,7 @@ def events(user: str = USER, name: str = NAME) -> Iterator[Event]:
 
 
 # Of nobody in particular.
-NOBODYS = (Status, Worker, Child, Latency, Reported)
+NOBODYS = (Status, Worker, Predecessor, Child, Latency, Reported)
 
 
 def shown(event: Event, form: Form, key: bytes = KEY) -> list[str]:

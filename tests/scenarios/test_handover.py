@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import socket
+import struct
 import subprocess
 from collections.abc import Sequence
+from json import loads
 from pathlib import Path
 
 from dantetw.handover.names import names_of, predictable_name
@@ -20,8 +23,15 @@ from tests.scenarios.running import (
     environment,
     wait_until,
 )
+from tests.scenarios.test_workers import children
 
 TAKEN = "has taken our place"
+
+
+def reset(client: socket.socket) -> None:
+    """End a session at once, whatever its target does."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
 
 
 class HandoverScenarios(Scenario):
@@ -71,6 +81,142 @@ class HandoverScenarios(Scenario):
         self.assertEqual(server.wait(), 0)
         self.assertEqual(self.pid(), servers[-1].pid)
         self.assertEqual(servers[-1].stop(), 0)
+
+    def rotate(self, number: int) -> None:
+        """What logrotate does: rename, and compress what was renamed at the last time."""
+        log = self.folder / "sockd.log"
+        before = self.folder / f"sockd.log.{number - 1}"
+        if before.exists():
+            data = before.read_bytes()
+            before.with_suffix(f".{number - 1}.gz").write_bytes(gzip.compress(data))
+            before.unlink()
+        log.rename(self.folder / f"sockd.log.{number}")
+        log.touch()
+
+    def logged(self) -> str:
+        """All that stands in the log and in what it was renamed to."""
+        parts = [gzip.decompress(path.read_bytes()).decode() for path in self.folder.glob("*.gz")]
+        parts += [path.read_text() for path in self.folder.glob("*.log*") if path.suffix != ".gz"]
+        return "\n".join(parts)
+
+    def replaced(self, number: int, more: str = "") -> tuple[list[Running], list[socket.socket]]:
+        """Servers that have followed each other, with a session in each; the last is in charge."""
+        servers, target = [self.start(more=more)], self.listening()
+        clients = [self.live(servers[0], target)]
+        for _ in range(number):
+            servers.append(self.upgrade())
+            servers[-1].port = servers[0].port
+            clients.append(self.live(servers[-1], target))
+        return servers, clients
+
+    def hang_up(self, server: Running, number: int) -> None:
+        """SIGHUP; wait until all of the server has heard."""
+        server.send(signal.SIGHUP)
+        done = "SIGHUP ]: config reloaded."
+        wait_until(lambda: self.logged().count(done) == number, "a reload")
+
+    def test_rotation(self) -> None:
+        """
+        Servers that were replaced follow two rotations with compression: no line of the ends of
+        their sessions is lost.
+        """
+        servers, clients = self.replaced(2)
+        for number in (1, 2):
+            self.rotate(number)
+            self.hang_up(servers[-1], number)
+        for server in servers:
+            wait_until(lambda server=server: self.writes_to(server), "the log of all servers")
+        for client in clients:
+            reset(client)
+        for server in servers[:-1]:
+            self.assertEqual(server.wait(), 0)
+        wait_until(lambda: self.logged().count("tcp/connect ]") == 3, "the ends of all sessions")
+        self.assertEqual(self.logged().count("tcp/accept ]"), 3)
+        self.assertEqual(servers[-1].stop(), 0)
+
+    def writes_to(self, server: Running) -> bool:
+        """Whether all processes of a server have the log open, and nothing that was before."""
+        now = (self.folder / "sockd.log").stat().st_ino
+        logs = [
+            name.stat().st_ino
+            for pid in (server.pid, *children(server.pid))
+            for name in Path(f"/proc/{pid}/fd").iterdir()
+            if "sockd.log" in os.readlink(name)
+        ]
+        return set(logs) == {now}
+
+    def test_rotation_alone(self) -> None:
+        """SIGHUP to a server that was replaced has it open its logs, and change nothing else."""
+        servers, clients = self.replaced(1)
+        path = self.folder / "sockd.conf"
+        path.write_text(path.read_text() + "nonsense\n")
+        self.rotate(1)
+        servers[0].send(signal.SIGHUP)
+        wait_until(lambda: self.writes_to(servers[0]), "the log of the old server")
+        self.assertIn("has been replaced, and only opens its logs again", self.logged())
+        self.assertNotIn("nonsense", self.logged())
+        for client in clients:
+            reset(client)
+        self.assertEqual(servers[0].wait(), 0)
+        self.assertEqual(servers[1].stop(), 0)
+
+    def test_report(self) -> None:
+        """One report has the sessions of all servers, each once."""
+        json = self.folder / "sockd.json"
+        servers, _ = self.replaced(2, f"log.format.json: {json}\nlogoutput: {json}")
+        servers[-1].send(signal.SIGUSR1)
+        wait_until(lambda: '"reported"' in json.read_text(), "a report")
+        events = [loads(line) for line in json.read_text().splitlines()]
+        kinds = [event["kind"] for event in events]
+        self.assertEqual([kinds.count(kind) for kind in ("status", "reported")], [1, 1])
+        old = [
+            (event["process"], event["current"])
+            for event in events
+            if event["kind"] == "predecessor"
+        ]
+        self.assertEqual(old, [(servers[1].pid, 1), (servers[0].pid, 1)])
+        self.assertEqual(kinds.count("active"), 3)
+        (reported,) = [event for event in events if event["kind"] == "reported"]
+        self.assertEqual((reported["told"], reported["gone"]), (3, 0))
+        self.assertEqual(servers[-1].stop(), 0)
+
+    def test_stop(self) -> None:
+        """SIGTERM to the last ends all, each session with its line."""
+        servers, clients = self.replaced(2)
+        self.assertEqual(servers[-1].stop(), 0)
+        for server in servers[:-1]:
+            # It has ended before the one that was told to.
+            self.assertEqual(server.process.poll(), 0)
+        self.assertEqual(self.logged().count("tcp/connect ]"), 3)
+        for client in clients:
+            self.assertEqual(client.recv(1), b"")
+
+    def test_successor_killed(self) -> None:
+        """If the one in charge is killed, those before it go on, and can still be told all."""
+        servers, clients = self.replaced(1)
+        servers[1].process.kill()
+        servers[1].wait()
+        self.rotate(1)
+        servers[0].send(signal.SIGHUP)
+        wait_until(lambda: self.writes_to(servers[0]), "the log of the old server")
+        clients[0].sendall(b"x")
+        self.assertEqual(servers[0].stop(), 0)
+        self.assertIn("tcp/connect ]", (self.folder / "sockd.log").read_text())
+
+    def test_rights(self) -> None:
+        """So it is when the log can be opened by root only, and the server is nobody by now."""
+        self.needs_root()
+        servers, clients = self.replaced(1, "user.privileged: root\nuser.unprivileged: nobody")
+        for number in (1, 2):
+            self.rotate(number)
+            (self.folder / "sockd.log").chmod(0o600)
+            self.hang_up(servers[-1], number)
+        wait_until(lambda: self.writes_to(servers[0]), "the log of the old server")
+        for client in clients:
+            reset(client)
+        self.assertEqual(servers[0].wait(), 0)
+        wait_until(lambda: self.logged().count("tcp/connect ]") == 2, "the ends of all sessions")
+        self.assertEqual(servers[1].stop(), 0)
 
     def test_time_limit(self) -> None:
         """Sessions that last too long are ended: ``timeout.handover``."""

@@ -282,6 +282,30 @@ class KeepingTests(MotherCase):
         self.assertEqual(self.messages, [])
 
 
+class ReopenTests(MotherCase):
+    """Logs that are opened again without a change."""
+
+    def test_all(self) -> None:
+        """All workers hear of it, those that have retired too."""
+        self.mother.retire()
+        self.mother.reopen()
+        self.turn()
+        for worker in self.workers:
+            self.assertEqual(worker.words, ["retire", "reopen"])
+            self.assertEqual(worker.orders[-1].said, [])
+
+    def test_no_descriptors(self) -> None:
+        """Without descriptors for the destinations they go on with those they have."""
+
+        def none(*_: object) -> None:
+            raise OSError(errno.EMFILE, "none")
+
+        self.patch(mothers, "Bequest", none)
+        self.mother.reopen()
+        self.turn()
+        self.assertEqual([worker.orders[-1].said for worker in self.workers], [None, None])
+
+
 class UnableTests(MotherCase):
     """Workers that cannot even begin."""
 

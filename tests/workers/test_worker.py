@@ -305,6 +305,49 @@ class BorrowTests(WorkerCase):
         self.play(story)
 
 
+class ReopenTests(WorkerCase):
+    """Logs that are opened again without a change."""
+
+    def test_reopened(self) -> None:
+        """It writes to what it is given from then on, by the policy and the key it has."""
+
+        def story() -> None:
+            self.port.sockets[1].close()
+            log = str(self.log.absolute())
+            self.client().close()
+            self.log.rename(self.folder / "before")
+            descriptor = open_appending(log)
+            self.tell("reopen", [log], descriptors=[descriptor])
+            os.close(descriptor)
+            self.client().close()
+            self.reactor.settle()
+            self.assertIn("tcp/accept [", (self.folder / "before").read_text())
+            self.assertIn("tcp/accept [", self.log.read_text())
+            self.tell("reopen")
+            self.client().close()
+            self.assertEqual(self.log.read_text().count("tcp/accept ["), 2)
+
+        self.play(story)
+
+    def test_retired(self) -> None:
+        """So does one that takes no more clients, whose sessions have their ends there."""
+
+        def story() -> None:
+            self.port.sockets[1].close()
+            log = str(self.log.absolute())
+            client = self.client()
+            self.tell("retire")
+            self.log.rename(self.folder / "before")
+            descriptor = open_appending(log)
+            self.tell("reopen", [log], descriptors=[descriptor])
+            os.close(descriptor)
+            client.close()
+            self.reactor.settle()
+            self.assertIn("tcp/accept ]", self.log.read_text())
+
+        self.play(story)
+
+
 class LifeTests(WorkerCase):
     """From birth to death."""
 

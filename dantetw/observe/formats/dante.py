@@ -37,7 +37,15 @@ from dantetw.observe.formats.addresses import arrival, far, inward, near, outwar
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.formats.tcpinfo import block
 from dantetw.observe.interfaces import IFormat, Line
-from dantetw.observe.status import Active, Child, Latency, Reported, Status, Worker
+from dantetw.observe.status import (
+    Active,
+    Child,
+    Latency,
+    Predecessor,
+    Reported,
+    Status,
+    Worker,
+)
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,
@@ -80,6 +88,7 @@ class Dante:
             Step: self._step,
             Status: status.status,
             Worker: status.worker,
+            Predecessor: status.predecessor,
             Child: status.child,
             Latency: status.latency,
             Active: status.active,

@@ -56,6 +56,7 @@ from dantetw.observe.status import (
     Buffered,
     Child,
     Latency,
+    Predecessor,
     Reported,
     Standing,
     Status,
@@ -99,6 +100,7 @@ class Json:
             Step: self._step,
             Status: _status,
             Worker: _facts,
+            Predecessor: _facts,
             Child: _facts,
             Latency: _latency,
             Active: self._active,
@@ -310,7 +312,7 @@ def _status(event: Status) -> dict[str, Any]:
     }
 
 
-def _facts(event: Worker | Child | Reported) -> dict[str, Any]:
+def _facts(event: Worker | Predecessor | Child | Reported) -> dict[str, Any]:
     facts = {field.name: plain(getattr(event, field.name)) for field in fields(event)}
     return {"kind": type(event).__name__.lower(), **facts}
 

@@ -11,7 +11,17 @@ from typing import Final
 
 from dantetw.observe.formats.addresses import arrival, far, near, place
 from dantetw.observe.formats.tcpinfo import block
-from dantetw.observe.status import Active, Buffered, Child, Latency, Limit, Load, Status, Worker
+from dantetw.observe.status import (
+    Active,
+    Buffered,
+    Child,
+    Latency,
+    Limit,
+    Load,
+    Predecessor,
+    Status,
+    Worker,
+)
 from dantetw.values import LOG_TCPINFO, Severity, Work
 
 _DAY: Final = 24 * 60 * 60
@@ -40,6 +50,11 @@ def worker(event: Worker) -> tuple[tuple[Severity, str], ...]:
         f"worker {event.place} (process {event.process}) up {_up(event.up)}, a: {event.accepted},"
         f" c: {event.current}, started: {event.started}{retired}"
     )
+
+
+def predecessor(event: Predecessor) -> tuple[tuple[Severity, str], ...]:
+    """A line of ours for a server that was replaced."""
+    return _info(f"process {event.process}, replaced by this server, c: {event.current}")
 
 
 def child(event: Child) -> tuple[tuple[Severity, str], ...]:

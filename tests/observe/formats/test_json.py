@@ -127,7 +127,7 @@ def one(event: Event) -> dict[str, Any]:
 
 
 #: Kinds that a status report is made of.
-REPORTED = ("status", "worker", "child", "latency", "active", "reported")
+REPORTED = ("status", "worker", "predecessor", "child", "latency", "active", "reported")
 
 
 class SchemaTests(SynchronousTestCase):

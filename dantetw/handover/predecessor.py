@@ -1,0 +1,112 @@
+"""
+The server that we have replaced, for as long as it has sessions.
+
+The connection by which its sockets came stays open.  It hears from us to open its logs again, to
+write its sessions into a status report and to stop.  When we are replaced in turn, our successor
+gets the connection, so that the server in charge reaches all those before it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from dantetw.observe.status import Predecessor as Line
+from dantetw.workers.channel import Answers, Channel, Order
+from dantetw.workers.child import PATIENCE, is_count
+from dantetw.workers.mother import PATIENCE_TOLD
+
+
+class Predecessor:
+    """
+    A server that we have replaced.
+
+    :param channel: joins it to us; it is not trusted: it serves clients, as we do.
+    :param unable: called if it is of a version up to 0.1, which stays on its own.
+    :param came: called with a connection to a server that it has replaced itself.
+    :param able: it is known not to be of such a version.
+    :ivar pid: its process id.
+    :ivar alive: whether it is still there, and hears us.
+    :ivar ended: fires when it is not.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        pid: int,
+        channel: Channel,
+        unable: Callable[[int], None],
+        came: Callable[[Order], None],
+        able: bool = False,
+    ) -> None:
+        self.pid = pid
+        self.alive = True
+        self.ended: Deferred[None] = Deferred()
+        self._reactor = reactor
+        self._unable = unable
+        self._came = came
+        self._able = able
+        self._answers = Answers(reactor)
+        self._channel = channel
+        channel.attend(reactor, self._heard, self._lost)
+
+    def _heard(self, order: Order) -> None:
+        if order.word == "predecessor":
+            self._came(order)
+            return
+        for descriptor in order.descriptors:
+            os.close(descriptor)
+        if order.word == "staying":
+            self._able = True
+        self._answers.heard(order)
+
+    def _lost(self) -> None:
+        self.alive = False
+        if not self._able:
+            self._unable(self.pid)
+        self._answers.give_up()
+        self.ended.callback(None)
+
+    def hand_on(self, successor: Channel) -> None:
+        """Another server is in charge: let it have the connection."""
+        self.alive = False
+        released = self._channel.release()
+        self._answers.give_up()
+        if released is not None:
+            sock, unread = released
+            with sock, suppress(OSError):  # without descriptors it goes on alone
+                successor.send("predecessor", self.pid, unread, [sock.fileno()])
+
+    def reopen(self) -> None:
+        """Have it open its logs again."""
+        self._channel.send("reopen")
+
+    def stop(self) -> Deferred[None]:
+        """Have it end; fires when it has."""
+        self._channel.send("stop")
+        return self.ended
+
+    async def measure(self, report: int) -> list[Line]:
+        """What a status report says of it: a line, or nothing if it does not answer."""
+        self._channel.send("measure", report)
+        answer = await self._answers.expect(f"measured {report}", PATIENCE)
+        current = None if answer is None else answer.said
+        return [Line(report, self.pid, current)] if is_count(current) else []
+
+    async def tell(self, report: int, up: float) -> tuple[int, int]:
+        """
+        Have it write its sessions into a status report.
+
+        :param up: seconds that the server has run which reports.
+        :returns: how many it has written, and how many have ended before it was their turn.
+        """
+        self._channel.send("tell", [report, up])
+        answer = await self._answers.expect(f"told {report}", PATIENCE_TOLD)
+        match None if answer is None else answer.said:
+            case [told, gone] if is_count(told) and is_count(gone):
+                return told, gone
+        return 0, 0

@@ -1,0 +1,247 @@
+"""
+Servers that replace each other: the one whose sockets we took, and the one that takes ours.
+
+A server that is replaced accepts no more clients and ends with its last session, or after
+``timeout.handover``.  Until then it does what its successor passes on: it opens its logs again at
+SIGHUP, is part of the successor's status report, and ends when the successor is stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from dantetw.handover.client import HandoverClient
+from dantetw.handover.predecessor import Predecessor
+from dantetw.handover.server import HandoverServer, await_successors
+from dantetw.net.listening import ListeningSocket
+from dantetw.observe.journal import Journal
+from dantetw.observe.status import Predecessor as Line
+from dantetw.session.reporting import Reports
+from dantetw.values import Severity
+from dantetw.workers.channel import Channel, Order
+from dantetw.workers.child import is_count
+
+#: Seconds that a replaced server has to end when its successor is stopped.
+STOP_SECONDS: Final = 10.0
+#: Servers that were replaced and still have sessions, at most.
+MOST_PREDECESSORS: Final = 64
+#: Seconds between two looks whether the last session has ended.
+IDLE_SECONDS: Final = 1.0
+
+_log: Final = Logger()
+
+
+def _nothing(*_: object) -> None:
+    """Stands for what is done until somebody attends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """
+    What is asked of the server.
+
+    :ivar sockets: its listening sockets.
+    :ivar retire: accept no more clients.
+    :ivar busy: whether it has sessions; ``limit``: seconds that those may still last, 0: for ever.
+    :ivar reopen: open the logs again.
+    :ivar reports: its status reports; ``current``: how many sessions it has.
+    :ivar stop: end, as by a signal; ``end``: end, since nothing is left to do.
+    """
+
+    sockets: Callable[[], list[ListeningSocket]]
+    retire: Callable[[], None]
+    busy: Callable[[], object]
+    limit: Callable[[], float]
+    reopen: Callable[[], None]
+    reports: Callable[[], Reports]
+    current: Callable[[], int]
+    stop: Callable[[], None]
+    end: Callable[[], None]
+
+
+class Succession:
+    """
+    Our place among servers that replace each other.
+
+    :ivar successor: process id of the server that has replaced us; 0: none.
+    """
+
+    def __init__(self, reactor: Any, journal: Journal, owner: Owner) -> None:
+        self.successor = 0
+        self._reactor = reactor
+        self._journal = journal
+        self._owner = owner
+        self._client: HandoverClient | None = None
+        self._server: HandoverServer | None = None
+        self._predecessors: list[Predecessor] = []
+        # To the server that has replaced us.
+        self._channel: Channel | None = None
+
+    # Replacing another.
+
+    def take(self, old: str) -> list[ListeningSocket]:
+        """
+        Get the sockets of a server that runs.
+
+        :param old: its process id, or the file with it.
+        :raises HandoverError: if it gives none.
+        """
+        self._client = HandoverClient(old)
+        return self._client.sockets
+
+    def open(self) -> None:
+        """Make the sockets that successors connect to, as the user who has started us."""
+        self._server = await_successors(
+            self._reactor, self._journal, self._owner.sockets, self._replaced
+        )
+
+    def start(self) -> None:
+        """We serve clients: the server that we replace may accept no more, and another come."""
+        if self._server is not None:
+            self._server.start()
+        if self._client is not None:
+            client, self._client = self._client, None
+            self._follow(client.pid, client.done())
+
+    def _follow(self, pid: int, channel: Channel, able: bool = False) -> None:
+        """We have replaced a server."""
+        self._predecessors.append(
+            Predecessor(self._reactor, pid, channel, self._alone, self._came, able)
+        )
+
+    def _came(self, order: Order) -> None:
+        """A server that we have replaced has replaced another, and hands on the connection."""
+        pid = order.said
+        if len(order.descriptors) != 1 or not is_count(pid) or not self._believed(pid):
+            for descriptor in order.descriptors:
+                os.close(descriptor)
+            return
+        try:
+            sock = socket.socket(fileno=order.descriptors[0])
+        except OSError:
+            os.close(order.descriptors[0])
+            return
+        channel = Channel(sock, self._reactor, _nothing, _nothing, unread=order.payload)
+        channel.distrust()
+        self._follow(pid, channel, able=True)
+
+    def _believed(self, pid: int) -> bool:
+        known = {before.pid for before in self._before} | {os.getpid()}
+        return pid not in known and len(known) < MOST_PREDECESSORS
+
+    def _alone(self, pid: int) -> None:
+        text = (
+            f"process {pid}, which this server has replaced, is of a version that cannot be reached"
+            " any more: until it ends it does not open its logs again, and stops by a signal of"
+            " its own only"
+        )
+        self._journal.message(Severity.WARNING, "server.handover", text)
+
+    @property
+    def _before(self) -> list[Predecessor]:
+        self._predecessors = [before for before in self._predecessors if before.alive]
+        return self._predecessors
+
+    def reopen(self) -> None:
+        """Have the servers that were replaced open their logs again."""
+        for before in self._before:
+            before.reopen()
+
+    async def measure(self, report: int) -> Sequence[Line]:
+        """What a status report says of servers that were replaced."""
+        lines: list[Line] = []
+        for before in self._before:
+            lines += await before.measure(report)
+        return lines
+
+    async def tell(self, report: int, up: float) -> tuple[int, int]:
+        """Have them write their sessions into a status report; see :meth:`Predecessor.tell`."""
+        told = gone = 0
+        for before in self._before:
+            more_told, more_gone = await before.tell(report, up)
+            told, gone = told + more_told, gone + more_gone
+        return told, gone
+
+    # Ending.
+
+    def close(self) -> None:
+        """No more successors are accepted.  May be called twice."""
+        if self._server is not None:
+            self._server.stop()
+
+    def stop(self) -> Deferred[Any]:
+        """
+        The server is stopped: so are those that were replaced.
+
+        :returns: fires when they have ended, or do not in time.
+        """
+        return gatherResults([self._stop(before) for before in self._before])
+
+    def _stop(self, before: Predecessor) -> Deferred[None]:
+        def late(_: object) -> None:
+            text = f"process {before.pid}, which this server has replaced, does not stop"
+            self._journal.message(Severity.WARNING, "server.handover", text)
+
+        stopped = before.stop()
+        stopped.addTimeout(STOP_SECONDS, self._reactor)
+        return stopped.addErrback(late)
+
+    # Being replaced.
+
+    def _replaced(self, successor: int, channel: Channel) -> None:
+        """A successor serves clients: end with our last session, or when time is up."""
+        self.successor = successor
+        self._channel = channel
+        channel.attend(self._reactor, self._heard, self._left)
+        channel.send("staying")
+        for before in self._before:
+            before.hand_on(channel)
+        self._owner.retire()
+        text = f"process {successor} has taken our place; sessions that are here go on"
+        self._journal.message(Severity.INFO, "server.handover", text)
+        ending = LoopingCall(self._end_if_idle, self._reactor.seconds())
+        ending.clock = self._reactor
+        ending.start(IDLE_SECONDS, now=False)
+
+    def _left(self) -> None:
+        """The successor has ended without us, or is of a version up to 0.1."""
+        self._channel = None
+
+    def _end_if_idle(self, since: float) -> None:
+        limit = self._owner.limit()
+        if not self._owner.busy() or 0 < limit <= self._reactor.seconds() - since:
+            self._owner.end()
+
+    def _heard(self, order: Order) -> None:
+        for descriptor in order.descriptors:
+            os.close(descriptor)
+        match order.word, order.said:
+            case "reopen", _:
+                self._owner.reopen()
+            case "stop", _:
+                self._owner.stop()
+            case "measure", int(report):
+                self._answer(f"measured {report}", self._owner.current())
+            case "tell", [int(report), float() | int() as up]:
+                self._tell(report, up)
+
+    def _tell(self, report: int, up: float) -> None:
+        def failed(failure: Failure) -> tuple[int, int]:
+            _log.failure("Failure in a status report", failure)
+            return 0, 0
+
+        told = self._owner.reports().tell(report, up)
+        told.addErrback(failed).addCallback(lambda told: self._answer(f"told {report}", told))
+
+    def _answer(self, word: str, said: object) -> None:
+        if self._channel is not None:
+            self._channel.send(word, said)
