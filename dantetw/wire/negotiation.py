@@ -104,7 +104,7 @@ class Negotiation:
     Feeding it then, or after an error, is a mistake of the caller's and raises :exc:`KeyError`.
 
     An incomplete message never holds more than its format's limit: 257 bytes of a greeting, 513 of
-    a login, 262 of a request, 520 of a SOCKS 4 request.
+    a login, 262 of a request, 1647 of a SOCKS 4 request.
 
     :ivar leftover: bytes received that are not used yet.
     :ivar offered: the method codes of the client's greeting.

@@ -18,9 +18,10 @@ from dantetw.wire.replies import GRANTED, reply
 
 VERSION: Final = 4
 
-#: Most bytes of a user id and of a host name, without their NULs.  The memos set no limit; these
-#: are those of SOCKS 5, and a DNS name has no more than 253 bytes.
-USER_ID_LIMIT: Final = 255
+#: Most bytes of a user id, without its NUL.  The memos set no limit; this is what Dante 1.4.2 takes,
+#: as Debian builds it.
+USER_ID_LIMIT: Final = 1382
+#: Most bytes of a host name, without its NUL: that of SOCKS 5.  A DNS name has no more than 253.
 NAME_LIMIT: Final = 255
 #: Longest request in bytes.
 REQUEST_LIMIT: Final = 8 + USER_ID_LIMIT + 1 + NAME_LIMIT + 1
@@ -84,7 +85,7 @@ def build_request(command: Command, target: Endpoint, user_id: bytes = b"") -> b
     :raises KeyError: if ``command`` is neither ``CONNECT`` nor ``BIND``.
     """
     if len(user_id) > USER_ID_LIMIT or 0 in user_id:
-        raise ValueError("a user id on the wire has at most 255 bytes and no NUL")
+        raise ValueError(f"a user id on the wire has at most {USER_ID_LIMIT} bytes and no NUL")
     start = bytes((VERSION, COMMAND_CODES[command])) + target.port.to_bytes(2, "big")
     if target.family is Family.IPV4:
         return start + inet_pton(AF_INET, target.host) + user_id + b"\x00"

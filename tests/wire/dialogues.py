@@ -271,12 +271,12 @@ DIALOGUES = [
     ),
     Dialogue(
         "SOCKS 4a, and no method that allows it",
-        socks4.build_request(Command.BIND, LONG, b"u" * 255) + b"\x00",
+        socks4.build_request(Command.BIND, LONG, b"u" * 1382) + b"\x00",
         Outcome(
             request=asked(
-                LONG, Command.BIND, proxy_protocol=ProxyProtocol.SOCKS_V4, user_id="u" * 255
+                LONG, Command.BIND, proxy_protocol=ProxyProtocol.SOCKS_V4, user_id="u" * 1382
             ),
-            read=520,
+            read=1647,
             leftover=b"\x00",
         ),
         USERNAME,
@@ -307,11 +307,11 @@ DIALOGUES = [
         b"\x04\x01\x00\x50\x7f\x00\x00\x01" + b"u" * 5000,
         Outcome(
             error=(
-                "socks_v4 username received from client is too long.  Max length is 255",
+                "socks_v4 username received from client is too long.  Max length is 1382",
                 socks4.REFUSAL,
                 Cause.PROTOCOL,
             ),
-            read=264,
+            read=1391,
         ),
     ),
 ]

@@ -21,20 +21,22 @@ def name(host: str) -> Endpoint:
     return Endpoint(host, 80, Family.NAME)
 
 
+LONGEST = b"u" * 1382
+
 # What it is, bytes, command, target, user id; good in both directions.
 TABLE = [
     ("no user", HEAD + b"\x00", Command.CONNECT, HERE, b""),
     ("user", HEAD + b"joe\x00", Command.CONNECT, HERE, b"joe"),
-    ("longest user", HEAD + b"u" * 255 + b"\x00", Command.CONNECT, HERE, b"u" * 255),
+    ("longest user", HEAD + LONGEST + b"\x00", Command.CONNECT, HERE, LONGEST),
     ("bind", b"\x04\x02" + HEAD[2:] + b"\x00", Command.BIND, HERE, b""),
     ("4a", HEAD_4A + b"\x00example.org\x00", Command.CONNECT, name("example.org"), b""),
     ("4a, user", HEAD_4A + b"joe\x00a\x00", Command.CONNECT, name("a"), b"joe"),
     (
         "longest",
-        HEAD_4A + b"u" * 255 + b"\x00" + b"h" * 255 + b"\x00",
+        HEAD_4A + LONGEST + b"\x00" + b"h" * 255 + b"\x00",
         Command.CONNECT,
         name("h" * 255),
-        b"u" * 255,
+        LONGEST,
     ),
     ("other bytes", HEAD_4A + b"\xfc\x00\xff\x00", Command.CONNECT, name("\udcff"), b"\xfc"),
     (
@@ -91,7 +93,7 @@ class RequestTests(SynchronousTestCase):
         for data, at, text, cause in (
             (b"\x04\x03\x00", 2, "unknown socks_v4 command: 3", Cause.UNSUPPORTED),
             (b"\x04\x00", 2, "unknown socks_v4 command: 0", Cause.UNSUPPORTED),
-            (HEAD + b"u" * 300 + b"\x00", 264, USER_TOO_LONG, Cause.PROTOCOL),
+            (HEAD + b"u" * 1400 + b"\x00", 1391, USER_TOO_LONG, Cause.PROTOCOL),
             (HEAD_4A + b"u\x00" + b"h" * 256, 266, NAME_TOO_LONG, Cause.PROTOCOL),
             (HEAD_4A + b"u\x00\x00more", 11, "empty host name in request", Cause.PROTOCOL),
         ):
@@ -115,7 +117,7 @@ class RequestTests(SynchronousTestCase):
             (name("a\x00b"), b""),
             (name("h" * 256), b""),
             (name(""), b""),
-            (HERE, b"u" * 256),
+            (HERE, b"u" * 1383),
             (HERE, b"u\x00"),
         ):
             with self.subTest(target=target, user_id=user_id[:4]):
@@ -124,7 +126,7 @@ class RequestTests(SynchronousTestCase):
                 )
         self.assertRaises(KeyError, socks4.build_request, Command.UDPASSOCIATE, HERE)
 
-    @given(st.binary(max_size=600))
+    @given(st.binary(max_size=1700))
     def test_garbage(self, data: bytes) -> None:
         """No bytes raise anything but a ``ProtocolError``, and a request has a limited length."""
         try:
@@ -154,5 +156,5 @@ class ReplyTests(SynchronousTestCase):
         self.assertRaises(ProtocolError, socks4.parse_reply, b"\x05")
 
 
-USER_TOO_LONG = "socks_v4 username received from client is too long.  Max length is 255"
+USER_TOO_LONG = "socks_v4 username received from client is too long.  Max length is 1382"
 NAME_TOO_LONG = "socks_v4 host name received from client is too long.  Max length is 255"
