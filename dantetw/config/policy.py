@@ -366,6 +366,13 @@ class Policy:
         return bool(self.max_requests or self.max_lifetime)
 
     @property
+    def families_out(self) -> frozenset[Family]:
+        """The families of the external addresses that there were when the file was read."""
+        addresses = (address for line in self.external for address in line.addresses)
+        found = {Family.IPV6 if ":" in address else Family.IPV4 for address in addresses}
+        return self.external_families & found or self.external_families
+
+    @property
     def methods(self) -> frozenset[Method]:
         """All methods that it names anywhere."""
         rules = (*self.client_rules, *self.socks_rules)

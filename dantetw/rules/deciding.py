@@ -292,7 +292,7 @@ def _covers_all(address: Address, policy: Policy) -> bool:
     return (
         address.kind is HostKind.NET
         and address.mask == 0
-        and policy.external_families == {address.family}
+        and policy.families_out == {address.family}
     )
 
 

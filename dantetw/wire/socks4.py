@@ -18,7 +18,7 @@ from dantetw.wire.replies import GRANTED, reply
 
 VERSION: Final = 4
 
-#: Most bytes of a user id, without its NUL.  The memos set no limit; this is what Dante 1.4.2 takes,
+#: Most bytes of a user id, without its NUL.  The memos set no limit; this is what Dante 1.4.2 takes
 #: as Debian builds it.
 USER_ID_LIMIT: Final = 1382
 #: Most bytes of a host name, without its NUL: that of SOCKS 5.  A DNS name has no more than 253.

@@ -16,6 +16,7 @@ theirs.  It must have what the package needs, but not the package, which is take
 - :mod:`.test_reloading`: SIGHUP, with clients from :mod:`.load`.
 - :mod:`.test_syslog`: log daemons, here and elsewhere.
 - :mod:`.test_commands`: what the ``sockd`` command prints and returns.
+- :mod:`.test_differential`: random rules and requests, with Dante beside it.
 - :mod:`.test_users`: logins, and whose rights the server works with; :mod:`.test_proving`: PAM and
   ident; :mod:`.rights`: what the two share.
 """

@@ -119,7 +119,8 @@ def _wanting(event: Ended) -> int:
 
 def wanting_drop(drop: Drop) -> int:
     """The same for a datagram that was not relayed."""
-    return _BLOCKS if drop is Drop.BLOCKED else _ERRORS
+    # Who a datagram is from blocks it too (observed).
+    return _BLOCKS if drop in (Drop.BLOCKED, Drop.STRANGER) else _ERRORS
 
 
 def _plural(number: int, word: str) -> str:

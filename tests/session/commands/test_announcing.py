@@ -10,6 +10,7 @@ from dantetw.relay import outside
 from dantetw.values import Drop, Endpoint, Family
 from tests.session.datagrams import (
     ANYWHERE,
+    HEAD,
     HERE,
     HOME,
     LOG,
@@ -133,6 +134,16 @@ class AnnouncingTests(AssociateCase):
         world.hosts["six.example"] = ["2001:db8::6"]
         self.assertEqual(self.code(world, named), 2)
 
+    def test_all_targets_blocked(self) -> None:
+        """A block rule that covers all that we can go out to refuses the association itself."""
+        text = rules(
+            f"socks block {{ from: 0/0 to: 0.0.0.0/0\n {LOG} }}\n"
+            f"socks pass {{ from: 0/0 to: 0/0\n {LOG} }}\n"
+        )
+        four = HEAD.replace("external: ::1\n", "")
+        self.assertEqual(self.code(self.world(text, four), ANYWHERE), 2)
+        self.assertEqual(self.code(self.world(text), ANYWHERE), 0)
+
     def test_socks4_rule(self) -> None:
         """A rule for SOCKS 4 only blocks it, also where it announces what cannot be served."""
         text = rules(
@@ -152,6 +163,16 @@ class AnnouncingTests(AssociateCase):
             line.startswith(f"block(1): udp/udpassociate ]: {NEAR}: connect(2) to "), line
         )
         world.check_over()
+
+    def test_strangers_told(self) -> None:
+        """Strangers are a block, as with Dante: ``log: error`` alone does not tell of them."""
+        for log, told in (("error", False), ("connect", True)):
+            text = rules(f"socks pass {{ from: 0/0 to: 0/0\n log: {log} }}\n")
+            world = self.world(text)
+            visit = self.visit(world, Endpoint("127.0.0.1", 9, Family.IPV4))
+            _, target = self.target()
+            visit.say(b"x", target)
+            self.assertEqual("expected udp packet" in world.lines()[-1], told, log)
 
     def test_strangers_from_the_beginning(self) -> None:
         """Where an address was announced, what others send first is told too, and not relayed."""
