@@ -17,7 +17,7 @@ Imports go one way, down this list:
   :mod:`.auth` asks who somebody is; :mod:`.relay` moves the bytes; :mod:`.observe` brings lines to
   where the operator wants them;
   :mod:`.process` is about signals, privileges and limits; :mod:`.threads` and :mod:`.sharing` are
-  for calls that block and results that many wait for
+  for calls that block and results that many wait for; :mod:`.fairness` says whose call is next
 - pure, computed without waiting: :mod:`.wire`, SOCKS as bytes; :mod:`.config`, text into an
   immutable policy; :mod:`.rules`, decisions; of :mod:`.observe` its events and formats;
   :mod:`.escaping`, hostile text made fit for a log

@@ -10,7 +10,7 @@ from typing import Any, Final
 from dantetw import catalogue
 from dantetw.auth.crypting import LibcryptMissingError
 from dantetw.auth.usersfile import UsersFileError
-from dantetw.auth.verifying import THREADS, WAITING
+from dantetw.auth.verifying import THREADS, WAITING, is_refusal
 from dantetw.config.policy import Policy
 from dantetw.config.vocabulary import PAM_METHODS
 from dantetw.net.host import Host
@@ -20,6 +20,7 @@ from dantetw.net.resolving import Resolver
 from dantetw.net.turns import Turn
 from dantetw.observe.journal import Journal
 from dantetw.process import garbage
+from dantetw.process.limits import limits
 from dantetw.process.privileges import Privileges
 from dantetw.reloading import UnusableError
 from dantetw.session.ports import Listeners
@@ -51,7 +52,7 @@ class Serving:
         self._journal = journal
         self._privileges = privileges
         self._known = False
-        self._threads = Threads(reactor, THREADS, WAITING, "passwords")
+        self._threads = Threads(reactor, THREADS, WAITING, "passwords", fault=is_refusal)
         host = Host()
         self.factory = factory = SocksFactory(
             reactor,
@@ -117,6 +118,7 @@ class Serving:
         factory = self.factory
         factory.poller.start()
         factory.room.measure()
+        factory.resolver.fit(limits()[1])
         self.listen(ports)
         factory.sweep.add(factory.stopwatch)
         factory.sweep.start()

@@ -7,7 +7,6 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from dantetw.threads import Threads
@@ -29,42 +28,29 @@ class HeldPool:
     A pool whose jobs wait to be run, one at a time, in the test's own thread.
 
     :ivar jobs: what was handed to a thread and has not been run.
-    :ivar size: threads allowed, as last told.
+    :ivar called: how many there were.
+    :ivar full: whether the system allows no further thread.
     """
 
     def __init__(self) -> None:
-        self.jobs: list[tuple[Callable[[bool, Any], object], Callable[[], Any]]] = []
-        self.started = 0
-        self.size: int | None = None
+        self.jobs: list[Callable[[], None]] = []
+        self.called = 0
+        self.stopped = self.full = False
 
-    def start(self) -> None:
-        """Count."""
-        self.started += 1
-
-    def adjustPoolsize(  # noqa: N802 - Twisted's name
-        self, minthreads: int | None = None, maxthreads: int | None = None
-    ) -> None:
-        """Remember."""
-        self.size = maxthreads
-
-    def callInThreadWithCallback(  # noqa: N802 - Twisted's name
-        self,
-        onResult: Callable[[bool, Any], object] | None,  # noqa: N803
-        func: Callable[..., Any],
-    ) -> None:
+    def call(self, thd_function: Callable[[], None], /) -> None:
         """Keep the job for :meth:`run`."""
-        assert onResult is not None
-        self.jobs.append((onResult, func))
+        if self.full:
+            raise RuntimeError("can't start new thread")
+        self.called += 1
+        self.jobs.append(thd_function)
+
+    def stop(self) -> None:
+        """Remember."""
+        self.stopped = True
 
     def run(self, index: int = 0) -> None:
         """Run one job."""
-        report, function = self.jobs.pop(index)
-        try:
-            result = function()
-        except Exception:
-            report(False, Failure())
-        else:
-            report(True, result)
+        self.jobs.pop(index)()
 
     def run_all(self) -> None:
         """Run jobs, and those they make room for, until there are none."""
@@ -72,7 +58,9 @@ class HeldPool:
             self.run()
 
 
-def held(clock: ReportingClock, size: int = 2, limit: int = 4) -> tuple[Threads, HeldPool]:
+def held(
+    clock: ReportingClock, size: int = 2, limit: int = 4, **more: Any
+) -> tuple[Threads, HeldPool]:
     """Threads over a pool that a test drives."""
     pool = HeldPool()
-    return Threads(clock, size, limit, "test", pool), pool
+    return Threads(clock, size, limit, "test", pool, **more), pool

@@ -45,6 +45,8 @@ LAYERS = {
     "dantetw.relay": EDGES,
     "dantetw.process": EDGES,
     "dantetw.threads": EDGES,
+    # Decides, and is given the clock.
+    "dantetw.fairness": PURE,
     "dantetw.sharing": EDGES,
     "dantetw.session": STORY,
     "dantetw.catalogue": WIRING,

@@ -108,10 +108,10 @@ class ServiceCase(SynchronousTestCase):
         for module in (serving, reloading):
             self.patch(module, "Threads", self.threads)
 
-    def threads(self, reactor: Any, size: int, limit: int, name: str) -> Threads:
+    def threads(self, reactor: Any, size: int, limit: int, name: str, **more: Any) -> Threads:
         """Threads whose jobs wait for the test."""
         pool = self.pools[name] = HeldPool()
-        return Threads(reactor, size, limit, name, pool)
+        return Threads(reactor, size, limit, name, pool, **more)
 
     def service(
         self, port: int | None = None, method: str = "none", more: str = "", **settings: Any

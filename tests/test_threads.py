@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
+import weakref
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from dantetw.threads import BusyError, Threads
+from dantetw.fairness import BusyError
+from dantetw.threads import DaemonPool, Gate, Threads
 from tests.held import ReportingClock, held
 
 
@@ -22,11 +27,10 @@ class ThreadsTests(SynchronousTestCase):
         self.results: list[Any] = []
 
     def test_no_thread_before_the_first_job(self) -> None:
-        """The pool is started with the first job, and once."""
-        self.assertEqual(self.pool.started, 0)
+        """The pool is asked for a thread with the first job and not before."""
+        self.assertEqual(self.pool.called, 0)
         self.threads.submit(int, self.results.append)
-        self.threads.submit(int, self.results.append)
-        self.assertEqual(self.pool.started, 1)
+        self.assertEqual(self.pool.called, 1)
 
     def test_results(self) -> None:
         """Results and failures are reported."""
@@ -67,12 +71,12 @@ class ThreadsTests(SynchronousTestCase):
         self.threads.stop()
         self.pool.run_all()
         self.assertEqual(self.results, [])
-        self.assertEqual(self.pool.size, 0)
+        self.assertTrue(self.pool.stopped)
         self.assertRaises(BusyError, self.threads.submit, int, self.results.append)
 
     def test_share_of_threads(self) -> None:
-        """One owner gets a quarter of the threads; the others are there for others."""
-        threads, pool = held(ReportingClock(), size=8, limit=100)
+        """One owner gets a part of the free threads; the others are there for others."""
+        threads, pool = held(ReportingClock(), size=8, limit=100, share=4)
         for _ in range(10):
             threads.submit(lambda: "greedy", self.results.append, "greedy")
         self.assertEqual(len(pool.jobs), 2)
@@ -83,11 +87,65 @@ class ThreadsTests(SynchronousTestCase):
 
     def test_share_of_queue(self) -> None:
         """One owner gets a quarter of the places to wait."""
-        threads, _ = held(ReportingClock(), size=8, limit=100)
+        threads, _ = held(ReportingClock(), size=8, limit=100, share=4)
         for _ in range(2 + 25):
             threads.submit(int, self.results.append, "greedy")
         self.assertRaises(BusyError, threads.submit, int, self.results.append, "greedy")
         threads.submit(int, self.results.append, "modest")
+
+    def test_faults(self) -> None:
+        """A result that is a fault leaves its owner fewer places to wait."""
+        threads, pool = held(ReportingClock(), size=1, limit=8, fault=lambda result: result == 0)
+        threads.submit(int, self.results.append, "guesser")
+        pool.run()
+        for _ in range(2):
+            threads.submit(int, self.results.append, "guesser")
+        self.assertRaises(BusyError, threads.submit, int, self.results.append, "guesser")
+
+    def test_dropped(self) -> None:
+        """A job whose place another owner's has taken is reported as refused."""
+        threads, pool = held(ReportingClock(), size=1, limit=4, fault=lambda result: True)
+        reports: dict[str, list[Any]] = {name: [] for name in "abcdef"}
+        threads.submit(int, reports["a"].append, "a")
+        pool.run()
+        for name in "bacdef":
+            threads.submit(int, reports[name].append, name)
+        (dropped,) = reports["a"][1:]
+        dropped.trap(BusyError)
+        pool.run_all()
+        self.assertEqual([reports[name] for name in "bcdef"], [[0]] * 5)
+        self.assertEqual(len(reports["a"]), 2)
+
+    def test_no_thread(self) -> None:
+        """Where the system allows no further thread, jobs are reported as refused."""
+        for _ in range(3):
+            self.threads.submit(int, self.results.append)
+        self.pool.full = True
+        self.pool.run_all()
+        self.results[0].trap(BusyError)
+        self.assertEqual(self.results[1:], [0, 0])
+        for _ in range(3):
+            self.assertRaises(BusyError, self.threads.submit, int, self.results.append)
+        self.pool.full = False
+        self.threads.submit(int, self.results.append)
+        self.pool.run_all()
+        self.assertEqual(self.results[3:], [0])
+
+    def test_promote(self) -> None:
+        """A job that waits begins when it is a better owner's turn, never a worse one's."""
+        threads, pool = held(ReportingClock(), size=1, limit=100)
+        for name in ("a1", "a2", "a3", "b1"):
+            job = threads.submit(partial(str, name), self.results.append, name[0])
+            if name == "a3":
+                last = job
+        threads.promote(job, "a")
+        self.assertEqual(job.owner, "b")
+        threads.promote(last, "c")
+        self.assertEqual(last.owner, "c")
+        pool.run_all()
+        self.assertEqual(self.results, ["a1", "a3", "b1", "a2"])
+        threads.promote(last, "d")
+        self.assertEqual(last.owner, "c")
 
     def test_no_share(self) -> None:
         """Jobs on our own behalf get all there is."""
@@ -103,7 +161,7 @@ class ThreadsTests(SynchronousTestCase):
         for job in ("a1", "a2", "a3", "b1", "b2", "c1"):
             threads.submit(partial(str, job), self.results.append, job[0])
         pool.run_all()
-        self.assertEqual(self.results, ["a1", "a2", "b1", "c1", "a3", "b2"])
+        self.assertEqual(self.results, ["a1", "c1", "b1", "a2", "a3", "b2"])
 
     def test_withdrawn_makes_room(self) -> None:
         """What was taken back counts no longer, neither for its owner nor for all."""
@@ -120,10 +178,11 @@ class ThreadsTests(SynchronousTestCase):
         for number in range(20):
             threads.submit(int, self.results.append, f"10.0.0.{number}")
         pool.run_all()
-        self.assertEqual((len(threads._running_of), len(threads._waiting_of)), (0, 0))
+        queue = threads._queue
+        self.assertEqual((queue._running, queue._waiting, queue._faults), ({}, {}, {}))
 
     def test_stop_unused(self) -> None:
-        """Stopping what never began makes no pool."""
+        """What never began can be stopped."""
         Threads(ReportingClock(), 1, 1, "test").stop()
 
 
@@ -140,7 +199,10 @@ class RealThreadsTests(TestCase):
                 function(*args)
                 reported.set()
 
-        threads = Threads(Reactor(), 1, 1, "test")  # type: ignore[arg-type]
+            def seconds(self) -> float:
+                return 0.0
+
+        threads = Threads(Reactor(), 1, 1, "test")
         threads.submit(threading.current_thread, seen.append)
         self.assertTrue(reported.wait(30))
         self.assertIsNot(seen[0], threading.current_thread())
@@ -148,3 +210,113 @@ class RealThreadsTests(TestCase):
         threads.stop()
         seen[0].join(30)
         self.assertFalse(seen[0].is_alive())
+
+
+class DaemonPoolTests(TestCase):
+    """Tests for :class:`DaemonPool`."""
+
+    def test_reuses_threads(self) -> None:
+        """A thread without work takes the next, and as many run as have work."""
+        pool, ran = DaemonPool("test"), SimpleQueue[threading.Thread]()
+        self.addCleanup(pool.stop)
+        gate, both = threading.Event(), threading.Barrier(3)
+
+        def thd_together() -> None:
+            ran.put(threading.current_thread())
+            both.wait(30)
+            gate.wait(30)
+
+        for _ in range(2):
+            pool.call(thd_together)
+        both.wait(30)
+        first = {ran.get(timeout=30), ran.get(timeout=30)}
+        self.assertEqual(len(first), 2)
+        gate.set()
+        self.wait_until_idle(pool, 2)
+        gate.clear()
+        for _ in range(2):
+            pool.call(thd_together)
+        both.wait(30)
+        self.assertEqual({ran.get(timeout=30), ran.get(timeout=30)}, first)
+        gate.set()
+
+    def wait_until_idle(self, pool: DaemonPool, number: int) -> None:
+        """Wait until so many threads have no work."""
+        while pool._idle != number:
+            time.sleep(0.001)
+
+    def test_idle_threads_end(self) -> None:
+        """A thread that has had no work for a while ends, and later work gets another."""
+        pool, ran = DaemonPool("test", idle=0.0), SimpleQueue[threading.Thread]()
+        for _ in range(20):
+            pool.call(lambda: ran.put(threading.current_thread()))
+            ran.get(timeout=30).join(30)
+        self.assertEqual(pool._idle, 0)
+
+    def test_stop(self) -> None:
+        """Threads without work end at a stop; one that works does when it has done."""
+        pool, ran = DaemonPool("test"), SimpleQueue[threading.Thread]()
+        gate = threading.Event()
+        pool.call(lambda: ran.put(threading.current_thread()))
+        idle = ran.get(timeout=30)
+        self.wait_until_idle(pool, 1)
+        pool.stop()
+        idle.join(30)
+        pool.call(lambda: (ran.put(threading.current_thread()), gate.wait(30)))
+        busy = ran.get(timeout=30)
+        pool.stop()
+        self.assertTrue(busy.is_alive())
+        gate.set()
+        busy.join(30)
+        self.assertFalse(idle.is_alive() or busy.is_alive())
+
+    def test_forgets(self) -> None:
+        """What a function holds, such as a password, is not kept while its thread idles."""
+
+        class Secret:
+            pass
+
+        pool = DaemonPool("test")
+        self.addCleanup(pool.stop)
+        secret = Secret()
+        kept = weakref.ref(secret)
+        pool.call(partial(id, secret))
+        del secret
+        self.wait_until_idle(pool, 1)
+        self.assertIsNone(kept())
+
+
+class GateTests(TestCase):
+    """Tests for :class:`Gate`."""
+
+    def test_order(self) -> None:
+        """Threads pass one at a time, owners by turns, those with faults last."""
+        gate, order = Gate(1, 100, Clock().seconds), SimpleQueue[str]()
+
+        def thd_pass(name: str) -> None:
+            with gate.thd_pass(name[0]) as fault:
+                order.put(name)
+                if name[0] == "x":
+                    fault()
+
+        with gate.thd_pass("x") as fault:
+            fault()
+            threads = []
+            for name in ("x1", "x2", "a1", "a2", "b1"):
+                threads.append(threading.Thread(target=thd_pass, args=(name,), daemon=True))
+                threads[-1].start()
+                while gate._queue.waiting < len(threads):
+                    time.sleep(0.001)
+        for thread in threads:
+            thread.join(30)
+        self.assertEqual([order.get(timeout=30) for _ in threads], ["b1", "a1", "a2", "x1", "x2"])
+
+    def test_busy(self) -> None:
+        """A thread too many is refused, and one that fails inside lets the next one in."""
+        gate = Gate(1, 0, Clock().seconds)
+        with self.assertRaises(ZeroDivisionError), gate.thd_pass("a"):
+            with self.assertRaises(BusyError), gate.thd_pass("b"):
+                pass
+            raise ZeroDivisionError
+        with gate.thd_pass("b"):
+            pass

@@ -13,7 +13,8 @@ Who is it?  The methods of authentication.
 - :mod:`.methods` makes the one that a policy asks for.
 - :mod:`.cache` stands before either, so that a browser's hundredth session costs no hash.
 - :mod:`.groups` says which of the system's groups a user is in.
-- :mod:`.verifying` runs hashes in threads; :mod:`.stamps` notices when a file has changed.
+- :mod:`.verifying` runs hashes in threads, clients taking turns (:mod:`dantetw.fairness`);
+  :mod:`.stamps` notices when a file has changed.
 
 Method ``none`` needs nothing here: there is nothing to check.
 

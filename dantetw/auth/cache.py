@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from twisted.internet import defer
@@ -84,7 +86,7 @@ class CredentialsCache:
         """See :class:`~dantetw.auth.interfaces.IAuthenticator`."""
         return self._inner.revision(name)
 
-    def authenticate(self, name: str, password: bytes) -> Deferred[None]:
+    def authenticate(self, name: str, password: bytes, client: str = "") -> Deferred[None]:
         """See :class:`~dantetw.auth.interfaces.IAuthenticator`."""
         revision = self._inner.revision(name)
         digest = self._digest(name, password)
@@ -97,7 +99,8 @@ class CredentialsCache:
         check = self._checks.get(digest)
         if check is not None and check.revision == revision:
             return check.wait()
-        return self._begin(name, password, digest, revision)
+        ask = partial(self._inner.authenticate, name, password, client)
+        return self._begin(ask, digest, revision)
 
     def forget(self) -> None:
         """Remember nothing (SIGHUP)."""
@@ -113,12 +116,14 @@ class CredentialsCache:
         digest.update(password)
         return digest.digest()
 
-    def _begin(self, name: str, password: bytes, digest: bytes, revision: object) -> Deferred[None]:
+    def _begin(
+        self, ask: Callable[[], Deferred[None]], digest: bytes, revision: object
+    ) -> Deferred[None]:
         check = _Check(lambda: check.inner.cancel())
         check.revision = revision
         self._checks[digest] = check
         waiter = check.wait()
-        check.inner = self._inner.authenticate(name, password)
+        check.inner = ask()
         check.inner.addCallbacks(
             lambda _: self._succeeded(check, digest),
             lambda failure: self._failed(check, digest, failure),

@@ -41,12 +41,18 @@ class AuthenticationFailed(Exception):  # noqa: N818 - the name of the outcome, 
 class IAuthenticator(Interface):
     """Checks a name and a password."""
 
-    def authenticate(name: str, password: bytes) -> Deferred[None]:  # noqa: N805 - zope's way
+    def authenticate(
+        name: str,  # noqa: N805 - zope's way
+        password: bytes,
+        client: str = "",
+    ) -> Deferred[None]:
         """
         Whether this is somebody.
 
         :param name: as received: any text; bytes that are not UTF-8 as surrogate escapes.
         :param password: as received: any bytes.
+        :param client: the client's numeric address, which logins take turns by
+            (:mod:`dantetw.fairness`); empty: on our own behalf.
         :returns: fires with None if it is them; fails with :class:`AuthenticationFailed` and
             nothing else.  May be cancelled.
         """

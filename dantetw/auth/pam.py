@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -25,7 +23,9 @@ from zope.interface import implementer
 
 from dantetw.auth.interfaces import IProver, Visitor
 from dantetw.auth.pamprocess import PamProcess
+from dantetw.auth.verifying import BUSY
 from dantetw.escaping import escape
+from dantetw.fairness import BusyError, FairQueue, Turn, client_of
 from dantetw.net.naming import words_of_error
 from dantetw.rules.proving import Check, Proof
 
@@ -51,12 +51,14 @@ def _field(data: bytes) -> bytes:
     return len(data).to_bytes(2, "big") + data
 
 
-class _Job:
+class _Job(Turn):
     """One login, until it is answered."""
 
-    __slots__ = ("done", "name", "request")
+    __slots__ = ("done", "name", "refused", "request")
 
     def __init__(self, check: Check, visitor: Visitor, done: Deferred[Proof]) -> None:
+        super().__init__(client_of(visitor.client.host))
+        self.refused = False
         given = visitor.credentials if check.named else None
         self.done = done
         self.name = None if given is None else given.name
@@ -83,6 +85,7 @@ class _Job:
 
     def answer(self, proof: Proof) -> None:
         """Tell whoever still wants to know."""
+        self.refused = bool(proof.refusal)
         if not self.done.called:
             self.done.callback(proof)
 
@@ -153,12 +156,12 @@ class _Worker(Protocol):
             return
         answer, self._heard = self._heard[2:end], self._heard[end:]
         job, self._job = self._job, None
-        self._pam.free(self)
         if answer:
             what, _, reason = answer.decode("utf-8", "replace").partition("\0")
             job.refuse(what, reason)
         else:
             job.answer(Proof())
+        self._pam.free(self, job)
 
     def complain(self, data: bytes) -> None:
         """The process has something to complain about."""
@@ -180,12 +183,12 @@ class _Worker(Protocol):
     def _end(self) -> None:
         self._open = 0
         self._stop_clock()
-        self._pam.lost(self)
         job, self._job = self._job, None
         if job is not None:
             said = escape(self._complaint.decode("utf-8", "replace"))
             _log.error("PAM: a process has ended: {said}", said=said or "it did not say why")
             job.refuse("pam_authenticate", "System error")
+        self._pam.lost(self, job)
 
 
 class _Only(Factory):
@@ -205,6 +208,9 @@ class Pam:
     """
     What PAM says of names and passwords, and of addresses.
 
+    Which login a process checks next, and how many each client may have,
+    :class:`~dantetw.fairness.FairQueue` decides.
+
     :param reactor: talks to the processes, and watches the time.
     :param start: starts one, with the privileges it takes.
     """
@@ -212,7 +218,7 @@ class Pam:
     def __init__(self, reactor: Any, start: Callable[[], PamProcess]) -> None:
         self._reactor = reactor
         self._start_process = start
-        self._waiting: deque[_Job] = deque()
+        self._queue: FairQueue[_Job] = FairQueue(PROCESSES, WAITING, reactor.seconds)
         self._idle: list[_Worker] = []
         self._alive: set[_Worker] = set()
 
@@ -222,30 +228,43 @@ class Pam:
 
         What a process has begun it goes on with when it is cancelled: to end it would cost more.
         """
-        if len(self._waiting) >= WAITING:
-            return defer.succeed(Proof(refusal="too many logins are waiting to be checked"))
 
         def give_up(_: Deferred[Proof]) -> None:
-            if job in self._waiting:
-                self._waiting.remove(job)
+            self._queue.remove(job)
 
         done: Deferred[Proof] = Deferred(give_up)
         job = _Job(check, visitor, done)
-        self._waiting.append(job)
-        self._go_on()
+        if self._queue.start(job):
+            self._run(job)
+            return done
+        try:
+            dropped = self._queue.add(job)
+        except BusyError:
+            job.answer(Proof(refusal=BUSY))
+        else:
+            if dropped is not None:
+                dropped.answer(Proof(refusal=BUSY))
         return done
 
-    def _go_on(self) -> None:
-        """Have as many logins checked as can be."""
-        while self._waiting and (self._idle or len(self._alive) < PROCESSES):
-            job = self._waiting.popleft()
+    def _run(self, job: _Job | None) -> None:
+        """Have a login checked; if that fails at once, those that may follow."""
+        while job is not None:
             try:
                 worker = self._idle.pop() if self._idle else self._start()
             except OSError as failed:
                 _log.failure("Could not start a process for PAM")
                 job.refuse("pam_start", words_of_error(failed))
+                self._queue.finish(job)
+                job = self._queue.take()
             else:
                 worker.begin(job)
+                return
+
+    def _ended(self, job: _Job) -> None:
+        """A login has been checked, or its process has ended."""
+        self._queue.finish(job, job.refused)
+        while (following := self._queue.take()) is not None:
+            self._run(following)
 
     def _start(self) -> _Worker:
         process = self._start_process()
@@ -261,20 +280,21 @@ class Pam:
         self._alive.add(worker)
         return worker
 
-    def free(self, worker: _Worker) -> None:
+    def free(self, worker: _Worker, job: _Job) -> None:
         """A process has answered."""
         self._idle.append(worker)
         worker.rest()
-        self._go_on()
+        self._ended(job)
 
     def retire(self, worker: _Worker, transport: Any) -> None:
         """A process has had nothing to do for a while: let it end."""
         self._idle.remove(worker)
         transport.loseConnection()
 
-    def lost(self, worker: _Worker) -> None:
-        """A process has ended."""
+    def lost(self, worker: _Worker, job: _Job | None) -> None:
+        """A process has ended, and with it what it was busy with."""
         self._alive.discard(worker)
         if worker in self._idle:
             self._idle.remove(worker)
-        self._go_on()
+        if job is not None:
+            self._ended(job)

@@ -5,7 +5,8 @@ The user must be in the password database (``getpwnam``, so ``nsswitch.conf`` co
 there or, as on every system of today, in ``/etc/shadow``, which takes privileges to read.  Whoever
 cannot log in to the system is refused: no password, a locked one, an account that has expired.
 
-An unknown user, a locked one and a wrong password take the same time.
+An unknown user and a locked one cost as much as the costliest of all passwords would
+(:class:`HashCosts`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import pwd
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -31,6 +32,9 @@ _DAY: Final = 24 * 60 * 60
 _DUMMY: Final = b"$6$nobody.at.all$"
 
 _ANY_HASH: Final = re.compile(rb"^[^:\n]+:(\$[^:\n]+):", re.MULTILINE)
+
+# Characters in which scrypt's hashes ($7$) hold the cost.
+_SCRYPT_COST: Final = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,47 @@ def _today() -> int:
     return int(time.time()) // _DAY
 
 
+def kind_of(stored: bytes) -> bytes:
+    """
+    What of a hash decides on its cost: method and rounds, without the salt (``crypt(5)``).
+
+    :param stored: a hash that begins with ``$``.
+    """
+    parts = stored.split(b"$")
+    parameters = parts[2] if len(parts) > 2 else b""
+    if parts[1] == b"7":
+        parameters = parameters[:_SCRYPT_COST]
+    elif len(parts) < 5 and not parts[1].startswith(b"2"):
+        parameters = b""  # it is the salt
+    return parts[1] + b"$" + parameters
+
+
+class HashCosts:
+    """
+    Which kind of hash costs most.
+
+    Costs are measured, since the parameters of different methods do not compare; a kind that has
+    not been measured yet is taken for the costliest.  Kinds are the operator's, hence few.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: dict[bytes, float] = {}
+
+    def measured(self, stored: bytes, seconds: float) -> None:
+        """Remember what comparing with a hash has cost, in seconds of CPU."""
+        if stored.startswith(b"$"):
+            self._seconds[kind_of(stored)] = seconds
+
+    def costliest(self, hashes: Iterable[bytes]) -> bytes | None:
+        """One of the hashes, of the costliest kind; None if there are none."""
+        kinds: dict[bytes, bytes] = {}
+        for stored in hashes:
+            kinds.setdefault(kind_of(stored), stored)
+        seconds, infinite = self._seconds, float("inf")
+        kind = max(kinds, key=lambda kind: seconds.get(kind, infinite), default=None)
+        return None if kind is None else kinds[kind]
+
+
 class Verdict(Enum):
     """What there is to say of a name and a password; wrong is also who cannot log in at all."""
 
@@ -96,6 +141,7 @@ class SystemPasswords:
 
     :param crypt: None finds the C library's.
     :param getpwnam: the password database; ``today``: days since 1970.
+    :param cpu: seconds of CPU that this thread has used.
     :raises LibcryptMissingError: if this system cannot check passwords.
     """
 
@@ -105,11 +151,14 @@ class SystemPasswords:
         crypt: Libcrypt | None = None,
         getpwnam: Callable[[str], pwd.struct_passwd] = pwd.getpwnam,
         today: Callable[[], int] = _today,
+        cpu: Callable[[], float] = time.thread_time,
     ) -> None:
         self._shadow = shadow
         self._crypt = crypt or Libcrypt()
         self._getpwnam = getpwnam
         self._today = today
+        self._cpu = cpu
+        self._costs = HashCosts()
 
     def thd_check(self, name: str, password: bytes) -> Verdict:
         """
@@ -125,12 +174,17 @@ class SystemPasswords:
             raise
         record = self._record(name, shadow)
         if record is not None and record.usable(self._today()):
-            right = self._crypt.thd_matches(password, record.hash)
+            right = self._thd_matches(password, record.hash)
             return Verdict.RIGHT if right else Verdict.WRONG
-        # Somebody else's hash takes as long as a real one would have, and the answer is no.
-        other = _ANY_HASH.search(shadow)
-        self._crypt.thd_matches(password, other[1] if other else _DUMMY)
+        # The answer is no, and takes as long as any would.
+        self._thd_matches(password, self._costs.costliest(_ANY_HASH.findall(shadow)) or _DUMMY)
         return Verdict.UNKNOWN if record is None else Verdict.WRONG
+
+    def _thd_matches(self, password: bytes, stored: bytes) -> bool:
+        begun = self._cpu()
+        right = self._crypt.thd_matches(password, stored)
+        self._costs.measured(stored, self._cpu() - begun)
+        return right
 
     def _read(self) -> bytes:
         try:

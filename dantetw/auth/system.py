@@ -19,6 +19,7 @@ from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
 from dantetw.auth.shadow import PASSWD, SHADOW, Verdict
 from dantetw.auth.stamps import Look, Stamps, look
 from dantetw.auth.verifying import verify
+from dantetw.fairness import client_of
 from dantetw.net.naming import words_of_error
 from dantetw.threads import Threads
 
@@ -30,8 +31,8 @@ class SystemUsers:
 
     :param clock: for noticing changes of the files.
     :param threads: where passwords are checked.
-    :param thd_check: checks a name and a password, as
-        :meth:`~dantetw.auth.shadow.SystemPasswords.thd_check` does.
+    :param thd_check: checks a name and a password on behalf of a client, as
+        :meth:`~dantetw.process.rights.Rights.check_password` does.
     :param look: looks at files with privileges.
     :raises LibcryptMissingError: if this system cannot check passwords.
     """
@@ -40,7 +41,7 @@ class SystemUsers:
         self,
         clock: IReactorTime,
         threads: Threads,
-        thd_check: Callable[[str, bytes], Verdict],
+        thd_check: Callable[[str, bytes, str], Verdict],
         look: Look = look,
         shadow: str = SHADOW,
     ) -> None:
@@ -54,14 +55,16 @@ class SystemUsers:
         """See :class:`~dantetw.auth.interfaces.IAuthenticator`."""
         return self._stamps.current()
 
-    def authenticate(self, name: str, password: bytes) -> Deferred[None]:
+    def authenticate(self, name: str, password: bytes, client: str = "") -> Deferred[None]:
         """See :class:`~dantetw.auth.interfaces.IAuthenticator`."""
         refusal = AuthenticationFailed.wrong_password(name)
-        return verify(self._threads, partial(self._thd_refuse, name, password), refusal)
+        owner = client_of(client)
+        thd_refuse = partial(self._thd_refuse, name, password, owner)
+        return verify(self._threads, thd_refuse, refusal, owner)
 
-    def _thd_refuse(self, name: str, password: bytes) -> AuthenticationFailed | None:
+    def _thd_refuse(self, name: str, password: bytes, owner: str) -> AuthenticationFailed | None:
         try:
-            verdict = self._thd_check(name, password)
+            verdict = self._thd_check(name, password, owner)
         except OSError as error:
             return AuthenticationFailed.no_record(name, words_of_error(error))
         if verdict is Verdict.UNKNOWN:

@@ -22,6 +22,7 @@ from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator, key_of
 from dantetw.auth.stamps import Look, Stamp, Stamps, look
 from dantetw.auth.verifying import verify
 from dantetw.escaping import escape
+from dantetw.fairness import client_of
 from dantetw.process.regular import open_regular
 from dantetw.threads import Threads
 
@@ -43,7 +44,7 @@ _BCRYPT: Final = re.compile(rb"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 #: too, one login takes more than 6 seconds of CPU.
 COSTS: Final = range(4, 18)
 
-# Compared with when there is nobody to compare with: of a random password, cost 10.
+# Compared with when the file has no users: of a random password, cost 10.
 _DUMMY: Final = b"$2b$10$gDMkgadD44zcRU7b.7fpbu8/1YO0y7QllHs0x6Wjlub2GislQ2Qna"
 
 
@@ -116,6 +117,13 @@ def parse(data: bytes, file: str) -> dict[bytes, bytes]:
     if problems:
         raise UsersFileError(*problems)
     return users
+
+
+def cost_of(stored: bytes) -> int:
+    """The cost in a hash of bcrypt's."""
+    match = _BCRYPT.fullmatch(stored)
+    assert match is not None
+    return int(match[1])
 
 
 def _line_problem(
@@ -191,14 +199,14 @@ class UsersFile:
         """See :class:`~dantetw.auth.interfaces.IAuthenticator`."""
         return self._current().get(key_of(name))
 
-    def authenticate(self, name: str, password: bytes) -> Deferred[None]:
+    def authenticate(self, name: str, password: bytes, client: str = "") -> Deferred[None]:
         """See :class:`~dantetw.auth.interfaces.IAuthenticator`."""
         users = self._current()
         stored = users.get(key_of(name))
         known = stored is not None
         if stored is None:
-            # Somebody else's hash takes as long as their own would have, and the answer is no.
-            stored = next(iter(users.values()), _DUMMY)
+            # The costliest hash of all: an unknown user must not be known by a quick answer.
+            stored = self._costliest
             refusal = AuthenticationFailed.no_record(name)
         else:
             refusal = AuthenticationFailed.wrong_password(name)
@@ -207,7 +215,7 @@ class UsersFile:
             right = thd_matches(self._bcrypt, password, stored)
             return None if right and known else refusal
 
-        return verify(self._threads, thd_refuse, refusal)
+        return verify(self._threads, thd_refuse, refusal, client_of(client))
 
     def _current(self) -> dict[bytes, bytes]:
         """The users, read again if the file has changed."""
@@ -231,6 +239,8 @@ class UsersFile:
             hint = _whose(self._path) if isinstance(error, PermissionError) else ""
             raise UsersFileError(f"{self._path}: {error.strerror}{hint}") from None
         users = parse(data, self._path)
+        # Equal costs: the first one.
+        self._costliest = max(users.values(), key=cost_of, default=_DUMMY)
         if mode & 0o007:
             self._report(
                 f"{self._path}: everybody on this system may use this file of passwords "

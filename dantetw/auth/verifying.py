@@ -16,22 +16,33 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dantetw.auth.interfaces import AuthenticationFailed
-from dantetw.threads import BusyError, Threads
+from dantetw.fairness import BusyError
+from dantetw.threads import Threads
 
 #: Threads for hashing.  The C libraries release the interpreter's lock meanwhile, so two threads
 #: are two CPUs that somebody guessing passwords can occupy; the relays want the others.
 THREADS: Final = 2
 
-#: Logins that may wait for a thread.  At 50 ms a hash the last of them waits 6 seconds.
+#: Logins that may wait for a thread, of all clients together.  At 50 ms a hash the last of them
+#: waits 6 seconds; which one is the last :mod:`dantetw.fairness` decides.
 WAITING: Final = 256
 
+#: What is logged of a login that found no place.
+BUSY: Final = "too many logins are waiting to be checked"
+
 _log: Final = Logger()
+
+
+def is_refusal(result: object) -> bool:
+    """Whether the result of a check is held against the client."""
+    return isinstance(result, AuthenticationFailed)
 
 
 def verify(
     threads: Threads,
     thd_refuse: Callable[[], AuthenticationFailed | None],
     refusal: AuthenticationFailed,
+    owner: str = "",
 ) -> Deferred[None]:
     """
     Compare a password with its hash in a thread.
@@ -40,6 +51,7 @@ def verify(
 
     :param thd_refuse: None if it is right, else what to fail with.
     :param refusal: what to fail with if an error keeps us from telling.
+    :param owner: the client, of :func:`~dantetw.fairness.client_of`.
     """
 
     def report(result: Any) -> None:
@@ -48,7 +60,9 @@ def verify(
         if result is None:
             done.callback(None)
             return
-        if isinstance(result, Failure):
+        if isinstance(result, Failure) and result.check(BusyError):
+            result = AuthenticationFailed(BUSY)
+        elif isinstance(result, Failure):
             _log.failure("cannot verify a password", result)
             result = refusal
         done.errback(result)
@@ -58,7 +72,7 @@ def verify(
 
     done: Deferred[None] = Deferred(give_up)
     try:
-        job = threads.submit(thd_refuse, report)
+        job = threads.submit(thd_refuse, report, owner)
     except BusyError:
-        return defer.fail(AuthenticationFailed("too many logins are waiting to be checked"))
+        return defer.fail(AuthenticationFailed(BUSY))
     return done

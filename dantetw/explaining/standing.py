@@ -73,7 +73,7 @@ class Proven(Proving):
 class Believer:
     """Every password is right."""
 
-    def authenticate(self, name: str, password: bytes) -> Deferred[None]:
+    def authenticate(self, name: str, password: bytes, client: str = "") -> Deferred[None]:
         return defer.succeed(None)
 
     def revision(self, name: str) -> object:
@@ -126,22 +126,11 @@ class Turns(Clock):
     ) -> None:
         self._calls.append(lambda: callable(*args, **kwargs))
 
-    def start(self) -> None: ...
+    def call(self, thd_function: Callable[[], None], /) -> None:
+        """See :class:`~dantetw.threads.IPool`; at once."""
+        thd_function()
 
-    def adjustPoolsize(  # noqa: N802
-        self,
-        minthreads: int | None = None,
-        maxthreads: int | None = None,
-    ) -> None: ...
-
-    def callInThreadWithCallback(  # noqa: N802
-        self,
-        onResult: Callable[[bool, Any], object] | None,  # noqa: N803
-        func: Callable[..., Any],
-    ) -> None:
-        done: Deferred[Any] = defer.execute(func)
-        assert onResult is not None
-        done.addCallbacks(lambda result: onResult(True, result), lambda why: onResult(False, why))
+    def stop(self) -> None: ...
 
     def run(self) -> None:
         """Go on until nothing is left to be done."""

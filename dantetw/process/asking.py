@@ -107,10 +107,10 @@ class Asking:
         except LostError as lost:
             _or(lost, lambda: sock.bind(address))
 
-    def check_password(self, name: str, password: bytes) -> Verdict:
+    def check_password(self, name: str, password: bytes, client: str = "") -> Verdict:
         """See :class:`~dantetw.process.rights.Rights`."""
         secret = password.decode("latin-1")
-        (verdict,), _ = self._ask(What.CHECK_PASSWORD, name, secret, timeout=SLOW)
+        (verdict,), _ = self._ask(What.CHECK_PASSWORD, name, secret, client, timeout=SLOW)
         return Verdict(verdict)
 
     def start_pam(self) -> PamProcess:

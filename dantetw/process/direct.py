@@ -77,7 +77,7 @@ class Direct:
                 os.fchown(sock.fileno(), os.geteuid(), -1)
         sock.bind(address)
 
-    def check_password(self, name: str, password: bytes) -> Verdict:
+    def check_password(self, name: str, password: bytes, client: str = "") -> Verdict:
         """See :class:`~dantetw.process.rights.Rights`."""
         return self._passwords.thd_check(name, password)
 

@@ -9,19 +9,23 @@ the configuration that it reads.  It ends when no process of the server is left.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from threading import BoundedSemaphore, Lock, Thread
 from typing import Final, NoReturn, Protocol
 
-from dantetw.auth.verifying import THREADS
+from dantetw.auth.shadow import Verdict
+from dantetw.auth.verifying import BUSY, THREADS
 from dantetw.config import Parsed
+from dantetw.fairness import BusyError, client_of
 from dantetw.net.adopting import adopt
 from dantetw.net.host import Host
 from dantetw.observe.formats.oneline import one_line
@@ -30,6 +34,7 @@ from dantetw.process.closing import close_all_but
 from dantetw.process.direct import Direct
 from dantetw.process.orders import Answer, MalformedError, Order, Outcome, What
 from dantetw.process.permitted import Permitted
+from dantetw.threads import Gate
 
 #: What ``ps`` shows of it.
 NAME: Final = "sockd: helper"
@@ -83,7 +88,7 @@ class Helper:
         # word does not count here, and each was the operator's.
         self._permitted = permitted
         self._changing = Lock()
-        self._hashing = BoundedSemaphore(THREADS)
+        self._hashing = Gate(THREADS, MOST_CHANNELS, time.monotonic)
         self._places = BoundedSemaphore(MOST_CHANNELS)
 
     def serve(self) -> None:
@@ -182,11 +187,9 @@ class Helper:
             case What.BIND, (host, port, scope):
                 self._bind(descriptors[0], host, port, scope)
                 return (), ()
-            case What.CHECK_PASSWORD, (name, secret):
+            case What.CHECK_PASSWORD, (name, secret, client):
                 _require(permitted.passwords, "the configuration asks for none of the system's")
-                with self._hashing:
-                    verdict = direct.check_password(name, secret.encode("latin-1"))
-                return (verdict.value,), ()
+                return (self._check_password(name, secret.encode("latin-1"), client).value,), ()
             case What.START_PAM, ():
                 _require(permitted.pam, "the configuration has no method that asks PAM")
                 return (), direct.start_pam().descriptors
@@ -194,6 +197,17 @@ class Helper:
                 direct.empty_pidfile()
                 return (), ()
         raise Refusal("not by a channel")
+
+    def _check_password(self, name: str, password: bytes, client: str) -> Verdict:
+        """Check a password when it is the client's turn, whichever process of the server asks."""
+        try:
+            with self._hashing.thd_pass(client_of(client)) as fault:
+                verdict = self._direct.check_password(name, password)
+                if verdict is not Verdict.RIGHT:
+                    fault()
+                return verdict
+        except BusyError:
+            raise OSError(errno.EAGAIN, BUSY) from None
 
     def _open_config(self) -> int:
         """Read the configuration, and permit what it names; its file."""

@@ -61,7 +61,7 @@ SIGNATURES: Final[Mapping[What, tuple[tuple[type, ...], int]]] = {
     What.OPEN_CONFIG: ((), 0),
     What.STAMP: ((str,), 0),  # path
     What.BIND: ((str, int, int), 1),  # host, port, scope
-    What.CHECK_PASSWORD: ((str, str), 0),  # name; password, a byte each character
+    What.CHECK_PASSWORD: ((str, str, str), 0),  # name; password, a byte each character; client
     What.START_PAM: ((), 0),
     What.EMPTY_PIDFILE: ((), 0),
 }

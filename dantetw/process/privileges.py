@@ -212,9 +212,9 @@ class Privileges:
         """Bind a socket."""
         self._rights.bind(sock, address)
 
-    def check_password(self, name: str, password: bytes) -> Verdict:
+    def check_password(self, name: str, password: bytes, client: str = "") -> Verdict:
         """Check a password of the system."""
-        return self._rights.check_password(name, password)
+        return self._rights.check_password(name, password, client)
 
     def start_pam(self) -> PamProcess:
         """Start a process that talks to PAM."""

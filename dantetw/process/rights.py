@@ -36,8 +36,12 @@ class Rights(Protocol):
     def bind(self, sock: socket.SocketType, address: tuple[str | int, ...], /) -> None:
         """Bind a socket to an address as the kernel's interface of :mod:`socket` has it."""
 
-    def check_password(self, name: str, password: bytes, /) -> Verdict:
-        """Check a password of the system.  Takes long: for a thread."""
+    def check_password(self, name: str, password: bytes, client: str = "", /) -> Verdict:
+        """
+        Check a password of the system.  Takes long: for a thread.
+
+        :param client: on whose behalf, of :func:`dantetw.fairness.client_of`.
+        """
 
     def start_pam(self) -> PamProcess:
         """Start a process that talks to PAM."""

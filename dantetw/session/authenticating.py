@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
 from dantetw.rules.proving import Proof, at_once
 from dantetw.session import tracing
-from dantetw.session.parting import LOGIN_PENALTY
+from dantetw.session.parting import answer_delay
 from dantetw.session.proving import Proving
 from dantetw.values import Cause, Ending, Method, Phase, Side, User
 from dantetw.wire.messages import Credentials
@@ -37,7 +37,7 @@ def log_in(session: Session, credentials: Credentials) -> None:
         return
     user = User(Method.USERNAME, credentials.name)
     users: IAuthenticator = session.authenticators[Method.USERNAME]
-    check = users.authenticate(credentials.name, credentials.password)
+    check = users.authenticate(credentials.name, credentials.password, session.client.host)
     session.when(
         check,
         lambda _: _logged_in(session, user),
@@ -89,8 +89,9 @@ def _failed(session: Session, failure: Failure) -> None:
 
 
 def _refused(session: Session, text: str) -> None:
-    negotiation, transport = session.negotiation, session.transport
+    negotiation, transport, server = session.negotiation, session.transport, session.server
     assert negotiation is not None and transport is not None
     session.end(Ending(Side.CLIENT, Phase.AUTHENTICATE, Cause.CREDENTIALS, text=text))
     session.transport = None
-    session.server.punish(transport, negotiation.refused(), LOGIN_PENALTY)
+    delay = answer_delay(session.logging_in_at, server.monotonic())
+    server.punish(transport, negotiation.refused(), delay)

@@ -7,6 +7,7 @@ left Twisted's transport by then, but must wait for its answer like everybody wh
 
 from __future__ import annotations
 
+import math
 import socket
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from dantetw.wire.replies import ReplyCode, reply
 if TYPE_CHECKING:
     from dantetw.session.session import Session
 
-#: Seconds between a wrong password and its answer, so that guessing takes time.
+#: Seconds between a wrong login and its answer, so that guessing takes time.
 LOGIN_PENALTY: Final = 2.0
 
 #: Bytes of a client's that are taken from the kernel and dropped at a refusal.
@@ -48,6 +49,21 @@ class Parting:
             self._sock.close()
 
 
+def answer_delay(since: float, now: float) -> float:
+    """
+    How long to wait with the answer to a wrong login.
+
+    The answer comes a fixed time after the login, :data:`LOGIN_PENALTY` or a multiple of it where
+    the check took longer.  Counted from the end of the check it would come the later the longer
+    that took, which differs between a user and no user, or between users.
+
+    :param since: when the login came in; ``now``: when the check ended; monotonic seconds.
+    :returns: seconds from ``now``.
+    """
+    took = max(0.0, now - since)
+    return max(1, math.ceil(took / LOGIN_PENALTY)) * LOGIN_PENALTY - took
+
+
 def refuse_late(session: Session, text: str) -> None:
     """Record at once that a login was wrong, and answer the request later."""
     request, sock, server = session.request, session.sock, session.server
@@ -56,4 +72,5 @@ def refuse_late(session: Session, text: str) -> None:
     session.sock = None
     session.end(Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED, text=text))
     answer = reply(request.proxy_protocol, ReplyCode.NOT_ALLOWED, request.target)
-    server.punish(Parting(sock, server.poller), answer, LOGIN_PENALTY)
+    delay = answer_delay(session.requested_at, server.monotonic())
+    server.punish(Parting(sock, server.poller), answer, delay)

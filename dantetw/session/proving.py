@@ -69,7 +69,7 @@ class Proving:
             session.phase = Phase.AUTHENTICATE
             session.server.sweep.add(session)
         if check.method is Method.USERNAME:
-            proof = await self._log_in(session.authenticators[Method.USERNAME])
+            proof = await self._log_in(session)
         else:
             prover: IProver = session.authenticators[check.method]
             visitor = Visitor(session.client, session.local, self._credentials)
@@ -78,11 +78,12 @@ class Proving:
         self._proofs[check] = proof
         return proof
 
-    async def _log_in(self, users: IAuthenticator) -> Proof:
-        credentials = self._credentials
+    async def _log_in(self, session: Session) -> Proof:
+        users: IAuthenticator = session.authenticators[Method.USERNAME]
+        credentials, client = self._credentials, session.client.host
         assert credentials is not None
         try:
-            await users.authenticate(credentials.name, credentials.password)
+            await users.authenticate(credentials.name, credentials.password, client)
         except AuthenticationFailed as failed:
             return Proof(refusal=str(failed))
         return Proof()

@@ -20,7 +20,7 @@ class HeldUsers:
         self.revisions: dict[str, object] = {}
         self.checks: list[tuple[str, bytes, Deferred[None]]] = []
 
-    def authenticate(self, name: str, password: bytes) -> Deferred[None]:
+    def authenticate(self, name: str, password: bytes, client: str = "") -> Deferred[None]:
         """Wait to be told."""
         check: Deferred[None] = Deferred()
         self.checks.append((name, password, check))

@@ -27,6 +27,11 @@ NAMED = Check(Method.PAM_USERNAME, "sockd", named=True)
 NAMELESS = Check(Method.PAM_USERNAME, "sockd")
 
 
+def client(number: int) -> Endpoint:
+    """Another client each time."""
+    return Endpoint(f"198.51.{number // 250}.{number % 250 + 1}", 6193, Family.IPV4)
+
+
 def fields(*parts: bytes) -> bytes:
     """Fields as they go to a process and come back."""
     return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
@@ -125,9 +130,11 @@ class PamTests(SynchronousTestCase):
         """Something was logged."""
         self.told.append(formatEvent(event))
 
-    def ask(self, name: str = "joe", check: Check = NAMED) -> Deferred[Proof]:
+    def ask(
+        self, name: str = "joe", check: Check = NAMED, client: Endpoint = CLIENT
+    ) -> Deferred[Proof]:
         """Ask about a login with the password ``secret``."""
-        visitor = Visitor(CLIENT, HERE, Credentials(name, b"secret"))
+        visitor = Visitor(client, HERE, Credentials(name, b"secret"))
         asked = self.pam.prove(check, visitor)
         asked.addBoth(self.results.append)
         return asked
@@ -185,10 +192,10 @@ class PamTests(SynchronousTestCase):
 
     def test_limits(self) -> None:
         """So many processes, so many logins that wait for one, and no more."""
-        for _ in range(PROCESSES + WAITING):
-            self.ask()
+        for number in range(PROCESSES + WAITING):
+            self.ask(client=client(number))
         self.assertEqual((len(self.reactor.processes), self.results), (PROCESSES, []))
-        self.ask()
+        self.ask(client=client(0))
         (refused,) = self.results
         self.assertEqual(refused.refusal, "too many logins are waiting to be checked")
         process = self.reactor.processes[0]
@@ -197,10 +204,32 @@ class PamTests(SynchronousTestCase):
         self.assertEqual(self.results[1:], [Proof()])
         self.assertIn(b"secret", process.heard)
 
+    def test_fair(self) -> None:
+        """A client has half of the processes, and another's login is the next one checked."""
+        for _ in range(10):
+            self.ask("guessed")
+        self.assertEqual(len(self.reactor.processes), PROCESSES // 2)
+        for number in range(3):
+            self.ask("other", client=client(number))
+        self.assertEqual(len(self.reactor.processes), PROCESSES)
+        process = self.reactor.processes[0]
+        process.heard = b""
+        process.say(b"pam_authenticate\0Authentication failure")
+        self.assertIn(b"other", process.heard)
+
+    def test_refusals_count(self) -> None:
+        """A refusal leaves its client fewer places, an error of ours does not."""
+        self.ask()
+        self.reactor.processes[0].say(b"")
+        self.assertEqual(self.pam._queue.faults(CLIENT.host), 0)
+        self.ask()
+        self.reactor.processes[0].say(b"pam_authenticate\0Authentication failure")
+        self.assertEqual(self.pam._queue.faults(CLIENT.host), 1)
+
     def test_cancelled_while_waiting(self) -> None:
         """A login that nobody waits for any more is not begun."""
-        for _ in range(PROCESSES):
-            self.ask()
+        for number in range(PROCESSES):
+            self.ask(client=client(number))
         self.ask("gone").cancel()
         self.ask("next")
         process = self.reactor.processes[0]
@@ -237,7 +266,7 @@ class PamTests(SynchronousTestCase):
     def test_crash(self) -> None:
         """A process that ends refuses its login, and makes room for one that waits."""
         for number in range(PROCESSES + 1):
-            self.ask(f"joe{number}")
+            self.ask(f"joe{number}", client=client(number))
         self.reactor.processes[0].end(b"Segmentation fault\n")
         (refused,) = self.results
         self.assertIn('user "joe0" failed', refused.refusal)

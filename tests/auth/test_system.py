@@ -10,9 +10,17 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.auth.crypting import Libcrypt
 from dantetw.auth.interfaces import IAuthenticator
-from dantetw.auth.shadow import Record, SystemPasswords, record_of
+from dantetw.auth.shadow import (
+    HashCosts,
+    Record,
+    SystemPasswords,
+    Verdict,
+    kind_of,
+    record_of,
+)
 from dantetw.auth.system import SystemUsers
 from tests.auth.testing import (
+    BCRYPT,
     MD5,
     SHA256,
     SHA512,
@@ -65,7 +73,11 @@ class SystemUsersTests(AuthenticatorTestsMixin, SynchronousTestCase):
 
     def users_of(self, passwords: SystemPasswords) -> SystemUsers:
         """The users with these passwords."""
-        return SystemUsers(self.clock, self.threads, passwords.thd_check, shadow=self.shadow)
+
+        def thd_check(name: str, password: bytes, client: str) -> Verdict:
+            return passwords.thd_check(name, password)
+
+        return SystemUsers(self.clock, self.threads, thd_check, shadow=self.shadow)
 
     def test_accounts(self) -> None:
         """Only who has a password, an unlocked one, and an account that lives, gets in."""
@@ -113,18 +125,52 @@ class SystemUsersTests(AuthenticatorTestsMixin, SynchronousTestCase):
         self.assertEqual(self.text_of(users.authenticate("network", b"secret")), "")
         self.assertIn("could not access", self.text_of(users.authenticate("bob", b"secret")))
 
-    def test_dummy_is_of_the_same_method(self) -> None:
-        """What is computed for an unknown user takes as long as for a known one."""
+    def test_unknown_costs_most(self) -> None:
+        """For an unknown user, or a locked one, the hash is computed that costs most."""
+        costs = {YESCRYPT: 3.0, SHA512: 5.0, MD5: 0.1}
         settings: list[bytes] = []
 
         def thd_matches(crypt: Libcrypt, password: bytes, stored: bytes) -> bool:
             settings.append(stored)
+            self.used += costs[stored]
             return True
 
+        self.used = 0.0
         self.patch(Libcrypt, "thd_matches", thd_matches)
-        self.assertNotEqual(self.text_of(self.users.authenticate("nosuchuser", b"secret")), "")
-        self.assertNotEqual(self.text_of(self.users.authenticate("locked", b"secret")), "")
-        self.assertEqual(settings, [YESCRYPT, YESCRYPT])
+        users = self.users_of(
+            SystemPasswords(self.shadow, Libcrypt(), getpwnam, lambda: TODAY, lambda: self.used)
+        )
+        for _ in costs:
+            self.assertNotEqual(self.text_of(users.authenticate("nosuchuser", b"secret")), "")
+        self.assertEqual(set(settings), set(costs))
+        del settings[:]
+        for name in ("nosuchuser", "locked", "expired", "empty", "ghost"):
+            self.assertNotEqual(self.text_of(users.authenticate(name, b"secret")), "")
+        self.assertEqual(settings, [SHA512] * 5)
+
+    def test_kinds(self) -> None:
+        """Hashes of one kind cost the same: the salt is no part of it, the rounds are."""
+        for stored, kind in (
+            (YESCRYPT, b"y$j75"),
+            (SHA512, b"6$rounds=1000"),
+            (SHA256, b"5$"),
+            (MD5, b"1$"),
+            (BCRYPT, b"2b$05"),
+            (b"$7$DU..../....saltsalt$hash", b"7$DU..../...."),
+            (b"$gy$j9T$salt$hash", b"gy$j9T"),
+            (b"$", b"$"),
+            (b"$6", b"6$"),
+        ):
+            self.assertEqual(kind_of(stored), kind)
+
+    @given(st.binary(max_size=80))
+    def test_any_kind(self, data: bytes) -> None:
+        """Whatever stands behind the dollar sign is some kind."""
+        costs = HashCosts()
+        costs.measured(b"$" + data, 1.0)
+        costs.measured(data, 1.0)
+        self.assertEqual(costs.costliest([b"$" + data]), b"$" + data)
+        self.assertIsNone(costs.costliest([]))
 
     def test_revision_of_changed_file(self) -> None:
         """A changed shadow file has another revision, seen after a second at most."""

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from dantetw.auth import usersfile
 from dantetw.auth.interfaces import IAuthenticator
 from dantetw.auth.stamps import Stamp, look
 from dantetw.auth.usersfile import COSTS, UsersFile, UsersFileError, load_bcrypt, parse, thd_matches
@@ -130,6 +131,17 @@ class UsersFileTests(AuthenticatorTestsMixin, SynchronousTestCase):
         waited = self.open().authenticate("bob", b"")
         self.assertNoResult(waited)
         self.assertIn("could not", self.text_of(waited))
+
+    def test_unknown_costs_most(self) -> None:
+        """What is computed for an unknown user costs as much as the costliest hash of the file."""
+        costly = BCRYPT.replace(b"$05$", b"$06$")
+        stored: list[bytes] = []
+        self.patch(usersfile, "thd_matches", lambda bcrypt, password, hash: stored.append(hash))
+        for data in (b"a:%s\nb:%s\nc:%s\n" % (BCRYPT, costly, BCRYPT), b"a:%s\n" % BCRYPT):
+            self.write(data)
+            self.clock.advance(1)
+            self.assertIn("could not", self.text_of(self.users.authenticate("x", b"y")))
+        self.assertEqual(stored, [costly, BCRYPT])
 
     def test_no_library(self) -> None:
         """Without the bcrypt library the error says how to get it."""

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
+from dantetw.auth.verifying import is_refusal
 from tests.held import ReportingClock, held
 
 # The password "secret", by each method.
@@ -110,6 +111,37 @@ class AuthenticatorTestsMixin(_Case):
         self.assertEqual(str(failure.value), "too many logins are waiting to be checked")
         for each in waited:
             self.assertIn("failed", self.text_of(each))
+
+    def test_guessing_leaves_room(self) -> None:
+        """A client that guesses has neither all threads nor all places, and others go first."""
+        self.threads, self.pool = held(self.clock, size=2, limit=8, fault=is_refusal)
+        users = self.make()
+        guesses = [users.authenticate("bob", b"%d" % n, "192.0.2.66") for n in range(20)]
+        self.assertEqual(len(self.pool.jobs), 1)
+        busy = [each for each in guesses if each.called]
+        self.assertEqual(len(busy), 20 - 3)
+        for each in busy:
+            failure = self.failureResultOf(each, AuthenticationFailed)
+            self.assertEqual(str(failure.value), "too many logins are waiting to be checked")
+        self.pool.run()
+        rightful = [users.authenticate("bob", b"secret", f"192.0.2.{n}") for n in range(1, 3)]
+        self.assertEqual(len(self.pool.jobs), 2)
+        self.pool.run(1)
+        self.assertIsNone(self.successResultOf(rightful[0]))
+        self.pool.run(1)
+        self.assertIsNone(self.successResultOf(rightful[1]))
+        self.pool.run_all()
+        for each in guesses:
+            if each not in busy:
+                self.failureResultOf(each, AuthenticationFailed)
+
+    def test_same_network(self) -> None:
+        """The addresses of an IPv6 /64 are one client."""
+        self.threads, self.pool = held(self.clock, size=2, limit=8, fault=is_refusal)
+        users = self.make()
+        for number in range(3):
+            users.authenticate("bob", b"%d" % number, f"2001:db8::{number}").addErrback(id)
+        self.assertEqual(len(self.pool.jobs), 1)
 
     def test_cancel(self) -> None:
         """A login can be given up, waiting or under way, and makes room for others."""

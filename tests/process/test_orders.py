@@ -35,7 +35,7 @@ EXAMPLES = [
     (Order(What.OPEN_CONFIG), 0),
     (Order(What.STAMP, ("/etc/shadow",)), 0),
     (Order(What.BIND, ("192.0.2.1", 1080, 0)), 1),
-    (Order(What.CHECK_PASSWORD, ("joe", "\x00\xff" * 128)), 0),
+    (Order(What.CHECK_PASSWORD, ("joe", "\x00\xff" * 128, "192.0.2.1")), 0),
     (Order(What.START_PAM), 0),
     (Order(What.EMPTY_PIDFILE), 0),
 ]
@@ -60,7 +60,7 @@ class OrderTests(SynchronousTestCase):
         """The longest path and the longest password fit into a packet."""
         for order in (
             Order(What.OPEN_LOG, ("\udcff" * 4096,)),
-            Order(What.CHECK_PASSWORD, ("\ud800" * 255, "\xff" * 255)),
+            Order(What.CHECK_PASSWORD, ("\ud800" * 255, "\xff" * 255, "2001:db8::/64")),
         ):
             self.assertLessEqual(len(pack_order(order)), LARGEST)
 
@@ -103,7 +103,7 @@ class OrderTests(SynchronousTestCase):
 
     def test_no_secret_in_repr(self) -> None:
         """A password does not show."""
-        self.assertNotIn("secret", repr(Order(What.CHECK_PASSWORD, ("joe", "secret"))))
+        self.assertNotIn("secret", repr(Order(What.CHECK_PASSWORD, ("joe", "secret", "192.0.2.1"))))
 
 
 class AnswerTests(SynchronousTestCase):

@@ -7,12 +7,16 @@ import os
 import socket
 import stat
 import threading
+import time
 from typing import TYPE_CHECKING
+
+from twisted.internet.task import Clock
 
 from dantetw.auth.shadow import Verdict
 from dantetw.auth.stamps import look
 from dantetw.config import Parsed
 from dantetw.process.asking import RefusedError
+from dantetw.threads import Gate
 from tests.process.helping import PATIENCE, HelperCase, RightsCase
 from tests.process.policies import parsed
 
@@ -124,6 +128,29 @@ class AskingTests(RightsMixin, HelperCase):
             thread.join(PATIENCE)
         self.assertEqual(found, [Verdict.WRONG] * 3)
         self.assertEqual(sorted(self.passwords.asked), [b"0", b"1", b"2"])
+
+    def test_fair(self) -> None:
+        """Clients take turns at passwords, whichever process asks, and those who guess go last."""
+        self.passwords.go_on.clear()
+        self.helper._hashing = Gate(2, 100, Clock().seconds)
+        gate = self.helper._hashing._queue
+
+        def thd_check(client: str) -> None:
+            self.rights.check_password("jo\udcff", client.encode(), client)
+
+        threads = []
+        for client in (*("192.0.2.66",) * 6, "2001:db8::1", "2001:db8::2", "192.0.2.1"):
+            threads.append(threading.Thread(target=thd_check, args=(client,), daemon=True))
+            threads[-1].start()
+            while gate.running + gate.waiting < len(threads):
+                time.sleep(0.001)
+        self.assertEqual((gate.running, gate.waiting), (2, 7))
+        self.passwords.go_on.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+        self.assertEqual(set(self.passwords.asked[-3:]), {b"192.0.2.66"})
+        self.assertEqual(gate.faults("192.0.2.66"), 6)
+        self.assertEqual(gate.faults("2001:db8::/64"), 2)
 
     def test_one_channel(self) -> None:
         """Who asks one thing after the other needs one channel."""

@@ -371,6 +371,34 @@ class LoginTests(SynchronousTestCase):
         self.assertEqual((client.hear(), client.closed), (b"\x05\x02\x01\x01", True))
         world.check_over()
 
+    def test_wrong_after_a_while(self) -> None:
+        """How long the check took cannot be seen from the answer: it comes at a fixed time."""
+        for took, answered in (
+            (0.0, LOGIN_PENALTY),
+            (0.25, LOGIN_PENALTY),
+            (1.5, LOGIN_PENALTY),
+            (LOGIN_PENALTY, LOGIN_PENALTY),
+            (2.25, 2 * LOGIN_PENALTY),
+            (3.5, 2 * LOGIN_PENALTY),
+        ):
+            world = World(self, LOGINS)
+            client = world.client(LOGIN)
+            world.wait(took) if took else None
+            world.doorkeeper.answer(False)
+            world.settle()
+            if took < answered:
+                world.wait(answered - took - 0.125)
+                self.assertEqual((client.hear(), client.closed), (b"\x05\x02", False))
+            world.wait(0.125)
+            self.assertEqual((client.hear(), client.closed), (b"\x05\x02\x01\x01", True))
+            world.check_over()
+
+    def test_client_is_named(self) -> None:
+        """What checks passwords is told which client wants it."""
+        world = World(self, LOGINS)
+        world.client(LOGIN)
+        self.assertEqual(world.doorkeeper.clients, [CLIENT.host])
+
     def test_gone_in_penalty(self) -> None:
         """A client that leaves or goes on sending while it is punished changes nothing."""
         for more in (b"", b"x" * 5000):

@@ -255,6 +255,25 @@ class LoginTests(SynchronousTestCase):
         self.assertEqual((client.closed, client.reset), (True, False))
         world.check_over()
 
+    def test_late_wrong_after_a_while(self) -> None:
+        """The answer comes at a fixed time after the request, however long the check took."""
+        for took in (0.25, 1.75):
+            world, client = self.ask_late()
+            world.wait(took)
+            world.answer(WRONG)
+            world.wait(LOGIN_PENALTY - took - 0.125)
+            client.hear()
+            self.assertFalse(client.closed)
+            world.wait(0.125)
+            client.hear()
+            self.assertTrue(client.closed)
+            world.check_over()
+
+    def test_late_client_is_named(self) -> None:
+        """A password that is checked late is checked on behalf of its client."""
+        world, _ = self.ask_late(Endpoint("198.51.100.7", 81, Family.IPV4))
+        self.assertEqual(world.doorkeeper.clients, [CLIENT.host])
+
     def test_late_wrong_gone(self) -> None:
         """A client that leaves, or goes on sending, before its refusal changes nothing."""
         for more in (b"", b"x" * 5000):

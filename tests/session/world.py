@@ -328,16 +328,18 @@ class Doorkeeper:
     """
     Checks logins when the test says so.
 
-    :ivar asked: names and passwords, and what their checks wait on.
+    :ivar asked: names and passwords, and what their checks wait on; ``clients``: whose they are.
     """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, bytes, Deferred[None]]] = []
+        self.clients: list[str] = []
         self.cancelled = 0
 
-    def authenticate(self, name: str, password: bytes) -> Deferred[None]:
+    def authenticate(self, name: str, password: bytes, client: str = "") -> Deferred[None]:
         check: Deferred[None] = Deferred(self._give_up)
         self.asked.append((name, password, check))
+        self.clients.append(client)
         return check
 
     def _give_up(self, _: Deferred[None]) -> None:

@@ -86,7 +86,7 @@ class WorkerCase(SynchronousTestCase):
         self.handlers: dict[int, Any] = {}
         self.patch(signal, "signal", self.handlers.__setitem__)
         self.patch(serving, "garbage", SimpleNamespace(settle=lambda threshold: None))
-        self.patch(serving, "Threads", lambda *how: Threads(*how, HeldPool()))
+        self.patch(serving, "Threads", lambda *how, **more: Threads(*how, HeldPool(), **more))
         self.port = self.open()
         self.said: list[Order] = []
         self.lost = 0

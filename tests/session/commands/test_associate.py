@@ -382,7 +382,7 @@ class RelayTests(AssociateCase):
             visit.say(b"x", named)
             world.look_up() if world.pool.jobs else None
         self.assertEqual([sock.recv(9) for _ in range(2)], [b"x"] * 2)
-        self.assertEqual(world.pool.started, 1)
+        self.assertEqual(world.pool.called, 1)
 
     def test_moved_name(self) -> None:
         """A name that has moved is found at its new address after a while."""
