@@ -12,7 +12,7 @@ Where we touch the kernel's network.
 - :mod:`.racing` says which of a target's addresses to try, and when; :mod:`.unreached` remembers
   which could not be reached.
 - :mod:`.datagrams` makes sockets for datagrams, and hears what became of those.
-- :mod:`.resolving` looks names up and keeps the answers.
+- :mod:`.resolving` looks names up and keeps the answers; :mod:`.answers` gives them to the rules.
 - :mod:`.naming` gives errors their names, replies and words.
 - :mod:`.host` tells facts of this machine: interfaces, addresses, services.
 - :mod:`.sockopts` and :mod:`.tcpinfo` set and read socket options; :mod:`.queues` tells what waits

@@ -2,46 +2,86 @@
 Names to addresses and back, with the errors kept.
 
 Twisted's resolver loses the ``EAI_`` code, which operators filter by, and caches nothing.  This one
-calls the system's ``getaddrinfo`` and ``getnameinfo`` in threads of its own, so ``/etc/hosts`` and
-``nsswitch.conf`` count.  As in Dante an answer is kept for 300 seconds and a failure not at all.
+calls the system's ``getaddrinfo`` and ``getnameinfo`` in threads of its own.  As in Dante an answer
+is kept for 300 seconds and a failure not at all, unless it took long to come.
+
+Names that nobody answers for
+=============================
+
+Such a name holds a thread for 10-30 seconds.  An asynchronous resolver (:mod:`twisted.names`,
+c-ares) holds a few bytes instead, but has no ``nsswitch.conf`` (mDNS, LDAP, systemd-resolved), and
+would have to repeat what the C library makes of search domains, ``ndots``, ``options`` and
+:rfc:`6724`; operators expect what ``getent ahosts`` finds.  So there are threads, many, shared so
+that dead names wait among themselves (:mod:`dantetw.fairness`):
+
+- A look-up that takes longer than :data:`PATIENCE` counts against the client that asked.  Clients
+  with such look-ups have half of the threads together; the other half is there for everybody else.
+- A client has a sixteenth of the threads that are free, so that there are some left before anything
+  is known of a name.
+- A failure that took :data:`SLOW_SECONDS` or longer is remembered for :data:`DEAD_SECONDS`.  After
+  that the name is looked up again, but whoever asks waits :data:`DEAD_PATIENCE` at most before the
+  old failure is given.  So a dead name in a rule delays few clients.
+- Whoever asks for a name that already waits for a thread on behalf of a worse client takes it over.
 
 A name comes from a client, hence from anybody: whatever it is made of, the answer is addresses or
 a :class:`ResolveError`.  A name that the C library reads as a number (``0x7f.1``) is resolved, as
 in Dante, to that address; the rules treat it as the address too.
-
-:class:`Answers` lets rules be asked with what is known, and looks up what is missing.
 """
 
 from __future__ import annotations
 
 import socket
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dantetw.escaping import escape
+from dantetw.fairness import BusyError, client_of
 from dantetw.net.naming import EAI_WORDS, eai_symbol_of, words_of
-from dantetw.rules.addresses import Known, Lookup, LookupKind, literal, number_of
+from dantetw.rules.addresses import literal, number_of
 from dantetw.sharing import Shared
-from dantetw.threads import BusyError, Job, Threads
+from dantetw.threads import Job, Threads
 from dantetw.values import AF_OF, Endpoint, Family
 
 #: Seconds an answer is kept, and how many are: Dante's numbers.
 KEEP_SECONDS: Final = 300
 KEEP_ENTRIES: Final = 512
 
-#: Look-ups under way at once.  A name whose servers do not answer holds a thread for 10-30
-#: seconds, and others must not notice: so no client gets more than its share of them.
-THREADS: Final = 32
+#: Look-ups under way at once.  Threads are made when they are needed, and end when they are not.
+THREADS: Final = 256
 
-#: Different names that may wait for a thread; the next one fails with ``EAI_AGAIN``.
+#: One in so many of the process's descriptors may be a look-up's, each of which takes one.
+FILES_SHARE: Final = 4
+
+#: One client gets one in so many of the threads that are free.
+SHARE: Final = 16
+
+#: Seconds after which a look-up counts against the client that has asked.
+PATIENCE: Final = 1.0
+
+#: Different names that may wait for a thread; more fail with ``EAI_AGAIN``, and first those of
+#: clients that have asked for most.
 WAITING: Final = 512
+
+#: Seconds after which a look-up fails for which there is no place; up to a half more or less.
+BUSY_SECONDS: Final = 2.0
+
+#: Seconds that a failure took if the name is taken for dead, and for how long it is then.
+SLOW_SECONDS: Final = 1.0
+DEAD_SECONDS: Final = 10.0
+#: Seconds to wait for the next look-up of such a name before the old failure is given, and after
+#: which nothing is known of it any more.
+DEAD_PATIENCE: Final = 1.0
+DEAD_KNOWN_SECONDS: Final = 300.0
 
 #: Addresses kept of one name.  A DNS answer may hold thousands; nobody tries them all.
 ADDRESSES: Final = 64
@@ -58,7 +98,6 @@ _log: Final = Logger()
 _REVERSE: Final = -1
 
 _Key = tuple[int, str]
-_Decision = TypeVar("_Decision")
 
 
 class ResolveError(Exception):
@@ -83,7 +122,24 @@ class ResolveError(Exception):
 class _Search(Shared[tuple[str, ...]]):
     """One look-up under way, and everybody who waits for it."""
 
-    job: Job
+    job: Job | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Dead:
+    """
+    How a name failed that took long to.
+
+    :ivar since: seconds of the clock at which it did.
+    """
+
+    symbol: str
+    reason: str
+    since: float
+
+    def error(self, name: str) -> ResolveError:
+        """The error once more: one that is raised again and again would keep all its tracebacks."""
+        return ResolveError(self.symbol, self.reason, name)
 
 
 class Resolver:
@@ -105,11 +161,13 @@ class Resolver:
         getnameinfo: Callable[..., tuple[str, str]] = socket.getnameinfo,
     ) -> None:
         self._clock: IReactorTime = reactor
-        from_threads: IReactorFromThreads = reactor
-        self._threads = threads or Threads(from_threads, THREADS, WAITING, "resolver")
+        self._threads = threads or Threads(
+            reactor, THREADS, WAITING, "resolver", share=SHARE, patience=PATIENCE
+        )
         self._getaddrinfo = getaddrinfo
         self._getnameinfo = getnameinfo
         self._kept: OrderedDict[_Key, tuple[float, tuple[str, ...]]] = OrderedDict()
+        self._dead: OrderedDict[_Key, _Dead] = OrderedDict()
         self._searches: dict[_Key, _Search] = {}
 
     def resolve(
@@ -119,7 +177,7 @@ class Resolver:
         The addresses of a host name, in the system's order of preference (:rfc:`6724`).
 
         :param families: which kinds of addresses are wanted.
-        :param owner: the client on whose behalf, see :class:`~dantetw.threads.Threads`.
+        :param owner: the address of the client on whose behalf; empty: our own.
         :returns: fires with at least one numeric address, or fails with :class:`ResolveError`.
         """
         answer = self.cached(name, families)
@@ -180,7 +238,17 @@ class Resolver:
     def forget(self) -> None:
         """Empty the cache; what is under way now will not be kept either (SIGHUP)."""
         self._kept.clear()
+        self._dead.clear()
         self._searches.clear()
+
+    def fit(self, files: int | None) -> None:
+        """
+        Use no more threads than descriptors can be spared for.
+
+        :param files: how many this process may have; None: any number.
+        """
+        if files is not None:
+            self._threads.resize(max(1, min(THREADS, files // FILES_SHARE)))
 
     def stop(self) -> None:
         """Deliver nothing any more."""
@@ -207,22 +275,43 @@ class Resolver:
         self, key: _Key, name: str, thd_ask: Callable[[], tuple[str, ...]], owner: str
     ) -> Deferred[tuple[str, ...]]:
         """Wait for a look-up, which is begun unless it is under way."""
-        under_way = self._searches.get(key)
-        if under_way is not None:
-            return under_way.wait()
+        dead = self._known_dead(key)
+        if dead is not None and self._clock.seconds() - dead.since < DEAD_SECONDS:
+            return defer.fail(dead.error(name))
+        owner = client_of(owner)
+        search = self._searches.get(key)
+        if search is None:
+            search = self._begin(key, name, thd_ask, owner)
+            if search is None:
+                # Not at once, since some clients try again without a pause, and not all at a time.
+                seconds = BUSY_SECONDS * (0.5 + zlib.crc32(name.encode()) / 2**32)
+                return _failed("EAI_AGAIN", name, self._clock, seconds)
+        elif search.job is not None:
+            self._threads.promote(search.job, owner)
+        waiter = search.wait()
+        if dead is not None:
+            error = dead.error(name)
+            waiter.addTimeout(DEAD_PATIENCE, self._clock, lambda *_: Failure(error))
+        return waiter
+
+    def _begin(
+        self, key: _Key, name: str, thd_ask: Callable[[], tuple[str, ...]], owner: str
+    ) -> _Search | None:
+        """Begin a look-up; None if too many wait."""
         search = _Search(lambda: self._abandon(key, search))
+        self._searches[key] = search
         try:
             search.job = self._threads.submit(
                 thd_ask, lambda result: self._found(key, search, name, result), owner
             )
         except BusyError:
-            return _failed("EAI_AGAIN", name)
-        self._searches[key] = search
-        return search.wait()
+            self._forget_search(key, search)
+            return None
+        return search
 
     def _abandon(self, key: _Key, search: _Search) -> None:
         # If a thread has it already, let it end: whoever asks next should not start another.
-        if self._threads.withdraw(search.job):
+        if search.job is not None and self._threads.withdraw(search.job):
             self._forget_search(key, search)
 
     def _forget_search(self, key: _Key, search: _Search) -> bool:
@@ -234,8 +323,13 @@ class Resolver:
 
     def _found(self, key: _Key, search: _Search, name: str, result: Any) -> None:
         current = self._forget_search(key, search)
+        if current:
+            self._dead.pop(key, None)
         if isinstance(result, Failure):
-            search.fail(_error(result, name))
+            error = _error(result, name)
+            if current:
+                self._bury(key, search, error)
+            search.fail(error)
         elif not result and key[0] != _REVERSE:
             search.fail(_known_error("EAI_NODATA", name))
         else:
@@ -243,86 +337,25 @@ class Resolver:
                 self._keep(key, result)
             search.succeed(result)
 
+    def _bury(self, key: _Key, search: _Search, error: ResolveError) -> None:
+        """Remember a failure if it took long."""
+        begun = None if search.job is None else search.job.begun_at
+        now = self._clock.seconds()
+        if begun is not None and now - begun >= SLOW_SECONDS:
+            self._dead[key] = _Dead(error.symbol, error.reason, now)
+            if len(self._dead) > KEEP_ENTRIES:
+                self._dead.popitem(last=False)
 
-class Answers:
-    """
-    What the rules may know: interfaces at once, names and addresses from the resolver's cache.
-
-    A :class:`~dantetw.rules.addresses.Known`.
-
-    :param interfaces: the numeric addresses an interface has now, by its name.
-    """
-
-    def __init__(self, resolver: Resolver, interfaces: Callable[[str], Sequence[str]]) -> None:
-        self._resolver = resolver
-        self._interfaces = interfaces
-
-    def get(self, lookup: Lookup, /) -> tuple[str, ...] | None:
-        """See :meth:`dantetw.rules.addresses.Known.get`."""
-        if lookup.kind is LookupKind.FORWARD:
-            return self._resolver.cached(lookup.name)
-        if lookup.kind is LookupKind.REVERSE:
-            return self._resolver.cached_reverse(lookup.name)
-        return tuple(self._interfaces(lookup.name))
-
-    async def decide_waiting(
-        self,
-        decide: Callable[[Known], _Decision | Lookup],
-        failed: Callable[[ResolveError], None],
-        owner: str = "",
-    ) -> _Decision:
-        """
-        Decide, looking up what is missing.
-
-        Most decisions hang on no look-up.  Ask directly first, which costs no coroutine::
-
-            decision = decide(answers)
-            if isinstance(decision, Lookup):
-                decision = await answers.decide_waiting(decide, failed)
-
-        It comes to an end: each round answers one question that was not answered before, and the
-        rules of a policy ask only so many.  How long that may take is up to who waits.
-
-        :param decide: takes a decision with what is known.
-        :param failed: told of each look-up that failed.  The rule that asked is then treated as if
-            its name had no address: it does not match.
-        :param owner: as for :meth:`Resolver.resolve`.
-        """
-        round_ = _Round(self)
-        while isinstance(decision := decide(round_), Lookup):
-            assert decision not in round_.answers, decision
-            try:
-                round_.answers[decision] = await self._answer(decision, owner)
-            except ResolveError as error:
-                round_.answers[decision] = ()
-                failed(error)
-        return decision
-
-    async def _answer(self, lookup: Lookup, owner: str) -> tuple[str, ...]:
-        if lookup.kind is LookupKind.FORWARD:
-            return await self._resolver.resolve(lookup.name, owner=owner)
-        assert lookup.kind is LookupKind.REVERSE  # ``get`` always knows interfaces
-        name = await self._resolver.reverse(lookup.name, owner)
-        return () if name is None else (name,)
-
-
-class _Round:
-    """
-    The answers one decision has waited for, and behind them what is known anyway.
-
-    They must not come from the cache alone: failures are not in it, and answers may leave it
-    before the decision is taken.
-    """
-
-    __slots__ = ("_behind", "answers")
-
-    def __init__(self, behind: Known) -> None:
-        self._behind = behind
-        self.answers: dict[Lookup, tuple[str, ...]] = {}
-
-    def get(self, lookup: Lookup, /) -> tuple[str, ...] | None:
-        answer = self.answers.get(lookup)
-        return self._behind.get(lookup) if answer is None else answer
+    def _known_dead(self, key: _Key) -> _Dead | None:
+        """The failure of a name that is taken for dead."""
+        dead = self._dead.get(key)
+        if dead is None:
+            return None
+        if self._clock.seconds() - dead.since >= DEAD_KNOWN_SECONDS:
+            del self._dead[key]
+            return None
+        self._dead.move_to_end(key)
+        return dead
 
 
 def _af(families: frozenset[Family]) -> int:
@@ -370,8 +403,14 @@ def _known_error(symbol: str, name: str) -> ResolveError:
     return ResolveError(symbol, EAI_WORDS[symbol], name)
 
 
-def _failed(symbol: str, name: str) -> Deferred[Any]:
-    return defer.fail(_known_error(symbol, name))
+def _failed(
+    symbol: str, name: str, clock: IReactorTime | None = None, seconds: float = 0.0
+) -> Deferred[Any]:
+    """A failure, at once or after some seconds."""
+    error = _known_error(symbol, name)
+    if clock is None:
+        return defer.fail(error)
+    return deferLater(clock, seconds, defer.fail, error)
 
 
 def _error(failure: Failure, name: str) -> ResolveError:
@@ -385,6 +424,8 @@ def _error(failure: Failure, name: str) -> ResolveError:
         return ResolveError("EAI_SYSTEM", words_of(error.errno or 0), name)
     if isinstance(error, UnicodeError | ValueError):
         return _known_error("EAI_NONAME", name)
+    if isinstance(error, BusyError):
+        return _known_error("EAI_AGAIN", name)
     # Our own mistake: say so, and let the client hear only that the name did not resolve.
     _log.failure("look-up failed", failure)
     return _known_error("EAI_FAIL", name)

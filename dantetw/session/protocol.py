@@ -19,10 +19,11 @@ from twisted.python.failure import Failure
 
 from dantetw.auth.groups import Groups
 from dantetw.config.policy import Edge, Policy, Rule, RuleKind, SocketOption
+from dantetw.net.answers import Answers
 from dantetw.net.awaiting import Await
 from dantetw.net.naming import words_of
 from dantetw.net.poller import IPoller
-from dantetw.net.resolving import Answers, Resolver
+from dantetw.net.resolving import Resolver
 from dantetw.net.sockopts import LowBinder, set_options
 from dantetw.net.sources import Sources
 from dantetw.net.transports import ClientTransport, SocketLost

@@ -15,15 +15,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from dantetw.net.resolving import THREADS
 from dantetw.process.limits import count_files, limits
 from dantetw.relay import pipes
 
 if TYPE_CHECKING:
     from dantetw.session.protocol import SocksFactory
 
-#: Descriptors kept for whatever is no client's: each thread that looks names up takes two or so,
-#: and a reload opens logs, the users file and new listening sockets.
-RESERVE: Final = 96
+#: Descriptors kept for whatever is no client's: each thread that looks a name up takes one, and a
+#: reload opens logs, the users file and new listening sockets.
+RESERVE: Final = THREADS + 64
 #: Of the descriptors one in so many is kept at most.
 LEAST: Final = 3
 #: Descriptors of a session: the client's and the target's.  Before it is known what it asks for

@@ -9,83 +9,30 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet.defer import CancelledError
 
 from dantetw.net.resolving import (
     ADDRESSES,
+    BUSY_SECONDS,
+    DEAD_KNOWN_SECONDS,
+    DEAD_PATIENCE,
+    DEAD_SECONDS,
     KEEP_ENTRIES,
     KEEP_SECONDS,
-    Answers,
+    PATIENCE,
+    SHARE,
+    SLOW_SECONDS,
+    THREADS,
+    WAITING,
     ResolveError,
     Resolver,
 )
-from dantetw.rules.addresses import Known, Lookup, LookupKind
-from dantetw.rules.deciding import Decision, decide_socks
-from dantetw.values import Family, Verdict
+from dantetw.values import Family
 from tests.held import ReportingClock, held
-from tests.rules.building import policy, question, rule
+from tests.net.names import ResolvingTestCase
 
 IPV4 = frozenset((Family.IPV4,))
 IPV6 = frozenset((Family.IPV6,))
-
-
-class Names:
-    """The network's knowledge: names, addresses, failures; and what was asked."""
-
-    def __init__(self) -> None:
-        self.forward: dict[str, list[str] | Exception] = {}
-        self.backward: dict[str, str | Exception] = {}
-        self.asked: list[Any] = []
-
-    def getaddrinfo(self, host: bytes, port: int, family: int, kind: int) -> list[Any]:
-        self.asked.append((host.decode(), family))
-        assert kind == socket.SOCK_STREAM
-        found = self.forward.get(
-            host.decode().lower(), socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        )
-        if isinstance(found, Exception):
-            raise found
-        return [
-            (socket.AF_INET6, kind, 6, "", (text, 0, 0, 0))
-            if ":" in text
-            else (socket.AF_INET, kind, 6, "", (text, 0))
-            for text in found
-        ]
-
-    def getnameinfo(self, sockaddr: tuple[str, int], flags: int) -> tuple[str, str]:
-        self.asked.append((sockaddr[0], flags))
-        found = self.backward.get(
-            sockaddr[0], socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        )
-        if isinstance(found, Exception):
-            raise found
-        return found, "0"
-
-
-class ResolvingTestCase(SynchronousTestCase):
-    """A resolver of which a test holds all ends."""
-
-    def setUp(self) -> None:
-        """Make one with two threads and room for two more look-ups."""
-        self.names = Names()
-        self.clock = ReportingClock()
-        self.threads, self.pool = held(self.clock, size=2, limit=2)
-        self.resolver = Resolver(
-            self.clock, self.threads, self.names.getaddrinfo, self.names.getnameinfo
-        )
-
-    def answer(self, waited: Deferred[Any]) -> Any:
-        """Run all look-ups and return the result."""
-        self.pool.run_all()
-        return self.successResultOf(waited)
-
-    def error(self, waited: Deferred[Any]) -> tuple[str, str]:
-        """Run all look-ups and return symbol and reason of the failure."""
-        self.pool.run_all()
-        error = self.failureResultOf(waited, ResolveError).value
-        assert isinstance(error, ResolveError)
-        return error.symbol, error.reason
 
 
 class ResolverTests(ResolvingTestCase):
@@ -273,9 +220,11 @@ class ResolverTests(ResolvingTestCase):
         self.assertEqual(self.error(again)[0], "EAI_NONAME")
 
     def test_too_many_waiting(self) -> None:
-        """Beyond the limit a look-up fails at once, for the time being."""
+        """Beyond the limit a look-up fails soon, for the time being."""
         waited = [self.resolver.resolve(f"h{number}.test") for number in range(4)]
         late = self.resolver.resolve("late.test")
+        self.assertNoResult(late)
+        self.clock.advance(2 * BUSY_SECONDS)
         error = self.failureResultOf(late, ResolveError).value
         assert isinstance(error, ResolveError)
         self.assertEqual(
@@ -295,8 +244,135 @@ class ResolverTests(ResolvingTestCase):
         self.pool.run(1)
         self.assertEqual(self.successResultOf(modest), ("192.0.2.1",))
         self.pool.run_all()
+        self.clock.advance(2 * BUSY_SECONDS)
         for each in greedy:
             self.failureResultOf(each, ResolveError)
+
+    def test_same_network(self) -> None:
+        """The addresses of an IPv6 /64 are one client, and have its share."""
+        for number in range(3):
+            self.resolver.resolve(f"h{number}.test", owner=f"2001:db8::{number}").addErrback(id)
+        self.assertEqual(len(self.pool.jobs), 1)
+        self.resolver.resolve("host.test", owner="2001:db8:0:1::1").addErrback(id)
+        self.assertEqual(len(self.pool.jobs), 2)
+
+    def late(self, name: str, seconds: float, **more: Any) -> tuple[str, str]:
+        """Look a name up whose failure takes some seconds."""
+        waited = self.resolver.resolve(name, **more)
+        self.clock.advance(seconds)
+        return self.error(waited)
+
+    def test_dead_names(self) -> None:
+        """A failure that took long is given at once for a while, and its words are kept."""
+        again = socket.gaierror(socket.EAI_AGAIN, "try again")
+        self.names.forward["dead.test"] = again
+        self.assertEqual(self.late("dead.test", 8), ("EAI_AGAIN", "try again"))
+        for _ in range(2):
+            self.clock.advance(DEAD_SECONDS / 4)
+            error = self.failureResultOf(self.resolver.resolve("DEAD.test"), ResolveError).value
+            assert isinstance(error, ResolveError)
+            self.assertEqual(
+                (error.symbol, error.reason, error.name), ("EAI_AGAIN", "try again", "DEAD.test")
+            )
+        self.assertEqual(len(self.names.asked), 1)
+        self.assertNoResult(self.resolver.resolve("dead.test", IPV4).addErrback(id))
+
+    def test_quick_failures_are_not_kept(self) -> None:
+        """A failure that came soon is no reason not to ask again."""
+        self.late("host.test", SLOW_SECONDS / 2)
+        self.assertEqual(self.resolver._dead, {})
+
+    def test_dead_name_is_tried_again(self) -> None:
+        """After a while it is looked up again, for which nobody waits long."""
+        self.late("dead.test", 8)
+        self.clock.advance(DEAD_SECONDS)
+        waited = self.resolver.resolve("dead.test")
+        self.assertEqual(len(self.pool.jobs), 1)
+        self.clock.advance(DEAD_PATIENCE / 2)
+        other = self.resolver.resolve("dead.test")
+        self.assertNoResult(waited)
+        self.clock.advance(DEAD_PATIENCE / 2)
+        self.failureResultOf(waited, ResolveError)
+        self.names.forward["dead.test"] = ["192.0.2.1"]
+        self.assertEqual(self.answer(other), ("192.0.2.1",))
+        self.assertEqual(self.answer(self.resolver.resolve("dead.test")), ("192.0.2.1",))
+        self.assertEqual(self.resolver._dead, {})
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_dead_names_are_forgotten(self) -> None:
+        """Nothing is known of a dead name after minutes, nor after a reload."""
+        for forget in (lambda: self.clock.advance(DEAD_KNOWN_SECONDS), self.resolver.forget):
+            self.late("dead.test", 8)
+            forget()
+            waited = self.resolver.resolve("dead.test")
+            self.clock.advance(DEAD_PATIENCE)
+            self.assertNoResult(waited)
+            self.error(waited)
+
+    def test_dead_names_are_bounded(self) -> None:
+        """So many dead names are remembered; those nobody asks for are forgotten first."""
+        for number in range(KEEP_ENTRIES + 2):
+            self.late(f"h{number}.test", SLOW_SECONDS)
+            self.failureResultOf(self.resolver.resolve("h0.test"), ResolveError)
+            self.clock.advance(-SLOW_SECONDS)
+        self.assertEqual(len(self.resolver._dead), KEEP_ENTRIES)
+        self.assertIn((0, "h0.test"), self.resolver._dead)
+
+    def test_dead_address(self) -> None:
+        """What holds for names holds for the names of addresses."""
+        self.names.backward["192.0.2.1"] = socket.gaierror(socket.EAI_AGAIN, "try again")
+        waited = self.resolver.reverse("192.0.2.1")
+        self.clock.advance(8)
+        self.assertEqual(self.error(waited), ("EAI_AGAIN", "try again"))
+        self.failureResultOf(self.resolver.reverse("192.0.2.1"), ResolveError)
+        self.assertEqual(len(self.names.asked), 1)
+
+    def test_better_owner(self) -> None:
+        """A name that waits on behalf of a bad client begins sooner when a good one asks."""
+        for number in range(2):
+            self.resolver.resolve(f"h{number}.test").addErrback(id)
+        self.names.forward["host.test"] = ["192.0.2.1"]
+        self.threads._queue.blame("192.0.2.66")
+        self.resolver.resolve("host.test", owner="192.0.2.66").addErrback(id)
+        search = self.resolver._searches[0, "host.test"]
+        assert search.job is not None
+        waited = self.resolver.resolve("host.test", owner="192.0.2.1")
+        self.assertEqual(search.job.owner, "192.0.2.1")
+        self.assertEqual(self.answer(waited), ("192.0.2.1",))
+
+    def test_no_thread(self) -> None:
+        """Where the system allows no thread, a look-up fails, and is begun by the next."""
+        self.pool.full = True
+        waited = self.resolver.resolve("host.test")
+        self.clock.advance(2 * BUSY_SECONDS)
+        self.assertEqual(self.error(waited)[0], "EAI_AGAIN")
+        self.pool.full = False
+        self.names.forward["host.test"] = ["192.0.2.1"]
+        self.assertEqual(self.answer(self.resolver.resolve("host.test")), ("192.0.2.1",))
+
+    def test_dead_names_leave_room(self) -> None:
+        """A hundred clients, each with twenty names that nobody answers for, leave room."""
+        threads, pool = held(self.clock, THREADS, WAITING, share=SHARE, patience=PATIENCE)
+        resolver = Resolver(self.clock, threads, self.names.getaddrinfo, self.names.getnameinfo)
+        self.names.forward["host.test"] = ["192.0.2.1"]
+        for round_ in range(20):
+            for client in range(100):
+                name = f"h{round_}-{client}.dead.test"
+                resolver.resolve(name, owner=f"10.0.0.{client}").addErrback(lambda _: None)
+            self.clock.advance(PATIENCE / 10)
+            resolver.forget()
+            before = len(pool.jobs)
+            waited = resolver.resolve("host.test", owner=f"192.0.2.{round_}")
+            self.assertEqual(len(pool.jobs), before + 1, round_)
+            pool.run(before)
+            self.assertEqual(self.successResultOf(waited), ("192.0.2.1",))
+
+    def test_descriptors(self) -> None:
+        """Look-ups take a quarter of the descriptors that a process may have, and not too many."""
+        for files, size in ((None, THREADS), (256, 64), (1, 1), (100_000, THREADS)):
+            threads, _ = held(self.clock, THREADS, WAITING, share=SHARE)
+            Resolver(self.clock, threads).fit(files)
+            self.assertEqual(threads._queue.slots, size)
 
     def test_stop(self) -> None:
         """After a stop nothing is delivered."""
@@ -340,85 +416,3 @@ class ResolverTests(ResolvingTestCase):
         waited.addBoth(outcome.append)
         if not isinstance(outcome[0], tuple):
             outcome[0].trap(ResolveError)
-
-
-class AnswersTests(ResolvingTestCase):
-    """Tests for :class:`Answers`."""
-
-    def setUp(self) -> None:
-        """Make answers over the resolver."""
-        super().setUp()
-        self.answers = Answers(self.resolver, {"eth0": ("10.0.0.1",)}.__getitem__)
-        self.failures: list[ResolveError] = []
-
-    def test_known(self) -> None:
-        """Interfaces and literal names are known at once, others when they are in the cache."""
-        forward = Lookup(LookupKind.FORWARD, "host.test")
-        reverse = Lookup(LookupKind.REVERSE, "192.0.2.1")
-        self.assertEqual(self.answers.get(Lookup(LookupKind.INTERFACE, "eth0")), ("10.0.0.1",))
-        self.assertEqual(self.answers.get(Lookup(LookupKind.FORWARD, "127.1")), ("127.0.0.1",))
-        self.assertIsNone(self.answers.get(forward))
-        self.assertIsNone(self.answers.get(reverse))
-        self.names.forward["host.test"] = ["192.0.2.1"]
-        self.answer(self.resolver.resolve("host.test"))
-        self.answer(self.resolver.reverse("192.0.2.1"))
-        self.assertEqual(self.answers.get(forward), ("192.0.2.1",))
-        self.assertEqual(self.answers.get(reverse), ())
-
-    def decide(self, known: Known) -> Decision | Lookup:
-        """Take a decision that hangs on two forward look-ups and one reverse one."""
-        rules = (
-            rule(1, Verdict.BLOCK, target="one.test"),
-            rule(2, Verdict.BLOCK, source=".evil.test"),
-            rule(3, Verdict.BLOCK, target="two.test"),
-            rule(4),
-        )
-        return decide_socks(policy(*rules), question("192.0.2.1"), known)
-
-    def decided(self) -> int:
-        """The number of the rule that decides in the end."""
-        waited = ensureDeferred(self.answers.decide_waiting(self.decide, self.failures.append))
-        self.pool.run_all()
-        decision = self.successResultOf(waited)
-        assert isinstance(decision, Decision)
-        return decision.rule.number
-
-    def test_decide_waiting(self) -> None:
-        """Look-ups are made until the rules decide, and no more than that."""
-        self.names.forward["one.test"] = ["192.0.2.7"]
-        self.names.backward["127.0.0.1"] = "client.evil.test"
-        self.assertEqual(self.decided(), 2)
-        self.assertEqual([asked for asked, _ in self.names.asked], ["one.test", "127.0.0.1"])
-        self.assertEqual(self.failures, [])
-        decision = self.decide(self.answers)
-        assert isinstance(decision, Decision)
-        self.assertEqual(decision.rule.number, 2)
-
-    def test_failures_do_not_match(self) -> None:
-        """A look-up that fails is told, and its rule does not match."""
-        self.names.backward["127.0.0.1"] = socket.gaierror(socket.EAI_AGAIN, "try again")
-        self.names.forward["two.test"] = ["192.0.2.1"]
-        self.assertEqual(self.decided(), 3)
-        self.assertEqual(
-            [(error.name, error.symbol) for error in self.failures],
-            [("one.test", "EAI_NONAME"), ("127.0.0.1", "EAI_AGAIN")],
-        )
-
-    def test_survives_a_full_cache(self) -> None:
-        """A decision does not start over because an answer has left the cache."""
-        self.names.forward["one.test"] = ["192.0.2.7"]
-        self.names.forward["two.test"] = ["192.0.2.8"]
-        waited = ensureDeferred(self.answers.decide_waiting(self.decide, self.failures.append))
-        while self.pool.jobs:
-            self.pool.run()
-            self.resolver.forget()
-        self.assertIsInstance(self.successResultOf(waited), Decision)
-
-    def test_cancel(self) -> None:
-        """Cancelling a decision gives up its look-up."""
-        waited = ensureDeferred(self.answers.decide_waiting(self.decide, self.failures.append))
-        waited.cancel()
-        self.failureResultOf(waited, CancelledError)
-        self.pool.run_all()
-        self.assertEqual(len(self.names.asked), 1)
-        self.assertEqual(self.failures, [])
