@@ -8,6 +8,10 @@ the fault; printed are the milliseconds within which half of them and 99 % were 
 - ``slow clients``: 2,000 of them say nothing, or a byte now and then, until ``timeout.negotiate``
 - ``silent resolver``: clients ask for names that a name server never answers for, others connect to
   addresses; ``its clients``: the same, but the others ask for a name that is known here
+- ``guessing …``: 1,000 connections of one client, or of 100, guess passwords: of a users file, of
+  the system (by the privileged helper), of PAM; others log in, each for the first time
+- ``dead names``: 500 connections of 8, 32 and 100 clients ask for names that nobody answers for;
+  others ask for names that a name server knows
 - ``blocked sink``: standard output is a full pipe, beside a log file that gets all lines
 
 Exit status 1 if others had to wait :data:`MOST` milliseconds longer, or if one of the facts is not
@@ -30,6 +34,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from benchmarks import crowds
 from benchmarks.destinations import DEADLINE, Destination, Pipe, wait_until
 from benchmarks.load import Load, Sessions, build
 from benchmarks.server import DANTETW, Server
@@ -95,15 +100,15 @@ class Bench:
         if not true:
             self.wrong.append(f"{name}: not so: {fact}")
 
-    def show(self, name: str, before: Sessions, during: Sessions) -> None:
-        """Print a row; hold it against :data:`MOST`."""
+    def show(self, name: str, before: Sessions, during: Sessions, most: float = MOST) -> None:
+        """Print a row; nobody may wait so many milliseconds longer."""
         figures = [each.quantile(part) for each in (before, during) for part in (0.5, 0.99)]
-        print(f"{name:<18}" + "".join(f"{figure:9.2f}" for figure in figures), flush=True)
+        print(f"{name:<24}" + "".join(f"{figure:9.2f}" for figure in figures), flush=True)
         for each in (before, during):
             lost = each.failed + each.hung
             self.check(name, not lost, f"no other session fails ({lost} did)")
         later = figures[3] - figures[1]
-        self.check(name, later < MOST, f"nobody waits {MOST:g} ms longer ({later:.0f} ms)")
+        self.check(name, later < most, f"nobody waits {most:g} ms longer ({later:.0f} ms)")
 
 
 def _arrive(port: int, number: int = 0) -> socket.socket:
@@ -291,6 +296,63 @@ def _named(bench: Bench, server: Server) -> Sessions:
     return done
 
 
+def guessing(bench: Bench) -> None:
+    """Whoever logs in from elsewhere does so in three seconds, whoever guesses."""
+    for method, how, workers in _LOGINS:
+        command = DANTETW
+        users = crowds.users_file(bench.folder)
+        if how != "file":
+            users = "user.privileged: root\nuser.unprivileged: nobody"
+            command = crowds.system_users(bench.folder) + DANTETW
+        users += f"\nworkers: {workers}"
+        for clients in (1, 100):
+            server = Server(command, bench.folder, method=method, users=users)
+            name = f"guessing {how} {workers}/{clients}"
+
+            async def visit(number: int, address: str, port: int = server.port) -> bool:
+                user = crowds.user(number)
+                return await crowds.log_in(port, address, user, crowds.PASSWORD) == b"\0"
+
+            try:
+                before = crowds.measure(bench.seconds, _LOGIN_RATE, visit)
+                with crowds.crowd("guess", server.port, 1000, clients):
+                    during = crowds.measure(4 * bench.seconds, _LOGIN_RATE, visit)
+                bench.show(name, before, during, 3000)
+            finally:
+                server.kill()
+
+
+#: Logins and look-ups of others in a second: with a hash each the former take CPU by themselves.
+_LOGIN_RATE, _NAME_RATE = 2.0, 20.0
+#: Method, whose passwords, and workers.
+_LOGINS: Final = (
+    ("username", "file", 1),
+    ("username", "file", 2),
+    ("username", "system", 1),
+    ("username", "system", 2),
+    ("pam.username", "pam", 1),
+)
+
+
+def dead_names(bench: Bench) -> None:
+    """Whoever asks for names that can be had has them at once."""
+    folder = bench.folder
+    (folder / "resolv.conf").write_text(f"nameserver {_NAME_SERVER[0]}\n")
+    (folder / "nsswitch.conf").write_text("hosts: files dns\n")
+    command = f"unshare --mount {_OWN_RESOLVER.format(folder)}{DANTETW}"
+    for clients in (8, 32, 100):
+        with crowds.name_server(_NAME_SERVER), bench.server(command=command) as (server, _):
+
+            async def visit(number: int, address: str, port: int = server.port) -> bool:
+                name = b"n%d.good.test" % number
+                return await crowds.ask(port, address, name, bench.load.target) == b"\0"
+
+            before = crowds.measure(bench.seconds, _NAME_RATE, visit)
+            with crowds.crowd("names", server.port, 500, clients):
+                during = crowds.measure(4 * bench.seconds, _NAME_RATE, visit)
+            bench.show(f"dead names {clients}", before, during, 100)
+
+
 def blocked_sink(bench: Bench) -> None:
     """
     A sink that takes no lines holds nobody up, and none is missing in the other one.  How many
@@ -317,8 +379,13 @@ FAULTS: Final[tuple[Callable[[Bench], None], ...]] = (
     descriptors,
     slow_clients,
     silent_resolver,
+    guessing,
+    dead_names,
     blocked_sink,
 )
+
+
+_FOR_ROOT: Final = (silent_resolver, guessing, dead_names)
 
 
 def main() -> int:
@@ -336,14 +403,14 @@ def main() -> int:
         folder.chmod(0o755)
         load = Load(build(folder))
         bench = Bench(folder, load, 1.0 if options.quick else 5.0)
-        print(f"{'':<18}{'all well':>18}{'with the fault':>18}")
-        print(f"{'':<18}" + 2 * f"{'p50 ms':>9}{'p99 ms':>9}")
+        print(f"{'':<24}{'all well':>18}{'with the fault':>18}")
+        print(f"{'':<24}" + 2 * f"{'p50 ms':>9}{'p99 ms':>9}")
         try:
             for fault in FAULTS:
                 if options.only and fault.__name__ not in options.only:
                     continue
-                if fault is silent_resolver and os.geteuid():
-                    print("silent resolver: needs root")
+                if fault in _FOR_ROOT and os.geteuid():
+                    print(f"{fault.__name__}: needs root")
                     continue
                 fault(bench)
         finally:

@@ -28,7 +28,7 @@ _CONFIG: Final = """\
 internal: 127.0.0.1 port = {port}
 external: {external}
 clientmethod: none
-socksmethod: none
+socksmethod: {method}
 {users}
 {rules}
 client pass {{ from: 127.0.0.0/8 to: 0/0
@@ -66,6 +66,7 @@ class Server:
     :param words: of ``log:``, empty: nothing is logged.
     :param rules: those that stand before the ones that let everybody in.
     :param files: how many it may have open; None: as many as we.
+    :param method: how clients log in; ``users``: settings in place of ``workers: 1``.
     :ivar port: where it listens.
     """
 
@@ -77,6 +78,8 @@ class Server:
         words: str = "",
         rules: str = "",
         files: int | None = None,
+        method: str = "none",
+        users: str = "",
     ) -> None:
         self.port = free_port()
         self._destinations = list(destinations)
@@ -86,7 +89,8 @@ class Server:
                 outputs="\n".join(f"logoutput: {one.word}" for one in destinations),
                 port=self.port,
                 external=f"127.0.2.{next(_NUMBERS) % 250 + 1}",
-                users=_DANTED_USERS if command == DANTED else _ONE_PROCESS,
+                users=users or (_DANTED_USERS if command == DANTED else _ONE_PROCESS),
+                method=method,
                 rules=rules,
                 log=f"log: {words}" if words else "",
             )
