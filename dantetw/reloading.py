@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from dantetw.config import Parsed
 from dantetw.observe.journal import Journal
+from dantetw.process.notifying import Notifier
 from dantetw.threads import Threads
 from dantetw.values import Severity
 
@@ -32,6 +33,7 @@ class Reload:
     :param fetch: returns what reads the configuration, which a thread does.  May raise
         :exc:`UnusableError`, as may ``change``.
     :param change: puts what came of it in force, or changes nothing.
+    :param notifier: tells the service manager when one begins and ends.
     """
 
     def __init__(
@@ -40,10 +42,12 @@ class Reload:
         journal: Journal,
         fetch: Callable[[], Callable[[], Parsed]],
         change: Callable[[Parsed], Coroutine[Any, Any, None]],
+        notifier: Notifier | None = None,
     ) -> None:
         self._journal = journal
         self._fetch = fetch
         self._change = change
+        self._notifier = Notifier() if notifier is None else notifier
         self._threads = Threads(reactor, 1, 0, "reload")
         self._under_way = self._again = self._stopped = False
 
@@ -55,6 +59,7 @@ class Reload:
             self._again = True
             return
         self._under_way = True
+        self._notifier.reloading()
         self._journal.message(Severity.INFO, "server.reload", "SIGHUP [: reloading config")
         try:
             thd_parse = self._fetch()
@@ -97,6 +102,7 @@ class Reload:
             severity = Severity.WARNING
         self._journal.message(severity, "server.reload", text)
         self._under_way = False
+        self._notifier.reloaded()
         if self._again:
             self._again = False
             self.ask()

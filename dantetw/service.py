@@ -34,6 +34,7 @@ from dantetw.process import signals
 from dantetw.process.describing import environment, identity, usage
 from dantetw.process.helper import Reread
 from dantetw.process.limits import raise_descriptors
+from dantetw.process.notifying import Notifier
 from dantetw.process.privileges import Privileges
 from dantetw.reloading import Reload, UnusableError
 from dantetw.serving import Serving
@@ -106,7 +107,8 @@ class SockdService(MultiService):
         self._prefix = Prefix(settings.program)
         self._logs = Logs(reactor, settings.debug)
         self.observer, self.journal = self._logs.observer, self._logs.journal
-        self._reload = Reload(reactor, self.journal, self._fetch, self._change)
+        self._notifier = Notifier.of_environment()
+        self._reload = Reload(reactor, self.journal, self._fetch, self._change, self._notifier)
         self._bound: Mapping[Endpoint, Port] = {}
         self._serving: Serving | None = None
         self._mother: Mother | None = None
@@ -277,6 +279,7 @@ class SockdService(MultiService):
             self._startup.close()
         text = f"dantetw/server[1/1] v{__version__} running"
         self.journal.message(Severity.INFO, "server.running", text)
+        self._notifier.ready()
 
     def _write_pidfile(self) -> None:
         try:
@@ -407,6 +410,8 @@ class SockdService(MultiService):
         if self._signal:
             text = f"sigterm(): exiting on signal {self._signal}"
             self.journal.message(Severity.INFO, "server.stopping", text)
+        if not self._succession.successor:  # which is the service now
+            self._notifier.stopping()
         self._reload.stop()
         self._succession.close()
         before = self._succession.stop()

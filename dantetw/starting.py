@@ -25,6 +25,7 @@ from dantetw.net.naming import words_of_error
 from dantetw.observe.formats.oneline import one_line
 from dantetw.process import pidfile
 from dantetw.process.descriptors import Inherited, open_missing
+from dantetw.process.journald import JournalStreams
 
 #: What the server in the background says when it runs; no text has it.
 _RUNS: Final = b"\0"
@@ -66,6 +67,7 @@ class Startup:
         self._flags = {str(twistd.get(flag)): flag for flag in _FLAGS}
         self.logged_here = False
         self._inherited = Inherited()
+        self._journal = JournalStreams()
         self._process = os.getpid()
         self._reported = False
         self._last = _Last()
@@ -91,6 +93,7 @@ class Startup:
     def begin(self) -> None:
         """twistd has gone to the background, if it was to: whatever forks now is the server."""
         self._begun = True
+        self._journal.restore()
 
     def close(self) -> None:
         """The server runs: report nothing more, and in the background keep no inherited files."""

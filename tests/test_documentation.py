@@ -156,7 +156,7 @@ class RunningTests(SynchronousTestCase):
         """The unit and the container start the server with flags that there are."""
         unit = text_of("packaging/sockd.service")
         starts = re.findall(r"^Exec\w+=\S+/sockd (.+)$", unit, re.MULTILINE)
-        self.assertEqual(len(starts), 2)
+        self.assertEqual(len(starts), 3)
         starts.append(" ".join(re.findall(r'"([^"]*)"', text_of("packaging/Dockerfile")[-200:])))
         known = set(re.findall(r"^   (-\w)", cli.USAGE, re.MULTILINE))
         for start in starts:

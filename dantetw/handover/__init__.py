@@ -9,9 +9,9 @@ as the old server has sessions: by it the successor has it open its logs again, 
 
 An abstract socket belongs to whoever binds its name first, so a name that others can predict can be
 taken by any local user.  The old server therefore adds a random part to its name, which successors
-find in ``/proc/net/unix``.  It takes no file: that works on a read-only root and after the server
-has dropped its privileges, and nothing stays behind after a crash.  The kernel says who is at the
-other end (``SO_PEERCRED``): only root, and the user who has started the old server, get the
+find in ``/proc/self/net/unix``.  It takes no file: that works on a read-only root and after the
+server has dropped its privileges, and nothing stays behind after a crash.  The kernel says who is
+at the other end (``SO_PEERCRED``): only root, and the user who has started the old server, get the
 sockets, and they are accepted only from the process that was meant, run by root or by our own user.
 Connections that say nothing are closed after :data:`ANSWER_SECONDS` and keep nobody else waiting.
 

@@ -17,8 +17,9 @@ from dantetw.process.regular import open_regular
 #: Seconds that the old server has to answer, and a successor to say what it wants.
 ANSWER_SECONDS: Final = 10.0
 
-#: The kernel's list of Unix sockets of this network namespace (:manpage:`proc(5)`).
-_UNIX_SOCKETS: Final = "/proc/net/unix"
+#: The kernel's list of Unix sockets of this network namespace (:manpage:`proc(5)`);
+#: ``/proc/net`` is hidden where systemd sets ``ProcSubset=pid``.
+_UNIX_SOCKETS: Final = "/proc/self/net/unix"
 _PID_BYTES: Final = 32
 _CREDENTIALS: Final = struct.Struct("3i")
 # Linux's number (``asm-generic/socket.h``): PyPy has no name for it.

@@ -15,6 +15,8 @@ What concerns the process as a whole.
 - :mod:`.pidfile`: Dante's pid file, and whether twistd's is stale.
 - :mod:`.descriptors`: those that the process was started with; :mod:`.orphans`: processes that the
   first one of a container has to wait for.
+- :mod:`.notifying` tells systemd how the server is; :mod:`.journald`: output that leads to its
+  journal.
 - :mod:`.limits`: how many files, processes and processors we may have, and have.
 - :mod:`.describing`: the process in words, for ``debug``.
 """
