@@ -250,8 +250,7 @@ class SockdService(MultiService):
         # Who knows our process id, or is told that we run, may send a signal at once.
         self._catch_signals()
         signals.keep(self._reactor, self._catch_signals)
-        if self._settings.pidfile:
-            self._write_pidfile()
+        self._try_pidfile(self._privileges.open_pidfile)
         # While we are who started us, which a successor checks.
         self._succession.open()
         try:
@@ -274,6 +273,8 @@ class SockdService(MultiService):
             serving.start(bound)
         elif not self._mother.start():
             self._fail("no worker has begun to serve clients")
+        # Not earlier: if we fail, the file goes on naming the server that we were to replace.
+        self._try_pidfile(self._privileges.write_pidfile)
         self._succession.start()
         if self._startup is not None:
             self._startup.close()
@@ -281,9 +282,9 @@ class SockdService(MultiService):
         self.journal.message(Severity.INFO, "server.running", text)
         self._notifier.ready()
 
-    def _write_pidfile(self) -> None:
+    def _try_pidfile(self, do: Callable[[], None]) -> None:
         try:
-            self._privileges.write_pidfile()
+            do()
         except OSError as failed:
             text = f"could not open pidfile {self._settings.pidfile} for writing"
             text = f"{text}: {words_of_error(failed)}"

@@ -126,7 +126,10 @@ class Startup:
         os.close(self._writing)
         words = b""
         while not words.endswith(_RUNS):
-            data = os.read(self._reading, _MOST)
+            try:
+                data = os.read(self._reading, _MOST)
+            except KeyboardInterrupt:
+                os._exit(1)
             if not data:
                 text = "the server has ended before it could serve; its log may say why"
                 words = words or self._line(text)

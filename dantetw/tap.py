@@ -19,6 +19,7 @@ from dantetw.config.load import fetch
 from dantetw.config.problems import tell
 from dantetw.config.system import System
 from dantetw.net.host import Host
+from dantetw.net.naming import words_of_error
 from dantetw.process import pidfile
 from dantetw.process.descriptors import open_missing
 from dantetw.process.limits import processors
@@ -128,7 +129,7 @@ class Options(usage.Options):
             if path and pidfile.is_stale(path):
                 os.remove(path)
         except OSError as failed:
-            reason = os.strerror(failed.errno or 0)
+            reason = words_of_error(failed)
             sys.stderr.write(f"{self['program']}: error: twistd's --pidfile {path}: {reason}\n")
             raise SystemExit(1) from None
 

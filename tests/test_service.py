@@ -257,6 +257,21 @@ class StartTests(ServiceCase):
         made.stopService()
         self.assertEqual(path.read_text(), "")
 
+    def test_pidfile_of_another(self) -> None:
+        """If the start fails, the file goes on naming the server that was to be replaced."""
+        path = self.folder / "pid"
+        path.write_text("12345\n")
+        made = self.service(pidfile=str(path))
+
+        def refuse() -> None:
+            raise PermissionError(1, "no")
+
+        made.privilegedStartService()
+        self.patch(made._privileges, "drop", refuse)
+        self.assertRaises(StartFailedError, made.startService)
+        self.assertEqual(path.read_text(), "12345\n")
+        made.stopService()
+
     def test_pidfile_unwritable(self) -> None:
         """One that cannot be written is a warning."""
         path = self.folder / "no" / "pid"

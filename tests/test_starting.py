@@ -106,6 +106,19 @@ raise StartFailedError("{long}")
                 status = self.run_script(f"if os.fork():\n    os._exit(7)\n{end}")
                 self.assertEqual(status, (1, NO_WORDS))
 
+    def test_interrupted(self) -> None:
+        """The process that waits ends without a word when it is interrupted."""
+        text = """
+waiting = os.getpid()
+if not os.fork():
+    os.setsid()
+    while os.getppid() == waiting:
+        os.kill(waiting, signal.SIGINT)
+        time.sleep(0.1)
+    os._exit(0)
+"""
+        self.assertEqual(self.run_script(text), (1, ""))
+
     def test_runs(self) -> None:
         """When the server runs, both go on, and its hooks are gone."""
         text = """

@@ -84,7 +84,7 @@ class OptionsTests(SynchronousTestCase):
         self.patch(sys, "stderr", err)
         caught = self.assertRaises(SystemExit, self.twistd(path).parseOptions, [])
         self.assertEqual(caught.code, 1)
-        said = f"sockd: error: twistd's --pidfile {path}: Is a directory\n"
+        said = f"sockd: error: twistd's --pidfile {path}: not a regular file\n"
         self.assertEqual(err.getvalue(), said)
 
 

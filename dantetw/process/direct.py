@@ -89,21 +89,18 @@ class Direct:
         """See :class:`~dantetw.process.rights.Rights`."""
         return self._pam.start()
 
-    def write_pidfile(self) -> None:
+    def open_pidfile(self) -> int | None:
         """
-        Write our process id into its file.
+        Open the file for the process id; None: there is none.
 
-        :raises OSError: if it cannot be written.
+        :raises OSError: if it cannot be opened.
         """
-        if self._pidfile:
-            pidfile.write(
-                self._open(
-                    self._pidfile,
-                    lambda name, flags, folder: pidfile.open_pidfile(
-                        name, self._owner, flags, folder
-                    ),
-                )
-            )
+        if not self._pidfile:
+            return None
+        return self._open(
+            self._pidfile,
+            lambda name, flags, folder: pidfile.open_pidfile(name, self._owner, flags, folder),
+        )
 
     def empty_pidfile(self) -> None:
         """See :class:`~dantetw.process.rights.Rights`."""

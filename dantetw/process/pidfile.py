@@ -96,8 +96,11 @@ def is_stale(path: str) -> bool:
     except FileNotFoundError:
         return False
     try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")  # the null device, say
         text = os.read(descriptor, _MOST).strip(b"\0 \t\r\n")
-        written = os.fstat(descriptor).st_mtime
+        written = status.st_mtime
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -20,7 +20,7 @@ from dantetw.auth.shadow import Verdict
 from dantetw.auth.stamps import Stamp
 from dantetw.config.policy import Policy
 from dantetw.observe.journal import Journal
-from dantetw.process import helper, prctl
+from dantetw.process import helper, pidfile, prctl
 from dantetw.process.asking import Asking
 from dantetw.process.direct import Direct
 from dantetw.process.helper import Helper, Reread
@@ -95,6 +95,7 @@ class Privileges:
         self._high = Identity.of(privileged) if privileged else current
         self._low = Identity.of(unprivileged) if unprivileged else current
         self._pidfile = pidfile
+        self._pid_descriptor: int | None = None
         self.lacking = self._high.uid != current.uid != 0
         self.owner: tuple[int, int] | None = None
         if self._high.uid != current.uid == 0:
@@ -220,13 +221,23 @@ class Privileges:
         """Start a process that talks to PAM."""
         return self._rights.start_pam()
 
+    def open_pidfile(self) -> None:
+        """
+        Open the file for our process id, before :meth:`drop`.
+
+        :raises OSError: if it cannot be opened.
+        """
+        self._pid_descriptor = self._direct.open_pidfile()
+
     def write_pidfile(self) -> None:
         """
-        Write our process id into its file, before :meth:`drop`.
+        Write our process id into the file.
 
         :raises OSError: if it cannot be written.
         """
-        self._direct.write_pidfile()
+        descriptor, self._pid_descriptor = self._pid_descriptor, None
+        if descriptor is not None:
+            pidfile.write(descriptor)
 
     def empty_pidfile(self) -> None:
         """Take the process id out of its file, if it can be done."""

@@ -116,9 +116,13 @@ class StaleTests(SynchronousTestCase):
         self.assertFalse(pidfile.is_stale(str(self.path)))
 
     def test_unreadable(self) -> None:
-        """One that cannot be read is an error."""
+        """What is no file is an error, and not touched."""
         self.path.mkdir()
-        self.assertRaises(IsADirectoryError, pidfile.is_stale, str(self.path))
+        fifo = self.mktemp()
+        os.mkfifo(fifo)
+        for path in (str(self.path), fifo, os.devnull):
+            caught = self.assertRaises(OSError, pidfile.is_stale, path)
+            self.assertEqual(caught.strerror, "not a regular file")
 
     def test_unknown(self) -> None:
         """Where the system does not tell, a process may be a server."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -46,7 +47,14 @@ class FirstScenario(Scenario):
     def pid_of(self, server: Running) -> int:
         """The server's process id outside of its namespace."""
         (pid,) = children(server.pid)
+        self.addCleanup(self.end_of, pid)
         return pid
+
+    def end_of(self, pid: int) -> None:
+        """Kill a process that is still there: a change of user frees it from unshare."""
+        with contextlib.suppress(OSError):
+            if str(self.folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
 
 
 class OrphanScenarios(FirstScenario):
