@@ -69,7 +69,8 @@ class Endpoint:
     """
     A host and a port: where a client is, what it asks for, where we go out.
 
-    :ivar host: a numeric address in canonical text form, or a host name as it was received.
+    :ivar host: a numeric address in canonical text form, with its zone if it is link-local
+        (``fe80::1%eth0``), or a host name as it was received.
     :ivar port: 0-65535.
     :ivar family: tells the two apart.
     """
@@ -95,8 +96,19 @@ class Endpoint:
         return cls(host, port, Family.IPV6)
 
     def __str__(self) -> str:
-        """Dante's notation: ``127.0.0.1.1080``, ``::1.1080``, ``example.org.80``."""
-        return f"{self.host}.{self.port}"
+        """
+        Dante's notation: ``127.0.0.1.1080``, ``::1.1080``, ``example.org.80``.
+
+        A link-local address stands there without its zone, a name as it was received.
+        """
+        return f"{self.shown}.{self.port}"
+
+    @property
+    def shown(self) -> str:
+        """The host without the zone that a link-local address may have."""
+        if self.family is Family.IPV6 and "%" in self.host:
+            return self.host.partition("%")[0]
+        return self.host
 
 
 #: Dante's notation for "no address": ``0.0.0.0.0``.

@@ -18,7 +18,8 @@ def describe(policy: Policy) -> Iterator[str]:
     """The lines that tell a policy, defaults included, in about the order of a file."""
     yield f"config file: {policy.file}"
     for number, internal in enumerate(policy.internal, 1):
-        listens = ", ".join(str(endpoint) for endpoint in internal.listens) or "nothing"
+        # Unlike in the log, with the zone of a link-local address.
+        listens = ", ".join(f"{each.host}.{each.port}" for each in internal.listens) or "nothing"
         yield f"internal #{number}, line {internal.where.line}: {internal.text}: {listens}"
     for number, external in enumerate(policy.external, 1):
         what = f"interface, now {', '.join(external.addresses)}" if external.interface else ""

@@ -12,6 +12,7 @@ Where we touch the kernel's network.
 - :mod:`.racing` says which of a target's addresses to try, and when; :mod:`.unreached` remembers
   which could not be reached.
 - :mod:`.datagrams` makes sockets for datagrams, and hears what became of those.
+- :mod:`.zones` keeps the links of link-local addresses.
 - :mod:`.resolving` looks names up and keeps the answers; :mod:`.answers` gives them to the rules.
 - :mod:`.naming` gives errors their names, replies and words.
 - :mod:`.host` tells facts of this machine: interfaces, addresses, services.

@@ -14,6 +14,7 @@ from dantetw.config.policy import Edge, SocketOption
 from dantetw.net.listening import waits
 from dantetw.net.poller import IPoller, Watcher
 from dantetw.net.sockopts import LowBinder, bind_wished, prepare, set_options
+from dantetw.net.zones import endpoint_of, sockaddr_of
 from dantetw.values import AF_OF, Endpoint, Family
 
 #: For one peer: who comes behind the first is reset when we have accepted that.
@@ -52,8 +53,8 @@ class Await:
             prepare(sock, keep_alive)
             self.refused = set_options(sock, options, Edge.EXTERNAL)
             if not bind_wished(sock, source.host, source.port, low):
-                sock.bind((source.host, 0))
-            self.bound = Endpoint.of(sock.getsockname())
+                sock.bind(sockaddr_of(source.host, 0))
+            self.bound = endpoint_of(sock.getsockname())
         except BaseException:
             sock.close()
             raise
@@ -86,7 +87,7 @@ class Await:
         """
         sock, peer = self._sock.accept()
         sock.setblocking(False)
-        return sock, Endpoint.of(peer)
+        return sock, endpoint_of(peer)
 
     def waits(self) -> bool:
         """Whether a peer has come that has not been accepted."""

@@ -19,6 +19,7 @@ from typing import Final
 
 from dantetw.config.policy import Edge, SocketOption
 from dantetw.net.sockopts import LowBinder, bind_wished, set_options
+from dantetw.net.zones import endpoint_of, sockaddr_of
 from dantetw.values import AF_OF, Endpoint, Family
 
 _LINUX: Final = sys.platform == "linux"
@@ -57,7 +58,7 @@ def bind_inside(
     sock, refused = _make(family, options, Edge.INTERNAL)
     with _kept(sock):
         if ports is None:
-            sock.bind((host, 0))
+            sock.bind(sockaddr_of(host, 0))
         else:
             _bind_within(sock, host, *ports)
     return sock, refused
@@ -82,7 +83,7 @@ def bind_outside(
     sock, refused = _make(family, options, Edge.EXTERNAL)
     with _kept(sock):
         if not bind_wished(sock, host, port, low):
-            sock.bind((host, 0))
+            sock.bind(sockaddr_of(host, 0))
     return sock, refused
 
 
@@ -132,7 +133,7 @@ def errors_of(sock: socket.socket) -> Iterator[tuple[int, Endpoint | None]]:
             if (level, kind) in _ERRORS and len(data) >= _EXTENDED.size:
                 number, origin, *_ = _EXTENDED.unpack_from(data)
                 if origin != _LOCAL:
-                    yield number, Endpoint.of(address) if address else None
+                    yield number, endpoint_of(address) if address else None
 
 
 def drops_of(sock: socket.socket) -> int:
@@ -173,7 +174,7 @@ def _bind_within(sock: socket.socket, host: str, low: int, high: int) -> None:
     tries = [random.randint(low, high) for _ in range(RANDOM_TRIES)]
     for port in (*tries, *range(low, high + 1)):
         try:
-            sock.bind((host, port))
+            sock.bind(sockaddr_of(host, port))
             return
         except OSError as failed:
             if failed.errno != EADDRINUSE:

@@ -14,13 +14,16 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from dantetw.config.policy import Edge, SocketOption
 from dantetw.net.poller import FAILED, HANGUP, READABLE, URGENT, WRITABLE, IPoller
 from dantetw.net.sockopts import LowBinder, bind_source, prepare, set_options
-from dantetw.values import AF_OF, Endpoint
+from dantetw.net.zones import endpoint_of, sockaddr_of
+from dantetw.values import AF_OF, Endpoint, Family
 
+# Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
+_IPV6: Final = Family.IPV6
 _NON_BLOCKING: Final = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 
 
@@ -88,9 +91,12 @@ class Dial:
             if options:
                 self.refused = set_options(sock, options, edge)
             granted = bind_source(sock, source.host, source.port, low)
-            number = sock.connect_ex((target.host, target.port))
+            address: tuple[Any, ...] = (target.host, target.port)
+            if target.family is _IPV6:
+                address = sockaddr_of(*address)
+            number = sock.connect_ex(address)
             # After ``connect`` the port is known, also after one that failed.
-            self.source = source if granted else Endpoint.of(sock.getsockname())
+            self.source = source if granted else endpoint_of(sock.getsockname())
             if self.source.port == target.port and self.source.host == target.host:
                 # TCP lets a socket connect to itself; whoever asked wanted somebody else.
                 number = errno.ECONNREFUSED

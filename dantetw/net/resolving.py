@@ -47,10 +47,11 @@ from twisted.python.failure import Failure
 from dantetw.escaping import escape
 from dantetw.fairness import BusyError, client_of
 from dantetw.net.naming import EAI_WORDS, eai_symbol_of, words_of
+from dantetw.net.zones import endpoint_of
 from dantetw.rules.addresses import literal, number_of
 from dantetw.sharing import Shared
 from dantetw.threads import Job, Threads
-from dantetw.values import AF_OF, Endpoint, Family
+from dantetw.values import AF_OF, Family
 
 #: Seconds an answer is kept, and how many are: Dante's numbers.
 KEEP_SECONDS: Final = 300
@@ -390,8 +391,8 @@ def _addresses(found: Sequence[tuple[Any, ...]], families: frozenset[Family]) ->
     """The numeric addresses in ``getaddrinfo``'s answer: wanted, each once, not too many."""
     addresses: dict[str, None] = {}
     for entry in found:
-        # A hostile AAAA record may map an IPv4 address; Endpoint.of unmaps it.
-        endpoint = Endpoint.of(entry[4])
+        # A hostile AAAA record may map an IPv4 address; this unmaps it.
+        endpoint = endpoint_of(entry[4])
         if endpoint.family in families:
             addresses[endpoint.host] = None
             if len(addresses) == ADDRESSES:

@@ -12,6 +12,7 @@ from errno import EACCES, EADDRINUSE, EINVAL, EPERM
 from typing import Final
 
 from dantetw.config.policy import Edge, SocketOption
+from dantetw.net.zones import sockaddr_of
 
 #: The first port that anybody may bind.
 FIRST_FREE: Final = 1024
@@ -82,8 +83,15 @@ def bind_wished(
     bind = socket.socket.bind if port >= FIRST_FREE else low
     if not port or bind is None:
         return False
+    if "%" in address:
+        # The privileged helper knows no zones; nobody wants such a port on such an address.
+        if bind is low:
+            return False
+        at = sockaddr_of(address, port)
+    else:
+        at = (address, port)
     try:
-        bind(sock, (address, port))
+        bind(sock, at)
         return True
     except OSError as failed:
         if failed.errno not in (EADDRINUSE, EACCES, EPERM):
@@ -112,5 +120,5 @@ def bind_source(
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
         except OSError:
             pass  # an old one: the port is chosen now
-    sock.bind((address, 0))
+    sock.bind((address, 0) if "%" not in address else sockaddr_of(address, 0))
     return False

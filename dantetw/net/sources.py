@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from dantetw.config.policy import Policy, Rotation
+from dantetw.net.zones import endpoint_of, is_link_local, sockaddr_of, zone_of
 from dantetw.values import AF_OF, UNSPECIFIED, Endpoint, Family
 from dantetw.wire.replies import ReplyCode
 
@@ -20,6 +21,7 @@ SAID: Final = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
 _NO_ROTATION: Final = Rotation.NONE
 _ROUTE: Final = Rotation.ROUTE
+_IPV6: Final = Family.IPV6
 
 
 class NoSource(Exception):  # noqa: N818 - says what is missing
@@ -44,8 +46,8 @@ def kernel_choice(target: Endpoint) -> str:
     :raises OSError: if there is no route.
     """
     with socket.socket(AF_OF[target.family], socket.SOCK_DGRAM) as probe:
-        probe.connect((target.host, target.port or 1))
-        return str(probe.getsockname()[0])
+        probe.connect(sockaddr_of(target.host, target.port or 1))
+        return endpoint_of(probe.getsockname()).host
 
 
 class Sources:
@@ -108,6 +110,16 @@ class Sources:
         rotation = self._policy.rotation
         if not addresses:
             raise NoSource(no_address_text(target.family), ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED)
+        if target.family is _IPV6:
+            addresses = _of_link(addresses, target.host)
+            if not addresses:
+                raise NoSource(
+                    "none of the addresses configured on our external interface(s) can be used for"
+                    f" forwarding from our local client {client} to target {target}.  Configuration"
+                    f" error in {self._policy.file}?",
+                    ReplyCode.NETWORK_UNREACHABLE,
+                    misrouted=True,
+                )
         nowhere = rotation is _ROUTE and target.host in UNSPECIFIED
         if rotation is _NO_ROTATION or nowhere:
             return addresses[0]
@@ -128,6 +140,19 @@ class Sources:
             ReplyCode.NETWORK_UNREACHABLE,
             misrouted=True,
         )
+
+
+def _of_link(addresses: tuple[str, ...], target: str) -> tuple[str, ...]:
+    """
+    Those of our addresses from which a target can be reached.
+
+    Of a link-local one, those on the same link; of all others, those that are not link-local.
+    """
+    if is_link_local(target):
+        zone = zone_of(target)
+        return tuple(each for each in addresses if "%" in each and zone_of(each) == zone)
+    others = tuple(each for each in addresses if "%" not in each)
+    return addresses if not others and target in UNSPECIFIED else others
 
 
 def no_address_text(family: Family) -> str:

@@ -42,6 +42,10 @@ _LEFT_OUT: Final = "-"
 _OURS: Final = frozenset(("local", "source"))
 
 
+def _without_zone(value: str) -> tuple[str, ...]:
+    return (value.partition("%")[0],) if ":" in value and "%" in value else ()
+
+
 @implementer(IFormat)
 class Private:
     """
@@ -150,7 +154,8 @@ class Private:
             if value and field == "data":
                 stand_ins[value] = _LEFT_OUT
             elif value and field in self._fields:
-                for spelling in (value, escape(value)):
+                # A link-local address stands in texts without its zone.
+                for spelling in (value, escape(value), *_without_zone(value)):
                     stand_ins.setdefault(spelling, self._value(field, value, _LEFT_OUT))
         if not stand_ins:
             return str

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from dantetw.config.policy import SocketOption
 from dantetw.net.datagrams import bind_beside
 from dantetw.net.poller import FAILED
+from dantetw.net.zones import endpoint_of, sockaddr_of, without_zone
 from dantetw.relay.routes import Answer, Helping, Route
 from dantetw.values import Counts, Endpoint
 
@@ -92,7 +93,7 @@ class Outside:
         self._helping = Helping(TURN)
         self.first = sock
         self.others: socket.socket | None = None
-        self.source = Endpoint.of(sock.getsockname())
+        self.source = endpoint_of(sock.getsockname())
         self.connected_to: Endpoint | None = None
         self.target: Endpoint | None = None
         self.since = self.stamp = relay.poller.now
@@ -109,14 +110,16 @@ class Outside:
         :raises OSError: if that cannot be connected, or no other socket can be had.
         """
         target, answers = route.target, self._answers
-        address = (target.host, target.port)
+        # Zones are left out where answers are told apart.
+        host = without_zone(target.host) if "%" in target.host else target.host
+        address = (host, target.port)
         route.outside = self
         if answers:
             if self.target != target:
                 self.target = None
         else:
             if connect:
-                self.first.connect(address)
+                self.first.connect(sockaddr_of(target.host, target.port))
                 self.connected_to, self._first_address = target, address
             else:
                 self._unasked = {}
@@ -136,7 +139,8 @@ class Outside:
         if self.connected_to is not None and self.others is None:
             self.others = bind_beside(self.first, target.family, self._options)
             self._relay.watch(self.others, self._others_ready)
-        route.sock, route.address = self.others or self.first, address
+        route.sock = self.others or self.first
+        route.address = address if host is target.host else sockaddr_of(target.host, target.port)
 
     @property
     def counts(self) -> Counts:
@@ -272,10 +276,10 @@ class Outside:
                     continue
                 answer = self._unasked.get(key)
                 if answer is None:
-                    answer = self._admit(key, Endpoint.of(address))
+                    answer = self._admit(key, endpoint_of(address))
             else:
                 if answer is None:
-                    answer = self._answers[key] = Answer(Endpoint.of(address), self)
+                    answer = self._answers[key] = Answer(endpoint_of(address), self)
                     relay.owner.answer(answer)
             if relay.ended:
                 return False

@@ -86,7 +86,7 @@ class Route(Judged):
         self.size = len(header)
         self.asked = self.target = asked
         self.sock: socket.socket | None = None
-        self.address: tuple[str, int] | None = None
+        self.address: tuple[Any, ...] | None = None
         self.send: Callable[[memoryview], int] | None = None
 
 

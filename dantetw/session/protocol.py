@@ -28,6 +28,7 @@ from dantetw.net.sockopts import LowBinder, set_options
 from dantetw.net.sources import Sources
 from dantetw.net.transports import ClientTransport, SocketLost
 from dantetw.net.unreached import Unreached
+from dantetw.net.zones import without_zone
 from dantetw.observe.filters import ErrorFilters
 from dantetw.observe.journal import Journal
 from dantetw.relay.latency import Stopwatch
@@ -193,12 +194,14 @@ class SocksFactory(Factory):
 
     def is_ours(self, target: Endpoint) -> bool:
         """Whether a connection to ``target`` would come back to us as a client."""
+        # Whatever the link, a link-local address may be ours.
+        host = target.shown
         for listening in self.listening:
             if listening.port == target.port:
-                if listening.host == target.host:
+                if listening.shown == host:
                     return True
                 if listening.host in ("0.0.0.0", "::") and (
-                    target.host.startswith("127.") or target.host in self._all_addresses()
+                    host.startswith("127.") or host in map(without_zone, self._all_addresses())
                 ):
                     return True
         return False

@@ -31,7 +31,11 @@ class AddressTests(SynchronousTestCase):
     def listens(self, *lines: str) -> list[str]:
         """Where a file listens."""
         policy = policy_of(read("\n".join(lines) + "\nexternal: lo\n"))
-        return [str(endpoint) for internal in policy.internal for endpoint in internal.listens]
+        return [
+            f"{endpoint.host}.{endpoint.port}"
+            for internal in policy.internal
+            for endpoint in internal.listens
+        ]
 
     def test_internal(self) -> None:
         """Addresses, interfaces, names and wildcards are listened on; duplicates once."""

@@ -58,6 +58,19 @@ class ResolverTests(ResolvingTestCase):
             ("EAI_NODATA", "No address associated with hostname"),
         )
 
+    def test_zones(self) -> None:
+        """A link-local address keeps the zone it was asked for with."""
+
+        def getaddrinfo(*args: object) -> list[Any]:
+            return [
+                (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (host, 0, 0, 999999))
+                for host in ("fe80::1", "::1")
+            ]
+
+        resolver = Resolver(self.clock, self.threads, getaddrinfo, self.names.getnameinfo)
+        found = self.answer(resolver.resolve("fe80::1%999999"))
+        self.assertEqual(found, ("fe80::1%999999", "::1"))
+
     def test_too_many_addresses(self) -> None:
         """Of an answer with thousands of addresses a few are kept."""
         self.names.forward["host.test"] = [f"10.0.{i // 256}.{i % 256}" for i in range(5000)]

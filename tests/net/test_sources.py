@@ -98,6 +98,44 @@ class SourcesTests(SynchronousTestCase):
             self.assertEqual(none.reply, ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED)
             self.assertFalse(none.misrouted)
 
+    def test_link_local(self) -> None:
+        """A link-local target is reached from its own link, all others not from such an address."""
+        self.interfaces["eth0"] = ("fe80::1%eth0", "2001:db8::1")
+        self.interfaces["eth1"] = ("fe80::2%eth1",)
+        eth0, eth1 = external(interface="eth0"), external(interface="eth1")
+        sources = self.sources(eth0, eth1)
+        for host, expected in (
+            ("fe80::9%eth0", "fe80::1%eth0"),
+            ("fe80::9%eth1", "fe80::2%eth1"),
+            ("2001:db8::9", "2001:db8::1"),
+            ("::", "2001:db8::1"),
+        ):
+            target = Endpoint(host, 80, Family.IPV6)
+            self.assertEqual(self.choose(sources, target), expected)
+        self.assertEqual(
+            self.choose(self.sources(eth1), Endpoint("::", 0, Family.IPV6)), "fe80::2%eth1"
+        )
+        for lines, host in (
+            ((eth0, eth1), "fe80::9%eth2"),
+            ((eth0, eth1), "fe80::9"),
+            ((eth1,), "2001:db8::9"),
+        ):
+            target = Endpoint(host, 80, Family.IPV6)
+            none = self.assertRaises(NoSource, self.choose, self.sources(*lines), target)
+            self.assertIn("none of the addresses configured on our external interface", none.text)
+            self.assertIn("192.0.2.77.40000 to target " + str(target), none.text)
+            self.assertTrue(none.misrouted)
+            self.assertEqual(none.reply, ReplyCode.NETWORK_UNREACHABLE)
+
+    def test_link_local_route(self) -> None:
+        """Likewise by the kernel's choice."""
+        self.interfaces["eth0"] = ("2001:db8::1", "fe80::1%eth0", "fe80::2%eth0")
+        sources = self.sources(
+            external(interface="eth0"), rotation=Rotation.ROUTE, route_to=lambda _: "fe80::2%eth0"
+        )
+        target = Endpoint("fe80::9%eth0", 80, Family.IPV6)
+        self.assertEqual(self.choose(sources, target), "fe80::2%eth0")
+
     def test_route(self) -> None:
         """``route`` takes the kernel's choice, if it is one of ours."""
         lines = (external("192.0.2.1"), external("192.0.2.2"))

@@ -26,6 +26,8 @@ from tests.scenarios.running import DEADLINE, Running
 
 #: Where the server goes out from, and where targets are.
 HERE = "192.0.2.1"
+#: Its address on that link, where IPv6 can be had.
+LINK_LOCAL = "fe80::77"
 #: In a network that answers nothing: the kernel gives up after two packets or so.
 SILENT = "192.0.2.7"
 SILENT_TOO = "192.0.2.8"
@@ -48,6 +50,7 @@ ip link add silent type veth peer name drain
 ip link set silent arp off
 ip address add 192.0.2.1/24 dev silent
 ip link add absent type veth peer name nobody
+ip -6 address add fe80::77/64 dev silent nodad || true
 ip address add 198.51.100.1/24 dev absent
 for name in silent drain absent nobody; do
     ip link set "$name" up
@@ -151,7 +154,7 @@ class NetworkScenario(RootScenario):
 
     # Sockets
 
-    def socket(self, kind: int = socket.SOCK_STREAM) -> socket.socket:
+    def socket(self, kind: int = socket.SOCK_STREAM, family: int = socket.AF_INET) -> socket.socket:
         """A socket in the server's network, closed at the end of the test."""
 
         def thd_make() -> socket.socket:
@@ -160,7 +163,7 @@ class NetworkScenario(RootScenario):
                 # Of this thread only, which ends with it.
                 if ctypes.CDLL(None, use_errno=True).setns(namespace, _CLONE_NEWNET):
                     raise OSError(ctypes.get_errno(), "setns")
-                return socket.socket(socket.AF_INET, kind)
+                return socket.socket(family, kind)
             finally:
                 os.close(namespace)
 

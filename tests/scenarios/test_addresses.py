@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
+from pathlib import Path
 from typing import Any, ClassVar
+
+from twisted.trial.unittest import SkipTest
 
 from tests.scenarios.network import ABSENT, HERE, NOWHERE, SILENT, NetworkScenario
 
+#: A neighbour by its address on the link.
+LINKED = "fe80::77%silent"
 LOGGED = "log: connect disconnect error"
 #: Seconds in which a connection stands although an address is dead.
 SOON = 5.0
@@ -93,3 +99,52 @@ class AddressTests(NetworkScenario):
         failed = ("warning: no route to ", "warning: connect to host ")
         warnings = [line for line in self.server.lines() if line.startswith(failed)]
         self.assertEqual(len(warnings), 3, warnings)
+
+
+class LinkTests(NetworkScenario):
+    """Link-local targets, with their zone, as names."""
+
+    workers = 1
+
+    def linked(self) -> tuple[socket.socket, int]:
+        """A target on the link, and its port."""
+        table = Path(f"/proc/{self.server.pid}/net/if_inet6")
+        if not table.exists() or " silent\n" not in table.read_text():
+            raise SkipTest("no IPv6 here")
+        (number,) = {
+            int(line.split()[1], 16)
+            for line in table.read_text().splitlines()
+            if line.split()[-1] == "silent"
+        }
+        sock = self.socket(family=socket.AF_INET6)
+        sock.bind(("fe80::77", 0, 0, number))
+        sock.listen()
+        return sock, sock.getsockname()[1]
+
+    def test_served(self) -> None:
+        """It is reached; lines have the address or the name, where Dante's have it."""
+        self.run_server(
+            "external: silent\n"
+            f"client pass {{ from: 0/0 to: 0/0 {LOGGED} }}\n"
+            f"socks block {{ from: 0/0 to: fe80::77/128 port = 7 {LOGGED} }}\n"
+            f"socks pass {{ from: 0/0 to: 0/0 {LOGGED} }}"
+        )
+        target, port = self.linked()
+        client = self.asking(LINKED, port)
+        far, _ = target.accept()
+        self.addCleanup(far.close)
+        self.assertEqual(self.reply(client), 0)
+        far.sendall(b"hello")
+        heard = b""
+        while not heard.endswith(b"hello"):
+            heard += client.recv(99)
+        far.close()
+        client.close()
+        self.server.wait_for(1, "tcp/connect ]")
+        for host, code in ((LINKED, 2), ("fe80::77%nowhere", 4), ("fe80::77%no\nwhere", 4)):
+            self.assertEqual(self.reply(self.asking(host, 7)), code)
+        lines = "\n".join(self.failures())
+        self.assertIn(f" fe80::77.{port}", lines)
+        self.assertIn(f"-> 0.0.0.0.0 {LINKED}.7", lines)
+        self.assertIn('could not resolve hostname "fe80::77%nowhere"', lines)
+        self.assertIn('could not resolve hostname "fe80::77%no\\nwhere"', lines)

@@ -10,6 +10,7 @@ import socket
 from dantetw.config.policy import Rule
 from dantetw.net.datagrams import bind_inside
 from dantetw.net.naming import words_of
+from dantetw.net.zones import on_link_of, sockaddr_of
 from dantetw.session.announcing import is_complete, numeric, receiving_host, unreceived_text
 from dantetw.session.commands.association import OUTSIDE, Association
 from dantetw.session.session import Session
@@ -53,10 +54,12 @@ def _bind(session: Session, rule: Rule, host: str, family: Family) -> socket.soc
     """A socket for the client's datagrams; None if there is none, and the client has been told."""
     options = session.policy.socket_options + rule.socket_options
     try:
+        if family is Family.IPV6 and session.sock is not None:
+            host = on_link_of(host, session.sock)
         sock, refused = bind_inside(host, family, rule.udp_portrange, options)
     except OSError as failed:
         number = failed.errno or 0
-        text = f"could not bind local address {host}.0: {words_of(number)}"
+        text = f"could not bind local address {Endpoint(host, 0, family)}: {words_of(number)}"
         ending = Ending(Side.US, Phase.CONNECT, Cause.ERROR, number, text)
         session.refuse(ending, ReplyCode.FAILURE)
         return None
@@ -66,8 +69,11 @@ def _bind(session: Session, rule: Rule, host: str, family: Family) -> socket.soc
 
 def _connect(session: Session, sock: socket.socket, announced: Endpoint) -> bool:
     """Listen to nobody else; False if that cannot be, and the client has been told."""
+    host = announced.host
+    if announced.family is Family.IPV6 and session.sock is not None:
+        host = on_link_of(host, session.sock)
     try:
-        sock.connect((announced.host, announced.port))
+        sock.connect(sockaddr_of(host, announced.port))
     except OSError as failed:
         number = failed.errno or 0
         ours = Endpoint.of(sock.getsockname())

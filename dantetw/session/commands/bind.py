@@ -22,6 +22,7 @@ from dantetw.escaping import escape
 from dantetw.net.awaiting import Await
 from dantetw.net.naming import words_of
 from dantetw.net.poller import FAILED, HANGUP
+from dantetw.net.zones import without_zone
 from dantetw.rules.deciding import Decision, decide_socks
 from dantetw.session import tracing
 from dantetw.session.commands.forwarding import Forwarding
@@ -118,9 +119,9 @@ class Bind(Waiting):
         assert asked is not None
         if asked.host in UNSPECIFIED:
             return True
-        host = peer.host.partition("%")[0]
+        host = without_zone(peer.host)
         if asked.family is Family.NAME:
-            return host in (session.addresses or ())
+            return host in map(without_zone, session.addresses or ())
         return host == asked.host
 
     def _refuse_other(self, peer: Endpoint) -> None:

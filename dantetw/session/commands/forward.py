@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dantetw.config.policy import Edge, Rule
 from dantetw.net.dialling import Connected, Dial, Failed
 from dantetw.net.tcpinfo import read
+from dantetw.net.zones import on_link_of
 from dantetw.observe.events import Parted
 from dantetw.session.commands.relaying import Relaying
 from dantetw.session.named import named_of
@@ -21,6 +22,7 @@ from dantetw.values import (
     Command,
     Ending,
     Endpoint,
+    Family,
     Path,
     Phase,
     Side,
@@ -74,7 +76,12 @@ class Forward(Relaying):
         session = self._session
         server, target = session.server, session.client
         options = session.policy.socket_options + rule.socket_options
-        wish = Endpoint(session.local.host, 0, target.family)
+        source = session.local.host
+        if target.family is Family.IPV6 and session.sock is not None:
+            source = on_link_of(source, session.sock)
+            host = on_link_of(target.host, session.sock)
+            target = Endpoint(host, target.port, Family.IPV6)
+        wish = Endpoint(source, 0, target.family)
         self.since = server.monotonic()
         self._dial = Dial(
             server.poller, wish, target, options, server.keep_alive, edge=Edge.INTERNAL

@@ -1,0 +1,85 @@
+"""
+Zones: the links that link-local IPv6 addresses belong to (:rfc:`4007`).
+
+``fe80::1%eth1`` is an address and a zone.  The C library's functions tell the zone apart, by the
+number of its interface; here it stays in the text of the host, by the interface's name, so that
+an :class:`~dantetw.values.Endpoint` is all that must be passed on.  Rules and Dante's lines know
+the address alone.
+
+Only link-local addresses keep a zone: for others the C library takes a number without asking what
+it means (``::%1``), and what is judged must be what is connected to.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import Any, Final
+
+from dantetw.values import Endpoint, Family
+
+#: How link-local addresses begin in canonical form: fe80::/10, and multicast of that scope.
+_LINK_LOCAL: Final = ("fe8", "fe9", "fea", "feb", "ff02:", "ff12:", "ff32:")
+
+
+def is_link_local(host: str) -> bool:
+    """Whether a numeric address in canonical form means nothing without a zone."""
+    return host.startswith(_LINK_LOCAL)
+
+
+def zone_of(host: str) -> str:
+    """The zone in the text of a host; empty: there is none."""
+    return host.partition("%")[2]
+
+
+def without_zone(host: str) -> str:
+    """The address alone."""
+    return host.partition("%")[0]
+
+
+def endpoint_of(sockaddr: tuple[Any, ...]) -> Endpoint:
+    """As :meth:`dantetw.values.Endpoint.of`, with the zone of a link-local address in the host."""
+    endpoint = Endpoint.of(sockaddr)
+    if endpoint.family is Family.IPV6 and len(sockaddr) > 3 and sockaddr[3]:
+        host = endpoint.host
+        if "%" not in host and is_link_local(host):
+            return Endpoint(f"{host}%{_name(sockaddr[3])}", endpoint.port, Family.IPV6)
+    return endpoint
+
+
+def sockaddr_of(host: str, port: int) -> tuple[Any, ...]:
+    """
+    What the kernel calls an address.
+
+    :param host: numeric, perhaps with a zone.
+    :raises OSError: there is no such zone, ``ENODEV``.
+    """
+    address, _, zone = host.partition("%")
+    return (address, port, 0, _number(zone)) if zone else (address, port)
+
+
+def on_link_of(host: str, sock: socket.SocketType) -> str:
+    """
+    A link-local address of either end of a client's connection, with the zone of that connection.
+
+    :param sock: the connection.  Any other host stays as it is.
+    """
+    if "%" in host or not is_link_local(host):
+        return host
+    zone = zone_of(endpoint_of(sock.getsockname()).host)
+    return f"{host}%{zone}" if zone else host
+
+
+def _name(number: int) -> str:
+    try:
+        return socket.if_indextoname(number)
+    except OSError:
+        return str(number)
+
+
+def _number(zone: str) -> int:
+    try:
+        return socket.if_nametoindex(zone)
+    except (OSError, ValueError):
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from None
