@@ -8,6 +8,7 @@ Imports go one way, down this list:
   :mod:`.explaining`, what the server would do and why; :mod:`.health`, whether it answers;
   :mod:`.starting`, how a start that fails is reported;
   :mod:`.service`, the root service that owns the rest; :mod:`.reloading`, what SIGHUP does to it;
+  :mod:`.following`, the addresses it listens on as interfaces come and go;
   :mod:`.serving`, what serves clients, in this process or in each of the :mod:`.workers` that a
   mother keeps; :mod:`.logs`, from the policy to the observer; :mod:`.handover`, listening sockets
   that systemd or an older server has opened;

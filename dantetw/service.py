@@ -21,6 +21,7 @@ from dantetw import __version__, catalogue
 from dantetw.config import Parsed
 from dantetw.config.policy import Policy
 from dantetw.config.problems import Problem
+from dantetw.following import Following
 from dantetw.handover.names import HandoverError
 from dantetw.handover.succession import Owner, Succession
 from dantetw.handover.systemd import from_systemd
@@ -38,7 +39,7 @@ from dantetw.process.notifying import Notifier
 from dantetw.process.privileges import Privileges
 from dantetw.reloading import Reload, UnusableError
 from dantetw.serving import Serving
-from dantetw.session.ports import BindError, Ports
+from dantetw.session.ports import Ports
 from dantetw.session.reporting import Reporting
 from dantetw.starting import StartFailedError, Startup
 from dantetw.values import Endpoint, Severity
@@ -186,9 +187,10 @@ class SockdService(MultiService):
             settings.workers,
             self._given(),
         )
+        self._following = Following(self._reactor, self.journal, self._ports, serving)
         try:
             serving.adopt(policy, serving.authenticators(policy))
-            self._bound = self._bind(policy)
+            self._bound = self._following.bind(policy)
         except UnusableError as unusable:
             self._fail(str(unusable))
         if settings.workers > 1 or policy.replaces_workers:
@@ -204,6 +206,7 @@ class SockdService(MultiService):
             )
             number = settings.workers
             self._mother = Mother(self._reactor, self.journal, self.observer, estate, number)
+            self._following.mother = self._mother
             self._status = Combined(self.journal, self._mother)
         self._status.replaced = self._succession
         super().privilegedStartService()  # type: ignore[no-untyped-call]
@@ -217,24 +220,6 @@ class SockdService(MultiService):
             except HandoverError as failed:
                 self._fail(str(failed))
         return sockets
-
-    def _bind(self, policy: Policy) -> Mapping[Endpoint, Port]:
-        """
-        Bind what the policy listens on and we do not yet.
-
-        :raises UnusableError: if that cannot be done.
-        """
-        try:
-            return self._ports.bind(policy)
-        except BindError as failed:
-            reason = os.strerror(failed.errno)
-            text = (
-                f"bindinternal(): bind of address {failed.endpoint} (address #{failed.place}) for"
-                f" server to listen on failed: {reason}"
-            )
-            self.journal.message(Severity.WARNING, "internal.unbound", text)
-            text = f"serverinit(): failed to bind internal addresses: {reason}"
-            raise UnusableError(text) from None
 
     def startService(self) -> None:
         """Give the rights up and begin to work."""
@@ -276,6 +261,7 @@ class SockdService(MultiService):
         # Not earlier: if we fail, the file goes on naming the server that we were to replace.
         self._try_pidfile(self._privileges.write_pidfile)
         self._succession.start()
+        self._following.follow(self._policy, self._key)
         if self._startup is not None:
             self._startup.close()
         text = f"dantetw/server[1/1] v{__version__} running"
@@ -306,6 +292,7 @@ class SockdService(MultiService):
         """Another server serves clients: accept no more."""
         assert self._serving is not None
         self._reload.stop()
+        self._following.stop()
         if self._mother is not None:
             self._mother.retire()
         self._serving.retire()
@@ -361,6 +348,11 @@ class SockdService(MultiService):
         return partial(self._reread, self._privileges.open_config)
 
     async def _change(self, parsed: Parsed) -> None:
+        """Use what the configuration says now; see :meth:`_adopt`."""
+        async with self._following.lock:
+            await self._adopt(parsed)
+
+    async def _adopt(self, parsed: Parsed) -> None:
         """
         Use what the configuration says now.
 
@@ -374,7 +366,7 @@ class SockdService(MultiService):
         policy = replace(parsed.policy, generation=self._policy.generation + 1)
         authenticators = serving.authenticators(policy)
         key = self._logs.key_of(policy, self._privileges.open_file)
-        ports = self._bind(policy)
+        ports = self._following.bind(policy)
         mother = self._mother
         if mother is not None:
             refusal = await mother.prepare(policy, key, ports)
@@ -403,6 +395,7 @@ class SockdService(MultiService):
         if mother is not None:
             mother.release()
         self._policy, self._key = policy, key
+        self._following.follow(policy, key)
 
     # Ending.
 
@@ -417,6 +410,7 @@ class SockdService(MultiService):
         self._succession.close()
         before = self._succession.stop()
         if self._serving is not None:
+            self._following.stop()
             self._status.stop()
             self._serving.stop()
             self._ports.release(self._bound)

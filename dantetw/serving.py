@@ -13,7 +13,7 @@ from dantetw.auth.usersfile import UsersFileError
 from dantetw.auth.verifying import THREADS, WAITING, is_refusal
 from dantetw.config.policy import Policy
 from dantetw.config.vocabulary import PAM_METHODS
-from dantetw.net.host import Host
+from dantetw.net.interfaces import Interfaces
 from dantetw.net.listening import Port
 from dantetw.net.poller import make_poller
 from dantetw.net.resolving import Resolver
@@ -53,15 +53,15 @@ class Serving:
         self._privileges = privileges
         self._known = False
         self._threads = Threads(reactor, THREADS, WAITING, "passwords", fault=is_refusal)
-        host = Host()
+        self._interfaces = Interfaces()
         self.factory = factory = SocksFactory(
             reactor,
             journal,
             Resolver(reactor),
             make_poller(reactor, turn),
             catalogue.COMMANDS,
-            host.addresses_of,
-            host.all_addresses,
+            self._interfaces.addresses_of,
+            self._interfaces.all_addresses,
             keep_alive,
         )
         factory.bind_low = privileges.bind
@@ -136,3 +136,4 @@ class Serving:
         factory.resolver.stop()
         factory.poller.stop()
         self._threads.stop()
+        self._interfaces.close()

@@ -110,6 +110,13 @@ SAMPLES: Final = {
     ),
     "``username.file``": with_settings("username.file: /etc/sockd.users", FINE, ERROR),
     "Additional warnings": blocking("from: 0/0 to: any", WARNING),
+    "An interface or address that is not there yet": with_settings(
+        "internal: wg-missing port = 1080", WARNING, ERROR
+    ),
+    "``interface.missing``": with_settings("interface.missing: fail", FINE, ERROR),
+    "An unknown word without dots in ``from`` or ``to``": blocking(
+        "from: wg-missing to: 0/0", WARNING
+    ),
     "More than one ``external`` without ``external.rotation``": with_settings(
         "external: 127.0.0.2", WARNING
     ),

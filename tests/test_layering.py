@@ -57,6 +57,7 @@ LAYERS = {
     "dantetw.logs": WIRING,
     "dantetw.handover": WIRING,
     "dantetw.reloading": WIRING,
+    "dantetw.following": WIRING,
     "dantetw.tap": WIRING,
     "dantetw.cli": WIRING,
     "dantetw.checking": WIRING,

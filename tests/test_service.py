@@ -18,7 +18,7 @@ from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.python.components import Componentized
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw import __version__, reloading, service, serving
+from dantetw import __version__, following, reloading, service, serving
 from dantetw.config import Parsed, parse
 from dantetw.net.listening import Port
 from dantetw.net.poller import EpollPoller
@@ -103,7 +103,8 @@ class ServiceCase(SynchronousTestCase):
         self.handlers: dict[int, Callable[[int, Any], None]] = {}
         self.patch(signal, "signal", self.handlers.__setitem__)
         self.patch(serving, "garbage", SimpleNamespace(settle=lambda threshold: None))
-        self.patch(service, "raise_descriptors", lambda: 1024)
+        for module in (service, following):
+            self.patch(module, "raise_descriptors", lambda: 1024)
         self.pools: dict[str, HeldPool] = {}
         for module in (serving, reloading):
             self.patch(module, "Threads", self.threads)

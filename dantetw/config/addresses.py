@@ -8,6 +8,7 @@ import re
 import socket
 from typing import Final
 
+from dantetw.config.devices import Snapshot, is_alias, is_usual, may_be_interface
 from dantetw.config.lexer import Token
 from dantetw.config.policy import ALL_PORTS, Address, HostKind, Ports
 from dantetw.config.reader import number_of
@@ -58,6 +59,8 @@ def numeric(host: Token) -> tuple[Family, bytes, str] | None:
         raise Mistake(host, f'"{text}" is not an address', "IPv6 addresses without brackets", bare)
     bare, _, scope = text.partition("%")
     six = packed(bare, Family.IPV6)
+    if six is None and is_alias(text):
+        return None
     if six is None:
         raise Mistake(host, f'"{text}" is not an address', "an IPv4 or IPv6 address, or a name")
     if six[:12] == bytes(10) + b"\xff\xff":
@@ -84,11 +87,14 @@ def single(text: AddressText) -> tuple[Family, bytes, str] | None:
     return found
 
 
-def condition(text: AddressText, system: System, protocol: Transport) -> Address:
+def condition(
+    text: AddressText, system: Snapshot, protocol: Transport, waits: bool = True
+) -> Address:
     """
     An address of a rule.
 
     :param protocol: the one the rule is known to be about, for service names.
+    :param waits: an interface may be named that is not there yet (``interface.missing: wait``).
     :raises Mistake: it is none.
     """
     host = text.host
@@ -104,7 +110,7 @@ def condition(text: AddressText, system: System, protocol: Transport) -> Address
                 _NEEDS_MASK.format(_FAMILY_NAMES[family]),
                 f'"{host.text}/{_BITS[family]}" for this address alone',
             )
-        if scope and not system.addresses_of(scope):
+        if scope and scope not in system.interfaces and not (waits and may_be_interface(scope)):
             raise Mistake(host, f'no interface "{scope}"', "an interface's name after %")
         mask = _mask(text.mask, family)
         network = int.from_bytes(address, "big") & mask
@@ -118,9 +124,19 @@ def condition(text: AddressText, system: System, protocol: Transport) -> Address
         )
     if len(host.text) < 2:
         raise Mistake(host, f'"{host.text}" is not an address', "an address or a name")
-    if system.addresses_of(host.text):
+    if system.addresses_of(host.text) or (
+        waits and (host.text in system.interfaces or is_usual(host.text))
+    ):
         return Address(HostKind.INTERFACE, host.text, host.where, name=host.text, ports=ports)
-    return Address(HostKind.NAME, host.text, host.where, name=host.text.lower(), ports=ports)
+    interface = host.text if waits and may_be_interface(host.text) else ""
+    return Address(
+        HostKind.NAME,
+        host.text,
+        host.where,
+        name=host.text.lower(),
+        ports=ports,
+        interface=interface,
+    )
 
 
 def doubt(address: Address) -> str:

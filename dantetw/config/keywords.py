@@ -359,6 +359,13 @@ KEYWORDS: Final = (
         "after which a worker that does not respond is killed; 0: never (dantetw's own)",
         "10",
     ),
+    _row(
+        "interface.missing",
+        _GLOBAL,
+        Words(("wait", "fail"), "word", many=False),
+        "fail: do not start where an interface or address is missing, as Dante (dantetw's own)",
+        "wait",
+    ),
     _row("route.maxfail", _GLOBAL, Number(), "failures until a route is bad; 0: never", "1"),
     _row("route.badexpire", _GLOBAL, _SECONDS, "how long it stays bad; 0: for ever", "300"),
     _row(

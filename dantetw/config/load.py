@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dantetw.config import unsupported as unsupported_
+from dantetw.config.absence import report_absent
 from dantetw.config.checks import check_policy
+from dantetw.config.devices import Snapshot
 from dantetw.config.grammar import parse_tree
 from dantetw.config.lexer import LARGEST_FILE, Lexer, Source
 from dantetw.config.lint import lint
@@ -83,15 +85,17 @@ def _compile(
 ) -> Policy:
     """The policy of a file; if the report has errors it is not to be used."""
     tree = parse_tree(Lexer(source), report)
-    settings = Settings(system, report)
+    machine = Snapshot(system)
+    settings = Settings(machine, report)
     settings.read(tree.settings)
     if debug is not None:
         _override(settings, debug, source.file, report)
-    rules = Rules(settings, system, report)
+    rules = Rules(settings, machine, report)
     rules.read(tree.blocks)
+    report_absent(settings.absent, settings.waits, list(machine.interfaces), report)
     unsupported_.check(tree, unsupported, report)
     policy = _policy(source.file, settings, rules)
-    check_policy(policy, settings, system, report)
+    check_policy(policy, settings, machine, report)
     if not report.failed:
         lint(policy, report)
     return policy
@@ -199,6 +203,7 @@ def _policy(file: str, settings: Settings, rules: Rules) -> Policy:
         settings.handover,
         settings.workers,
         settings.max_requests,
+        waits=settings.waits,
         unmatched_log=settings.unmatched_log,
         max_lifetime=settings.max_lifetime,
         worker_timeout=settings.worker_timeout,

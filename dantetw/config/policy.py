@@ -7,7 +7,7 @@ written, so that a decision can be explained with file, line and column.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -92,6 +92,7 @@ class Address:
         names and domains.
     :ivar ports: which ports fit.
     :ivar scope: of a link-local ``NET``: the interface it is about; else empty.
+    :ivar interface: of a ``NAME``: the interface it means whenever there is one of this name.
     """
 
     kind: HostKind
@@ -103,6 +104,7 @@ class Address:
     name: str = ""
     ports: Ports = ALL_PORTS
     scope: str = ""
+    interface: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +205,31 @@ class Internal:
     One ``internal`` line.
 
     :ivar text: address, interface or host name as written; ``listens``: the addresses that came
-        of it when the file was read.
+        of it when the file was read, none if the interface had none.
+    :ivar interface: its name if it is an interface, whose addresses are followed; else empty.
+    :ivar port: the port to listen on; ``families``: of addresses of the interface that count.
     """
 
     text: str
     listens: tuple[Endpoint, ...]
     where: Where
+    interface: str = ""
+    port: int = 0
+    families: frozenset[Family] = frozenset((Family.IPV4, Family.IPV6))
+
+    def listens_now(self, addresses_of: Callable[[str], Sequence[str]]) -> tuple[Endpoint, ...]:
+        """
+        The addresses to listen on, which those of an interface may have changed.
+
+        :param addresses_of: the numeric addresses an interface has now.
+        """
+        if not self.interface:
+            return self.listens
+        found = [
+            Endpoint(address, self.port, Family.IPV6 if ":" in address else Family.IPV4)
+            for address in addresses_of(self.interface)
+        ]
+        return tuple(endpoint for endpoint in found if endpoint.family in self.families)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +238,8 @@ class External:
     One ``external`` line.
 
     :ivar interface: its name if it is an interface, which is looked up at each use; else empty.
-    :ivar addresses: numeric addresses when the file was read, in the order of preference.
+    :ivar addresses: numeric addresses when the file was read, in the order of preference; none if
+        the interface had none.
     """
 
     text: str
@@ -323,6 +345,8 @@ class Policy:
         it is below 1024, and BIND grants such a port.
     :ivar bind_extension: ``extension: bind``: a BIND may ask for a port that takes many peers.
     :ivar hash_key_file: our keyword ``log.hashkey``; None: a key is made at each start.
+    :ivar waits: our keyword ``interface.missing``: interfaces and addresses that are not there are
+        waited for; False: then there is no start.
     """
 
     file: str
@@ -354,6 +378,7 @@ class Policy:
     max_requests: int = 0
     max_lifetime: int = 0
     worker_timeout: int = WORKER_TIMEOUT
+    waits: bool = True
     generation: int = 0
     unmatched_log: int = 0
     indexes: dict[RuleKind, object] = field(

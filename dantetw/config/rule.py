@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from dantetw.config import common, vocabulary
+from dantetw.config.absence import Absent
 from dantetw.config.addresses import condition, doubt, single
+from dantetw.config.devices import Snapshot
 from dantetw.config.lexer import Token
 from dantetw.config.limits import check_limits
 from dantetw.config.policy import (
@@ -28,7 +30,7 @@ from dantetw.config.policy import (
 )
 from dantetw.config.report import Mistake, Report
 from dantetw.config.settings import Settings
-from dantetw.config.system import System, Transport
+from dantetw.config.system import Transport
 from dantetw.config.tree import Block, Place, Statement
 from dantetw.config.vocabulary import (
     NAMELESS_METHODS,
@@ -95,7 +97,7 @@ class Rules:
     :ivar client, socks: the rules so far.
     """
 
-    def __init__(self, settings: Settings, system: System, report: Report) -> None:
+    def __init__(self, settings: Settings, system: Snapshot, report: Report) -> None:
         self.settings = settings
         self.system = system
         self.report = report
@@ -226,7 +228,11 @@ class _Reading:
         transport: Transport = None
         if len(self.protocols) == 1:
             transport = "tcp" if Protocol.TCP in self.protocols else "udp"
-        address = condition(text, self.system, transport)
+        waits = self.settings.waits
+        address = condition(text, self.system, transport, waits)
+        named = address.scope or (address.name if address.kind is HostKind.INTERFACE else "")
+        if named and waits and not self.system.addresses_of(named):
+            self.settings.absent.append(Absent(text.host, statement.name))
         if doubtful := doubt(address):
             self.report.advice(text.host, doubtful)
         if text.port is not None and text.port.operator == ":":

@@ -7,12 +7,15 @@ Each keyword has one method of :class:`Settings`; the table at the end says whic
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from dantetw.config import common, vocabulary
+from dantetw.config.absence import Absent
 from dantetw.config.addresses import first_port, packed, single
+from dantetw.config.devices import Snapshot, is_usual, may_be_interface
 from dantetw.config.forms import Forms
+from dantetw.config.lexer import Token
 from dantetw.config.policy import (
     HANDOVER,
     WORKER_TIMEOUT,
@@ -27,7 +30,6 @@ from dantetw.config.policy import (
 )
 from dantetw.config.problems import nearest
 from dantetw.config.report import Mistake, Report
-from dantetw.config.system import System
 from dantetw.config.tree import Statement
 from dantetw.values import AF_OF, LOG_WORDS, Endpoint, Family, Method
 
@@ -39,6 +41,7 @@ _LATE_FAMILY: Final = (
     "the same interface are specified, so that we can know which addresses to ignore"
 )
 _SIDES: Final = {"internal": "internal/client-side", "external": "external/target-side"}
+_SAID: Final = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
 _BOTH: Final = frozenset((Family.IPV4, Family.IPV6))
 _WILDCARDS: Final = frozenset(("0.0.0.0", "::"))
 
@@ -48,9 +51,11 @@ class Settings:
     The global settings of a file, as they gather.
 
     :ivar maxfail, badexpire: routes' keywords, for the check of the two.
+    :ivar absent: interfaces and addresses that are not there.
+    :ivar waits: ``interface.missing`` is ``wait``.
     """
 
-    def __init__(self, system: System, report: Report) -> None:
+    def __init__(self, system: Snapshot, report: Report) -> None:
         self.system = system
         self.report = report
         self.internal: list[Internal] = []
@@ -84,6 +89,9 @@ class Settings:
         self.max_lifetime = 0
         self.worker_timeout = WORKER_TIMEOUT
         self.badexpire = 300
+        self.waits = True
+        self.absent: list[Absent] = []
+        self._listens: set[Endpoint] = set()
 
     def read(self, statements: Iterable[Statement]) -> None:
         """Take in all statements; mistakes are noted in the report."""
@@ -151,14 +159,27 @@ class Settings:
         assert text is not None
         port = self._port(statement)
         listens = []
-        for address, family in self._addresses(statement):
-            if family not in self.accepted_families("internal"):
-                continue
+        accepted = self.accepted_families("internal")
+        interface, addresses = self._addresses(statement)
+        for address, family in addresses:
             endpoint = Endpoint(address, port, family)
-            if not any(endpoint in other.listens for other in self.internal):
+            if family in accepted and endpoint not in self._listens:
+                self._listens.add(endpoint)
                 listens.append(endpoint)
-        if listens:
-            self.internal.append(Internal(text.host.text, tuple(listens), text.host.where))
+        if listens or interface:
+            self.internal.append(
+                Internal(text.host.text, tuple(listens), text.host.where, interface, port, accepted)
+            )
+        self._check_families(text.host, "internal", interface, addresses)
+
+    def _check_families(
+        self, host: Token, side: str, interface: str, addresses: Sequence[tuple[str, Family]]
+    ) -> None:
+        """Note an interface that has addresses, but none of a family that counts."""
+        accepted = self.accepted_families(side)
+        if interface and addresses and accepted.isdisjoint(family for _, family in addresses):
+            lacks = " or ".join(sorted(_SAID[family] for family in accepted))
+            self.absent.append(Absent(host, side, f"no {lacks} address"))
 
     def _port(self, statement: Statement) -> int:
         text = statement.values.address
@@ -178,8 +199,12 @@ class Settings:
             )
         return port
 
-    def _addresses(self, statement: Statement) -> Iterable[tuple[str, Family]]:
-        """Numeric addresses that an ``internal`` or ``external`` names, with their families."""
+    def _addresses(self, statement: Statement) -> tuple[str, Sequence[tuple[str, Family]]]:
+        """
+        What an ``internal`` or ``external`` names.
+
+        :returns: the interface, or an empty text; numeric addresses with their families.
+        """
         text = statement.values.address
         assert text is not None
         found = single(text)
@@ -192,32 +217,48 @@ class Settings:
             if (
                 statement.name == "internal"
                 and canonical not in _WILDCARDS
-                and canonical not in self.system.all_addresses()
-                and not any(a.startswith(f"{canonical}%") for a in self.system.all_addresses())
+                and not self.system.has_address(canonical)
             ):
-                self.report.warning(
-                    host,
-                    f"addinternal(): could not find address {canonical} on any network interface",
+                doubt = (
+                    f"addinternal(): could not find address {canonical} on any network interface"
                 )
-            return [(canonical, family)]
-        names = self.system.addresses_of(host.text) or self.system.resolve(host.text)
+                if self.system.can_bind(canonical):
+                    self.report.warning(host, doubt)
+                else:
+                    self.absent.append(Absent(host, "internal", warning=doubt))
+            return "", [(canonical, family)]
+        interface = host.text
+        names = self.system.addresses_of(interface)
+        missing = not names and (interface in self.system.interfaces or is_usual(interface))
+        if not names and not missing:
+            # An alias label is no host name; nor does a resolver know usual interfaces, and where
+            # the network is not up yet, it would take its time.
+            interface, names = "", self.system.resolve(host.text)
+            missing = not names and may_be_interface(host.text)
         if not names:
-            raise Mistake(
+            mistake = Mistake(
                 host,
                 f'could not resolve hostname "{host.text}"',
                 "an address, an interface that has one, or a host name",
             )
-        return [(name, Family.IPV4 if packed(name, Family.IPV4) else Family.IPV6) for name in names]
+            if not missing:
+                raise mistake
+            interface = host.text
+            lacks = "no address" if interface in self.system.interfaces else ""
+            self.absent.append(Absent(host, statement.name, lacks, mistake))
+        return interface, [
+            (name, Family.IPV4 if packed(name, Family.IPV4) else Family.IPV6) for name in names
+        ]
 
     def _external(self, statement: Statement) -> None:
         text = statement.values.address
         assert text is not None
         host = text.host
         accepted = self.accepted_families("external")
-        addresses = [a for a, family in self._addresses(statement) if family in accepted]
+        interface, named = self._addresses(statement)
+        addresses = [a for a, family in named if family in accepted]
         # Nothing but the link itself can be reached from a link-local address.
         addresses.sort(key=lambda address: "%" in address)
-        interface = host.text if self.system.addresses_of(host.text) else ""
         for address in addresses:
             if address in _WILDCARDS:
                 bits = 32 if address == "0.0.0.0" else 128
@@ -228,13 +269,17 @@ class Settings:
                     "an address or an interface of this machine",
                 )
             if not interface and not self.system.can_bind(address):
-                raise Mistake(
+                mistake = Mistake(
                     host,
                     f"checkconfig(): cannot bind external address: {address}",
                     "an address of this machine",
                 )
-        if addresses:
+                if single(text) is None:
+                    raise mistake  # a host name, whose address is somebody else's
+                self.absent.append(Absent(host, "external", mistake=mistake))
+        if addresses or interface:
             self.external.append(External(host.text, interface, tuple(addresses), host.where))
+        self._check_families(host, "external", interface, named)
 
     def _families(self, statement: Statement) -> None:
         side = statement.name.partition(".")[0]
@@ -317,6 +362,9 @@ class Settings:
     def _worker_timeout(self, statement: Statement) -> None:
         self.worker_timeout = statement.values.numbers[0]
 
+    def _missing(self, statement: Statement) -> None:
+        self.waits = statement.token.text != "fail"
+
     def _maxfail(self, statement: Statement) -> None:
         self.maxfail = statement.values.numbers[0]
 
@@ -383,6 +431,7 @@ _EFFECTS: Final[dict[str, Callable[[Settings, Statement], None]]] = {
     "child.maxrequests": Settings._max_requests,
     "child.maxlifetime": Settings._max_lifetime,
     "timeout.worker": Settings._worker_timeout,
+    "interface.missing": Settings._missing,
     "route.maxfail": Settings._maxfail,
     "route.badexpire": Settings._badexpire,
     "extension": Settings._extension,

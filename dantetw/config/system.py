@@ -6,7 +6,7 @@ The real facts come from :class:`dantetw.net.host.Host`; tests bring their own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 #: A service database's protocol; None is "whichever knows the name, tcp first".
@@ -24,6 +24,14 @@ class System(Protocol):
     @property
     def effective_root(self) -> bool:
         """Whether the process has root's rights now."""
+
+    @property
+    def interfaces(self) -> Mapping[str, Sequence[str]]:
+        """
+        All interfaces, and labels of addresses (``eth0:1``), with their numeric addresses.
+
+        An interface may have none now.  Asked anew each time.
+        """
 
     def addresses_of(self, interface: str) -> Sequence[str]:
         """Numeric addresses (IPv6 link-local ones with ``%scope``) of an interface, or nothing."""

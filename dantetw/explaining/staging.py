@@ -185,6 +185,11 @@ class Stage:
         self._names = names
         self._interfaces = interfaces
 
+    @property
+    def interfaces(self) -> Mapping[str, Sequence[str]]:
+        """See :class:`dantetw.config.system.System`."""
+        return {**self._host.interfaces, **self._interfaces}
+
     def addresses_of(self, interface: str) -> Sequence[str]:
         """See :class:`dantetw.config.system.System`."""
         given = self._interfaces.get(interface)

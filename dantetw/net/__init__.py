@@ -15,7 +15,8 @@ Where we touch the kernel's network.
 - :mod:`.zones` keeps the links of link-local addresses.
 - :mod:`.resolving` looks names up and keeps the answers; :mod:`.answers` gives them to the rules.
 - :mod:`.naming` gives errors their names, replies and words.
-- :mod:`.host` tells facts of this machine: interfaces, addresses, services.
+- :mod:`.host` tells facts of this machine: interfaces, addresses, services; :mod:`.ifaddrs` reads
+  the interfaces' addresses, :mod:`.interfaces` keeps them until the kernel reports a change.
 - :mod:`.sockopts` and :mod:`.tcpinfo` set and read socket options; :mod:`.queues` tells what waits
   in the kernel.
 """

@@ -7,111 +7,16 @@ go, and a reload should see them as they are.
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import os
 import pwd
 import socket
-from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
 
 from dantetw.config.system import Transport
-
-_AF_INET = int(socket.AF_INET)
-_AF_INET6 = int(socket.AF_INET6)
-_NO_SCOPE = 0  # of addresses that are the same on every link
-
-
-class _SockAddr(ctypes.Structure):
-    """``struct sockaddr``: only what tells the family."""
-
-    _fields_: ClassVar = [("family", ctypes.c_ushort)]
-
-
-class _SockAddrIn(ctypes.Structure):
-    """``struct sockaddr_in`` (Linux)."""
-
-    _fields_: ClassVar = [
-        ("family", ctypes.c_ushort),
-        ("port", ctypes.c_ushort),
-        ("address", ctypes.c_ubyte * 4),
-    ]
-
-
-class _SockAddrIn6(ctypes.Structure):
-    """``struct sockaddr_in6`` (Linux)."""
-
-    _fields_: ClassVar = [
-        ("family", ctypes.c_ushort),
-        ("port", ctypes.c_ushort),
-        ("flow", ctypes.c_uint32),
-        ("address", ctypes.c_ubyte * 16),
-        ("scope", ctypes.c_uint32),
-    ]
-
-
-class _IfAddrs(ctypes.Structure):
-    """``struct ifaddrs`` (``getifaddrs(3)``, Linux)."""
-
-
-_IfAddrs._fields_ = [
-    ("next", ctypes.POINTER(_IfAddrs)),
-    ("name", ctypes.c_char_p),
-    ("flags", ctypes.c_uint),
-    ("address", ctypes.POINTER(_SockAddr)),
-    ("netmask", ctypes.c_void_p),
-    ("broadcast", ctypes.c_void_p),
-    ("data", ctypes.c_void_p),
-]
-
-
-def interface_addresses() -> list[tuple[str, str]]:
-    """
-    Interface names and their numeric addresses, in the kernel's order.
-
-    Link-local IPv6 addresses come with their ``%scope``.
-
-    :raises OSError: the kernel does not tell.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.getifaddrs.argtypes = [ctypes.POINTER(ctypes.POINTER(_IfAddrs))]
-    libc.getifaddrs.restype = ctypes.c_int
-    libc.freeifaddrs.argtypes = [ctypes.POINTER(_IfAddrs)]
-    libc.freeifaddrs.restype = None
-    first = ctypes.POINTER(_IfAddrs)()
-    if libc.getifaddrs(ctypes.byref(first)) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    try:
-        # All of it is copied before the list is freed.
-        return list(_entries(first))
-    finally:
-        libc.freeifaddrs(first)
-
-
-def _entries(entry: ctypes._Pointer[_IfAddrs]) -> Iterator[tuple[str, str]]:
-    while entry:
-        item = entry.contents
-        name = os.fsdecode(item.name) if item.name else ""
-        address = _numeric(item.address, name)
-        if name and address:
-            yield name, address
-        entry = item.next
-
-
-def _numeric(pointer: ctypes._Pointer[_SockAddr], interface: str) -> str:
-    """The address as text; empty for families other than IP's, and for none at all."""
-    if not pointer:
-        return ""
-    family = pointer.contents.family
-    if family == _AF_INET:
-        four = ctypes.cast(pointer, ctypes.POINTER(_SockAddrIn)).contents
-        return socket.inet_ntop(socket.AF_INET, bytes(four.address))
-    if family == _AF_INET6:
-        six = ctypes.cast(pointer, ctypes.POINTER(_SockAddrIn6)).contents
-        text = socket.inet_ntop(socket.AF_INET6, bytes(six.address))
-        return f"{text}%{interface}" if six.scope != _NO_SCOPE else text
-    return ""
+from dantetw.net.ifaddrs import interfaces
+from dantetw.net.listening import kernel_address
+from dantetw.values import Endpoint, Family
 
 
 class Host:
@@ -122,24 +27,26 @@ class Host:
         """Whether the process has root's rights now."""
         return os.geteuid() == 0
 
+    @property
+    def interfaces(self) -> Mapping[str, Sequence[str]]:
+        """All interfaces and labels with their addresses; see :func:`.ifaddrs.interfaces`."""
+        return interfaces()
+
     def addresses_of(self, interface: str) -> Sequence[str]:
         """Addresses of an interface; none if it has none, or does not exist."""
-        return [address for name, address in self._interfaces() if name == interface]
+        return self.interfaces.get(interface, ())
 
     def all_addresses(self) -> Sequence[str]:
         """Addresses of all interfaces."""
-        return [address for _, address in self._interfaces()]
+        return [address for addresses in self.interfaces.values() for address in addresses]
 
     def can_bind(self, address: str) -> bool:
         """Whether a UDP socket can be bound to ``address``; it is closed again."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
-                # getaddrinfo turns a scope's name into its number.
-                found = socket.getaddrinfo(
-                    address, 0, family, socket.SOCK_DGRAM, 0, socket.AI_NUMERICHOST
-                )
-                probe.bind(found[0][4])
+                kind = Family.IPV6 if ":" in address else Family.IPV4
+                probe.bind(kernel_address(Endpoint(address, 0, kind)))
         except (OSError, ValueError):  # gaierror is an OSError
             return False
         return True
@@ -181,9 +88,3 @@ class Host:
         except (OSError, ValueError):
             return []
         return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-    def _interfaces(self) -> list[tuple[str, str]]:
-        try:
-            return interface_addresses()
-        except OSError:
-            return []

@@ -25,6 +25,30 @@ _NUMBER: Final = {2: int(socket.AF_INET), 4: int(socket.AF_INET6)}
 Binder = Callable[[SocketType, Any], None]
 
 
+def kernel_address(endpoint: Endpoint) -> tuple[str | int, ...]:
+    """
+    A numeric endpoint as the kernel has it: the scope, such as ``%eth0``, is a number.
+
+    :raises OSError: it is none, or there is no such scope now (:exc:`socket.gaierror`).
+    """
+    host, _, scope = endpoint.host.partition("%")
+    socket.inet_pton(AF_OF[endpoint.family], host)  # else it would be looked up
+    if endpoint.family is Family.IPV4:
+        return host, endpoint.port
+    if not scope:
+        return host, endpoint.port, 0, 0
+    # As bytes: of a text Python would make IDNA, by a module that may not be readable any more when
+    # the privileges are gone.
+    found = socket.getaddrinfo(
+        endpoint.host.encode("ascii", "replace"),
+        endpoint.port,
+        type=socket.SOCK_STREAM,
+        flags=socket.AI_NUMERICHOST,
+    )
+    kernels: tuple[str | int | bytes, ...] = found[0][4]
+    return host, endpoint.port, 0, int(kernels[3])
+
+
 class ListeningSocket(socket.socket):
     """
     Accepts without asking each time what family and type it is of, as the base class does.
@@ -116,11 +140,7 @@ def open_port(
     :returns: also the options that the system refused, with the ``errno``.
     :raises OSError: if the address cannot be bound.
     """
-    # Resolves a scope such as ``fe80::1%eth0``.
-    info = socket.getaddrinfo(
-        endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
-    )
-    address, sockets = info[0][4], []
+    address, sockets = kernel_address(endpoint), []
     try:
         for place in range(number):
             sock = ListeningSocket(

@@ -13,8 +13,9 @@ from dantetw.net.zones import endpoint_of, is_link_local, sockaddr_of, zone_of
 from dantetw.values import AF_OF, UNSPECIFIED, Endpoint, Family
 from dantetw.wire.replies import ReplyCode
 
-#: Seconds for which an interface's addresses are believed: asking costs more than a session.
-BELIEVED: Final = 2.0
+#: Seconds for which an interface's addresses are not asked for again.  A tunnel that comes up is
+#: used within a second.
+BELIEVED: Final = 0.5
 
 #: How messages name a family.
 SAID: Final = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
@@ -83,16 +84,43 @@ class Sources:
         return self._known.get(family, ())
 
     def _look(self) -> dict[Family, tuple[str, ...]]:
-        found: dict[Family, list[str]] = {Family.IPV4: [], Family.IPV6: []}
+        # Each once, in order; an interface may have thousands.
+        found: dict[Family, dict[str, None]] = {Family.IPV4: {}, Family.IPV6: {}}
         for external in self._policy.external:
             addresses: Sequence[str] = external.addresses
             if external.interface:
                 addresses = self._addresses_of(external.interface)
             for address in addresses:
                 family = Family.IPV6 if ":" in address else Family.IPV4
-                if family in self._policy.external_families and address not in found[family]:
-                    found[family].append(address)
+                if family in self._policy.external_families:
+                    found[family][address] = None
         return {family: tuple(addresses) for family, addresses in found.items()}
+
+    def missing(self) -> tuple[str, ...]:
+        """
+        The external interfaces, none of which has an address; empty if we can go out at all.
+
+        A client is to learn then that the network cannot be reached now, not that its kind of
+        address is not supported.
+        """
+        if self.families():
+            return ()
+        return tuple(each.interface for each in self._policy.external if each.interface)
+
+    def _unroutable(self, target: Endpoint, client: Endpoint) -> NoSource:
+        """What to say where there are no addresses of the target's family."""
+        missing = self.missing()
+        if not missing:
+            text = no_address_text(target.family)
+            return NoSource(text, ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED)
+        # As Dante, which asks whether its configuration is wrong.
+        text = (
+            "none of the addresses configured on our external interface(s) can be used for"
+            f" forwarding from our local client {client} to target {target}:"
+            f" {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing or without an"
+            " address"
+        )
+        return NoSource(text, ReplyCode.NETWORK_UNREACHABLE)
 
     def families(self) -> frozenset[Family]:
         """The families we can go out by."""
@@ -109,7 +137,7 @@ class Sources:
         addresses = self.addresses(target.family)
         rotation = self._policy.rotation
         if not addresses:
-            raise NoSource(no_address_text(target.family), ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED)
+            raise self._unroutable(target, client)
         if target.family is _IPV6:
             addresses = _of_link(addresses, target.host)
             if not addresses:

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Final
 
 from dantetw.auth.shadow import PASSWD, SHADOW
 from dantetw.config.policy import Policy
 from dantetw.config.vocabulary import PAM_METHODS
 from dantetw.net.sockopts import FIRST_FREE
-from dantetw.values import Endpoint, Method
+from dantetw.values import Endpoint, Family, Method
 
 # Words of ``logoutput`` that are no files.
 _WORDS: Final = frozenset(("stdout", "stderr", "syslog"))
@@ -26,6 +27,8 @@ class Permitted:
 
     :ivar logs: files to append to; ``files``: to read; ``looks``: to look at.
     :ivar listens: addresses to listen on.
+    :ivar followed: interfaces whose addresses of a family may be listened on at a port, whichever
+        they have at the time.
     :ivar externals: addresses to go out from; ``interfaces``: whose addresses are such as well.
     :ivar same_port: ports below 1024 may be bound for connections on these, not for datagrams only.
     :ivar passwords: those of the system may be checked; ``pam``: PAM may be asked.
@@ -37,6 +40,7 @@ class Permitted:
     listens: frozenset[Endpoint] = frozenset()
     externals: frozenset[str] = frozenset()
     interfaces: frozenset[str] = frozenset()
+    followed: frozenset[tuple[str, int, Family]] = frozenset()
     same_port: bool = False
     passwords: bool = False
     pam: bool = False
@@ -55,6 +59,12 @@ class Permitted:
             frozenset(endpoint for line in policy.internal for endpoint in line.listens),
             frozenset(a for line in policy.external if not line.interface for a in line.addresses),
             frozenset(line.interface for line in policy.external if line.interface),
+            frozenset(
+                (line.interface, line.port, family)
+                for line in policy.internal
+                if line.interface
+                for family in line.families
+            ),
             policy.same_port,
             passwords,
             not PAM_METHODS.isdisjoint(policy.methods),
@@ -64,6 +74,24 @@ class Permitted:
         """What one or the other names."""
         names = [field.name for field in fields(self)]
         return Permitted(*(getattr(self, name) | getattr(other, name) for name in names))
+
+    def _listens(
+        self,
+        sock: socket.socket,
+        address: tuple[str | int, ...],
+        addresses_of: Callable[[str], Sequence[str]],
+    ) -> bool:
+        """Whether clients come in by an address."""
+        return any(
+            endpoint in self.listens
+            or any(
+                endpoint.port == port
+                and endpoint.family is family
+                and endpoint.host in addresses_of(interface)
+                for interface, port, family in self.followed
+            )
+            for endpoint in _written(sock, address)
+        )
 
     def binding(
         self,
@@ -78,7 +106,7 @@ class Permitted:
         :param addresses_of: the addresses that an interface has now.
         """
         stream = sock.type == socket.SOCK_STREAM
-        if stream and any(_kernels(endpoint) == address for endpoint in self.listens):
+        if stream and self._listens(sock, address, addresses_of):
             return True
         host, port, *_ = address
         if not 0 < int(port) < FIRST_FREE or (stream and not self.same_port):
@@ -88,10 +116,15 @@ class Permitted:
         )
 
 
-def _kernels(endpoint: Endpoint) -> tuple[str | int, ...]:
-    """An endpoint as the kernel has it: the scope, such as ``%eth0``, is a number."""
-    found = socket.getaddrinfo(
-        endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
-    )
-    address: tuple[Any, ...] = found[0][4]
-    return address
+def _written(sock: socket.socket, address: tuple[str | int, ...]) -> tuple[Endpoint, ...]:
+    """An address of the kernel as configurations may have it: with its scope's name or number."""
+    host, port = str(address[0]), int(address[1])
+    if sock.family != socket.AF_INET6:
+        return (Endpoint(host, port, Family.IPV4),)
+    scope = int(address[3]) if len(address) > 3 else 0
+    if not scope:
+        return (Endpoint(host, port, Family.IPV6),)
+    words = [str(scope)]
+    with suppress(OSError, OverflowError):
+        words.append(socket.if_indextoname(scope))
+    return tuple(Endpoint(f"{host}%{word}", port, Family.IPV6) for word in words)

@@ -13,6 +13,9 @@ host name      one of the rule's host's addresses     the names are equal, or sh
 interface      one of the interface's own addresses   one of the name's addresses is
 =============  =====================================  ==========================================
 
+A name without dots that was no interface when the configuration was read is one whenever an
+interface has it; until then it is a host's.
+
 Where one of the name's addresses decided, the first that fits is the one to use from then on.
 Families never mix.  With ``resolveprotocol: fake`` nothing is looked up, and a name fits no net,
 no interface and no other name.
@@ -236,6 +239,8 @@ def fits(address: Address, subject: Subject, known: Known, fake: bool = False) -
     if kind is _NAME:
         if subject.name and subject.name == address.name.removesuffix("."):
             return True
+        if address.interface and _ask(known, LookupKind.INTERFACE, address.interface):
+            return _fits_one_of(LookupKind.INTERFACE, address.interface, subject, known, fake)
         return not fake and _fits_one_of(LookupKind.FORWARD, address.name, subject, known, fake)
     return _fits_one_of(LookupKind.INTERFACE, address.name, subject, known, fake)
 
@@ -258,8 +263,14 @@ def _fits_domain(domain: str, subject: Subject, known: Known, fake: bool) -> boo
     return any(name.lower().removesuffix(".").endswith(domain) for name in names)
 
 
+@lru_cache(maxsize=256)
+def _numbers_of(addresses: tuple[str, ...]) -> frozenset[tuple[Family, int]]:
+    """The numbers of addresses: an interface may have thousands."""
+    return frozenset(map(number_of, addresses))
+
+
 def _fits_one_of(kind: LookupKind, name: str, subject: Subject, known: Known, fake: bool) -> bool:
-    allowed = {number_of(text) for text in _ask(known, kind, name)}
+    allowed = _numbers_of(_ask(known, kind, name))
     if subject.family is not _NO_ADDRESS:
         return (subject.family, subject.number) in allowed
     if fake or not subject.name:

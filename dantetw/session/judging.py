@@ -16,7 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from dantetw.config.policy import RuleKind
-from dantetw.net.resolving import ResolveError
+from dantetw.net.resolving import BOTH, ResolveError
 from dantetw.rules.addresses import Lookup, literal_endpoint
 from dantetw.rules.deciding import Decision, Question, block_rule, decide_socks
 from dantetw.rules.proving import Check
@@ -55,7 +55,7 @@ class Judge:
             self._judge(client, asked, None, decided)
             return
         session = self._session
-        resolver, families = session.server.resolver, session.sources.families()
+        resolver, families = session.server.resolver, session.sources.families() or BOTH
         found = resolver.cached(asked.host, families)
         if found is not None:
             self._judge(client, asked, found, decided)

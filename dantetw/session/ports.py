@@ -4,8 +4,10 @@ All the ports clients come in by, and their change at a reload.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+import errno
+import socket
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from dantetw.config.policy import Policy, SocketOption
 from dantetw.net.listening import Binder, ListeningSocket, Port, given_port, open_port
@@ -13,19 +15,23 @@ from dantetw.session.listener import Listener
 from dantetw.session.protocol import SocksFactory
 from dantetw.values import Endpoint
 
+_EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE))
+
 
 class BindError(Exception):
     """
     An address cannot be bound.
 
     :ivar endpoint: which; ``place``: which of how many, from 1, as ``1/2``; ``errno``: why.
+    :ivar exhausted: there are too few descriptors.
     """
 
-    def __init__(self, endpoint: Endpoint, place: str, errno: int) -> None:
-        super().__init__(errno)
+    def __init__(self, endpoint: Endpoint, place: str, number: int) -> None:
+        super().__init__(number)
         self.endpoint = endpoint
         self.place = place
-        self.errno = errno
+        self.errno = number
+        self.exhausted = number in _EXHAUSTED
 
 
 class Ports:
@@ -39,6 +45,9 @@ class Ports:
     :param report: told of socket options that the system refused.
     :param number: of processes that accept.
     :param given: sockets that somebody has opened for us, for the addresses they are bound to.
+    :ivar bound: the ports in use.
+    :ivar absent: what the last :meth:`bind` has left out, with the ``errno``: ``EADDRNOTAVAIL`` if
+        the machine does not have the address now.
     """
 
     def __init__(
@@ -57,23 +66,43 @@ class Ports:
         for sock in given:
             self._given.setdefault(Endpoint.of(sock.getsockname()), []).append(sock)
         self.bound: Mapping[Endpoint, Port] = {}
+        self.absent: dict[Endpoint, int] = {}
 
-    def bind(self, policy: Policy) -> dict[Endpoint, Port]:
+    def bind(
+        self, policy: Policy, wanted: Collection[Endpoint] | None = None, patient: bool = False
+    ) -> dict[Endpoint, Port]:
         """
-        The ports for all ``internal`` addresses of a policy: those there are, and new ones.
+        The ports for addresses to listen on: those there are, and new ones.
 
+        An address that the machine does not have is left out if the policy waits for it.
+
+        :param wanted: which, each once; None: the ``internal`` ones of the policy.
+        :param patient: leave out all that cannot be bound.
         :raises BindError: if an address cannot be bound; all is as it was then.
         """
-        wanted = dict.fromkeys(e for line in policy.internal for e in line.listens)
+        if wanted is None:
+            wanted = dict.fromkeys(e for line in policy.internal for e in line.listens)
+        going: dict[int, list[Port]] = {}
+        for endpoint, port in self.bound.items():
+            if endpoint not in wanted:
+                going.setdefault(endpoint.port, []).append(port)
+        self.absent = {}
         ports: dict[Endpoint, Port] = {}
         try:
             for number, endpoint in enumerate(wanted, 1):
-                port = self.bound.get(endpoint)
-                if port is None:
-                    going = [x for e, x in self.bound.items() if e not in wanted]
-                    place = f"{number}/{len(wanted)}"
-                    port = self._new(endpoint, place, policy, going)
-                ports[endpoint] = port
+                old = self.bound.get(endpoint)
+                if old is not None:
+                    ports[endpoint] = old
+                    continue
+                place = f"{number}/{len(wanted)}"
+                try:
+                    rivals = going.get(endpoint.port, ())
+                    ports[endpoint] = self._new(endpoint, place, policy, rivals)
+                except BindError as failed:
+                    waits = policy.waits and failed.errno == errno.EADDRNOTAVAIL
+                    if not (waits or patient):
+                        raise
+                    self.absent[endpoint] = failed.errno
         except BindError:
             self.release(ports)
             raise
@@ -87,7 +116,7 @@ class Ports:
                 sock.close()
         self._given.clear()
 
-    def _new(self, endpoint: Endpoint, place: str, policy: Policy, going: Sequence[Port]) -> Port:
+    def _new(self, endpoint: Endpoint, place: str, policy: Policy, rivals: Sequence[Port]) -> Port:
         options = policy.socket_options
         given = self._given.pop(endpoint, None)
         if given is not None:
@@ -96,13 +125,14 @@ class Ports:
             return port
         # A wildcard and an address of its own are in each other's way.  Both listen for a moment:
         # nothing is lost if the new one cannot be bound, and no client is turned away.
-        rivals = [x for x in going if x.endpoint.port == endpoint.port]
         try:
             for rival in rivals:
                 rival.share(True)
             port, refused = open_port(
                 endpoint, self._keep_alive, options, bool(rivals), self._number, self._bind
             )
+        except socket.gaierror:  # of a scope: there is no such interface
+            raise BindError(endpoint, place, errno.EADDRNOTAVAIL) from None
         except OSError as failed:
             raise BindError(endpoint, place, failed.errno or 0) from None
         finally:
@@ -113,8 +143,8 @@ class Ports:
 
     def release(self, ports: Mapping[Endpoint, Port]) -> None:
         """Let go of ports that were bound and will not be used."""
-        for port in ports.values():
-            if port not in self.bound.values():
+        for endpoint, port in ports.items():
+            if self.bound.get(endpoint) is not port:
                 port.close()
 
     def use(self, ports: Mapping[Endpoint, Port], policy: Policy | None = None) -> None:
@@ -124,8 +154,8 @@ class Ports:
         :param policy: whose socket options ports that stay get.
         """
         old, self.bound = self.bound, ports
-        for port in old.values():
-            if port not in ports.values():
+        for endpoint, port in old.items():
+            if ports.get(endpoint) is not port:
                 port.close()
             elif policy is not None:
                 self._report(port.set_options(policy.socket_options))

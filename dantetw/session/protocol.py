@@ -7,7 +7,7 @@ from __future__ import annotations
 import socket
 import time
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -134,7 +134,7 @@ class SocksFactory(Factory):
         poller: IPoller,
         commands: Mapping[Command, Perform],
         addresses_of: Callable[[str], Sequence[str]],
-        all_addresses: Callable[[], Sequence[str]],
+        all_addresses: Callable[[], Collection[str]],
         keep_alive: bool = True,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -19,7 +19,7 @@ from dantetw.config.policy import RuleKind
 from dantetw.config.vocabulary import CLIENT_METHODS
 from dantetw.escaping import escape
 from dantetw.net.naming import UNRESOLVED_REPLY
-from dantetw.net.resolving import ResolveError
+from dantetw.net.resolving import BOTH, ResolveError
 from dantetw.net.sources import no_address_text
 from dantetw.rules.deciding import Decision, Question, block_rule, decide_socks
 from dantetw.session import tracing
@@ -81,7 +81,8 @@ def perform(session: Session, request: Request, asked: Endpoint) -> None:
         _resolved(session, request, asked, None)
     else:
         server = session.server
-        families = session.sources.families()
+        # Without any the refusal says so, not that the name has no address.
+        families = session.sources.families() or BOTH
         if request.command is _ASSOCIATE:
             families = FAMILIES  # it is not where we go
         elif request.command is _BIND and request.proxy_protocol is ProxyProtocol.SOCKS_V4:
@@ -188,9 +189,10 @@ def unusable(
     Why nobody can connect to a numeric target, in Dante's words, and the reply for that.
 
     :param connects: it is not just the peer of a BIND.
-    :returns: None: there is nothing in the way.
+    :returns: None: there is nothing in the way, or it is a missing interface, which is reported
+        when a source address is chosen.
     """
-    if not session.sources.addresses(target.family):
+    if not (session.sources.addresses(target.family) or session.sources.missing()):
         return _UNUSABLE_FAMILY, no_address_text(target.family)
     if connects and (text := unusable_text(target)):
         return _UNUSABLE_FAMILY, text

@@ -261,8 +261,10 @@ class Worker:
 
     def _prepare(self, change: Change, descriptors: tuple[int, ...]) -> None:
         answer, unable = f"prepared {change.number}", ""
+        authenticators: Mapping[Method, Any] = {}
         try:
-            authenticators = self._serving.authenticators(change.policy, known=True)
+            if not self._is_current(change.policy):
+                authenticators = self._serving.authenticators(change.policy, known=True)
         except UnusableError as unusable:
             unable = str(unusable)
         if len(descriptors) < len(change.added):
@@ -281,13 +283,19 @@ class Worker:
         self._prepared = change, authenticators, ports
         self._channel.send(answer, "")
 
+    def _is_current(self, policy: Policy) -> bool:
+        """Whether a policy is in force already."""
+        return policy.generation == self._serving.factory.policy.generation
+
     def _commit(self, names: list[str] | None, descriptors: tuple[int, ...]) -> None:
         if self._prepared is None:
             return
         (change, authenticators, ports), self._prepared = self._prepared, None
         policy, self._key = change.policy, change.key
-        self._use_logs(policy, names, descriptors)
-        self._serving.adopt(policy, authenticators)
+        # Of the policy in force only ports change: an interface's addresses have.
+        if not self._is_current(policy):
+            self._use_logs(policy, names, descriptors)
+            self._serving.adopt(policy, authenticators)
         if not self._retired:
             self._serving.listen({**self._ports, **ports})
         self._ports = ports

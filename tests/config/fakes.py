@@ -71,10 +71,12 @@ socks pass { from: 0/0 to: 0/0 }
 """
 
 
-def read(text: str | bytes, unsupported: Mapping[str, str] = UNSUPPORTED) -> Parsed:
+def read(
+    text: str | bytes, unsupported: Mapping[str, str] = UNSUPPORTED, system: System = SYSTEM
+) -> Parsed:
     """Parse a whole file."""
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
-    return parse(data, "sockd.conf", SYSTEM, unsupported)
+    return parse(data, "sockd.conf", system, unsupported)
 
 
 def with_globals(*lines: str, unsupported: Mapping[str, str] = UNSUPPORTED) -> Parsed:

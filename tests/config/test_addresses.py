@@ -12,6 +12,7 @@ from tests.config.fakes import RULES, errors, policy_of, warnings, with_globals,
 
 ANY, NET, NAME = HostKind.ANY, HostKind.NET, HostKind.NAME
 DOMAIN, INTERFACE = HostKind.DOMAIN, HostKind.INTERFACE
+NO_INTERFACE = '8:20 no interface "default"'
 
 
 def target(text: str, before: str = "") -> Address:
@@ -30,7 +31,9 @@ class HostTests(SynchronousTestCase):
             ("0 / 0", ANY, ""),
             ("0/00", ANY, ""),
             ("lo", INTERFACE, "lo"),
-            ("eth1", NAME, "eth1"),
+            ("eth1", INTERFACE, "eth1"),
+            ("eth0:pub", INTERFACE, "eth0:pub"),
+            ("nordvpn", NAME, "nordvpn"),
             ("Example.COM", NAME, "example.com"),
             (".Example.com", DOMAIN, "example.com"),
             (".", DOMAIN, ""),
@@ -76,12 +79,13 @@ class HostTests(SynchronousTestCase):
         self.assertEqual((rule.source.text, rule.target.text), ("0.0.0.0/0", "::1/128"))
 
     def test_scope(self) -> None:
-        """A link-local net keeps its interface, which must exist."""
+        """A link-local net keeps its interface, which may come later if it can exist."""
         self.assertEqual(target("fe80::1%eth0/64").scope, "eth0")
-        self.assertEqual(
-            errors(with_rules("socks pass { from: fe80::1%eth9/64 to: 0/0 }")),
-            ['8:20 no interface "eth9"'],
-        )
+        self.assertEqual(target("fe80::1%eth9/64").scope, "eth9")
+        rule = "socks pass { from: fe80::1%eth9/64 to: 0/0 }"
+        self.assertEqual(errors(with_rules(rule.replace("eth9", "default"))), [NO_INTERFACE])
+        fail = with_rules(f"interface.missing: fail\n{rule}")
+        self.assertEqual(errors(fail), ['9:20 no interface "eth9"'])
 
     def test_where(self) -> None:
         """An address remembers where it was written."""

@@ -92,7 +92,7 @@ class AddressTests(SynchronousTestCase):
             ("external: 198.51.100.1", "checkconfig(): cannot bind external address"),
             ("external: eth99", 'could not resolve hostname "eth99"'),
         ):
-            found = errors(with_globals(line))
+            found = errors(with_globals("interface.missing: fail", line))
             self.assertEqual(len(found), 1, (line, found))
             self.assertIn(expected, found[0])
 
@@ -112,7 +112,7 @@ class AddressTests(SynchronousTestCase):
     def test_nowhere(self) -> None:
         """An internal address on no interface is only warned of, a wildcard not even that."""
         for address, count in (("198.51.100.1", 1), ("127.0.0.1", 0), ("0.0.0.0", 0), ("::", 0)):
-            parsed = with_globals(f"internal: {address} port = 5")
+            parsed = with_globals(f"internal: {address} port = 5", "interface.missing: fail")
             policy_of(parsed)
             self.assertEqual(len(warnings(parsed)), count, address)
 

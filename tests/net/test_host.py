@@ -9,7 +9,8 @@ import socket
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.config.system import System
-from dantetw.net.host import Host, interface_addresses
+from dantetw.net.host import Host
+from dantetw.net.ifaddrs import interface_addresses
 
 
 class HostTests(SynchronousTestCase):

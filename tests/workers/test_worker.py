@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import pickle
 import resource
@@ -527,6 +528,7 @@ class ChangeTests(WorkerCase):
                 raise UnusableError("method username: no file")
 
             self.patch(self.worker._serving, "authenticators", unusable)
+            gc.collect()  # what other tests have left
             before = len(os.listdir("/proc/self/fd"))
             answer = self.change(self.policy(generation=1), [self.port, other], added=1)
             self.assertEqual(answer, "method username: no file")
@@ -553,6 +555,7 @@ class ChangeTests(WorkerCase):
             self.mother.send("prepare", payload=pickle.dumps(change), descriptors=descriptors)
             lowest = os.dup(0)
             os.close(lowest)
+            gc.collect()  # what other tests have left
             before = len(os.listdir("/proc/self/fd"))
             resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, most[1]))
             try:
@@ -571,6 +574,7 @@ class ChangeTests(WorkerCase):
 
         def story() -> None:
             other = self.open()
+            gc.collect()  # what other tests have left
             before = len(os.listdir("/proc/self/fd"))
             self.change(self.policy(generation=1), [self.port, other], added=1)
             self.tell("abandon")
@@ -588,6 +592,7 @@ class ChangeTests(WorkerCase):
             other = self.open()
             self.port.sockets[1].close()
             self.port.sockets[0].close()
+            gc.collect()  # what other tests have left
             before = len(os.listdir("/proc/self/fd"))
             held = self.client()
             for word in order:
