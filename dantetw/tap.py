@@ -126,7 +126,8 @@ class Options(usage.Options):
         open_missing()
         path = self.parent["pidfile"] if self.parent else None
         try:
-            if path and pidfile.is_stale(path):
+            # twistd makes it absolute next, which fails where the working directory is gone.
+            if path and pidfile.is_stale(os.path.abspath(path)):
                 os.remove(path)
         except OSError as failed:
             reason = words_of_error(failed)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +26,9 @@ class ContainerScenarios(Scenario):
         A users file of mode 0600 is read if it was made as the same user; one of somebody else's is
         an error that says whose it is.
         """
+        # Trial's own folders are for root alone.
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
         self.folder.chmod(0o777)
         users = self.folder / "users"
         add = self.as_user([*SOCKD, "users", "add", "--stdin", str(users), "joe"])

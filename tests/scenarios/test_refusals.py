@@ -99,6 +99,17 @@ class RefusalScenarios(Scenario):
             line = f"sockd: error: could not start: twistd's --pidfile {reason}"
             self.refused(shell, f"{line}; with --pidfile= there is none\n")
 
+    def test_no_folder(self) -> None:
+        """A working directory that has been removed."""
+        path = str(self.configure(free_port()))
+        below = self.folder / "below"
+        remove = 'cd "$0" && rmdir "$0" && exec "$@"'
+        line = f"sockd: error: twistd's --pidfile twistd.pid: {MISSING}\n"
+        for mode in (["-n"], []):
+            below.mkdir()
+            command = [*TWISTD, *mode, "sockd", "--config", path]
+            self.refused(["sh", "-c", remove, str(below), *command], line)
+
     def test_read_only(self) -> None:
         """On a file system that is read-only it is the same, and without a pid file it runs."""
         self.needs_root()
