@@ -23,6 +23,7 @@ from dantetw.process import garbage
 from dantetw.process.limits import limits
 from dantetw.process.privileges import Privileges
 from dantetw.reloading import UnusableError
+from dantetw.rules.deciding import names_to_look_up
 from dantetw.session.ports import Listeners
 from dantetw.session.protocol import SocksFactory
 from dantetw.threads import Threads
@@ -52,6 +53,7 @@ class Serving:
         self._journal = journal
         self._privileges = privileges
         self._known = False
+        self._started = False
         self._threads = Threads(reactor, THREADS, WAITING, "passwords", fault=is_refusal)
         self._interfaces = Interfaces()
         self.factory = factory = SocksFactory(
@@ -101,6 +103,13 @@ class Serving:
         """Let sessions from now on begin with this policy."""
         self.factory.resolver.forget()
         self.factory.adopt(policy, authenticators)
+        if self._started:
+            self._look_up_names()
+
+    def _look_up_names(self) -> None:
+        """Look names in rules up before clients wait for them."""
+        factory = self.factory
+        factory.known.prepare(names_to_look_up(factory.policy))
 
     def listen(self, ports: Mapping[Endpoint, Port]) -> None:
         """Accept clients at these ports and no others."""
@@ -119,6 +128,8 @@ class Serving:
         factory.poller.start()
         factory.room.measure()
         factory.resolver.fit(limits()[1])
+        self._started = True
+        self._look_up_names()
         self.listen(ports)
         factory.sweep.add(factory.stopwatch)
         factory.sweep.start()

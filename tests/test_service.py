@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from twisted.application.service import Application
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.python.components import Componentized
 from twisted.trial.unittest import SynchronousTestCase
@@ -22,6 +23,7 @@ from dantetw import __version__, following, reloading, service, serving
 from dantetw.config import Parsed, parse
 from dantetw.net.listening import Port
 from dantetw.net.poller import EpollPoller
+from dantetw.net.resolving import Resolver
 from dantetw.process import pidfile
 from dantetw.service import Settings, SockdService
 from dantetw.session.listener import Listener
@@ -442,6 +444,24 @@ class ReloadTests(ServiceCase):
         self.assertEqual(listeners_of(made), before)
         assert made._serving is not None
         self.assertEqual(made._serving.factory.policy.socks_methods, (Method.USERNAME,))
+        made.stopService()
+
+    def test_names_in_rules(self) -> None:
+        """Names in rules are looked up at the start and after a reload, before clients ask."""
+        asked: list[str] = []
+
+        class Known(Resolver):
+            def resolve(self, name: str, *more: Any, **others: Any) -> Deferred[tuple[str, ...]]:
+                asked.append(name)
+                return succeed(("192.0.2.1",))
+
+        self.patch(serving, "Resolver", Known)
+        rule = "socks block {{ from: 0/0 to: {}.example }}"
+        text = CONFIG.format(log=self.log.absolute(), method="none", more=rule.format("new"))
+        made = self.start(more=rule.format("old"), reread=lambda opener: self.parsed(text, 0))
+        self.assertEqual(asked, ["old.example"])
+        self.hang_up()
+        self.assertEqual(asked, ["old.example", "new.example"])
         made.stopService()
 
     def test_workers(self) -> None:

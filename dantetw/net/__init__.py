@@ -13,7 +13,8 @@ Where we touch the kernel's network.
   which could not be reached.
 - :mod:`.datagrams` makes sockets for datagrams, and hears what became of those.
 - :mod:`.zones` keeps the links of link-local addresses.
-- :mod:`.resolving` looks names up and keeps the answers; :mod:`.answers` gives them to the rules.
+- :mod:`.resolving` looks names up and keeps the answers, :mod:`.deadnames` the failures that took
+  long; :mod:`.answers` gives them to the rules.
 - :mod:`.naming` gives errors their names, replies and words.
 - :mod:`.host` tells facts of this machine: interfaces, addresses, services; :mod:`.ifaddrs` reads
   the interfaces' addresses, :mod:`.interfaces` keeps them until the kernel reports a change.

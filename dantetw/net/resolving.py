@@ -18,9 +18,8 @@ that dead names wait among themselves (:mod:`dantetw.fairness`):
   with such look-ups have half of the threads together; the other half is there for everybody else.
 - A client has a sixteenth of the threads that are free, so that there are some left before anything
   is known of a name.
-- A failure that took :data:`SLOW_SECONDS` or longer is remembered for :data:`DEAD_SECONDS`.  After
-  that the name is looked up again, but whoever asks waits :data:`DEAD_PATIENCE` at most before the
-  old failure is given.  So a dead name in a rule delays few clients.
+- A failure that took long is remembered for seconds (:mod:`.deadnames`), so a dead name in a rule
+  delays few clients.
 - Whoever asks for a name that already waits for a thread on behalf of a worse client takes it over.
 
 A name comes from a client, hence from anybody: whatever it is made of, the answer is addresses or
@@ -34,7 +33,6 @@ import socket
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from twisted.internet import defer
@@ -46,6 +44,7 @@ from twisted.python.failure import Failure
 
 from dantetw.escaping import escape
 from dantetw.fairness import BusyError, client_of
+from dantetw.net.deadnames import DeadNames
 from dantetw.net.naming import EAI_WORDS, eai_symbol_of, words_of
 from dantetw.net.zones import endpoint_of
 from dantetw.rules.addresses import literal, number_of
@@ -75,14 +74,6 @@ WAITING: Final = 512
 
 #: Seconds after which a look-up fails for which there is no place; up to a half more or less.
 BUSY_SECONDS: Final = 2.0
-
-#: Seconds that a failure took if the name is taken for dead, and for how long it is then.
-SLOW_SECONDS: Final = 1.0
-DEAD_SECONDS: Final = 10.0
-#: Seconds to wait for the next look-up of such a name before the old failure is given, and after
-#: which nothing is known of it any more.
-DEAD_PATIENCE: Final = 1.0
-DEAD_KNOWN_SECONDS: Final = 300.0
 
 #: Addresses kept of one name.  A DNS answer may hold thousands; nobody tries them all.
 ADDRESSES: Final = 64
@@ -121,26 +112,14 @@ class ResolveError(Exception):
 
 
 class _Search(Shared[tuple[str, ...]]):
-    """One look-up under way, and everybody who waits for it."""
-
-    job: Job | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Dead:
     """
-    How a name failed that took long to.
+    One look-up under way, and everybody who waits for it.
 
-    :ivar since: seconds of the clock at which it did.
+    :ivar since: seconds of the clock at which it was asked for.
     """
 
-    symbol: str
-    reason: str
     since: float
-
-    def error(self, name: str) -> ResolveError:
-        """The error once more: one that is raised again and again would keep all its tracebacks."""
-        return ResolveError(self.symbol, self.reason, name)
+    job: Job | None = None
 
 
 class Resolver:
@@ -168,7 +147,7 @@ class Resolver:
         self._getaddrinfo = getaddrinfo
         self._getnameinfo = getnameinfo
         self._kept: OrderedDict[_Key, tuple[float, tuple[str, ...]]] = OrderedDict()
-        self._dead: OrderedDict[_Key, _Dead] = OrderedDict()
+        self._dead = DeadNames(reactor.seconds)
         self._searches: dict[_Key, _Search] = {}
 
     def resolve(
@@ -237,10 +216,14 @@ class Resolver:
         return self._get((_REVERSE, address))
 
     def forget(self) -> None:
-        """Empty the cache; what is under way now will not be kept either (SIGHUP)."""
+        """
+        Empty the cache; what is under way now will not be kept either (SIGHUP).
+
+        Names that were dead are tried again, but a client waits for them no longer than before.
+        """
         self._kept.clear()
-        self._dead.clear()
         self._searches.clear()
+        self._dead.retry()
 
     def fit(self, files: int | None) -> None:
         """
@@ -276,23 +259,25 @@ class Resolver:
         self, key: _Key, name: str, thd_ask: Callable[[], tuple[str, ...]], owner: str
     ) -> Deferred[tuple[str, ...]]:
         """Wait for a look-up, which is begun unless it is under way."""
-        dead = self._known_dead(key)
-        if dead is not None and self._clock.seconds() - dead.since < DEAD_SECONDS:
-            return defer.fail(dead.error(name))
+        dead, search, patience = self._dead.get(key), self._searches.get(key), 0.0
+        if dead is not None:
+            patience = self._dead.patience(dead, None if search is None else search.since)
+            if patience <= 0:
+                return defer.fail(ResolveError(dead.symbol, dead.reason, name))
         owner = client_of(owner)
-        search = self._searches.get(key)
         if search is None:
             search = self._begin(key, name, thd_ask, owner)
             if search is None:
                 # Not at once, since some clients try again without a pause, and not all at a time.
                 seconds = BUSY_SECONDS * (0.5 + zlib.crc32(name.encode()) / 2**32)
-                return _failed("EAI_AGAIN", name, self._clock, seconds)
+                return deferLater(self._clock, seconds, _raise, too_many(name))
         elif search.job is not None:
             self._threads.promote(search.job, owner)
         waiter = search.wait()
         if dead is not None:
-            error = dead.error(name)
-            waiter.addTimeout(DEAD_PATIENCE, self._clock, lambda *_: Failure(error))
+            # Made here: one that is raised again and again would keep all its tracebacks.
+            error = ResolveError(dead.symbol, dead.reason, name)
+            waiter.addTimeout(patience, self._clock, lambda *_: Failure(error))
         return waiter
 
     def _begin(
@@ -300,6 +285,7 @@ class Resolver:
     ) -> _Search | None:
         """Begin a look-up; None if too many wait."""
         search = _Search(lambda: self._abandon(key, search))
+        search.since = self._clock.seconds()
         self._searches[key] = search
         try:
             search.job = self._threads.submit(
@@ -324,39 +310,22 @@ class Resolver:
 
     def _found(self, key: _Key, search: _Search, name: str, result: Any) -> None:
         current = self._forget_search(key, search)
-        if current:
-            self._dead.pop(key, None)
         if isinstance(result, Failure):
             error = _error(result, name)
-            if current:
-                self._bury(key, search, error)
+            if current and not result.check(BusyError):
+                began = None if search.job is None else search.job.begun_at
+                took = 0.0 if began is None else self._clock.seconds() - began
+                self._dead.failed(key, error.symbol, error.reason, took)
             search.fail(error)
-        elif not result and key[0] != _REVERSE:
+            return
+        if current:
+            self._dead.answered(key)
+        if not result and key[0] != _REVERSE:
             search.fail(_known_error("EAI_NODATA", name))
         else:
             if current:
                 self._keep(key, result)
             search.succeed(result)
-
-    def _bury(self, key: _Key, search: _Search, error: ResolveError) -> None:
-        """Remember a failure if it took long."""
-        begun = None if search.job is None else search.job.begun_at
-        now = self._clock.seconds()
-        if begun is not None and now - begun >= SLOW_SECONDS:
-            self._dead[key] = _Dead(error.symbol, error.reason, now)
-            if len(self._dead) > KEEP_ENTRIES:
-                self._dead.popitem(last=False)
-
-    def _known_dead(self, key: _Key) -> _Dead | None:
-        """The failure of a name that is taken for dead."""
-        dead = self._dead.get(key)
-        if dead is None:
-            return None
-        if self._clock.seconds() - dead.since >= DEAD_KNOWN_SECONDS:
-            del self._dead[key]
-            return None
-        self._dead.move_to_end(key)
-        return dead
 
 
 def _af(families: frozenset[Family]) -> int:
@@ -400,18 +369,21 @@ def _addresses(found: Sequence[tuple[Any, ...]], families: frozenset[Family]) ->
     return tuple(addresses)
 
 
+def too_many(name: str) -> ResolveError:
+    """The failure of a look-up for which there is no place."""
+    return _known_error("EAI_AGAIN", name)
+
+
 def _known_error(symbol: str, name: str) -> ResolveError:
     return ResolveError(symbol, EAI_WORDS[symbol], name)
 
 
-def _failed(
-    symbol: str, name: str, clock: IReactorTime | None = None, seconds: float = 0.0
-) -> Deferred[Any]:
-    """A failure, at once or after some seconds."""
-    error = _known_error(symbol, name)
-    if clock is None:
-        return defer.fail(error)
-    return deferLater(clock, seconds, defer.fail, error)
+def _raise(error: ResolveError) -> tuple[str, ...]:
+    raise error
+
+
+def _failed(symbol: str, name: str) -> Deferred[Any]:
+    return defer.fail(_known_error(symbol, name))
 
 
 def _error(failure: Failure, name: str) -> ResolveError:
@@ -426,7 +398,7 @@ def _error(failure: Failure, name: str) -> ResolveError:
     if isinstance(error, UnicodeError | ValueError):
         return _known_error("EAI_NONAME", name)
     if isinstance(error, BusyError):
-        return _known_error("EAI_AGAIN", name)
+        return too_many(name)
     # Our own mistake: say so, and let the client hear only that the name did not resolve.
     _log.failure("look-up failed", failure)
     return _known_error("EAI_FAIL", name)

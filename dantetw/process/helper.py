@@ -200,8 +200,10 @@ class Helper:
 
     def _check_password(self, name: str, password: bytes, client: str) -> Verdict:
         """Check a password when it is the client's turn, whichever process of the server asks."""
+        # "" would be the helper itself, which has no share to keep to.
+        owner = client_of(client) or "?"
         try:
-            with self._hashing.thd_pass(client_of(client)) as fault:
+            with self._hashing.thd_pass(owner) as fault:
                 verdict = self._direct.check_password(name, password)
                 if verdict is not Verdict.RIGHT:
                     fault()

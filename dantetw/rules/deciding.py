@@ -197,6 +197,15 @@ def asks_for_groups(policy: Policy) -> frozenset[str]:
     return frozenset(name for rule in rules for name in rule.groups)
 
 
+def names_to_look_up(policy: Policy) -> frozenset[str]:
+    """All host names in rules whose addresses may have to be known."""
+    if policy.resolve_protocol is _FAKE:
+        return frozenset()
+    rules = (*policy.client_rules, *policy.socks_rules)
+    addresses = (address for rule in rules for address in (rule.source, rule.target))
+    return frozenset(address.name for address in addresses if address.kind is HostKind.NAME)
+
+
 def _decide(
     policy: Policy,
     kind: RuleKind,

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from dantetw.config.policy import RuleKind
-from dantetw.net.resolving import BOTH, ResolveError
+from dantetw.net.resolving import BOTH, ResolveError, too_many
 from dantetw.rules.addresses import Lookup, literal_endpoint
 from dantetw.rules.deciding import Decision, Question, block_rule, decide_socks
 from dantetw.rules.proving import Check
@@ -24,6 +24,10 @@ from dantetw.session import failing, tracing
 from dantetw.session.requesting import question_of
 from dantetw.session.session import Session
 from dantetw.values import Command, Endpoint, Family, Protocol
+
+#: Questions of one association that may wait for names.  Each datagram can ask another one, faster
+#: than any name server answers.
+WAITING: Final = 256
 
 #: Gets a decision and the numeric address that it is about, at once or later.
 Decided = Callable[[Decision, Endpoint], None]
@@ -69,6 +73,9 @@ class Judge:
             failing.unresolved(session, reason, asked)
             unresolved(reason)
 
+        if len(self._waiting) >= WAITING:
+            unresolved(too_many(asked.host))
+            return
         self._wait(
             resolver.resolve(asked.host, families, session.client.host),
             lambda found: self._judge(client, asked, found, decided),
@@ -115,15 +122,21 @@ class Judge:
         def known(decision: Decision | Check) -> None:
             if isinstance(decision, Check):
                 # The password is gone by now, and nobody is asked anew for each datagram.
-                nobody = block_rule(RuleKind.SOCKS, session.policy.default_log)
-                decision = Decision(nobody, question.target or question.source)
+                decision = blocked()
             found(decision)
+
+        def blocked() -> Decision:
+            nobody = block_rule(RuleKind.SOCKS, session.policy.default_log)
+            return Decision(nobody, question.target or question.source)
 
         ask = partial(decide_socks, session.policy, question)
         decide = partial(tracing.judged, session, ask, claim, datagram=question)
         decision = decide(server.known)
         if not isinstance(decision, Lookup):
             known(decision)
+            return
+        if len(self._waiting) >= WAITING:
+            found(blocked())
             return
         # Whose names are the target's: the far end's.
         far = question.source if question.command is Command.UDPREPLY else question.target

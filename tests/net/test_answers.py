@@ -6,11 +6,12 @@ import socket
 
 from twisted.internet.defer import CancelledError, ensureDeferred
 
-from dantetw.net.answers import Answers
-from dantetw.net.resolving import ResolveError
+from dantetw.net.answers import PREPARED, Answers
+from dantetw.net.resolving import ResolveError, Resolver
 from dantetw.rules.addresses import Known, Lookup, LookupKind
 from dantetw.rules.deciding import Decision, decide_socks
 from dantetw.values import Verdict
+from tests.held import held
 from tests.net.names import ResolvingTestCase
 from tests.rules.building import policy, question, rule
 
@@ -76,6 +77,18 @@ class AnswersTests(ResolvingTestCase):
             [(error.name, error.symbol) for error in self.failures],
             [("one.test", "EAI_NONAME"), ("127.0.0.1", "EAI_AGAIN")],
         )
+
+    def test_prepare(self) -> None:
+        """Names are looked up ahead, whatever comes of it, and not too many."""
+        self.names.forward["one.test"] = ["192.0.2.7"]
+        self.answers.prepare({"one.test", "two.test"})
+        self.pool.run_all()
+        self.assertEqual(self.resolver.cached("one.test"), ("192.0.2.7",))
+        self.assertEqual([asked for asked, _ in self.names.asked], ["one.test", "two.test"])
+        threads, pool = held(self.clock, 1000, 1000)
+        resolver = Resolver(self.clock, threads, self.names.getaddrinfo)
+        Answers(resolver, {}.__getitem__).prepare(f"h{number}.test" for number in range(500))
+        self.assertEqual(len(pool.jobs), PREPARED)
 
     def test_survives_a_full_cache(self) -> None:
         """A decision does not start over because an answer has left the cache."""

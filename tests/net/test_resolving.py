@@ -11,17 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError
 
-from dantetw.net.resolving import (
-    ADDRESSES,
-    BUSY_SECONDS,
+from dantetw.net.deadnames import (
+    DEAD_ENTRIES,
     DEAD_KNOWN_SECONDS,
     DEAD_PATIENCE,
     DEAD_SECONDS,
+    SLOW_SECONDS,
+)
+from dantetw.net.resolving import (
+    ADDRESSES,
+    BUSY_SECONDS,
     KEEP_ENTRIES,
     KEEP_SECONDS,
     PATIENCE,
     SHARE,
-    SLOW_SECONDS,
     THREADS,
     WAITING,
     ResolveError,
@@ -293,7 +296,7 @@ class ResolverTests(ResolvingTestCase):
     def test_quick_failures_are_not_kept(self) -> None:
         """A failure that came soon is no reason not to ask again."""
         self.late("host.test", SLOW_SECONDS / 2)
-        self.assertEqual(self.resolver._dead, {})
+        self.assertEqual(len(self.resolver._dead), 0)
 
     def test_dead_name_is_tried_again(self) -> None:
         """After a while it is looked up again, for which nobody waits long."""
@@ -304,32 +307,52 @@ class ResolverTests(ResolvingTestCase):
         self.clock.advance(DEAD_PATIENCE / 2)
         other = self.resolver.resolve("dead.test")
         self.assertNoResult(waited)
-        self.clock.advance(DEAD_PATIENCE / 2)
-        self.failureResultOf(waited, ResolveError)
         self.names.forward["dead.test"] = ["192.0.2.1"]
         self.assertEqual(self.answer(other), ("192.0.2.1",))
+        self.assertEqual(self.successResultOf(waited), ("192.0.2.1",))
         self.assertEqual(self.answer(self.resolver.resolve("dead.test")), ("192.0.2.1",))
-        self.assertEqual(self.resolver._dead, {})
+        self.assertEqual(len(self.resolver._dead), 0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_dead_name_under_way(self) -> None:
+        """While it is looked up again, nobody waits longer than the first who asked for that."""
+        self.late("dead.test", 8)
+        self.clock.advance(DEAD_SECONDS)
+        waited = self.resolver.resolve("dead.test")
+        self.clock.advance(DEAD_PATIENCE)
+        self.failureResultOf(waited, ResolveError)
+        self.failureResultOf(self.resolver.resolve("dead.test"), ResolveError)
+        self.assertEqual((len(self.pool.jobs), len(self.names.asked)), (1, 1))
+
     def test_dead_names_are_forgotten(self) -> None:
-        """Nothing is known of a dead name after minutes, nor after a reload."""
-        for forget in (lambda: self.clock.advance(DEAD_KNOWN_SECONDS), self.resolver.forget):
-            self.late("dead.test", 8)
-            forget()
-            waited = self.resolver.resolve("dead.test")
-            self.clock.advance(DEAD_PATIENCE)
-            self.assertNoResult(waited)
-            self.error(waited)
+        """Nothing is known of a dead name after minutes."""
+        self.late("dead.test", 8)
+        self.clock.advance(DEAD_KNOWN_SECONDS)
+        waited = self.resolver.resolve("dead.test")
+        self.clock.advance(DEAD_PATIENCE)
+        self.assertNoResult(waited)
+        self.error(waited)
+
+    def test_dead_names_after_a_reload(self) -> None:
+        """After a reload a dead name is tried again, for which nobody waits long."""
+        self.late("dead.test", 8)
+        self.resolver.forget()
+        waited = self.resolver.resolve("dead.test")
+        self.assertNoResult(waited)
+        self.clock.advance(DEAD_PATIENCE)
+        self.failureResultOf(waited, ResolveError)
+        self.resolver.forget()
+        self.names.forward["dead.test"] = ["192.0.2.1"]
+        self.assertEqual(self.answer(self.resolver.resolve("dead.test")), ("192.0.2.1",))
 
     def test_dead_names_are_bounded(self) -> None:
         """So many dead names are remembered; those nobody asks for are forgotten first."""
-        for number in range(KEEP_ENTRIES + 2):
+        for number in range(DEAD_ENTRIES + 2):
             self.late(f"h{number}.test", SLOW_SECONDS)
             self.failureResultOf(self.resolver.resolve("h0.test"), ResolveError)
             self.clock.advance(-SLOW_SECONDS)
-        self.assertEqual(len(self.resolver._dead), KEEP_ENTRIES)
-        self.assertIn((0, "h0.test"), self.resolver._dead)
+        self.assertEqual(len(self.resolver._dead), DEAD_ENTRIES)
+        self.assertIsNotNone(self.resolver._dead.get((0, "h0.test")))
 
     def test_dead_address(self) -> None:
         """What holds for names holds for the names of addresses."""

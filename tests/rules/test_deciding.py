@@ -17,6 +17,7 @@ from dantetw.rules.deciding import (
     asks_for_groups,
     decide_client,
     decide_socks,
+    names_to_look_up,
 )
 from dantetw.values import (
     NOWHERE,
@@ -325,3 +326,18 @@ class GroupsTests(SynchronousTestCase):
         )
         self.assertEqual(asks_for_groups(compiled), {"a", "b", "c"})
         self.assertEqual(asks_for_groups(policy(rule())), frozenset())
+
+
+class NamesTests(SynchronousTestCase):
+    """Tests for :func:`names_to_look_up`."""
+
+    def test_names(self) -> None:
+        """Host names of all rules, not domains, unless nothing is to be looked up."""
+        rules = (
+            rule(source="one.test", target="two.test"),
+            rule(source=".three.test", target="192.0.2.1/32"),
+        )
+        client_rules = (rule(kind=RuleKind.CLIENT, source="four.test"),)
+        names = names_to_look_up(policy(*rules, client_rules=client_rules))
+        self.assertEqual(names, {"one.test", "two.test", "four.test"})
+        self.assertEqual(names_to_look_up(policy(*rules, fake=True)), frozenset())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 from dantetw.observe.events import ResolveFailed
+from dantetw.session.judging import WAITING
 from dantetw.values import Command, Drop, Endpoint, Family, Method
 from dantetw.wire import socks5
 from tests.session.datagrams import ANYWHERE, HOME, LOG, OPEN, AssociateCase, Visit
@@ -83,6 +84,30 @@ class NameTests(AssociateCase):
         self.assertRaises(BlockingIOError, sock.recv, 9)
         world.look_up()
         self.assertEqual([sock.recv(9) for _ in range(2)], [b"x"] * 2)
+
+    def test_flood(self) -> None:
+        """So many names of datagrams are waited for; those that ask for more are dropped."""
+        world = self.world()
+        visit = self.visit(world)
+        for number in range(WAITING + 50):
+            visit.say(b"x", Endpoint(f"h{number}.example", 9, Family.NAME))
+        judge = visit.association._judge
+        self.assertEqual(len(judge._waiting), WAITING)
+        world.look_up()
+        self.assertEqual(len(judge._waiting), 0)
+        visit.control.close()
+        self.assertGreaterEqual(self.drops(world)[Drop.UNRESOLVED], 50)
+
+    def test_flood_of_answers(self) -> None:
+        """So it is where the names are in a rule."""
+        rules = f"socks block {{ from: 0/0 to: .example command: udpassociate\n{LOG} }}\n"
+        world = self.world(OPEN.replace("socks pass", f"{rules}socks pass"))
+        visit = self.visit(world)
+        for number in range(WAITING + 50):
+            visit.say(b"x", Endpoint(f"198.51.{number // 250}.{number % 250}", 9, Family.IPV4))
+        self.assertEqual(len(visit.association._judge._waiting), WAITING)
+        world.look_up()
+        self.assertEqual(len(visit.association._judge._waiting), 0)
 
     def test_both(self) -> None:
         """The client's name and the rule's may both have to be looked up."""

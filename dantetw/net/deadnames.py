@@ -1,0 +1,94 @@
+"""
+Names that took long to fail, for instance since no name server answers for them.
+
+Whoever asks for such a name would wait as long again.  So the failure is remembered for a while,
+and then the name is tried again without anybody waiting for long.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from typing import Final
+
+#: Seconds that a failure took if the name is taken for dead, and until it is tried again.
+SLOW_SECONDS: Final = 1.0
+DEAD_SECONDS: Final = 10.0
+#: Seconds to wait for a later attempt before the old failure is given.
+DEAD_PATIENCE: Final = 1.0
+#: Seconds after which nothing is known of the name any more, and how many are known.
+DEAD_KNOWN_SECONDS: Final = 300.0
+DEAD_ENTRIES: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class DeadName:
+    """
+    How a name failed.
+
+    :ivar symbol: the ``EAI_`` name; ``reason``: the system's words.
+    :ivar since: seconds of the clock at which it did; ``until``: until when it is not tried again.
+    """
+
+    symbol: str
+    reason: str
+    since: float
+    until: float
+
+
+class DeadNames:
+    """
+    What is known of dead names; those that nobody asks for are forgotten first.
+
+    :param seconds: the clock.
+    """
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._names: OrderedDict[Hashable, DeadName] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def get(self, key: Hashable) -> DeadName | None:
+        """How a name failed; None if it is not dead."""
+        dead = self._names.get(key)
+        if dead is None:
+            return None
+        if self._seconds() - dead.since >= DEAD_KNOWN_SECONDS:
+            del self._names[key]
+            return None
+        self._names.move_to_end(key)
+        return dead
+
+    def patience(self, dead: DeadName, since: float | None) -> float:
+        """
+        Seconds to wait for the name; not above 0: give the old failure at once.
+
+        :param since: when the attempt under way began; None: there is none.
+        """
+        now = self._seconds()
+        if now < dead.until:
+            return 0.0
+        return DEAD_PATIENCE if since is None else DEAD_PATIENCE - (now - since)
+
+    def failed(self, key: Hashable, symbol: str, reason: str, took: float) -> None:
+        """Remember a failure if it took long, in seconds; if not the name is not dead."""
+        if took < SLOW_SECONDS:
+            self.answered(key)
+            return
+        now = self._seconds()
+        self._names[key] = DeadName(symbol, reason, now, now + DEAD_SECONDS)
+        self._names.move_to_end(key)
+        if len(self._names) > DEAD_ENTRIES:
+            self._names.popitem(last=False)
+
+    def answered(self, key: Hashable) -> None:
+        """A name is not dead."""
+        self._names.pop(key, None)
+
+    def retry(self) -> None:
+        """Let all names be tried again when somebody asks."""
+        for key, dead in self._names.items():
+            self._names[key] = replace(dead, until=0.0)
