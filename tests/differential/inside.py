@@ -75,10 +75,11 @@ class Targets(threading.Thread):
                     self._selector.register(accepted, selectors.EVENT_READ, "peer")
                 elif key.data == "peer":
                     try:
-                        ended = not sock.recv(4096)
+                        data = sock.recv(4096)
+                        sock.sendall(data)
                     except OSError:
-                        ended = True
-                    if ended:
+                        data = b""
+                    if not data:
                         self._selector.unregister(sock)
                         sock.close()
                 else:
@@ -179,6 +180,9 @@ class Client:
             self._peer(sock, host, port)
         elif asking.command == ASSOCIATE:
             self._send(host, port)
+        else:
+            sock.sendall(b"ping")
+            self.seen.replies.append(_read(sock, 4).decode())
 
     def _target(self) -> bytes:
         asking = self.asking

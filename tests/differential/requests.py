@@ -14,6 +14,7 @@ from tests.differential.world import (
     CLOSED,
     EXTERNAL,
     INTERNAL,
+    MAPPED,
     NAMES,
     PASSWORD,
     PORT,
@@ -141,6 +142,8 @@ def _connect(random: Random, number: int, client: str) -> dict[str, Any]:
         return {"host": random.choice(TARGETS), "port": 0, "named": False}
     if chance < 0.56:
         return {"host": random.choice(INTERNAL), "port": PORT, "named": False}
+    if chance < 0.58:
+        return {"host": MAPPED, "port": port, "named": False}
     return {"host": random.choice(TARGETS), "port": port, "named": False}
 
 
@@ -175,8 +178,8 @@ def _associate(random: Random, number: int, client: str) -> dict[str, Any]:
     targets = []
     for _ in range(random.randint(1, 3)):
         target = random.choice((*TARGETS, *NAMES, EXTERNAL[0]))
-        if random.random() < 0.04:
-            target = random.choice((UNKNOWN, *UNREACHABLE))
+        if random.random() < 0.06:
+            target = random.choice((UNKNOWN, MAPPED, *UNREACHABLE))
         targets.append((target, random.choice((*PORTS, STRAY, STRAY, CLOSED))))
     return {
         "host": host,

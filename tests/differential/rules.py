@@ -11,6 +11,7 @@ from tests.differential.world import (
     CLIENT_NAMES,
     CLIENTS,
     EXTERNAL,
+    GROUPS,
     INTERNAL,
     NAMES,
     PORT,
@@ -20,6 +21,7 @@ from tests.differential.world import (
 )
 
 _EVERYBODY = ("0/0", "0.0.0.0/0", "::/0")
+_INTERFACE = "lo"
 _CLIENT_NETS = (
     "10.0.0.0/24",
     "10.0.0.1/32",
@@ -60,11 +62,12 @@ def configuration(random: Random, log: str, rules: int) -> str:
         "user.privileged: root",
         "user.unprivileged: nobody",
         "clientmethod: none",
+        *(["resolveprotocol: fake"] if random.random() < 0.05 else []),
         f"socksmethod: {methods}",
         f"udp.connectdst: {random.choice(('yes', 'no'))}",
     ]
     some = max(1, rules // 4)
-    lines += [client_rule(random) for _ in range(some)]
+    lines += [client_rule(random, methods) for _ in range(some)]
     lines.append(
         "client pass { from: 0/0 to: 0/0 log: connect disconnect error }"
         if random.random() < 0.8
@@ -76,7 +79,7 @@ def configuration(random: Random, log: str, rules: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def client_rule(random: Random) -> str:
+def client_rule(random: Random, methods: str) -> str:
     """A rule about connections to the server."""
     verdict = "pass" if random.random() < 0.6 else "block"
     source = _address(random, _CLIENT_NETS + _EVERYBODY, CLIENT_NAMES, (20000, 20100, 20250))
@@ -87,7 +90,11 @@ def client_rule(random: Random) -> str:
         and any(source.startswith(every) for every in _EVERYBODY)
     ):
         source += " port lt 20030"
-    return f"client {verdict} {{ from: {source} to: {local}\n    log: {random.choice(_LOGS)} }}"
+    offers = ""
+    if verdict == "pass" and random.random() < 0.15:
+        offers = f"\n    socksmethod: {random.choice((methods, *methods.split()))}"
+    log = random.choice(_LOGS)
+    return f"client {verdict} {{ from: {source} to: {local}{offers}\n    log: {log} }}"
 
 
 def socks_rule(random: Random, methods: str) -> str:
@@ -122,7 +129,8 @@ def socks_rule(random: Random, methods: str) -> str:
             # Whoever replies has no name.
             conditions = [each for each in conditions if not each.startswith(("command", "proto"))]
             conditions.append("command: " + _some(random, _COMMANDS[:3]))
-            conditions.append("user: " + _some(random, USERS))
+            asked = random.choice((("user: ", USERS), ("group: ", GROUPS)))
+            conditions.append(asked[0] + _some(random, asked[1]))
     conditions.append("log: " + random.choice(_LOGS))
     return f"socks {verdict} {{ " + "\n    ".join(conditions) + " }"
 
@@ -137,6 +145,8 @@ def _address(
 ) -> str:
     """An address or name as in a rule, with a condition on the port or without."""
     host = random.choice(names) if names and random.random() < 0.25 else random.choice(nets)
+    if random.random() < 0.03:
+        host = _INTERFACE
     if random.random() < 0.6:
         return host
     port = random.choice(ports)

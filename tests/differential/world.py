@@ -16,6 +16,8 @@ EXTERNAL: Final = ("192.0.2.100", "2001:db8::100")
 CLIENTS: Final = ("10.0.0.1", "10.0.0.2", "10.0.1.1", "fd00::1", "fd00:1::1")
 #: Where targets are.
 TARGETS: Final = ("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2")
+#: An address of a target in the form of IPv6, which is the same target.
+MAPPED: Final = "::ffff:192.0.2.1"
 #: An address without a route, of each family.
 UNREACHABLE: Final = ("203.0.113.5", "2001:db8:1::5")
 #: All addresses that exist.
@@ -54,6 +56,7 @@ CLIENT_NAMES: Final = ("client.example", "other.example")
 UNKNOWN: Final = "nothing.example"
 
 USERS: Final = ("alice", "bob")
+GROUPS: Final = ("users", "staff", "none")
 PASSWORD: Final = "right"
 # The hash of PASSWORD (crypt(5), SHA-256 with few rounds).
 _HASH: Final = "$5$rounds=1000$differential$qFqNIbFpmu6AEDZ1W9KjdJ8kCEi0lo/lmb2C36ofxR1"
@@ -66,7 +69,7 @@ KEPT: Final = ("services", "protocols", "ld.so.cache")
 def files() -> dict[str, str]:
     """The files of ``/etc``: name and text."""
     users = "".join(
-        f"{name}:x:{1100 + number}:1100::/nonexistent:/usr/sbin/nologin\n"
+        f"{name}:x:{1100 + number}:{65534 - number}::/nonexistent:/usr/sbin/nologin\n"
         for number, name in enumerate(USERS)
     )
     hashes = "".join(f"{name}:{_HASH}:19000:0:99999:7:::\n" for name in USERS)
@@ -74,7 +77,8 @@ def files() -> dict[str, str]:
         "hosts": HOSTS,
         "nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files\n",
         "resolv.conf": "nameserver 127.0.0.1\n",
-        "group": "root:x:0:\nnogroup:x:65534:\nusers:x:1100:\n",
+        "group": "root:x:0:\nnogroup:x:65534:\n"
+        "users:x:1100:bob\nstaff:x:1200:alice,bob\nnone:x:1201:\n",
         "passwd": "root:x:0:0::/root:/bin/sh\n"
         "nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n" + users,
         "shadow": "root:*:19000:0:99999:7:::\nnobody:*:19000:0:99999:7:::\n" + hashes,

@@ -6,7 +6,7 @@ import os
 
 from twisted.trial.unittest import SkipTest
 
-from tests.differential.__main__ import batch
+from tests.differential.__main__ import settled
 from tests.differential.known import why
 from tests.differential.running import missing
 from tests.scenarios.running import REQUIRED, Scenario
@@ -28,16 +28,10 @@ class DifferentialScenarios(Scenario):
 
     def compare(self, number: int) -> None:
         """Compare with one configuration."""
-        unknown: list[str] = []
-        # What a busy machine has not done in time is waited for longer.
-        for patience in (0.25, 2.0):
-            folder = self.folder / str(patience)
-            differences, said = batch(folder, SEED, number, REQUESTS, patience)
-            self.assertEqual(said, [])
-            unknown = [str(difference) for difference in differences if not why(difference)]
-            if not unknown:
-                return
-        self.fail("\n".join(unknown))
+        differences, said = settled(self.folder / "runs", SEED, number, REQUESTS)
+        self.assertEqual(said, [])
+        unknown = [str(difference) for difference in differences if not why(difference)]
+        self.assertEqual(unknown, [], "\n".join(unknown))
 
     def test_first(self) -> None:
         """Decisions, replies and lines are the same, but for what differs on purpose."""

@@ -103,7 +103,7 @@ def wanted(event: Ended) -> bool:
     if event.reply_rule is not None:
         log |= event.reply_rule.log
         if event.ending.cause is not _BLOCKED:
-            socks_log &= LOG_DISCONNECT
+            socks_log = 0  # its line comes behind that of the reply's rule only
     return bool((log | socks_log) & _wanting(event))
 
 
@@ -285,8 +285,9 @@ def _finished(event: Ended, timing: bool) -> tuple[Line, ...]:
         for counted in map(_datagrams, event.traffic) if event.traffic else (_counted(event),):
             line = f"{_head(rule, event)} ]: {counted}{tail}"
             lines += ((_INFO, _with_tcpinfo(line, rule, event, timing)),)
-    rule = event.socks_rule
-    if bound and rule is not None and rule.log & LOG_DISCONNECT:
+    replied, rule = rule, event.socks_rule
+    # Both rules must want it (observed).
+    if bound and replied and replied.log & wanted and rule and rule.log & LOG_DISCONNECT:
         severity, line = _bind_line(event, rule, rule.verdict, "")
         if event.reply_rule is not None and event.reply_rule.log & LOG_TCPINFO:
             line = _with_tcpinfo(line, rule, event, timing=False)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from dantetw.observe.events import Connected, Counts, Event, Parted, Transferred
 from dantetw.values import (
+    LOG_CONNECT,
     LOG_DISCONNECT,
     LOG_ERROR,
     Cause,
@@ -153,6 +154,17 @@ BINDS: list[tuple[str, Event, list[str]]] = [
             "tcp-fin-wait timeout (waiting for remote peer to close).  Session duration: 0s",
             "pass(1): tcp/bind ]: 127.0.0.1.59502 127.0.0.1.12001 -> 127.0.0.1.43005 0.0.0.0.0",
         ],
+    ),
+    (
+        "the line of the bind is wanted, that of the reply is not",
+        bound(
+            "127.0.0.1.59502 127.0.0.1.12001",
+            "127.0.0.1.43005 127.0.0.3.42761",
+            Ending(Side.CLIENT, Phase.RELAY, Cause.CLOSED),
+            client_rule=rule(1, LOG_ERROR),
+            reply_rule=rule(3, LOG_CONNECT),
+        ),
+        [],
     ),
     (
         "20 the client gives up",
