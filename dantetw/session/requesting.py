@@ -214,7 +214,10 @@ def _authorise(session: Session, request: Request, asked: Endpoint) -> None:
         _authorised(session, request, asked, Decision(block, asked))
         return
     question = question_of(session, request, asked)
-    if request.command is _ASSOCIATE and is_complete(asked):
+    known = None if session.server.journal.debug else session.memory.of_request(question)
+    if known is not None:
+        _authorised(session, request, asked, known)
+    elif request.command is _ASSOCIATE and is_complete(asked):
         _ask(session, question, partial(_authorised_client, session, request, asked, question))
     else:
         _ask(session, question, partial(_authorised, session, request, asked))
@@ -222,17 +225,14 @@ def _authorise(session: Session, request: Request, asked: Endpoint) -> None:
 
 def _ask(session: Session, question: Question, decided: Callable[[Decision], None]) -> None:
     """Ask the socks rules; the decision comes now or later."""
-    server, proving, memory = session.server, session.proving, session.memory
-    if not server.journal.debug and (known := memory.of_request(question)) is not None:
-        decided(known)
-        return
+    server, proving = session.server, session.proving
     claim = None if proving is None else proving.claim(session)
     decide = partial(
         tracing.judged, session, partial(decide_socks, session.policy, question), claim
     )
     decision = decide(server.known)
     if isinstance(decision, Decision):
-        memory.remember_request(question, decision)
+        session.memory.remember_request(question, decision)
         decided(decision)
     else:
         server.sweep.add(session)

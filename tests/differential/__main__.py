@@ -45,7 +45,7 @@ def batch(
         return [], said
     for name, outcome in outcomes.items():
         said += [f"{name}: {line}" for line in strays(plan, outcome)]
-    return compare(plan, outcomes["danted"], outcomes["ours"], text.count("external: ")), said
+    return compare(plan, outcomes["danted"], outcomes["ours"], text), said
 
 
 def settled(folder: Path, seed: int, number: int, count: int) -> tuple[list[Difference], list[str]]:

@@ -27,13 +27,18 @@ class Difference:
 
     :ivar danted: what each line or reply was with Dante, where it was not the same; ``ours``:
         likewise.
-    :ivar families: how many the servers go out by.
+    :ivar configuration: its text.
     """
 
     asking: Asking
     danted: tuple[str, ...]
     ours: tuple[str, ...]
-    families: int
+    configuration: str
+
+    @property
+    def families(self) -> int:
+        """How many families the servers go out by."""
+        return self.configuration.count("external: ")
 
     def __str__(self) -> str:
         lines = [str(self.asking)]
@@ -43,12 +48,12 @@ class Difference:
 
 
 def compare(
-    plan: Sequence[Asking], danted: Outcome, ours: Outcome, families: int
+    plan: Sequence[Asking], danted: Outcome, ours: Outcome, configuration: str
 ) -> list[Difference]:
     """
     The requests with different replies, answers or lines.
 
-    :param families: how many the servers go out by.
+    :param configuration: its text.
     """
     theirs_of, ours_of = _told(plan, danted), _told(plan, ours)
     found = []
@@ -60,7 +65,7 @@ def compare(
                     asking,
                     tuple(line for line in theirs_of[asking.number] if theirs[line] > own[line]),
                     tuple(line for line in ours_of[asking.number] if own[line] > theirs[line]),
-                    families,
+                    configuration,
                 )
             )
     return found

@@ -121,7 +121,10 @@ def _name_announced(difference: Difference) -> bool:
     if not (_associates(difference) and difference.asking.named):
         return False
     lines = (*difference.danted, *difference.ours)
-    unfound = any("could not resolve hostname" in line for line in difference.danted)
+    unfound = any(
+        "could not resolve hostname" in line or "reply 4 refused" in line
+        for line in difference.danted
+    )
     other = any("no IPv" in line and "found amongst" in line for line in lines)
     return unfound or other or not any("refused" in line for line in lines)
 
@@ -130,6 +133,14 @@ def _names_both(difference: Difference) -> bool:
     asking = difference.asking
     targets = [host for host, _ in asking.datagrams] if _associates(difference) else [asking.host]
     return _BOTH in targets
+
+
+def _without_none(difference: Difference) -> bool:
+    """SOCKS 4 is not served, and there is a client rule that asks for a name and a password."""
+    unserved = any("socks-rule #0: no rules matched" in line for line in difference.ours)
+    client_rules = difference.configuration.partition("\nsocks ")[0]
+    asks = re.search(r"^ *socksmethod: username$", client_rules, re.M)
+    return difference.asking.version == 4 and unserved and asks is not None
 
 
 def _strays(difference: Difference) -> bool:
@@ -217,12 +228,6 @@ ROWS = (
         "UDP: a client that is connected by IPv6 announces ``0.0.0.0``, or by IPv4 ``::``",
         _all(_other_zeros),
     ),
-    Row("UDP: a host name is announced", _all(_name_announced)),
-    Row(
-        "A name that has addresses of both families, with ``external`` of one",
-        _all(lambda it: _names_both(it) and it.families == 1),
-    ),
-    Row("The addresses of such a name, and rules", _all(_names_both)),
     Row("UDP: the line of an association that is refused", _same(_refused, _associates)),
     Row("UDP: an announced address", _only(ours="expected udp packet from clientaddress")),
     Row("UDP: the last datagram was not relayed", _same(_no_reason, _associates)),
@@ -259,4 +264,12 @@ ROWS = (
         "Names that are numbers in disguise: ``0x7f.1``, ``127.1``, ``2130706433``",
         _all(_numeric_name),
     ),
+    # These explain all that is left.
+    Row("SOCKS 4 where the client rule's ``socksmethod`` lacks ``none``", _all(_without_none)),
+    Row("UDP: a host name is announced", _all(_name_announced)),
+    Row(
+        "A name that has addresses of both families, with ``external`` of one",
+        _all(lambda it: _names_both(it) and it.families == 1),
+    ),
+    Row("The addresses of such a name, and rules", _all(_names_both)),
 )

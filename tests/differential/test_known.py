@@ -22,6 +22,9 @@ def asking(command: int = ASSOCIATE) -> Asking:
     return Asking(0, "10.0.0.1", "10.0.0.100", 5, command, "0.0.0.0", 0)
 
 
+TEXT = "external: 192.0.2.1\nexternal: 2001:db8::1\n"
+
+
 class KnownTests(SynchronousTestCase):
     """What is taken for known."""
 
@@ -35,17 +38,17 @@ class KnownTests(SynchronousTestCase):
         """A difference is known if rows explain all of its lines."""
         danted = "info: pass(1): tcp/accept ]: 0 -> a.1 b.2 -> 5: local client closed."
         ours = "info: pass(1): tcp/accept ]: 5 -> a.1 b.2 -> 10: local client closed."
-        titles = why(Difference(asking(), (danted,), (ours,), 2))
+        titles = why(Difference(asking(), (danted,), (ours,), TEXT))
         self.assertEqual(titles, ["UDP: the counts in ``tcp/accept ]``"])
 
     def test_unexplained(self) -> None:
         """If a line is left, it is not; nor is another decision."""
         counts = "info: pass(1): tcp/accept ]: {} -> a.1 b.2 -> 5: local client closed."
         lines = (counts.format(0), "info: block(2): x"), (counts.format(5),)
-        self.assertEqual(why(Difference(asking(), *lines, 2)), [])
+        self.assertEqual(why(Difference(asking(), *lines, TEXT)), [])
         replies = ("client: method 0, reply 2 refused, eof",), ("client: method 0, reply 0",)
-        self.assertEqual(why(Difference(asking(), *replies, 2)), [])
-        self.assertEqual(why(Difference(asking(CONNECT), *replies, 2)), [])
+        self.assertEqual(why(Difference(asking(), *replies, TEXT)), [])
+        self.assertEqual(why(Difference(asking(CONNECT), *replies, TEXT)), [])
 
 
 class RandomTests(SynchronousTestCase):
