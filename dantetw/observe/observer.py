@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from threading import get_ident
 from typing import Any, Final, get_args
@@ -36,7 +36,7 @@ from dantetw.observe.events import Event, Message, Repeated
 from dantetw.observe.foreign import diagnosis
 from dantetw.observe.formats.oneline import one_line
 from dantetw.observe.interfaces import IFormat, ISink, Said
-from dantetw.observe.outlets import Group, Outlet, grouped, losses, recovery, succeed
+from dantetw.observe.outlets import Group, Outlet, grouped, losses, only, recovery, succeed
 from dantetw.observe.repeats import Repeats
 from dantetw.observe.sinks.opening import Outputs
 from dantetw.values import Severity
@@ -46,7 +46,6 @@ from dantetw.values import Severity
 COMPLAINT_INTERVAL: Final = 10.0
 #: Seconds between two looks at sinks in trouble, some of which recover with no line to show it.
 WATCH_INTERVAL: Final = 1.0
-
 # Events that arrive while one is being written (from a destructor, say), at most.
 _PENDING: Final = 64
 
@@ -55,7 +54,6 @@ _EVENTS: Final = frozenset(get_args(Event))
 _NEVER_REPEATED: Final = frozenset(
     kind for kind in _EVENTS if kind is Repeated or not hasattr(kind, "severity")
 )
-
 # Beginnings of the codes of messages that come of what an operator does, or are counted already.
 _ANSWERS: Final = ("config.", "log.", "server.")
 
@@ -169,8 +167,11 @@ class Observer:
 
     @property
     def sinks(self) -> tuple[ISink, ...]:
-        """The destinations in use; the one for want of others if there are none."""
-        return tuple(outlet.sink for outlet in self._outlets or self._only_last_resort())
+        """
+        The destinations in use, in the order in which they are written to; the one for want of
+        others if there are none.
+        """
+        return tuple(outlet.sink for group in self._groups for outlet, _ in group.outlets)
 
     def look_after_sinks(self) -> None:
         """Notice sinks that got into trouble or out of it by lines of another process."""
@@ -262,6 +263,11 @@ class Observer:
         kept.append(said)
         if len(kept) == 1:
             self._turn.put_off(self._catch_up)
+
+    def record_in(self, sinks: Container[ISink], event: Event) -> None:
+        """Log an event in some destinations only."""
+        self._catch_up()
+        self._tell_all(((event, time.time()),), only(self._groups, sinks))
 
     def _catch_up(self) -> None:
         """Tell what has been kept."""
@@ -355,9 +361,11 @@ class Observer:
     def _tell(self, event: Event, when: float) -> None:
         self._tell_all(((event, when),))
 
-    def _tell_all(self, events: Iterable[tuple[Event, float]]) -> None:
+    def _tell_all(
+        self, events: Iterable[tuple[Event, float]], groups: Iterable[Group] | None = None
+    ) -> None:
         debug = self._debug
-        for group in self._groups:
+        for group in self._groups if groups is None else groups:
             said: list[Said] = []
             for event, when in events:
                 try:

@@ -4,6 +4,8 @@ Sinks as the observer sees them: what has been told of each, and which are told 
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
+
 from dantetw.config.policy import Form
 from dantetw.observe.events import Message
 from dantetw.observe.interfaces import IFormat, ISink
@@ -52,6 +54,16 @@ class Group:
     def __init__(self, format: IFormat, outlets: tuple[tuple[Outlet, bool], ...]) -> None:
         self.lines = format.lines
         self.outlets = outlets
+
+
+def only(groups: Iterable[Group], sinks: Container[ISink]) -> tuple[Group, ...]:
+    """The groups with those outlets whose sinks are among some."""
+    chosen: list[Group] = []
+    for group in groups:
+        outlets = tuple(each for each in group.outlets if each[0].sink in sinks)
+        if outlets:
+            chosen.append(Group(outlets[0][0].format, outlets))
+    return tuple(chosen)
 
 
 def losses(outlet: Outlet, lost: int) -> Message:

@@ -58,6 +58,9 @@ class ILedger(typing.Protocol):
     def note(self, session: Session) -> None:
         """Note how far a session has come."""
 
+    def ending(self, session: Session) -> None:
+        """A session has ended, and its end is about to be logged."""
+
     def forget(self, session: Session) -> None:
         """A session has ended, and is accounted for."""
 

@@ -407,7 +407,10 @@ class Session:
             if ending.operation is not None:
                 tell(self, ending)
             if rules_log(self):
-                server.journal.record(account(self, ending))
+                event = account(self, ending)
+                if server.ledger is not None:
+                    server.ledger.ending(self)  # nothing is logged between this and the next
+                server.journal.record(event)
             if server.journal.debug:
                 tracing.ended(self, ending)
             if server.ledger is not None:

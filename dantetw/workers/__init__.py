@@ -13,6 +13,7 @@ each at sockets of its own among which the kernel deals out clients.
 - :mod:`.watchdog`: finds those that do not respond; :mod:`.lending` has others accept at their
   sockets, which :mod:`.borrowing` does
 - :mod:`.ledger`: what each does, in memory that both see, so that it is known also when it dies
+- :mod:`.writes`: which lines of ends it had written when it died
 - :mod:`.combining`: the status report of all; :mod:`.measures`: latencies on their way to it
 
 A server that is one process uses nothing of this.

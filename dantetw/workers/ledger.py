@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 import mmap
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from dantetw.config.policy import Policy, Rule, RuleKind
 from dantetw.net.turns import Turn
 from dantetw.observe.events import Ended, Times, Traffic
+from dantetw.observe.interfaces import ISink
 from dantetw.rules.deciding import block_rule
 from dantetw.session.requesting import PROTOCOL_OF
 from dantetw.session.totals import Tally
@@ -36,6 +37,7 @@ from dantetw.values import (
     Side,
     User,
 )
+from dantetw.workers.writes import Writes, Written
 
 if TYPE_CHECKING:
     from dantetw.session.protocol import SocksFactory
@@ -51,8 +53,9 @@ _SLOT: Final = 384
 # Accepted, requested, performed, unrequested, unperformed, current, the next session's number, and
 # where slots that were never used begin.
 _HEAD: Final = struct.Struct("8Q")
-_HEAD_SIZE: Final = 4096
-# Behind it, the heartbeats.
+_HEAD_SIZE: Final = 2 * 4096
+# Behind it, the heartbeats, and then notes of what is written to logs.
+_WRITES_AT: Final = 4096
 _BEATS: Final = struct.Struct("Q")
 _BEATS_AT: Final = _HEAD.size
 # Of a slot: how long its text is (0: free); phase; command and protocol, from 1 (0: none); the
@@ -63,7 +66,10 @@ _LENGTH: Final = struct.Struct("=H")
 # Then the bytes moved, and the text.
 _COUNTS: Final = struct.Struct("=4Q")
 _COUNTS_AT: Final = 48
-_TEXT_AT: Final = _COUNTS_AT + _COUNTS.size
+# Then, of a session that has ended, its place among those (:mod:`.writes`); 0: it has not.
+_ENDED: Final = struct.Struct("=Q")
+_ENDED_AT: Final = _COUNTS_AT + _COUNTS.size
+_TEXT_AT: Final = _ENDED_AT + _ENDED.size
 _LONGEST: Final = _SLOT - _TEXT_AT
 _METHODS: Final = frozenset(method.value for method in Method)
 # Fields of the text: where client, ours, source and target are; method and name of the user.
@@ -85,6 +91,7 @@ class Ledger:
     :param first: number of its first session.  Numbers of all workers differ: each counts in steps
         of ``step``.
     :ivar turn: to its end a session is forgotten, and so not before the lines of its end are out.
+    :ivar writes: notes what is written to the log's files.
     """
 
     def __init__(self, first: int, step: int) -> None:
@@ -97,6 +104,7 @@ class Ledger:
         self._free: list[int] = []
         self._slots: dict[Session, int] = {}
         self.turn = Turn()
+        self.writes = Writes(self._memory, _WRITES_AT)
         self._over: list[Session] = []
         self._looked = 0.0
         self._beaten = 0
@@ -124,6 +132,7 @@ class Ledger:
                 return
             self._slots[session] = place
             _COUNTS.pack_into(self._memory, place + _COUNTS_AT, 0, 0, 0, 0)
+            _ENDED.pack_into(self._memory, place + _ENDED_AT, 0)
         client, local, request, user = session.client, session.local, session.request, session.user
         source, target, rule = session.source, session.target, session.socks_rule
         # What may be long and hostile comes last: there is room for so much only.
@@ -153,6 +162,13 @@ class Ledger:
             session.connected_at,
         )
         self.count(session.server)
+
+    def ending(self, session: Session) -> None:
+        """A session has ended, and its end is about to be logged."""
+        self.writes.ended += 1
+        place = self._slots.get(session)
+        if place is not None:
+            _ENDED.pack_into(self._memory, place + _ENDED_AT, self.writes.ended)
 
     def forget(self, session: Session) -> None:
         """A session has ended, and is accounted for."""
@@ -248,19 +264,28 @@ class Ledger:
                 text = self._memory[begin : begin + min(length, _LONGEST)]
                 yield place, story, text.decode("utf-8", "surrogateescape").split("\0", _FIELDS - 1)
 
-    def settle(self, policies: Mapping[int, Policy], now: float) -> tuple[Tally, list[Ended]]:
+    def settle(
+        self, policies: Mapping[int, Policy], now: float, sinks: Sequence[ISink] = ()
+    ) -> tuple[Tally, list[tuple[Ended, Sequence[ISink]]]]:
         """
         The worker has died: its counts as if its sessions had ended then, and their ends.
 
         :param policies: those that there have been, by generation.
         :param now: monotonic seconds.
+        :param sinks: the destinations of the log, in the order in which it writes to them.
+        :returns: with each end the destinations that lack it.  Ends that none lacks are missing.
         """
         tally = self.tally()
-        ends = []
+        ends: list[tuple[Ended, Sequence[ISink]]] = []
+        written = Written(self._memory, _WRITES_AT, sinks)
         for place, story, fields in self._entries():
+            ended = _ENDED.unpack_from(self._memory, place + _ENDED_AT)[0]
+            lacking = written.lacking(ended)
+            if ended and sinks and not lacking:
+                continue
             counts = Counts(*_COUNTS.unpack_from(self._memory, place + _COUNTS_AT))
             with suppress(ValueError, LookupError):  # what it wrote makes no sense
-                ends.append(_end_of(story, fields, counts, policies, now))
+                ends.append((_end_of(story, fields, counts, policies, now), lacking))
         settled = Tally(
             tally.accepted,
             tally.requested,

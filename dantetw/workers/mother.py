@@ -249,14 +249,15 @@ class Mother:
         # Its own last lines come first.
         for bequest in child.bequests:
             bequest.drain()
-        tally, ends = child.ledger.settle(self._policies, self.monotonic())
+        now, sinks = self.monotonic(), self._observer.sinks
+        tally, ends = child.ledger.settle(self._policies, now, sinks)
         self.past += tally
         for name, measured in child.measured.items():
             self.measured.setdefault(name, Measured.nothing()).since_start.merge(
                 measured.since_start
             )
-        for end in ends:
-            self._journal.record(end)
+        for end, lacking in ends:
+            self._observer.record_in(lacking, end)
         if not child.retired and self._stopped is None:
             self._succeed(child)
             how = f"was killed by signal {-status}" if status < 0 else f"ended with {status}"

@@ -155,6 +155,8 @@ class Worker:
         # The supervisor has logged what it could not open either.
         known = () if reload else self._logs.problems
         self._logs.open(policy, key, surroundings, SINKS, reload, known)
+        if self._estate.ledger is not None:
+            self._estate.ledger.writes.watch(self._logs.observer.sinks)
         # Each sink has a duplicate.
         for descriptor in opened.values():
             os.close(descriptor)

@@ -28,7 +28,9 @@ class LedgerCase(SynchronousTestCase):
 
     def settle(self) -> tuple[Tally, list[ledgers.Ended]]:
         """The worker has died."""
-        return self.ledger.settle({0: self.world.policy}, self.world.reactor.seconds())
+        now = self.world.reactor.seconds()
+        tally, ends = self.ledger.settle({0: self.world.policy}, now)
+        return tally, [end for end, _ in ends]
 
 
 class SessionTests(LedgerCase):

@@ -110,7 +110,11 @@ class MotherCase(SynchronousTestCase):
         self.patch(os, "waitpid", self.waitpid)
         self.patch(os, "kill", self.kill)
         self.policy = compiled(HEAD + OPEN)
-        observer: Any = SimpleNamespace(sinks=(), look_after_sinks=lambda: None)
+        observer: Any = SimpleNamespace(
+            sinks=(),
+            look_after_sinks=lambda: None,
+            record_in=lambda sinks, event: self.events.append(event),
+        )
         estate: Any = Estate(self.policy, {}, None, KEY, None, {}, None, True)  # type: ignore[arg-type]
         journal = Journal(lambda event: self.events.append(event["event"]))
         self.mother = Mother(

@@ -22,6 +22,9 @@ from dantetw.observe.sinks.stream import Stream
 from dantetw.observe.sinks.torn import end_in_place, ends_torn, mend
 from dantetw.values import Severity
 
+#: Called with what is about to be written.
+BeforeWrite = Callable[[bytes], None]
+
 
 @implementer(ISink)
 class File:
@@ -30,6 +33,7 @@ class File:
 
     :param opener: makes the descriptor, which then belongs to the sink; may raise ``OSError``.
     :ivar descriptor: -1 after :meth:`close`.
+    :ivar before_write: called before each write of messages, if it is set.
     """
 
     rank = 1
@@ -44,6 +48,7 @@ class File:
         self.descriptor = opener()
         # The file ends in the middle of a line, which a full disk has cut.
         self._torn = mend(self.descriptor)
+        self.before_write: BeforeWrite | None = None
 
     def write(self, severity: Severity, when: float, text: str) -> None:
         """See :meth:`ISink.write`."""
@@ -54,6 +59,8 @@ class File:
         data = self._prefix.stamped_all(said)
         if self.trouble or self._torn:
             data = self._behind_torn() + data
+        if self.before_write is not None:
+            self.before_write(data)
         begun, size = 0, len(data)
         try:
             begun = os.write(self.descriptor, data)
