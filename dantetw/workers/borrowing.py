@@ -39,6 +39,7 @@ class Borrowed:
             port, _ = given_port((adopt(descriptor, ListeningSocket),))
             listeners[inode] = Listener(port.sockets[0], port, self._factory, self._reactor)
             listeners[inode].start()
+            self._factory.room.take(1)
 
     def keep(self, endpoints: Collection[Endpoint]) -> None:
         """Only these are served from now on; clients that wait at others are accepted before."""
@@ -47,12 +48,14 @@ class Borrowed:
                 if listener.endpoint not in endpoints:
                     listener.drain()
                     listener.stop()
+                    self._factory.room.take(-1)
                     del listeners[inode]
 
     def give_back(self, place: int) -> None:
         """Accept no more at the sockets of a place: another process does."""
         for listener in self._places.pop(place, {}).values():
             listener.stop()
+            self._factory.room.take(-1)
 
     def stop(self) -> None:
         """Accept at none of them any more."""

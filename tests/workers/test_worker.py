@@ -248,12 +248,18 @@ class BorrowTests(WorkerCase):
 
         def story() -> None:
             one, two = self.open(), self.open()
+            taken: list[int] = []
+            self.patch(self.worker._serving.factory.room, "take", taken.append)
             self.lend(one)
             self.lend(one, two)
             (lent,) = self.worker._borrowed._places.values()
             self.assertEqual(len(lent), 2)
+            # They are no client's descriptors.
+            self.assertEqual(taken, [1, 1])
             two.sockets[0].close()
             self.assertTrue(self.accepts(two.sockets[1]))
+            self.tell(RETURN, 1)
+            self.assertEqual(taken, [1, 1, -1, -1])
 
         self.play(story)
 
