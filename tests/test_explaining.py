@@ -441,6 +441,7 @@ socks pass {{ from: 10.0.0.0/8 to: 0/0 port = 443
 }}
 """
 KEYS = {
+    "addresses",
     "association",
     "version",
     "passed",
@@ -497,6 +498,58 @@ class ExplainTests(SynchronousTestCase):
             " timeout.tcp_fin_wait none",
         ):
             self.assertIn(line, lines)
+
+    def test_addresses(self) -> None:
+        """Of a name with several addresses it says how the rules judge each."""
+        config = (
+            f"{HEAD}socksmethod: none\nclient pass {{ from: 0/0 to: 0/0 }}\n"
+            "socks pass { from: 0/0 to: 203.0.113.1/32 }\n"
+            "socks block { from: 0/0 to: 203.0.113.2/32 }\n"
+            "socks pass { from: 0/0 to: 127.0.0.1/32 }\n"
+            "socks pass { from: 0/0 to: 203.0.113.3/32 }\n"
+        )
+        hosts = "127.0.0.1,203.0.113.2,203.0.113.1,203.0.113.3,203.0.113.4"
+        arguments = ("--to", "www.example.org:1080", "--resolve", f"www.example.org={hosts}")
+        status, out, _ = self.run_explain(*arguments, config=config)
+        self.assertEqual(status, 0)
+        lines = out.splitlines()
+        at = lines.index("addresses, in the order in which they are tried until one answers:")
+        self.assertEqual(
+            [line.split(" client is")[0] for line in lines[at + 1 : at + 7]],
+            [
+                "  203.0.113.1.1080 from 192.0.2.1: passed by socks-rule #1 ((standard input):7)",
+                "  127.0.0.1.1080 is not tried:",
+                "  203.0.113.2.1080 is not tried: blocked by socks-rule #2 ((standard input):8)",
+                "  203.0.113.3.1080 from 192.0.2.1: passed by socks-rule #4 ((standard input):10)",
+                "  203.0.113.4.1080 is not tried: blocked by the built-in rule 0",
+                "goes to 203.0.113.1.1080 from 192.0.2.1",
+            ],
+        )
+        told = json.loads(self.run_explain(*arguments, "--json", config=config)[1])
+        self.assertEqual(
+            [(each["target"], each["tried"]) for each in told["addresses"]],
+            [
+                ("203.0.113.1.1080", True),
+                ("127.0.0.1.1080", False),
+                ("203.0.113.2.1080", False),
+                ("203.0.113.3.1080", True),
+                ("203.0.113.4.1080", False),
+            ],
+        )
+
+    def test_no_usable_address(self) -> None:
+        """If none of them can be connected to the request is refused, as by the server."""
+        config = f"{OPEN}socks pass {{ from: 0/0 to: 0/0 }}\n"
+        arguments = ("--to", "www.example.org:1080", "--resolve")
+        status, out, _ = self.run_explain(
+            *arguments, "www.example.org=127.0.0.1,0.0.0.0", config=config
+        )
+        self.assertEqual(status, 1)
+        self.assertIn("to the same address we listen to", out.splitlines()[0])
+        _, out, _ = self.run_explain(
+            *arguments, "www.example.org=127.0.0.1,203.0.113.1", config=config
+        )
+        self.assertIn("goes to 203.0.113.1.1080 from 192.0.2.1", out.splitlines())
 
     def test_datagram(self) -> None:
         """Of UDP both are told: who grants the association, and what becomes of a datagram."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -37,9 +38,17 @@ from dantetw.rules.addresses import Known, Lookup, literal_endpoint
 from dantetw.rules.deciding import Decision, Question, Tried, decide_client, decide_socks
 from dantetw.rules.proving import Check, Claim, Proof
 from dantetw.rules.relaxing import Missed, missed
+from dantetw.session.candidates import judge, order, passed
 from dantetw.session.judging import Judge
 from dantetw.session.protocol import SocksFactory, SocksProtocol
-from dantetw.session.requesting import question_of, refuse_name, shuns_login, unusable_text
+from dantetw.session.requesting import (
+    question_of,
+    refuse_name,
+    refuse_unusable,
+    shuns_login,
+    unusable,
+    unusable_text,
+)
 from dantetw.session.session import Session
 from dantetw.threads import Threads
 from dantetw.values import (
@@ -55,6 +64,9 @@ from dantetw.values import (
     value,
 )
 from dantetw.wire.replies import ReplyCode
+
+#: Why an address is not tried that a rule blocks.
+BLOCKED: Final = "blocked"
 
 # Asks the rules of a policy, for how each fares.
 _Decide = Callable[[Policy, Known, list[Tried]], Decision | Lookup | Check]
@@ -73,6 +85,21 @@ class Fared:
 
 
 @value
+class Considered:
+    """
+    One of the several addresses of a name that is to be connected to.
+
+    :ivar rule: the socks rule that passes or blocks it; None: none was asked.
+    :ivar source: our address towards it; ``why``: why it is not tried, empty if it is.
+    """
+
+    target: Endpoint
+    rule: Rule | None
+    source: str = ""
+    why: str = ""
+
+
+@value
 class Outcome:
     """
     What came of a visit.
@@ -87,6 +114,7 @@ class Outcome:
         asked.
     :ivar association: the socks rule that granted an association, which ``socks`` are not about:
         they are asked about a datagram.
+    :ivar addresses: where the target's name has several, each, in the order of the attempts.
     :ivar unnegotiated: a SOCKS 4 request to a server that wants to know who asks.
     """
 
@@ -103,6 +131,7 @@ class Outcome:
     proofs: dict[Check, Proof]
     unnegotiated: bool
     association: Rule | None = None
+    addresses: tuple[Considered, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -144,6 +173,7 @@ class Rehearsal:
         self._source = ""
         self._datagram: Question | None = None
         self._association: Rule | None = None
+        self._addresses: tuple[Considered, ...] = ()
         server = self._server = SocksFactory(
             turns,
             Journal(Silence()),
@@ -177,6 +207,8 @@ class Rehearsal:
         """
         visit = self._visit
         self._converse(self._client.said())
+        if self._several and visit.ending is None:
+            self._consider()
         ending, request, asked = visit.ending, visit.request, visit.asked
         # What follows may look up and assume more than the server does.
         answers, proofs = tuple(self._names.answers), dict(self._assumed.asked)
@@ -203,7 +235,13 @@ class Rehearsal:
             proofs,
             unnegotiated,
             self._association,
+            self._addresses,
         )
+
+    @property
+    def _several(self) -> bool:
+        connects = self._client.command is Command.CONNECT
+        return connects and len(self._visit.addresses or ()) > 1
 
     def _converse(self, said: bytes) -> None:
         """Let the client come and say all it has to say."""
@@ -228,9 +266,11 @@ class Rehearsal:
         if session.awaited is not None:
             self._source = session.awaited.bound.host
             return
-        session.target = target
+        self._rule = rule
+        self._passed, session.target = session.target, target
         if self._client.command is Command.CONNECT:
-            self._choose(session, target)
+            if not self._several:
+                self._choose(session, target)
         elif self._client.command is Command.UDPASSOCIATE:
             self._send(session)
 
@@ -269,6 +309,52 @@ class Rehearsal:
             session.refuse(
                 Ending(Side.US, Phase.CONNECT, Cause.UNUSABLE, text=none.text), none.reply
             )
+
+    def _consider(self) -> None:
+        """Look at each of a name's addresses, as the server does before it tries it."""
+        visit, first, passed = self._visit, self._visit.target, self._passed
+        assert first is not None and passed is not None
+        named = passed if passed.family is Family.NAME else None
+        found = tuple(
+            self._considered(Endpoint.of((host, first.port)), first)
+            for host in order(visit, named, first)
+        )
+        self._addresses = found
+        tried = [each for each in found if not each.why]
+        if tried:
+            visit.socks_rule, visit.target = tried[0].rule, tried[0].target
+            self._source = tried[0].source
+        elif (wrong := unusable(visit, first)) is not None:
+            refuse_unusable(visit, *wrong)
+        else:
+            self._choose(visit, first)
+
+    def _considered(self, target: Endpoint, first: Endpoint) -> Considered:
+        visit = self._visit
+        if (wrong := unusable(visit, target)) is not None:
+            return Considered(target, None, why=wrong[1])
+        rule: Rule | None = self._rule
+        if target.host != first.host:
+            rule, may = passed(visit, self._decided(judge(visit, target)))
+            if not may:
+                return Considered(target, rule, why=BLOCKED)
+        try:
+            source = visit.sources.choose(target, visit.client, visit.local)
+        except NoSource as none:
+            return Considered(target, rule, why=none.text)
+        return Considered(target, rule, source)
+
+    def _decided(self, decide: Callable[[Known], Decision | Lookup | Check]) -> Decision | Check:
+        """Ask rules, and look up what they ask for."""
+        results: list[object] = []
+        decision = self._server.known.decide_waiting(decide, lambda failed: None)
+        Deferred.fromCoroutine(decision).addBoth(results.append)
+        self._turns.run()
+        (result,) = results
+        if isinstance(result, Failure):
+            result.raiseException()
+        assert isinstance(result, Decision | Check), result
+        return result
 
     # How the rules fared.
 
@@ -309,14 +395,6 @@ class Rehearsal:
 
     def _trace(self, decide: _Decide, policy: Policy) -> Sequence[Tried]:
         trace: list[Tried] = []
-        results: list[object] = []
-        decision = self._server.known.decide_waiting(
-            lambda known: decide(policy, known, trace), lambda failed: None
-        )
-        Deferred.fromCoroutine(decision).addBoth(results.append)
-        self._turns.run()
-        (result,) = results
-        if isinstance(result, Failure):
-            result.raiseException()
+        result = self._decided(lambda known: decide(policy, known, trace))
         assert isinstance(result, Decision), result  # all that may be asked is assumed
         return trace

@@ -15,7 +15,7 @@ from dantetw.config.lexer import Lexer, Source
 from dantetw.config.policy import Policy, Rule, Where
 from dantetw.config.problems import visible
 from dantetw.config.report import Report
-from dantetw.explaining.rehearsing import Fared, Outcome
+from dantetw.explaining.rehearsing import BLOCKED, Considered, Fared, Outcome
 from dantetw.explaining.staging import Answer, Client
 from dantetw.rules.proving import Check, Proof
 from dantetw.rules.relaxing import is_near
@@ -86,12 +86,25 @@ def _lines(client: Client, outcome: Outcome, policy: Policy, texts: Texts) -> It
 
 def _goes(client: Client, outcome: Outcome) -> Iterator[str]:
     target, source = outcome.target, outcome.source
+    if outcome.addresses:
+        yield "addresses, in the order in which they are tried until one answers:"
+        yield from (f"  {_considered(each)}" for each in outcome.addresses)
     if client.command is not Command.BIND:
         yield f"goes to {target}" + (f" from {source}" if source else "")
         return
     anybody = target is None or target.host in UNSPECIFIED
     yield f"waits on {source} for {'anybody' if anybody else target}"
     yield "whoever comes is held against the socks rules once more, as bindreply"
+
+
+def _considered(each: Considered) -> str:
+    rule = each.rule
+    if rule is not None and not each.why:
+        return f"{each.target} from {each.source}: passed by {name_of(rule)}"
+    if each.why == BLOCKED:
+        what = name_of(rule) if rule is not None and rule.number else "the built-in rule 0"
+        return f"{each.target} is not tried: blocked by {what}"
+    return f"{each.target} is not tried: {each.why}"
 
 
 def as_object(client: Client, outcome: Outcome, policy: Policy, texts: Texts) -> dict[str, Any]:
@@ -134,6 +147,16 @@ def as_object(client: Client, outcome: Outcome, policy: Policy, texts: Texts) ->
         "user": user.name if user is not None else None,
         "target": str(outcome.target) if outcome.passed else None,
         "source": outcome.source or None,
+        "addresses": [
+            {
+                "target": str(each.target),
+                "source": each.source or None,
+                "tried": not each.why,
+                "why": each.why,
+                "rule": None if each.rule is None else _place(each.rule, texts),
+            }
+            for each in outcome.addresses
+        ],
         "log": {each.kind.value: log_words(each) for each in _rules(outcome)},
         "limits": dict(limits_of(outcome, policy)),
     }

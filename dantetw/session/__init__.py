@@ -11,7 +11,7 @@ The story of a session.
 - :mod:`.proving`: who the client is, where that takes asking others.
 - :mod:`.requesting`: the middle of it: resolved, authorised, given to a command;
   :mod:`.outgoing`: our end of the way out; :mod:`.announcing`: where a client's datagrams are to
-  come from.
+  come from; :mod:`.candidates`: the several addresses of a target.
 - :mod:`.commands`: what a client can ask for, one file each; :mod:`.performing` is what a session
   knows of a command at work.
 - :mod:`.control`: the connection of a client that has an association.

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -25,16 +23,17 @@ from twisted.python.failure import Failure
 
 from dantetw.config.policy import Edge, Rule
 from dantetw.net.dialling import Dial, DialError
-from dantetw.net.racing import Race, arrange
+from dantetw.net.racing import HEAD_START, Race
 from dantetw.net.sources import NoSource
 from dantetw.observe.events import Attempt
-from dantetw.rules.addresses import Known, Lookup
-from dantetw.rules.deciding import Decision, decide_socks
+from dantetw.rules.addresses import Lookup
+from dantetw.rules.deciding import Decision
 from dantetw.rules.proving import Check
 from dantetw.session import failing, tracing
+from dantetw.session.candidates import judge, name_in, order, passed
 from dantetw.session.commands.reaching import SOURCELESS, Connect
 from dantetw.session.outgoing import choose_source, refuse_sourceless
-from dantetw.session.requesting import question_of, refuse_unusable, unusable
+from dantetw.session.requesting import refuse_unusable, unusable
 from dantetw.session.session import Session
 from dantetw.values import (
     Cause,
@@ -94,6 +93,7 @@ class Racing(Connect):
         "_dialled",
         "_first",
         "_judging",
+        "_more",
         "_order",
         "_passed",
         "_race",
@@ -108,12 +108,7 @@ class Racing(Connect):
         self, session: Session, rule: Rule, named: Endpoint | None, first: Endpoint
     ) -> None:
         super().__init__(session, rule, named)
-        unreached, port = session.server.unreached, first.port
-        self._order = arrange(
-            session.addresses or (),
-            "" if named is not None else first.host,
-            lambda host: unreached.lately(host, port),
-        )
+        self._order = order(session, named, first)
         self._race = Race(self._order, rule.timeouts.connect)
         self._first, self._passed = first, (rule, named)
         self._trials: dict[str, _Trial] = {}
@@ -123,6 +118,7 @@ class Racing(Connect):
         self._attempts: list[Attempt] = []
         self._start = session.server.monotonic()
         self._dialled = False
+        self._more = 0
         self.others_left = False
 
     def begin(self) -> None:
@@ -137,9 +133,16 @@ class Racing(Connect):
             if self._timer.active():
                 self._timer.cancel()
             self._timer = None
-        while self._judging is None and (host := race.begin(now := monotonic())) is not None:
+        room = session.server.room
+        while (
+            self._judging is None
+            # A session has been given the descriptors for one attempt.
+            and (roomy := not race.running or room.has(1))
+            and (host := race.begin(now := monotonic())) is not None
+        ):
             trial = self._trials[host] = _Trial(Endpoint.of((host, port)), now)
             self._judge(trial)
+        self._hold(len(race.running) - 1)
         if self._judging is not None:
             return
         if race.lost:
@@ -147,8 +150,15 @@ class Racing(Connect):
             return
         self._report()
         if (due := race.due) is not None:
-            later = max(0.0, due - monotonic())
+            later = max(0.0 if roomy else HEAD_START, due - monotonic())
             self._timer = session.server.reactor.callLater(later, self._next)
+
+    def _hold(self, more: int) -> None:
+        """Count the descriptors of attempts beside the first."""
+        more = max(0, more)
+        if more != self._more:
+            self._more = more
+            self._session.server.room.hold(self._session.number, more)
 
     def _next(self) -> None:
         """Time has passed."""
@@ -171,17 +181,7 @@ class Racing(Connect):
             trial.rule, trial.named = self._passed
             self._try(trial)
             return
-        assert session.request is not None and session.asked is not None
-        question = question_of(session, session.request, session.asked)
-        question = replace(question, addresses=(target.host,))
-        claim = None if session.proving is None else session.proving.claim(session)
-        decide: Callable[[Known], Decision | Lookup | Check] = partial(
-            tracing.judged,
-            session,
-            partial(decide_socks, session.policy, question),
-            claim,
-            datagram=question,
-        )
+        decide = judge(session, target)
         decision = decide(server.known)
         if not isinstance(decision, Lookup):
             self._judged(trial, decision)
@@ -198,20 +198,12 @@ class Racing(Connect):
             self.begin()
 
     def _judged(self, trial: _Trial, decision: Decision | Check) -> None:
-        session = self._session
-        # The password is gone by now: an address is only for what the client has shown already.
-        shown = decision.shown if isinstance(decision, Decision) else None
-        if (
-            isinstance(decision, Check)
-            or decision.blocks
-            or (shown is not None and (shown.user, shown.method) != (session.user, session.method))
-        ):
-            trial.rule = None if isinstance(decision, Check) else decision.rule
+        trial.rule, may = passed(self._session, decision)
+        if not may or isinstance(decision, Check):
             number = 0 if trial.rule is None else trial.rule.number
             self._skip(trial, Outcome.BLOCKED, f"blocked by rule {number}")
             return
-        trial.rule = decision.rule
-        trial.named = decision.target if decision.target.family is _NAME else None
+        trial.named = name_in(decision)
         self._try(trial)
 
     def _skip(self, trial: _Trial, outcome: Outcome, why: str) -> None:
@@ -266,6 +258,7 @@ class Racing(Connect):
             self._end(self._trials[host], Outcome.OVERTAKEN)
         self._trials = {}
         self._stop()
+        self._hold(0)
         self._report()
         if self._rule is not trial.rule and session.sock is not None:
             session.server.set_options(session.sock, trial.rule.socket_options)

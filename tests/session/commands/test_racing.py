@@ -307,6 +307,51 @@ class AttemptTests(RacingCase):
         self.finish(world, client)
 
 
+class ShortageTests(RacingCase):
+    """What attempts take of the descriptors."""
+
+    def test_counted(self) -> None:
+        """Attempts beside the first one are counted while they run."""
+        world = self.world()
+        room = world.factory.room
+        client = self.ask(world)
+        self.assertEqual(room._extra, 0)
+        self.head_start(world)
+        self.head_start(world)
+        self.assertEqual(room._extra, 2)
+        self.decide(world, world.dials[0], errno.ECONNREFUSED)
+        self.assertEqual(room._extra, 1)
+        self.decide(world, world.dials[1])
+        self.granted(client)
+        self.assertEqual(room._extra, 0)
+        self.finish(world, client)
+        self.assertEqual(room._held, {})
+
+    def test_none_left(self) -> None:
+        """Without one to spare none begins beside another; the first one's failure makes room."""
+        world = self.world()
+        client = self.ask(world)
+        self.patch(world.factory.room, "has", lambda number: False)
+        for _ in range(4):
+            self.head_start(world)
+        self.assertEqual(self.tried(world), [ONE])
+        self.decide(world, world.dials[0], errno.ECONNREFUSED)
+        self.assertEqual(self.tried(world), [ONE, TWO])
+        self.decide(world, world.dials[1])
+        self.granted(client)
+        self.finish(world, client)
+
+    def test_given_back(self) -> None:
+        """A session that ends meanwhile gives all back."""
+        world = self.world()
+        client = self.ask(world)
+        self.head_start(world)
+        world.factory.stop()
+        world.settle()
+        self.finish(world, client)
+        self.assertEqual((world.factory.room._extra, world.factory.room._held), (0, {}))
+
+
 class JudgingTests(RacingCase):
     """The rules about each address."""
 
