@@ -33,6 +33,9 @@ ASKED: Final = 2048
 
 #: Others that have sent something, of whom it is known what the rules say.
 UNASKED: Final = 256
+#: Of these, those about whom the rules' answer may be waited for.  Anybody can send from ever new
+#: addresses, and who was asked must not wait behind them.
+PENDING: Final = 32
 
 # Room for the header in front of an answer: that of an IPv6 address is the longest.
 _ROOM: Final = 22
@@ -277,6 +280,9 @@ class Outside:
                 answer = self._unasked.get(key)
                 if answer is None:
                     answer = self._admit(key, endpoint_of(address))
+                    if answer is None:
+                        relay.owner.overflowed(1)
+                        continue
             else:
                 if answer is None:
                     answer = self._answers[key] = Answer(endpoint_of(address), self)
@@ -286,13 +292,14 @@ class Outside:
             self._take(sock, answer, count)
         return False
 
-    def _admit(self, key: tuple[str, int], sender: Endpoint) -> Answer:
-        """Somebody has sent something who was not asked: ask the rules."""
+    def _admit(self, key: tuple[str, int], sender: Endpoint) -> Answer | None:
+        """Somebody has sent something who was not asked: ask the rules; None: too many wait."""
         relay, unasked = self._relay, self._unasked
         assert unasked is not None
+        if sum(each.passes is None for each in unasked.values()) >= PENDING:
+            return None
         if len(unasked) >= UNASKED:
-            oldest = unasked.pop(next(iter(unasked)))
-            relay.owner.overflowed(len(relay.release(oldest)))
+            del unasked[next(at for at, each in unasked.items() if each.passes is not None)]
         answer = unasked[key] = Answer(sender, self)
         relay.owner.answer(answer)
         return answer

@@ -327,6 +327,7 @@ class UnaskedTests(AssociateCase):
     def test_many(self) -> None:
         """However many send something, few are remembered."""
         self.patch(outside, "UNASKED", 2)
+        self.patch(outside, "PENDING", 2)
         world = self.world("udp.connectdst: no\n" + OPEN)
         visit, _, _ = self.asked(world)
         for _ in range(5):
@@ -337,6 +338,27 @@ class UnaskedTests(AssociateCase):
         (way,) = visit.association.relay.outsides.values()
         self.assertEqual(len(way._unasked or ()), 2)
         visit.control.close()
+        world.check_over()
+
+    def test_many_wait(self) -> None:
+        """However many send something while names are looked up, few questions are asked."""
+        self.patch(outside, "PENDING", 2)
+        text = rules(
+            f"socks block {{ from: evil.example to: 0/0\n command: udpreply\n {LOG} }}\n"
+            f"socks pass {{ from: 0/0 to: 0/0\n {LOG} }}\n"
+        )
+        world = self.world("udp.connectdst: no\n" + text)
+        world.hosts["evil.example"] = ["192.0.2.66"]
+        visit, _, _ = self.asked(world)
+        for _ in range(5):
+            other, _ = self.target()
+            other.sendto(b"hello", self.source(visit))
+        world.settle()
+        self.assertEqual(visit.hear(), [])
+        world.look_up()
+        self.assertEqual(len(visit.hear()), 2)
+        visit.control.close()
+        self.assertEqual(self.drops(world), {Drop.OVERFLOW: 3})
         world.check_over()
 
     def asked(self, world: World) -> tuple[Visit, socket.socket, Endpoint]:
