@@ -247,7 +247,12 @@ class Following:
                 text = f"{said} is gone or has no address: it had {_few(before)}"
                 journal.message(Severity.WARNING, "interface.down", text)
             else:
-                text = f"{said} has changed: {_few(before)} before, now {_few(after)}"
+                known, now_there = set(before), set(after)
+                gained = [each for each in after if each not in known]
+                lost = [each for each in before if each not in now_there]
+                parts = [f"gained {_few(gained)}"] if gained else []
+                parts += [f"lost {_few(lost)}"] if lost else []
+                text = f"{said} has changed: {', '.join(parts) or 'another order'}"
                 journal.message(Severity.INFO, "interface.changed", text)
 
     def _report_bound(self, policy: Policy, ports: Mapping[Endpoint, object]) -> None:

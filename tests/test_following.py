@@ -172,8 +172,7 @@ class InterfaceTests(FollowingCase):
                 ("interface.up", "interface tun0 (internal) is there: 127.0.0.3, 127.0.0.4"),
                 (
                     "interface.changed",
-                    "interface tun0 (internal) has changed: 127.0.0.3, 127.0.0.4 before, now"
-                    " 127.0.0.4, 127.0.0.5",
+                    "interface tun0 (internal) has changed: gained 127.0.0.5, lost 127.0.0.3",
                 ),
                 (
                     "interface.down",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import struct
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -18,47 +19,25 @@ _AF_INET6 = int(socket.AF_INET6)
 _NO_SCOPE = 0  # of addresses that are the same on every link
 
 
-class _SockAddr(ctypes.Structure):
-    """``struct sockaddr``: only what tells the family."""
-
-    _fields_: ClassVar = [("family", ctypes.c_ushort)]
-
-
-class _SockAddrIn(ctypes.Structure):
-    """``struct sockaddr_in`` (Linux)."""
-
-    _fields_: ClassVar = [
-        ("family", ctypes.c_ushort),
-        ("port", ctypes.c_ushort),
-        ("address", ctypes.c_ubyte * 4),
-    ]
-
-
-class _SockAddrIn6(ctypes.Structure):
-    """``struct sockaddr_in6`` (Linux)."""
-
-    _fields_: ClassVar = [
-        ("family", ctypes.c_ushort),
-        ("port", ctypes.c_ushort),
-        ("flow", ctypes.c_uint32),
-        ("address", ctypes.c_ubyte * 16),
-        ("scope", ctypes.c_uint32),
-    ]
-
-
 class _IfAddrs(ctypes.Structure):
-    """``struct ifaddrs`` (``getifaddrs(3)``, Linux)."""
+    """``struct ifaddrs`` (``getifaddrs(3)``, Linux); pointers are numbers."""
+
+    _fields_: ClassVar = [
+        ("next", ctypes.c_void_p),
+        ("name", ctypes.c_char_p),
+        ("flags", ctypes.c_uint),
+        ("address", ctypes.c_void_p),
+        ("netmask", ctypes.c_void_p),
+        ("broadcast", ctypes.c_void_p),
+        ("data", ctypes.c_void_p),
+    ]
 
 
-_IfAddrs._fields_ = [
-    ("next", ctypes.POINTER(_IfAddrs)),
-    ("name", ctypes.c_char_p),
-    ("flags", ctypes.c_uint),
-    ("address", ctypes.POINTER(_SockAddr)),
-    ("netmask", ctypes.c_void_p),
-    ("broadcast", ctypes.c_void_p),
-    ("data", ctypes.c_void_p),
-]
+# ``struct sockaddr_in`` and ``sockaddr_in6`` (Linux): family, port, and what comes between them and
+# after.
+_SOCKADDR = struct.Struct("=HH")
+_IN = struct.Struct("=HH4s")
+_IN6 = struct.Struct("=HHI16sI")
 
 
 def interface_addresses() -> list[tuple[str, str]]:
@@ -70,24 +49,25 @@ def interface_addresses() -> list[tuple[str, str]]:
     :raises OSError: the kernel does not tell.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.getifaddrs.argtypes = [ctypes.POINTER(ctypes.POINTER(_IfAddrs))]
+    libc.getifaddrs.argtypes = [ctypes.POINTER(ctypes.c_void_p)]
     libc.getifaddrs.restype = ctypes.c_int
-    libc.freeifaddrs.argtypes = [ctypes.POINTER(_IfAddrs)]
+    libc.freeifaddrs.argtypes = [ctypes.c_void_p]
     libc.freeifaddrs.restype = None
-    first = ctypes.POINTER(_IfAddrs)()
+    first = ctypes.c_void_p()
     if libc.getifaddrs(ctypes.byref(first)) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     try:
         # All of it is copied before the list is freed.
-        return list(_entries(first))
+        return list(_entries(first.value))
     finally:
         libc.freeifaddrs(first)
 
 
-def _entries(entry: ctypes._Pointer[_IfAddrs]) -> Iterator[tuple[str, str]]:
+def _entries(entry: int | None) -> Iterator[tuple[str, str]]:
+    # By numbers: objects of pointers would keep all before them, and thousands take seconds.
     while entry:
-        item = entry.contents
+        item = _IfAddrs.from_address(entry)
         name = os.fsdecode(item.name) if item.name else ""
         address = _numeric(item.address, name)
         if name and address:
@@ -95,18 +75,18 @@ def _entries(entry: ctypes._Pointer[_IfAddrs]) -> Iterator[tuple[str, str]]:
         entry = item.next
 
 
-def _numeric(pointer: ctypes._Pointer[_SockAddr], interface: str) -> str:
+def _numeric(pointer: int | None, interface: str) -> str:
     """The address as text; empty for families other than IP's, and for none at all."""
     if not pointer:
         return ""
-    family = pointer.contents.family
+    family, _ = _SOCKADDR.unpack(ctypes.string_at(pointer, _SOCKADDR.size))
     if family == _AF_INET:
-        four = ctypes.cast(pointer, ctypes.POINTER(_SockAddrIn)).contents
-        return socket.inet_ntop(socket.AF_INET, bytes(four.address))
+        four = _IN.unpack(ctypes.string_at(pointer, _IN.size))
+        return socket.inet_ntop(socket.AF_INET, four[2])
     if family == _AF_INET6:
-        six = ctypes.cast(pointer, ctypes.POINTER(_SockAddrIn6)).contents
-        text = socket.inet_ntop(socket.AF_INET6, bytes(six.address))
-        return f"{text}%{interface}" if six.scope != _NO_SCOPE else text
+        six = _IN6.unpack(ctypes.string_at(pointer, _IN6.size))
+        text = socket.inet_ntop(socket.AF_INET6, six[3])
+        return f"{text}%{interface}" if six[4] != _NO_SCOPE else text
     return ""
 
 

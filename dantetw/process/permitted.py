@@ -56,7 +56,7 @@ class Permitted:
             frozenset(output.text for output in outputs) - _WORDS,
             files,
             files.union((PASSWD, SHADOW) if passwords else ()),
-            frozenset(endpoint for line in policy.internal for endpoint in line.listens),
+            frozenset(e for line in policy.internal if not line.interface for e in line.listens),
             frozenset(a for line in policy.external if not line.interface for a in line.addresses),
             frozenset(line.interface for line in policy.external if line.interface),
             frozenset(

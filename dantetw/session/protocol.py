@@ -103,7 +103,6 @@ class SocksFactory(Factory):
     :ivar room: how many descriptors are left for clients.
     :ivar nobody: stands for the client rule before there is one.
     :ivar bind_low: binds ports below 1024, for ``compatibility: sameport``.
-    :ivar listening: where clients come in.
     :ivar ledger: where it is noted what we do; None: nowhere.
     :ivar accepted: how many clients have come since the start; ``requested``: how many of them have
         brought a request; ``performed``: how many requests have got under way.
@@ -152,7 +151,7 @@ class SocksFactory(Factory):
         self.sweep = Sweep(reactor, monotonic)
         poller.turned = self.stopwatch.turns.add
         self.sessions: dict[int, Session] = {}
-        self.listening: frozenset[Endpoint] = frozenset()
+        self.listening = frozenset()
         self.ledger: ILedger | None = None
         self.known = Answers(resolver, addresses_of)
         self._addresses_of = addresses_of
@@ -199,15 +198,23 @@ class SocksFactory(Factory):
         """Whether a connection to ``target`` would come back to us as a client."""
         # Whatever the link, a link-local address may be ours.
         host = target.shown
-        for listening in self.listening:
-            if listening.port == target.port:
-                if listening.shown == host:
-                    return True
-                if listening.host in ("0.0.0.0", "::") and (
-                    host.startswith("127.") or host in map(without_zone, self._all_addresses())
-                ):
-                    return True
+        ours, port = self._ours, target.port
+        if (host, port) in ours:
+            return True
+        if ("0.0.0.0", port) in ours or ("::", port) in ours:
+            return host.startswith("127.") or host in map(without_zone, self._all_addresses())
         return False
+
+    @property
+    def listening(self) -> frozenset[Endpoint]:
+        """Where clients come in."""
+        return self._listening
+
+    @listening.setter
+    def listening(self, endpoints: frozenset[Endpoint]) -> None:
+        self._listening = endpoints
+        # There may be thousands, and each request asks whether it would come back to one.
+        self._ours = frozenset((endpoint.shown, endpoint.port) for endpoint in endpoints)
 
     def decide_waiting(
         self, decide: Callable[[Known], Decision | Lookup | Check], session: Session

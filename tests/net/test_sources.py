@@ -75,6 +75,21 @@ class SourcesTests(SynchronousTestCase):
         self.assertEqual(sources.addresses(Family.IPV4), ("192.0.2.1", "192.0.2.3"))
         self.assertEqual(sources.addresses(Family.IPV6), ("2001:db8::3",))
 
+    def test_missing(self) -> None:
+        """While no external interface has an address the network is out of reach, for all."""
+        sources = self.sources(external(interface="tun0"), external(interface="wg0"))
+        for target in (TARGET, TARGET6):
+            none = self.assertRaises(NoSource, self.choose, sources, target)
+            self.assertIs(none.reply, ReplyCode.NETWORK_UNREACHABLE)
+            self.assertIn("tun0, wg0 are missing or without an address", none.text)
+        self.assertEqual(sources.missing(), ("tun0", "wg0"))
+        self.interfaces["wg0"] = ("192.0.2.3",)
+        self.clock.advance(BELIEVED)
+        self.assertEqual(self.choose(sources), "192.0.2.3")
+        self.assertEqual(sources.missing(), ())
+        none = self.assertRaises(NoSource, self.choose, sources, TARGET6)
+        self.assertIs(none.reply, ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED)
+
     def test_families(self) -> None:
         """We can go out by the families that we have, and that are wanted."""
         lines = (external("192.0.2.1"), external("2001:db8::1"))

@@ -117,6 +117,24 @@ class BindingTests(SynchronousTestCase):
         self.assertTrue(self.fits(datagrams, "192.0.2.20", 53, permitted))
         self.assertFalse(self.fits(datagrams, "192.0.2.21", 53, permitted))
 
+    def test_followed(self) -> None:
+        """Clients come in by what an interface has now, at the port and in the families named."""
+        text = "internal.protocol: ipv4\ninternal: eth0 port = 80\nexternal: 192.0.2.9\n"
+        permitted = Permitted.of(policy(addresses=text))
+        self.assertEqual(permitted.listens, frozenset())
+        self.assertTrue(self.fits(stream, "192.0.2.20", 80, permitted))
+        for make, host, port in (
+            (stream, "192.0.2.20", 81),
+            (stream, "192.0.2.21", 80),
+            (stream, "192.0.2.1", 80),  # it had that when the configuration was read
+            (stream, "0.0.0.0", 80),
+            (datagrams, "192.0.2.20", 80),
+        ):
+            self.assertFalse(self.fits(make, host, port, permitted), (make, host, port))
+        with socket.socket(socket.AF_INET6) as sock:
+            address = ("2001:db8::1", 80, 0, 0)
+            self.assertFalse(permitted.binding(sock, address, lambda _: ("2001:db8::1",)))
+
     def test_scope(self) -> None:
         """An address with a scope is the kernel's, with a number for it."""
         endpoint = Endpoint("fe80::1%1", 80, Family.IPV6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -111,6 +112,20 @@ class FitsTests(SynchronousTestCase):
             self.assertTrue(fits(loopback, subject, {}), name)
             self.assertTrue(fits(loopback, subject, {}, fake=True), name)
             self.assertEqual(subject.endpoint.family, Family.IPV4, name)
+
+    def test_perhaps_interface(self) -> None:
+        """A name without dots is an interface while there is one, and else a host."""
+        wanted = replace(address("vpn"), interface="vpn")
+        interface, forward = Lookup(LookupKind.INTERFACE, "vpn"), Lookup(LookupKind.FORWARD, "vpn")
+        there = {interface: ("10.8.0.2",)}
+        self.assertTrue(fits(wanted, Subject(endpoint("10.8.0.2")), there))
+        self.assertFalse(fits(wanted, Subject(endpoint("10.8.0.3")), there))
+        gone = {interface: (), forward: ("192.0.2.7",)}
+        self.assertTrue(fits(wanted, Subject(endpoint("192.0.2.7")), gone))
+        self.assertFalse(fits(wanted, Subject(endpoint("10.8.0.2")), gone))
+        self.assertFalse(fits(wanted, Subject(endpoint("192.0.2.7")), gone, fake=True))
+        self.assertTrue(fits(wanted, Subject(endpoint("10.8.0.2")), there, fake=True))
+        self.assertTrue(fits(wanted, Subject(endpoint("vpn")), {}))
 
     def test_given_addresses(self) -> None:
         """The addresses that come with a name are used, and no others looked up."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.scenarios.network import HERE, NetworkScenario
 from tests.scenarios.rights import DROP
-from tests.scenarios.running import environment, free_port, wait_until
+from tests.scenarios.running import SOCKD, environment, free_port, wait_until
 
 TUNNEL = "10.8.0.2"
 
@@ -77,7 +77,8 @@ class InterfaceScenario(NetworkScenario):
             return False
         target = socket.inet_aton(HERE) + self.target.getsockname()[1].to_bytes(2, "big")
         client.sendall(b"\x05\x01\x00\x05\x01\x00\x01" + target)
-        return self.reply(client) == expected
+        with client:
+            return self.reply(client) == expected
 
     def listens(self, host: str) -> bool:
         """Whether clients can come in by an address."""
@@ -233,6 +234,54 @@ class PrivilegedPortTests(InterfaceScenario):
         self.server.port = 443
         self.tunnel()
         self.until(lambda: self.serves(TUNNEL))
+
+
+class UpgradeTests(InterfaceScenario):
+    """Another server takes over while an interface is missing."""
+
+    internal = "127.0.0.1 tun0"
+    external = "tun0"
+
+    def test_upgrade(self) -> None:
+        """The new server follows the interface, the old one no longer."""
+        self.begin()
+        self.tunnel()
+        self.until(lambda: self.serves(TUNNEL))
+        old, path = self.server, self.folder / "sockd.conf"
+        pidfile = self.folder / "old.pid"
+        pidfile.write_text(str(old.pid))
+        enter = ["nsenter", f"--net=/proc/{old.pid}/ns/net"]
+        command = [*enter, *SOCKD, "upgrade", "-f", str(path), "-p", str(pidfile)]
+        self.server = self.spawn(command, old.port)
+        old.wait_for(1, "has taken our place")
+        self.assertTrue(self.serves(TUNNEL))
+        self.ip("address", "add", "10.8.0.3/24", "dev", "tun0")
+        self.until(lambda: self.serves("10.8.0.3"))
+        self.server.wait_for(1, "gained 10.8.0.3")
+        self.assertEqual(len(self.said("gained 10.8.0.3")), 1)
+
+
+class CheckTests(InterfaceScenario):
+    """``sockd check``."""
+
+    internal = "silent:pub"
+    external = "tun0"
+    prepare = "ip address add 192.0.2.12/32 dev silent label silent:pub"
+
+    def test_check(self) -> None:
+        """It warns of what is missing now, and of nothing that is there."""
+        path = self.configure(free_port())
+        for options, status in (((), 0), (("--strict",), 1)):
+            done = subprocess.run(
+                self.inside([*SOCKD, "check", "-f", str(path), *options]),
+                capture_output=True,
+                text=True,
+                check=False,
+                env=environment(),
+            )
+            self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+            self.assertIn('not there yet: "tun0" (external, line 3)', done.stdout + done.stderr)
+            self.assertNotIn('"silent:pub"', done.stdout + done.stderr)
 
 
 class FailTests(InterfaceScenario):
