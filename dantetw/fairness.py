@@ -6,9 +6,9 @@ check.  :class:`FairQueue` decides what runs next, by these rules:
 
 1. A client is an IPv4 address or an IPv6 /64 (:func:`client_of`): addresses within a /64 cost
    nothing.
-2. Clients take turns; the jobs of one client stay in order.  A client that comes has its first turn
-   before those that wait: where more come than can be served, some would otherwise be served when
-   they have given up, and soon all.
+2. Clients take turns; the jobs of one client stay in order.  Where :data:`CROWD` clients wait, one
+   that comes has its first turn before them: more come than can be served, and in order all would
+   be served when they have given up.
 3. A client may use one in ``share`` of the slots that are *free*, rounded up.  A fixed share of all
    slots would let a fixed number of clients take all of them; a share of what is free leaves some
    to those who come later.
@@ -48,6 +48,9 @@ MOST_FAULTS: Final = 6
 
 #: Clients whose faults are remembered; the one whose last fault is oldest is forgotten first.
 REMEMBERED: Final = 4096
+
+#: Clients that wait for a turn before it is taken to be a crowd.
+CROWD: Final = 16
 
 #: One in so many jobs taken from the queue is taken regardless of faults.
 OLDEST_EVERY: Final = 4
@@ -207,11 +210,12 @@ class FairQueue(Generic[_Turn]):
         return dropped
 
     def _append(self, job: _Turn) -> None:
-        """Let a job be the last of its client's; the client the next, if it had none."""
+        """Let a job be the last of its client's."""
         queue = self._waiting.get(job.owner)
         if queue is None:
             queue = self._waiting[job.owner] = deque()
-            self._waiting.move_to_end(job.owner, last=False)
+            if len(self._waiting) > CROWD:
+                self._waiting.move_to_end(job.owner, last=False)
         queue.append(job)
         self._count += 1
 

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.fairness import (
+    CROWD,
     FORGIVE_SECONDS,
     MOST_FAULTS,
     REMEMBERED,
@@ -79,12 +80,22 @@ class FairQueueTests(SynchronousTestCase):
         return order
 
     def test_turns(self) -> None:
-        """Clients take turns, the last to come first; every fourth is who has waited longest."""
+        """Clients take turns; every fourth is who has waited longest."""
         queue = self.queue(1)
         first = self.submit(queue, "a")
         for owner in "aaabbcd":
             self.submit(queue, owner)
-        self.assertEqual(self.order(queue, first), "dcbabaa")
+        self.assertEqual(self.order(queue, first), "abcadba")
+
+    def test_crowd(self) -> None:
+        """Where many wait, the last to come is the first to go."""
+        queue = self.queue(1)
+        first = self.submit(queue, "-")
+        crowd = "abcdefghijklmnop"
+        self.assertEqual(len(crowd), CROWD)
+        for owner in f"{crowd}xyz":
+            self.submit(queue, owner)
+        self.assertEqual(self.order(queue, first), "zyxabcdefghijklmnop")
 
     def test_blamed_last(self) -> None:
         """Clients with the fewest faults go first, but every fourth is who has waited longest."""
@@ -95,7 +106,7 @@ class FairQueueTests(SynchronousTestCase):
         first = self.submit(queue, "a")
         for owner in "xxyyabbc":
             self.submit(queue, owner)
-        self.assertEqual(self.order(queue, first), "cbaxbyyx")
+        self.assertEqual(self.order(queue, first), "abcxbyyx")
 
     def test_forgiven(self) -> None:
         """One fault is forgiven every ten seconds, and no more than six count."""
@@ -166,7 +177,7 @@ class FairQueueTests(SynchronousTestCase):
         for job in (first, *others):
             queue.add(job)
         self.assertIs(queue.add(Turn("e")), first)
-        self.assertIs(queue.add(Turn("f")), others[1])
+        self.assertIs(queue.add(Turn("f")), others[6])
         self.assertRaises(BusyError, queue.add, Turn("x"))
         self.assertEqual(queue.waiting, 8)
 
@@ -174,10 +185,10 @@ class FairQueueTests(SynchronousTestCase):
         """Of equals that is dropped whose turn is last, never for a client that is worse."""
         queue = self.queue(1, 4)
         self.submit(queue, "")
-        first, *_ = [Turn(owner) for owner in "abcd"]
-        for job in (first, *_):
+        jobs = [Turn(owner) for owner in "abcd"]
+        for job in jobs:
             queue.add(job)
-        self.assertIs(queue.add(Turn("e")), first)
+        self.assertIs(queue.add(Turn("e")), jobs[-1])
         self.assertRaises(BusyError, queue.add, Turn("b"))
         queue.blame("x")
         self.assertRaises(BusyError, queue.add, Turn("x"))

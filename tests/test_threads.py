@@ -143,7 +143,7 @@ class ThreadsTests(SynchronousTestCase):
         threads.promote(last, "c")
         self.assertEqual(last.owner, "c")
         pool.run_all()
-        self.assertEqual(self.results, ["a1", "a3", "b1", "a2"])
+        self.assertEqual(self.results, ["a1", "a2", "b1", "a3"])
         threads.promote(last, "d")
         self.assertEqual(last.owner, "c")
 
@@ -161,7 +161,7 @@ class ThreadsTests(SynchronousTestCase):
         for job in ("a1", "a2", "a3", "b1", "b2", "c1"):
             threads.submit(partial(str, job), self.results.append, job[0])
         pool.run_all()
-        self.assertEqual(self.results, ["a1", "c1", "b1", "a2", "a3", "b2"])
+        self.assertEqual(self.results, ["a1", "a2", "b1", "c1", "a3", "b2"])
 
     def test_withdrawn_makes_room(self) -> None:
         """What was taken back counts no longer, neither for its owner nor for all."""
@@ -309,7 +309,7 @@ class GateTests(TestCase):
                     time.sleep(0.001)
         for thread in threads:
             thread.join(30)
-        self.assertEqual([order.get(timeout=30) for _ in threads], ["b1", "a1", "a2", "x1", "x2"])
+        self.assertEqual([order.get(timeout=30) for _ in threads], ["a1", "b1", "a2", "x1", "x2"])
 
     def test_busy(self) -> None:
         """A thread too many is refused, and one that fails inside lets the next one in."""

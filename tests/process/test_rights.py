@@ -132,7 +132,7 @@ class AskingTests(RightsMixin, HelperCase):
     def test_fair(self) -> None:
         """Clients take turns at passwords, whichever process asks, and those who guess go last."""
         self.passwords.go_on.clear()
-        self.helper._hashing = Gate(2, 100, Clock().seconds)
+        self.helper._hashing = Gate(1, 100, Clock().seconds)
         gate = self.helper._hashing._queue
 
         def thd_check(client: str) -> None:
@@ -144,7 +144,7 @@ class AskingTests(RightsMixin, HelperCase):
             threads[-1].start()
             while gate.running + gate.waiting < len(threads):
                 time.sleep(0.001)
-        self.assertEqual((gate.running, gate.waiting), (2, 7))
+        self.assertEqual((gate.running, gate.waiting), (1, 8))
         self.passwords.go_on.set()
         for thread in threads:
             thread.join(PATIENCE)
