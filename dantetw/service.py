@@ -54,6 +54,7 @@ class Settings:
     What the command line says beside the configuration.
 
     :ivar program: our name in the log.
+    :ivar config: the configuration file; empty: the built-in one.
     :ivar debug: ``-d``: overrides ``debug:``; None: it does not.
     :ivar keep_alive: False with ``-n``.
     :ivar pidfile: ``-p``: written at the start, emptied at the end; empty: none.
@@ -65,6 +66,7 @@ class Settings:
     """
 
     program: str = "sockd"
+    config: str = ""
     debug: int | None = None
     keep_alive: bool = True
     pidfile: str = ""
@@ -103,7 +105,7 @@ class SockdService(MultiService):
         self._reread = reread
         self._startup = startup
         self._privileges = Privileges(
-            policy.user_privileged, policy.user_unprivileged, settings.pidfile
+            policy.user_privileged, policy.user_unprivileged, settings.pidfile, settings.config
         )
         self._prefix = Prefix(settings.program)
         self._logs = Logs(reactor, settings.debug)
@@ -147,6 +149,7 @@ class SockdService(MultiService):
     def privilegedStartService(self) -> None:
         """Open the logs and bind the addresses, with the rights we were started with."""
         policy, settings = self._policy, self._settings
+        has_workers = settings.workers > 1 or policy.replaces_workers
         if self._startup is not None:
             self._startup.begin()
         # Not earlier: in the background, standard output and error are others than before.
@@ -159,7 +162,7 @@ class SockdService(MultiService):
         self.observer.stand_by(open_sink("stderr", self._surroundings, catalogue.SINKS))
         self._privileges.tell(self.journal)
         try:
-            self._privileges.start(policy, self._reread)
+            self._privileges.start(policy, self._reread, has_workers)
         except OSError as failed:
             self._fail(f"could not start the privileged helper: {words_of_error(failed)}")
         try:
@@ -193,7 +196,7 @@ class SockdService(MultiService):
             self._bound = self._following.bind(policy)
         except UnusableError as unusable:
             self._fail(str(unusable))
-        if settings.workers > 1 or policy.replaces_workers:
+        if has_workers:
             estate = Estate(
                 policy,
                 self._bound,

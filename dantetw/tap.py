@@ -199,6 +199,7 @@ def makeService(options: Any) -> Service:
     startup.logged_here = any(output.text in ("stdout", "stderr") for output in outputs)
     settings = Settings(
         program=options["program"],
+        config=path or "",
         debug=options["debug"],
         keep_alive=not options["no-keepalive"],
         pidfile=options["pid"],

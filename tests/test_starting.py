@@ -114,7 +114,7 @@ if not os.fork():
     os.setsid()
     while os.getppid() == waiting:
         os.kill(waiting, signal.SIGINT)
-        time.sleep(0.1)
+        time.sleep(2)
     os._exit(0)
 """
         self.assertEqual(self.run_script(text), (1, ""))

@@ -11,14 +11,19 @@ import select
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Thread
 from typing import Final
 
 from dantetw.values import value
 
-#: Processes there may be, whoever asks for them.
+#: Processes there may be, whoever asks for them, and for one process of the server.
 MOST: Final = 64
+MOST_FOR_ONE: Final = 12
+
+#: What stands before the only services that the program may be asked about.
+ONLY: Final = "--only"
 
 _PROGRAM: Final = Path(__file__).with_name("pamworker.py")
 # Milliseconds until the end of a process is noticed by us; who talks to it notices at once.
@@ -59,21 +64,25 @@ class PamProcesses:
 
     def __init__(self, command: list[str] | None = None) -> None:
         self._command = arguments() if command is None else command
-        self._running: set[subprocess.Popen[bytes]] = set()
+        # Each, and what it is for.
+        self._running: dict[subprocess.Popen[bytes], int] = {}
 
-    def start(self) -> PamProcess:
+    def start(self, asking: int = 0, services: Iterable[str] | None = None) -> PamProcess:
         """
         Start one.
 
+        :param asking: names the process of the server that it is for.
+        :param services: PAM services that it may be asked about; None: any.
         :raises OSError: if that cannot be, or there are too many.
         """
-        if len(self._running) >= MOST:
+        owners = tuple(self._running.values())
+        if len(owners) >= MOST or owners.count(asking) >= MOST_FOR_ONE:
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         pairs = [socket.socketpair() for _ in range(3)]
         (talk, stdio), (complaints, stderr), (leash, ours) = pairs
         try:
             process = subprocess.Popen(
-                self._command,
+                [*self._command, *(() if services is None else (ONLY, *services))],
                 stdin=stdio.fileno(),
                 stdout=stdio.fileno(),
                 stderr=stderr.fileno(),
@@ -87,7 +96,7 @@ class PamProcesses:
         finally:
             stdio.close()
             stderr.close()
-        self._running.add(process)
+        self._running[process] = asking
         Thread(target=self._thd_watch, args=(process, ours), name="pam", daemon=True).start()
         return PamProcess(talk.detach(), complaints.detach(), leash.detach())
 
@@ -99,7 +108,7 @@ class PamProcesses:
                 process.kill()
                 process.wait()
         leash.close()
-        self._running.discard(process)
+        self._running.pop(process, None)
 
     def kill(self) -> None:
         """End all of them, at once."""

@@ -8,6 +8,10 @@ and ends when its standard input does.
 A request is five fields, each two bytes of length, in network order, and as many bytes: service,
 client's host, ``1`` or nothing for whether the client gave a name and a password, name, password.
 The answer is one field: empty, or which function refused, a NUL, and PAM's reason.
+
+Whoever asks may be in an attacker's hands.  So with ``--only SERVICE...`` there is no asking about
+other services, and after :data:`REFUSED_BURST` refusals there are :data:`REFUSED_PER_SECOND` a
+second.
 """
 
 from __future__ import annotations
@@ -16,6 +20,9 @@ import ctypes
 import os
 import signal
 import struct
+import sys
+import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import pamela  # type: ignore[import-untyped,import-not-found,unused-ignore]
@@ -27,6 +34,10 @@ NOBODY_IN_PARTICULAR: Final = b"rhostusr"
 AUTHENTICATE: Final = b"pam_authenticate"
 ACCOUNT: Final = b"pam_acct_mgmt"
 OTHER: Final = b"pam_start"
+
+#: Refusals without a pause, and each second from then on.
+REFUSED_BURST: Final = 20
+REFUSED_PER_SECOND: Final = 5.0
 
 _LENGTH: Final = struct.Struct("!H")
 # <security/_pam_types.h>: what sleeps after a failure; pamela does not name it.
@@ -107,8 +118,38 @@ def _refusal(what: bytes, reason: str) -> bytes:
     return what + b"\0" + reason.encode()
 
 
+class Pace:
+    """Keeps refusals from coming too fast."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._left = float(REFUSED_BURST)
+        self._at = clock()
+
+    def wait(self) -> None:
+        """Wait until there may be a refusal."""
+        now = self._clock()
+        self._left += (now - self._at) * REFUSED_PER_SECOND
+        self._left, self._at = min(self._left, float(REFUSED_BURST)), now
+        if self._left < 1.0:
+            self._sleep((1.0 - self._left) / REFUSED_PER_SECOND)
+
+    def refused(self) -> None:
+        """There has been one."""
+        self._left -= 1.0
+
+
 def main() -> None:
     """Answer requests until there are no more."""
+    only = None
+    if sys.argv[1:2] == ["--only"]:
+        only = frozenset(name.encode("utf-8", "surrogateescape") for name in sys.argv[2:])
+    pace = Pace()
     # Signals meant for the server reach its whole process group; it closes our input when it ends.
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(name, signal.SIG_IGN)
@@ -125,7 +166,14 @@ def main() -> None:
                     return
                 fields.append(requests.read(_LENGTH.unpack(length)[0]))
             service, host, named, user, password = fields
-            answers.write(field(ask(service, host, bool(named), user, password)))
+            pace.wait()
+            if only is None or service in only:
+                answer = ask(service, host, bool(named), user, password)
+            else:
+                answer = _refusal(OTHER, "this service is not one of the configuration")
+            if answer:
+                pace.refused()
+            answers.write(field(answer))
             answers.flush()
 
 

@@ -16,11 +16,11 @@ from dantetw.handover.names import (
     ANSWER_SECONDS,
     HandoverError,
     names_of,
-    peer_of,
     process_of,
 )
 from dantetw.net.adopting import adopt
 from dantetw.net.listening import ListeningSocket
+from dantetw.process.peers import peer_of
 from dantetw.process.pidfile import other_program
 from dantetw.workers.channel import Channel, Order
 

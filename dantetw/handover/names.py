@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
-import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
@@ -21,9 +19,6 @@ ANSWER_SECONDS: Final = 10.0
 #: ``/proc/net`` is hidden where systemd sets ``ProcSubset=pid``.
 _UNIX_SOCKETS: Final = "/proc/self/net/unix"
 _PID_BYTES: Final = 32
-_CREDENTIALS: Final = struct.Struct("3i")
-# Linux's number (``asm-generic/socket.h``): PyPy has no name for it.
-_SO_PEERCRED: Final = 17
 
 
 class HandoverError(Exception):
@@ -50,18 +45,6 @@ def names_of(pid: int) -> Iterator[bytes]:
             if at >= 0:
                 yield line[at:].rstrip(b"\n").replace(b"@", b"\0", 1)
     yield predictable
-
-
-def peer_of(sock: socket.socket) -> tuple[int, int]:
-    """
-    Process and user at the other end; process 0 if it is not in our process namespace.
-
-    :raises OSError: if the kernel does not say.
-    """
-    option = getattr(socket, "SO_PEERCRED", _SO_PEERCRED)
-    data = sock.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size)
-    pid, uid, _ = _CREDENTIALS.unpack(data)
-    return pid, uid
 
 
 def process_of(text: str) -> int:

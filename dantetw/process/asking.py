@@ -15,7 +15,7 @@ from dantetw.auth.shadow import Verdict
 from dantetw.auth.stamps import Stamp, look
 from dantetw.process import orders
 from dantetw.process.appending import open_appending
-from dantetw.process.orders import Answer, MalformedError, Order, Outcome, What
+from dantetw.process.orders import Answer, MalformedError, Order, Outcome, What, refused
 from dantetw.process.regular import open_regular
 
 #: Seconds that the reactor's thread waits for an answer at most, and other threads: for passwords,
@@ -25,9 +25,6 @@ SLOW: Final = 300
 
 LOST: Final = "the privileged helper has ended: the server must be started anew"
 LATE: Final = "the privileged helper does not answer"
-
-# So many different refusals are told; beyond, somebody makes them up.
-_TOLD: Final = 100
 
 
 _Result = TypeVar("_Result")
@@ -56,13 +53,10 @@ class Asking:
     own, as many as it asks things at a time.
 
     :param door: our end of it.
-    :param report: told, in one line, what the helper refuses.
     """
 
-    def __init__(self, door: socket.socket, report: Callable[[str], None]) -> None:
+    def __init__(self, door: socket.socket) -> None:
         self._door = door
-        self._report = report
-        self._told: set[str] = set()
         self._process = os.getpid()
         # Free channels.  One is taken and given back by list operations that no other thread can
         # come between; a lock might be held by another thread at the moment of a fork.
@@ -158,17 +152,8 @@ class Asking:
         self._free.append(channel)
         if answer.outcome is not Outcome.DONE:
             orders.close(received)
-            raise self._error(what, answer)
+            raise _error(what, answer)
         return answer.found, received
-
-    def _error(self, what: What, answer: Answer) -> OSError:
-        if answer.outcome is Outcome.FAILED:
-            return OSError(answer.number, answer.words)
-        words = f"the privileged helper refuses to {what.value}: {answer.words}"
-        if words not in self._told and len(self._told) < _TOLD:
-            self._told.add(words)
-            self._report(words)
-        return RefusedError(words)
 
     def _channel(self) -> socket.socket:
         """
@@ -204,3 +189,10 @@ def _or(lost: LostError, ourselves: Callable[[], _Result]) -> _Result:
         return ourselves()
     except PermissionError:
         raise lost from None
+
+
+def _error(what: What, answer: Answer) -> OSError:
+    """What an answer says that is none of success; the helper reports what it refuses."""
+    if answer.outcome is Outcome.FAILED:
+        return OSError(answer.number, answer.words)
+    return RefusedError(refused(what, answer.words))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cached_property
 
@@ -30,6 +30,7 @@ class Direct:
     :param owner: user and group that logs we create shall belong to; None: whoever we are.
     :param untrusted: a user who must not choose what files a name leads to (:mod:`.paths`); None:
         there is no other user whom this is done for.
+    :param server: process id of the server, which the pid file may have; 0: ours.
     """
 
     def __init__(
@@ -37,10 +38,12 @@ class Direct:
         pidfile: str = "",
         owner: tuple[int, int] | None = None,
         untrusted: Untrusted | None = None,
+        server: int = 0,
     ) -> None:
         self._pidfile = pidfile
         self._owner = owner
         self._untrusted = untrusted
+        self._server = server
         self._pam = PamProcesses()
 
     def open_log(self, path: str) -> int:
@@ -85,9 +88,14 @@ class Direct:
     def _passwords(self) -> SystemPasswords:
         return SystemPasswords()
 
-    def start_pam(self) -> PamProcess:
-        """See :class:`~dantetw.process.rights.Rights`."""
-        return self._pam.start()
+    def start_pam(self, process: int = 0, services: Iterable[str] | None = None) -> PamProcess:
+        """
+        See :class:`~dantetw.process.rights.Rights`.
+
+        :param process: names the one that it is for, which may have so many.
+        :param services: PAM services that it may be asked about; None: any.
+        """
+        return self._pam.start(process, services)
 
     def open_pidfile(self) -> int | None:
         """
@@ -105,11 +113,8 @@ class Direct:
     def empty_pidfile(self) -> None:
         """See :class:`~dantetw.process.rights.Rights`."""
         if self._pidfile:
-            descriptor = self._open(self._pidfile, _reading(os.O_WRONLY))
-            try:
-                os.ftruncate(descriptor, 0)
-            finally:
-                os.close(descriptor)
+            descriptor = self._open(self._pidfile, _reading(os.O_RDWR))
+            pidfile.empty(descriptor, self._server or os.getpid())
 
     def close(self) -> None:
         """End what was started."""

@@ -32,15 +32,19 @@ from dantetw.observe.formats.oneline import one_line
 from dantetw.process import garbage, orders, prctl
 from dantetw.process.closing import close_all_but
 from dantetw.process.direct import Direct
-from dantetw.process.orders import Answer, MalformedError, Order, Outcome, What
+from dantetw.process.orders import Answer, MalformedError, Order, Outcome, What, refused
+from dantetw.process.peers import MOST_CHANNELS as MOST_OF_ONE
+from dantetw.process.peers import WRONG_BURST, WRONG_PER_SECOND, Peer, name_of
 from dantetw.process.permitted import Permitted
 from dantetw.threads import Gate
 
 #: What ``ps`` shows of it.
 NAME: Final = "sockd: helper"
 
-#: Channels there may be: a process of the server uses four at most.
+#: Channels there may be in all; :mod:`.peers` says what one process may have.
 MOST_CHANNELS: Final = 512
+#: Doors of workers there may be, those that end included.
+MOST_DOORS: Final = 1024
 
 #: What is not for the helper, though a terminal or a script tells the whole process group.
 IGNORED: Final = (
@@ -53,6 +57,8 @@ IGNORED: Final = (
     "SIGALRM",
     "SIGPIPE",
 )
+
+_SUPERVISORS: Final = "only the supervisor process may"
 
 #: An opener for :func:`open`.
 Opener = Callable[[str, int], int]
@@ -73,13 +79,21 @@ class Helper:
     """
     What answers orders.
 
-    :param door: our end of it.
+    :param door: our end of the supervisor's.
     :param direct: does what is permitted.
     :param permitted: what the configuration in force names.
+    :param doors: there are workers, which make doors of their own.
+    :param report: gets, in one line, what the operator should know; from any thread.
     """
 
     def __init__(
-        self, door: socket.socket, direct: Direct, permitted: Permitted, reread: Reread | None
+        self,
+        door: socket.socket,
+        direct: Direct,
+        permitted: Permitted,
+        reread: Reread | None,
+        doors: bool = False,
+        report: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._door = door
         self._direct = direct
@@ -90,50 +104,111 @@ class Helper:
         self._changing = Lock()
         self._hashing = Gate(THREADS, MOST_CHANNELS, time.monotonic)
         self._places = BoundedSemaphore(MOST_CHANNELS)
+        self._supervisor = Peer(True)
+        # How many doors there may still be.  A supervisor that serves clients itself could make
+        # some for its own use, each with a share.
+        self._doors = BoundedSemaphore(MOST_DOORS if doors else 1)
+        if not doors:
+            self._doors.acquire()
+        self._threads: list[Thread] = []
+        self._report = report
 
     def serve(self) -> None:
         """Answer until the server's last process has ended."""
+        self._serve_door(self._door, self._supervisor)
+        # Workers may outlive the supervisor process for a moment.
+        for thread in tuple(self._threads):
+            thread.join()
+        self._direct.close()
+
+    def _serve_door(self, door: socket.socket, peer: Peer) -> None:
         while True:
             try:
-                packet, descriptors = orders.receive(self._door)
+                packet, descriptors = orders.receive(door)
             except MalformedError:
                 continue
             except OSError:
                 break
-            if not packet and not descriptors and _is_over(self._door):
+            if not packet and not descriptors and (not peer.is_server or _is_over(door)):
                 break
-            self._let_in(packet, descriptors)
-        self._direct.close()
+            self._let_in(packet, descriptors, peer)
 
-    def _let_in(self, packet: bytes, descriptors: list[int]) -> None:
+    def _let_in(self, packet: bytes, descriptors: list[int], peer: Peer) -> None:
+        """Carry out an order that came by a door."""
         try:
             order = orders.parse_order(packet, len(descriptors))
-            if order.what is not What.CHANNEL:
+            if order.what is not What.CHANNEL and (
+                order.what is not What.DOOR or not peer.is_server
+            ):
                 raise MalformedError("not by the door")
-            channel = socket.socket(fileno=descriptors[0])
+            sock = socket.socket(fileno=descriptors[0])
         except (MalformedError, OSError):
             orders.close(descriptors)
             return
-        if not self._places.acquire(blocking=False):
-            channel.close()
-            return
+        if order.what is What.DOOR:
+            self._start("door", self._thd_door, sock, Peer(False), self._doors)
+        elif peer.channels.acquire(blocking=False):
+            if not self._start("channel", self._thd_channel, sock, peer, self._places):
+                peer.channels.release()
+        else:
+            self._report(
+                f"the privileged helper refuses {name_of(sock)} a channel: it has {MOST_OF_ONE}"
+            )
+            sock.close()
+
+    def _start(
+        self,
+        what: str,
+        target: Callable[[socket.socket, Peer], None],
+        sock: socket.socket,
+        peer: Peer,
+        places: BoundedSemaphore,
+    ) -> bool:
+        """Serve a door or a channel in a thread, if there is a place for it."""
+
+        def run() -> None:
+            try:
+                with sock:
+                    target(sock, peer)
+            finally:
+                places.release()
+
+        if not places.acquire(blocking=False):
+            self._report(
+                f"the privileged helper refuses {name_of(sock)} a {what}: there are enough"
+            )
+            sock.close()
+            return False
+        thread = Thread(target=run, name=what, daemon=True)
         try:
-            Thread(target=self._thd_serve, args=(channel,), name="channel", daemon=True).start()
+            thread.start()
         except RuntimeError:  # as many as the system allows
-            self._places.release()
-            channel.close()
+            places.release()
+            sock.close()
+            return False
+        if what == "door":
+            self._threads = [each for each in self._threads if each.is_alive()]
+            self._threads.append(thread)
+        return True
 
-    def _thd_serve(self, channel: socket.socket) -> None:
+    def _thd_door(self, door: socket.socket, peer: Peer) -> None:
+        self._serve_door(door, peer)
+
+    def _thd_channel(self, channel: socket.socket, peer: Peer) -> None:
         try:
-            with channel:
-                while self._serve_one(channel):
-                    pass
-        except (MalformedError, OSError):
-            pass  # its other end is gone, or talks nonsense: nobody else shall suffer
+            while self._serve_one(channel, peer):
+                pass
+        except MalformedError as malformed:
+            # No other process shall suffer.
+            self._report(
+                f"the privileged helper has closed a channel of {name_of(channel)}: {malformed}"
+            )
+        except OSError:
+            pass  # its other end is gone
         finally:
-            self._places.release()
+            peer.channels.release()
 
-    def _serve_one(self, channel: socket.socket) -> bool:
+    def _serve_one(self, channel: socket.socket, peer: Peer) -> bool:
         """Answer one order; False if there are no more."""
         packet, descriptors = orders.receive(channel)
         if not packet:
@@ -142,33 +217,39 @@ class Helper:
         found: tuple[int, ...] = ()
         try:
             order = orders.parse_order(packet, len(descriptors))
-            answer, found = self._answer(order, descriptors)
+            answer, found = self._answer(order, descriptors, peer, name_of(channel))
             orders.send(channel, orders.pack_answer(answer), found)
         finally:
             orders.close((*descriptors, *found))
         return True
 
-    def _answer(self, order: Order, descriptors: Sequence[int]) -> tuple[Answer, tuple[int, ...]]:
+    def _answer(
+        self, order: Order, descriptors: Sequence[int], peer: Peer, name: str
+    ) -> tuple[Answer, tuple[int, ...]]:
         try:
-            found, opened = self._carry_out(order, descriptors)
+            found, opened = self._carry_out(order, descriptors, peer, name)
         except Refusal as refusal:
-            return Answer(Outcome.REFUSED, str(refusal)), ()
+            words = str(refusal)
         except OSError as error:
             words = error.strerror or str(error)
             return Answer(Outcome.FAILED, words, error.errno or 0), ()
         except (OverflowError, UnicodeError):
-            return Answer(Outcome.REFUSED, "that makes no sense"), ()
+            words = "that makes no sense"
         except Exception as mistake:
             _complain(mistake)
-            return Answer(Outcome.REFUSED, f"internal error: {type(mistake).__name__}"), ()
-        return Answer(Outcome.DONE, found=found), opened
+            words = f"internal error: {type(mistake).__name__}"
+        else:
+            return Answer(Outcome.DONE, found=found), opened
+        self._report(f"{refused(order.what, words)} ({name})")
+        return Answer(Outcome.REFUSED, words), ()
 
     def _carry_out(
-        self, order: Order, descriptors: Sequence[int]
+        self, order: Order, descriptors: Sequence[int], peer: Peer, name: str
     ) -> tuple[tuple[str | int, ...], tuple[int, ...]]:
         """
         Do what was ordered.
 
+        :param name: of the process, for people.
         :returns: what was found, and descriptors for the server.
         """
         direct, permitted = self._direct, self._permitted
@@ -180,33 +261,48 @@ class Helper:
                 _require(path in permitted.files, f"{path} is no file of the configuration")
                 return (), (direct.open_file(path),)
             case What.OPEN_CONFIG, ():
+                _require(peer.is_server, _SUPERVISORS)
                 return (), (self._open_config(),)
             case What.STAMP, (path,):
                 _require(path in permitted.looks, f"{path} is no file of the configuration")
                 return direct.look(path), ()
             case What.BIND, (host, port, scope):
-                self._bind(descriptors[0], host, port, scope)
+                self._bind(descriptors[0], host, port, scope, peer)
                 return (), ()
-            case What.CHECK_PASSWORD, (name, secret, client):
+            case What.CHECK_PASSWORD, (user, secret, client):
                 _require(permitted.passwords, "the configuration asks for none of the system's")
-                return (self._check_password(name, secret.encode("latin-1"), client).value,), ()
+                password = secret.encode("latin-1")
+                return (self._thd_check(user, password, client, peer, name).value,), ()
             case What.START_PAM, ():
                 _require(permitted.pam, "the configuration has no method that asks PAM")
-                return (), direct.start_pam().descriptors
+                _require(not peer.pam.wait(), "it has started too many within short time")
+                peer.pam.take()
+                return (), direct.start_pam(id(peer), permitted.pam_services).descriptors
             case What.EMPTY_PIDFILE, ():
+                _require(peer.is_server, _SUPERVISORS)
                 direct.empty_pidfile()
                 return (), ()
         raise Refusal("not by a channel")
 
-    def _check_password(self, name: str, password: bytes, client: str) -> Verdict:
-        """Check a password when it is the client's turn, whichever process of the server asks."""
+    def _thd_check(self, user: str, password: bytes, client: str, peer: Peer, name: str) -> Verdict:
+        """
+        Check a password when it is the client's turn, whichever process of the server asks, and as
+        often as that process may try wrong ones.
+        """
+        while wait := peer.wrong.wait():
+            self._report(
+                f"{name} has had more than {WRONG_BURST} wrong passwords checked: from now on"
+                f" {WRONG_PER_SECOND:g} a second"
+            )
+            time.sleep(wait)
         # "" would be the helper itself, which has no share to keep to.
         owner = client_of(client) or "?"
         try:
             with self._hashing.thd_pass(owner) as fault:
-                verdict = self._direct.check_password(name, password)
+                verdict = self._direct.check_password(user, password)
                 if verdict is not Verdict.RIGHT:
                     fault()
+                    peer.wrong.take()
                 return verdict
         except BusyError:
             raise OSError(errno.EAGAIN, BUSY) from None
@@ -241,7 +337,7 @@ class Helper:
             raise
         return opened[0]
 
-    def _bind(self, descriptor: int, host: str, port: int, scope: int) -> None:
+    def _bind(self, descriptor: int, host: str, port: int, scope: int, peer: Peer) -> None:
         # Not the descriptor itself, which is closed by whoever has received it.
         with adopt(os.dup(descriptor), socket.socket) as sock:
             address: tuple[str | int, ...] = (host, port)
@@ -249,7 +345,7 @@ class Helper:
                 address = (host, port, 0, scope)
             else:
                 _require(sock.family == socket.AF_INET, "not a socket of the Internet")
-            fits = self._permitted.binding(sock, address, Host().addresses_of)
+            fits = self._permitted.binding(sock, address, Host().addresses_of, peer.is_server)
             _require(fits, f"{host} port {port} is no address of the configuration")
             self._direct.bind(sock, address)
 
@@ -276,13 +372,16 @@ def _require(condition: bool, words: str) -> None:
 
 
 def fork(
-    prepare: Callable[[], None], make: Callable[[socket.socket], Helper]
+    prepare: Callable[[], None],
+    make: Callable[[socket.socket], Helper],
+    keep: Sequence[int] = (),
 ) -> tuple[socket.socket, int]:
     """
     Start the helper.
 
     :param prepare: called in the new process: takes the user the helper shall be.
     :param make: makes it of its end of the door.
+    :param keep: further descriptors of ours that it needs.
     :returns: our end of the door, and the helper's process id.
     :raises OSError: if there can be no further process.
     """
@@ -293,7 +392,7 @@ def fork(
     try:
         process = os.fork()
         if not process:
-            _be_helper(theirs, prepare, make, before)
+            _be_helper(theirs, prepare, make, keep, before)
     except OSError:
         ours.close()
         raise
@@ -307,11 +406,12 @@ def _be_helper(
     door: socket.socket,
     prepare: Callable[[], None],
     make: Callable[[socket.socket], Helper],
+    keep: Sequence[int],
     mask: Iterable[int],
 ) -> NoReturn:
     status = 1
     try:
-        _isolate(door.fileno())
+        _isolate((door.fileno(), *keep))
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         prepare()
         make(door).serve()
@@ -334,8 +434,8 @@ def _complain(error: BaseException) -> None:
         sys.stderr.flush()
 
 
-def _isolate(keep: int) -> None:
-    """Be deaf to signals, and hold nothing of the server's open but the descriptor to keep."""
+def _isolate(keep: Sequence[int]) -> None:
+    """Be deaf to signals, and hold nothing of the server's open but these descriptors."""
     for word in IGNORED:
         signal.signal(getattr(signal, word), signal.SIG_IGN)
     # What the server has left behind must not be collected some day: it would close descriptors
@@ -344,5 +444,5 @@ def _isolate(keep: int) -> None:
     # twistd has put a log in their place, whose files are closed here.
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     # The standard ones stay too: ``logoutput: /dev/stdout`` means them.
-    close_all_but((keep,))
+    close_all_but(keep)
     prctl.name(NAME)

@@ -5,10 +5,11 @@ Each is one packet of a Unix socket (``SOCK_SEQPACKET``), a JSON array in ASCII,
 beside it (``SCM_RIGHTS``).  Nothing that runs code on being read, such as a pickle, may be used
 here: those who read have more rights than those who write.
 
-There are two kinds of sockets.  By the *door*, which all processes of the server share, the helper
-is handed one end of a fresh pair, and says nothing.  That pair is a *channel*: one order, then its
-answer, then the next.  So nobody gets another's answer, and who wants two things at a time opens
-two channels.
+There are two kinds of sockets.  By a *door* the helper is handed one end of a fresh pair, and says
+nothing.  That pair is a *channel*: one order, then its answer, then the next.  So no thread gets
+another's answer, and who wants two things at a time opens two channels.  The supervisor process has
+the first door.  A worker hands the helper one end of a door of its own by it when it begins, and
+lets go of the first one: by that the helper knows them apart.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class MalformedError(Exception):
 class What(Enum):
     """What can be ordered."""
 
+    DOOR = "door"
     CHANNEL = "channel"
     OPEN_LOG = "open log"
     OPEN_FILE = "open file"
@@ -55,6 +57,7 @@ class What(Enum):
 
 #: For each order the types of its arguments, and how many descriptors come with it.
 SIGNATURES: Final[Mapping[What, tuple[tuple[type, ...], int]]] = {
+    What.DOOR: ((), 1),
     What.CHANNEL: ((), 1),
     What.OPEN_LOG: ((str,), 0),  # path
     What.OPEN_FILE: ((str,), 0),  # path
@@ -105,6 +108,11 @@ class Answer:
     words: str = ""
     number: int = 0
     found: tuple[Any, ...] = ()
+
+
+def refused(what: What, words: str) -> str:
+    """That an order is not permitted, and why, for people."""
+    return f"the privileged helper refuses to {what.value}: {words}"
 
 
 def pack_order(order: Order) -> bytes:

@@ -273,3 +273,21 @@ def look_trusted(path: str, untrusted: Untrusted) -> Stamp:
             return stamp_of(os.fstat(descriptor))
         finally:
             os.close(descriptor)
+
+
+def changeable(path: str, untrusted: Untrusted) -> str:
+    """
+    Why an untrusted user can choose what a name leads to, or change it; empty if not.
+
+    What does not exist, or cannot be looked at, is no reason.
+    """
+    try:
+        with _walked(path, untrusted, strict=True) as walk:
+            status = os.stat(walk.name, dir_fd=walk.folders[-1], follow_symlinks=False)
+            if not walk.kernels and untrusted.may_change(status):
+                return "it can be changed by user.unprivileged"
+    except BentError as bent:
+        return str(bent.strerror)
+    except OSError:
+        pass
+    return ""

@@ -31,7 +31,8 @@ class Permitted:
         they have at the time.
     :ivar externals: addresses to go out from; ``interfaces``: whose addresses are such as well.
     :ivar same_port: ports below 1024 may be bound for connections on these, not for datagrams only.
-    :ivar passwords: those of the system may be checked; ``pam``: PAM may be asked.
+    :ivar passwords: those of the system may be checked; ``pam``: PAM may be asked, about
+        ``pam_services``.
     """
 
     logs: frozenset[str] = frozenset()
@@ -44,6 +45,7 @@ class Permitted:
     same_port: bool = False
     passwords: bool = False
     pam: bool = False
+    pam_services: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, policy: Policy) -> Permitted:
@@ -51,6 +53,8 @@ class Permitted:
         outputs = (*policy.logoutput, *policy.errorlog)
         users = policy.username_file
         files = frozenset(filter(None, (users, policy.hash_key_file)))
+        pam = not PAM_METHODS.isdisjoint(policy.methods)
+        rules = (*policy.client_rules, *policy.socks_rules)
         passwords = Method.USERNAME in policy.methods and users is None
         return cls(
             frozenset(output.text for output in outputs) - _WORDS,
@@ -67,7 +71,8 @@ class Permitted:
             ),
             policy.same_port,
             passwords,
-            not PAM_METHODS.isdisjoint(policy.methods),
+            pam,
+            frozenset(rule.pam_service for rule in rules) if pam else frozenset(),
         )
 
     def __or__(self, other: Permitted) -> Permitted:
@@ -98,15 +103,17 @@ class Permitted:
         sock: socket.socket,
         address: tuple[str | int, ...],
         addresses_of: Callable[[str], Sequence[str]],
+        listening: bool = True,
     ) -> bool:
         """
         Whether a socket may be bound: to listen where clients come in, or to a client's own port
         below 1024 on the way out.
 
         :param addresses_of: the addresses that an interface has now.
+        :param listening: to listen may be the purpose.
         """
         stream = sock.type == socket.SOCK_STREAM
-        if stream and self._listens(sock, address, addresses_of):
+        if listening and stream and self._listens(sock, address, addresses_of):
             return True
         host, port, *_ = address
         if not 0 < int(port) < FIRST_FREE or (stream and not self.same_port):

@@ -65,6 +65,20 @@ def write(descriptor: int) -> None:
         os.close(descriptor)
 
 
+def empty(descriptor: int, pid: int) -> None:
+    """
+    Empty the file if it has this process id, not one of a server that was started meanwhile.
+
+    :param descriptor: the open file, which is closed.
+    :raises OSError: if it cannot be emptied.
+    """
+    try:
+        if os.read(descriptor, _MOST).strip() == b"%d" % pid:
+            os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
 def hold(path: str) -> int:
     """
     Lock a pid file of ours, so that it is known to be one as long as we live.

@@ -11,24 +11,31 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+import dantetw
 from dantetw.auth.pamprocess import PamProcess
 from dantetw.auth.shadow import Verdict
 from dantetw.auth.stamps import Stamp
 from dantetw.config.policy import Policy
 from dantetw.observe.journal import Journal
-from dantetw.process import helper, pidfile, prctl
+from dantetw.process import helper, orders, pidfile, prctl
 from dantetw.process.asking import Asking
 from dantetw.process.direct import Direct
 from dantetw.process.helper import Helper, Reread
-from dantetw.process.paths import Untrusted
+from dantetw.process.orders import Order, What
+from dantetw.process.paths import Untrusted, changeable
 from dantetw.process.permitted import Permitted
+from dantetw.process.reports import ReportReader, Reports, writer
 from dantetw.process.rights import Rights
 from dantetw.process.watching import Watch
 from dantetw.values import Severity
+
+#: The folder of our own package.
+_PROGRAM: Final = os.path.dirname(os.path.abspath(dantetw.__file__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +88,18 @@ class Privileges:
 
     :param privileged: name in ``user.privileged``, None: whoever started us; ``unprivileged``
         likewise.
-    :param pidfile: the process id's file; empty: none.
+    :param pidfile: the process id's file; ``config``: the configuration's; empty: none.
     :ivar lacking: who started us cannot become ``user.privileged``.
     :ivar owner: user and group that files which we create for ``user.privileged`` shall belong to;
         None: whoever creates them.
     """
 
     def __init__(
-        self, privileged: str | None = None, unprivileged: str | None = None, pidfile: str = ""
+        self,
+        privileged: str | None = None,
+        unprivileged: str | None = None,
+        pidfile: str = "",
+        config: str = "",
     ) -> None:
         current = Identity.current()
         self._name = privileged
@@ -96,6 +107,7 @@ class Privileges:
         self._low = Identity.of(unprivileged) if unprivileged else current
         self._pidfile = pidfile
         self._pid_descriptor: int | None = None
+        self._config = config
         self.lacking = self._high.uid != current.uid != 0
         self.owner: tuple[int, int] | None = None
         if self._high.uid != current.uid == 0:
@@ -106,6 +118,9 @@ class Privileges:
         self._door: socket.socket | None = None
         self._process = 0
         self._watch: Watch | None = None
+        # Our end of the pipe for its reports, and what reads it.
+        self._reports = -1
+        self._reader: ReportReader | None = None
         # At the start too: processes of that user may be there, from before or of a server that is
         # to be replaced.
         self._untrusted = None
@@ -116,23 +131,42 @@ class Privileges:
         self._direct = Direct(pidfile, self.owner, self._untrusted)
         self._rights: Rights = self._direct
 
-    def start(self, policy: Policy, reread: Reread | None = None) -> None:
+    def start(self, policy: Policy, reread: Reread | None = None, workers: bool = False) -> None:
         """
         Start the helper, if it will be needed; before anything is opened, and before any thread.
 
         :param policy: what it permits; ``reread``: how it reads that anew.
+        :param workers: there will be some, which call :meth:`be_worker`.
         :raises OSError: if there can be no further process.
         """
         if self._untrusted is None:
             return
-        direct = Direct(self._pidfile, self.owner, self._untrusted)
+        self._warn(self._untrusted)
+        direct = Direct(self._pidfile, self.owner, self._untrusted, os.getpid())
         permitted = Permitted.of(policy)
-        self._door, self._process = helper.fork(
-            self._prepare, lambda door: Helper(door, direct, permitted, reread)
-        )
+        self._reports, theirs = os.pipe()
+
+        def make(door: socket.socket) -> Helper:
+            return Helper(door, direct, permitted, reread, workers, Reports(writer(theirs)))
+
+        try:
+            self._door, self._process = helper.fork(self._prepare, make, (theirs,))
+        finally:
+            os.close(theirs)
+
+    def _warn(self, untrusted: Untrusted) -> None:
+        """Warn of files that let a taken-over server have more than it should."""
+        for path, what in (
+            (self._config, "it will not be read again at SIGHUP"),
+            (self._pidfile, "whoever sends a signal to the process id in it may meet another one"),
+            (_PROGRAM, "the server's user can become user.privileged by it"),
+        ):
+            if path and (why := changeable(path, untrusted)) and self._journal is not None:
+                text = f"{path}: {why}: {what}"
+                self._journal.message(Severity.WARNING, "server.privileges", text)
 
     def tell(self, journal: Journal) -> None:
-        """Let the operator know there what the helper refuses; each process has its own."""
+        """Let the operator know there what the helper reports; each process has its own."""
         self._journal = journal
 
     def _report(self, text: str) -> None:
@@ -146,6 +180,16 @@ class Privileges:
             except OSError as failed:
                 text = f"could not become user {self._name}: {os.strerror(failed.errno or 0)}"
                 raise OSError(failed.errno, text) from None
+        assert self._untrusted is not None
+        # What is imported later must not be the other user's: from a current folder of theirs, say.
+        ours = (f"{sys.prefix}/", f"{sys.base_prefix}/")
+        sys.path[:] = [
+            path
+            for path in sys.path
+            if path.startswith(ours)
+            or path == os.path.dirname(_PROGRAM)
+            or not changeable(path, self._untrusted)
+        ]
 
     def drop(self) -> None:
         """
@@ -159,16 +203,34 @@ class Privileges:
         if self._door is not None:
             # Without a helper PAM's modules run as we do, and need a setuid program for passwords.
             prctl.forbid_privileges()
-            self._rights = Asking(self._door, self._report)
+            self._rights = Asking(self._door)
+
+    def be_worker(self) -> None:
+        """
+        Be a worker for the helper from now on: with a share of its own, and no more than that.
+
+        For a new process, before it has read anything that strangers send.
+        """
+        if self._door is None or not isinstance(self._rights, Asking):
+            return
+        self._rights.close()
+        ours, theirs = orders.pair()
+        with theirs, suppress(OSError):  # the helper is gone, which is found when it is asked
+            orders.send(self._door, orders.pack_order(Order(What.DOOR)), (theirs.fileno(),))
+        # Open in the supervisor process as before, which alone may use it.
+        self._door.close()
+        self._door = ours
+        self._rights = Asking(ours)
 
     def watch(self, reactor: Any) -> None:
         """
-        Report it when the helper ends.
+        Report it when the helper ends, and what it reports.
 
         For the process that has started it, once the reactor is its own.
         """
         if self._door is not None:
             self._watch = Watch(reactor, self._door, self._process, self._ended)
+            self._reader = ReportReader(reactor, self._reports, self._report)
 
     def _ended(self, how: str) -> None:
         self._report(
@@ -185,6 +247,11 @@ class Privileges:
         """Let the helper end, unless other processes of the server still need it."""
         if self._watch is not None:
             self._watch.stop()
+        if self._reader is not None:
+            self._reader.stop()
+        elif self._reports >= 0:
+            os.close(self._reports)
+        self._reports = -1
         if isinstance(self._rights, Asking):
             self._rights.close()
         if self._door is not None:

@@ -384,6 +384,8 @@ def work(old_reactor: Any, estate: Estate, sock: socket.socket) -> NoReturn:
         for observer in observers:
             globalLogPublisher.removeObserver(observer)
         estate.surroundings.own.clear()
+        # Before that, since it closes what is the supervisor's, and opens what is to be kept.
+        estate.privileges.be_worker()
         forking.keep_only(
             (
                 sock.fileno(),

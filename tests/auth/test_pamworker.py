@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.auth.test_pam import fields
@@ -129,13 +130,37 @@ class AskTests(SynchronousTestCase):
         self.assertEqual(self.calls, [])
 
 
+class PaceTests(SynchronousTestCase):
+    """How fast refusals come."""
+
+    def test_pace(self) -> None:
+        """So many at once, and then at a steady pace; who is let in does not count."""
+        clock = Clock()
+        pauses: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            clock.advance(seconds)
+
+        pace = pamworker.Pace(clock.seconds, sleep)
+        for _ in range(pamworker.REFUSED_BURST):
+            for _ in range(100):
+                pace.wait()
+            pace.refused()
+        self.assertEqual(pauses, [])
+        for _ in range(10):
+            pace.wait()
+            pace.refused()
+        self.assertAlmostEqual(sum(pauses), 10 / pamworker.REFUSED_PER_SECOND, 3)
+
+
 class ProgramTests(SynchronousTestCase):
     """The program as a process."""
 
-    def run_program(self, data: bytes) -> subprocess.CompletedProcess[bytes]:
+    def run_program(self, data: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """Run it to its end."""
         environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        command = [sys.executable, "-P", str(pamworker.__file__)]
+        command = [sys.executable, "-P", str(pamworker.__file__), *arguments]
         return subprocess.run(
             command, input=data, capture_output=True, timeout=60, env=environment, check=False
         )
@@ -147,3 +172,10 @@ class ProgramTests(SynchronousTestCase):
         ran = self.run_program(request * 2 + request[:9])
         answer = fields(b"pam_authenticate\0Authentication failure")
         self.assertEqual((ran.returncode, ran.stdout, ran.stderr), (0, answer * 2, b""))
+
+    def test_only(self) -> None:
+        """It does not ask about services that it was not started for."""
+        request = fields(b"su", b"192.0.2.7", b"1", b"joe", b"secret")
+        ran = self.run_program(request, "--only", "sockd", "other")
+        answer = fields(b"pam_start\0this service is not one of the configuration")
+        self.assertEqual((ran.returncode, ran.stdout, ran.stderr), (0, answer, b""))

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
-from types import SimpleNamespace
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.handover import names
-from dantetw.handover.names import HandoverError, names_of, peer_of, process_of, random_name
-
-
-class PeerTests(SynchronousTestCase):
-    """Who is at the other end."""
-
-    def test_named_or_not(self) -> None:
-        """The kernel tells, whether Python has a name for the question or not."""
-        ours, theirs = socket.socketpair()
-        self.addCleanup(ours.close)
-        self.addCleanup(theirs.close)
-        self.assertEqual(peer_of(ours), (os.getpid(), os.geteuid()))
-        self.patch(names, "socket", SimpleNamespace(SOL_SOCKET=socket.SOL_SOCKET))
-        self.assertEqual(peer_of(ours), (os.getpid(), os.geteuid()))
+from dantetw.handover.names import HandoverError, names_of, process_of, random_name
 
 
 class NameTests(SynchronousTestCase):

@@ -80,20 +80,30 @@ class HelperCase(RightsCase):
         self.patch(asking, "open_appending", self.refuse)
         self.patch(asking, "look", self.refuse)
         self.door, self.theirs = orders.pair()
+        self.doors: list[socket.socket] = []
         self.reports: list[str] = []
         self.parsed = self.configuration()
         permitted = Permitted.of(policy(*self.texts()))
         extra = Permitted(files=frozenset([str(self.users)]), looks=frozenset([str(self.users)]))
-        self.helper = Helper(self.theirs, direct, permitted | extra, self.reread)
+        self.helper = Helper(
+            self.theirs,
+            direct,
+            permitted | extra,
+            self.reread,
+            True,
+            self.reports.append,
+        )
         self.thread = threading.Thread(target=self.helper.serve, daemon=True)
         self.thread.start()
-        self.rights = self.asking = Asking(self.door, self.reports.append)
+        self.rights = self.asking = Asking(self.door)
         self.addCleanup(self.end)
 
     def end(self) -> None:
         """Let the helper end."""
         self.asking.close()
         self.door.close()
+        for door in self.doors:
+            door.close()
         self.thread.join(PATIENCE)
         self.assertFalse(self.thread.is_alive())
         self.theirs.close()
@@ -124,11 +134,20 @@ class HelperCase(RightsCase):
         """The helper does its work."""
         self.assertEqual(self.rights.look(str(self.users)), look(str(self.users)))
 
-    def channel(self) -> socket.socket:
+    def open_door(self) -> socket.socket:
+        """A worker's door."""
+        ours, theirs = orders.pair()
+        with theirs:
+            orders.send(self.door, orders.pack_order(Order(What.DOOR)), [theirs.fileno()])
+        self.doors.append(ours)
+        return ours
+
+    def channel(self, door: socket.socket | None = None) -> socket.socket:
         """A channel to say anything by."""
         ours, theirs = orders.pair()
         with theirs:
-            orders.send(self.door, orders.pack_order(Order(What.CHANNEL)), [theirs.fileno()])
+            order = orders.pack_order(Order(What.CHANNEL))
+            orders.send(door or self.door, order, [theirs.fileno()])
         self.addCleanup(ours.close)
         ours.settimeout(PATIENCE)
         return ours

@@ -9,11 +9,15 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from dantetw.process import asking, helper, orders
-from dantetw.process.asking import LostError, RefusedError
+from twisted.internet.task import Clock
+
+from dantetw.auth import pamprocess
+from dantetw.process import asking, helper, orders, peers
+from dantetw.process.asking import Asking, LostError, RefusedError
 from dantetw.process.orders import Order, What
 from dantetw.process.paths import Untrusted
-from tests.process.helping import HelperCase
+from dantetw.process.peers import Bucket
+from tests.process.helping import PATIENCE, HelperCase
 
 
 class RefusalTests(HelperCase):
@@ -23,11 +27,10 @@ class RefusalTests(HelperCase):
     SETTINGS = ""
 
     def refused(self, what: Callable[[], object], why: str) -> None:
-        """It is refused, and reported once."""
-        for _ in range(2):
-            error = self.assertRaises(RefusedError, what)
-            self.assertIn(why, error.strerror)
-        self.assertEqual(self.reports, [error.strerror])
+        """It is refused, and the helper reports it."""
+        error = self.assertRaises(RefusedError, what)
+        self.assertIn(why, error.strerror)
+        self.assertEqual(self.reports, [f"{error.strerror} (process {os.getpid()})"])
 
     def test_log_refused(self) -> None:
         """No file becomes a log that is none."""
@@ -77,7 +80,7 @@ class RefusalTests(HelperCase):
 
     def test_own_mistake(self) -> None:
         """A mistake of ours refuses an order, and does not end the helper."""
-        self.patch(helper.traceback, "print_exc", lambda: None)
+        self.patch(helper, "_complain", lambda error: None)
         self.patch(self.helper._direct, "empty_pidfile", lambda: 1 // 0)
         self.refused(self.rights.empty_pidfile, "internal error: ZeroDivisionError")
         self.serve()
@@ -136,7 +139,7 @@ class HostileTests(HelperCase):
 
     def test_too_many(self) -> None:
         """There are so many channels and no more; one that is closed makes room."""
-        self.patch(self.helper, "_places", threading.BoundedSemaphore(1))
+        self.helper._places = threading.BoundedSemaphore(1)
         first = self.channel()
         second = self.channel()
         self.assertEqual(orders.receive(second), (b"", []))
@@ -159,6 +162,126 @@ class HostileTests(HelperCase):
         channel = self.asking._free.pop()
         self.assertRaises(LostError, self.rights.look, str(self.users))
         channel.close()
+
+
+class ShareTests(HelperCase):
+    """What a worker gets that an attacker has taken over."""
+
+    def as_worker(self) -> Asking:
+        """A worker that gives orders."""
+        worker = Asking(self.open_door())
+        self.addCleanup(worker.close)
+        return worker
+
+    def test_supervisors(self) -> None:
+        """It neither empties the pid file, nor reads the configuration, nor binds to listen."""
+        worker = self.as_worker()
+        self.pidfile.write_text(f"{os.getpid()}\n")
+        with socket.socket() as sock:
+            for order in (
+                worker.empty_pidfile,
+                lambda: worker.open_config(str(self.config)),
+                lambda: worker.bind(sock, ("127.0.0.1", self.port)),
+            ):
+                self.reports.clear()
+                error = self.assertRaises(RefusedError, order)
+                self.assertEqual(self.reports, [f"{error.strerror} (process {os.getpid()})"])
+        self.assertNotEqual(self.pidfile.read_text(), "")
+        self.assertEqual(worker.look(str(self.users)), self.rights.look(str(self.users)))
+
+    def test_no_doors(self) -> None:
+        """A worker makes no doors, each with a share; nor does a server that has no workers."""
+        door = self.open_door()
+        for by in (door, self.door):
+            ours, theirs = orders.pair()
+            self.addCleanup(ours.close)
+            ours.settimeout(PATIENCE)
+            with theirs:
+                orders.send(by, orders.pack_order(Order(What.DOOR)), [theirs.fileno()])
+            self.assertEqual(orders.receive(ours), (b"", []))
+            # The same for the supervisor, now that there can be no further one.
+            self.helper._doors = threading.BoundedSemaphore(1)
+            self.helper._doors.acquire()
+        self.assertEqual(len(self.reports), 1)
+        self.serve()
+
+    def test_door_closed(self) -> None:
+        """A worker that shuts or closes its door harms no other."""
+        first, second = self.as_worker(), self.as_worker()
+        second.look(str(self.users))
+        first._door.shutdown(socket.SHUT_RDWR)
+        self.assertRaises(LostError, first.look, str(self.users))
+        second._door.send(b"")
+        second.look(str(self.users))
+        self.as_worker().look(str(self.users))
+        self.serve()
+
+    def test_channels(self) -> None:
+        """It has so many channels, and others' are left; closed ones do not count."""
+        self.serve()
+        door = self.open_door()
+        channels = [self.channel(door) for _ in range(peers.MOST_CHANNELS + 1)]
+        self.assertEqual(orders.receive(channels[-1]), (b"", []))
+        self.assertIn("it has 16", self.reports[0])
+        self.serve()
+
+    def test_guessing(self) -> None:
+        """After so many wrong passwords each has to wait, which is reported; right ones do not."""
+        pauses: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            clock.advance(seconds)
+
+        clock = Clock()
+        self.patch(helper.time, "sleep", sleep)
+        self.helper._supervisor.wrong = Bucket(
+            peers.WRONG_BURST, peers.WRONG_PER_SECOND, clock.seconds
+        )
+        for _ in range(peers.WRONG_BURST):
+            self.rights.check_password("jo\udcff", b"jo\xff\0")
+            self.rights.check_password("joe", b"x")
+        self.assertEqual((pauses, self.reports), ([], []))
+        for _ in range(5):
+            self.rights.check_password("joe", b"x")
+        self.assertAlmostEqual(sum(pauses), 5 / peers.WRONG_PER_SECOND, 3)
+        self.assertIn("has had more than 200 wrong passwords checked", self.reports[0])
+
+    def test_pam(self) -> None:
+        """It has so many processes for PAM at a time, and so many within a while."""
+        processes = []
+        for _ in range(pamprocess.MOST_FOR_ONE):
+            processes.append(self.rights.start_pam())
+        error = self.assertRaises(OSError, self.rights.start_pam)
+        self.assertEqual(error.errno, errno.EAGAIN)
+        for process in processes:
+            for descriptor in process.descriptors:
+                os.close(descriptor)
+        self.patch(peers, "PAM_BURST", 0)
+        error = self.assertRaises(RefusedError, self.as_worker().start_pam)
+        self.assertIn("too many within short time", error.strerror)
+
+    def test_services(self) -> None:
+        """PAM is asked about the services of the configuration only."""
+        started: list[object] = []
+
+        def start(asking: int, services: object) -> object:
+            started.append(services)
+            raise OSError
+
+        self.patch(self.helper._direct._pam, "start", start)
+        self.assertRaises(OSError, self.rights.start_pam)
+        self.assertEqual(started, [frozenset(["sockd"])])
+
+    def test_nonsense_is_reported(self) -> None:
+        """Who sends what is no order is reported."""
+        channel = self.channel()
+        orders.send(channel, b"[]")
+        self.assertEqual(orders.receive(channel), (b"", []))
+        self.assertEqual(
+            self.reports,
+            [f"the privileged helper has closed a channel of process {os.getpid()}: no such order"],
+        )
 
 
 class LostTests(HelperCase):

@@ -28,6 +28,7 @@ from dantetw.process.orders import (
 )
 
 EXAMPLES = [
+    (Order(What.DOOR), 1),
     (Order(What.CHANNEL), 1),
     (Order(What.OPEN_LOG, ("/var/log/sockd.log",)), 0),
     (Order(What.OPEN_LOG, ("odd \udcff\n\u2028 name",)), 0),

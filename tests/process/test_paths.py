@@ -19,7 +19,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from dantetw.auth.stamps import look
 from dantetw.process import paths
 from dantetw.process.appending import open_appending
-from dantetw.process.paths import BentError, Untrusted, look_trusted, open_trusted
+from dantetw.process.paths import BentError, Untrusted, changeable, look_trusted, open_trusted
 from dantetw.process.pidfile import open_pidfile
 from dantetw.process.regular import open_regular
 
@@ -245,6 +245,26 @@ class StrictTests(PathCase):
             path.chmod(before)
         self.folder.chmod(0o1777)
         self.strict(SOMEBODY)
+
+
+class ChangeableTests(PathCase):
+    """What an untrusted user can change."""
+
+    def test_reasons(self) -> None:
+        """Theirs is a file that is, or is in a folder that is, or behind a link that is."""
+        self.assertEqual(changeable(str(self.victim), SOMEBODY), "")
+        self.assertEqual(changeable(str(self.folder), SOMEBODY), "")
+        self.assertIn("a folder on the way", changeable(str(self.victim), US))
+        self.victim.chmod(0o666)
+        self.assertIn("it can be changed", changeable(str(self.victim), SOMEBODY))
+        self.log.symlink_to("passwd")
+        self.assertIn("it can be changed", changeable(str(self.log), SOMEBODY))
+
+    def test_missing(self) -> None:
+        """What is not there is nobody's."""
+        self.assertEqual(changeable(str(self.folder / "no" / "file"), SOMEBODY), "")
+        self.folder.chmod(0o777)
+        self.assertIn("a folder on the way", changeable(str(self.folder / "no"), SOMEBODY))
 
 
 class ExchangeTests(PathCase):

@@ -95,6 +95,13 @@ class BindingTests(SynchronousTestCase):
         ):
             self.assertFalse(self.fits(make, host, port), (make, host, port))
 
+    def test_not_to_listen(self) -> None:
+        """Only the supervisor process binds what is listened on."""
+        with stream() as sock:
+            address = ("192.0.2.1", 80)
+            self.assertTrue(self.permitted.binding(sock, address, lambda _: ()))
+            self.assertFalse(self.permitted.binding(sock, address, lambda _: (), False))
+
     def test_going_out(self) -> None:
         """Datagrams go out from ports below 1024, connections if ports are to stay the same."""
         for host, port, fits in (

@@ -45,6 +45,13 @@ class PidfileTests(SynchronousTestCase):
         path = os.path.join(self.path, "sockd.pid")
         self.assertRaises(OSError, pidfile.open_pidfile, path)
 
+    def test_emptied(self) -> None:
+        """It is emptied if it has the process id that is meant."""
+        for text, left in (("12\n", ""), ("123\n", "123\n"), ("", ""), ("x", "x")):
+            Path(self.path).write_text(text)
+            pidfile.empty(os.open(self.path, os.O_RDWR), 12)
+            self.assertEqual(self.read(), left)
+
     def test_no_file(self) -> None:
         """What is no file, such as the null device, is written to and not cut."""
         pidfile.write(pidfile.open_pidfile(os.devnull))

@@ -6,14 +6,18 @@ import os
 import pwd
 import signal
 import socket
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+import dantetw
 from dantetw.process import helper, orders, prctl
 from dantetw.process.asking import Asking
 from dantetw.process.direct import Direct
 from dantetw.process.helper import Helper
+from dantetw.process.orders import What
 from dantetw.process.paths import Untrusted
 from dantetw.process.permitted import Permitted
 from dantetw.process.privileges import Identity, Privileges
@@ -81,7 +85,10 @@ class PrivilegesTests(SynchronousTestCase):
         self.patch(helper, "fork", self.fork)
 
     def fork(
-        self, prepare: Callable[[], None], make: Callable[[socket.socket], Helper]
+        self,
+        prepare: Callable[[], None],
+        make: Callable[[socket.socket], Helper],
+        keep: Sequence[int] = (),
     ) -> tuple[socket.socket, int]:
         """No fork."""
         ours, theirs = orders.pair()
@@ -173,6 +180,63 @@ class PrivilegesTests(SynchronousTestCase):
         self.assertRaises(KeyError, Privileges, None, "noone")
         self.assertRaises(KeyError, Identity.of, "noone")
 
+    def test_warnings(self) -> None:
+        """Files that the server's user can change are warned of, where that matters."""
+        _Kernel(self)
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        for name in ("config", "pid"):
+            (folder / name).touch()
+            (folder / name).chmod(0o666)
+        told: list[str] = []
+        privileges = Privileges("root", "nobody", f"{folder}/pid", f"{folder}/config")
+        privileges.tell(_Journal(told))  # type: ignore[arg-type]
+        privileges.start(policy())
+        self.assertEqual(
+            [line.partition(": ")[2] for line in told[:2]],
+            [
+                "it can be changed by user.unprivileged: it will not be read again at SIGHUP",
+                "it can be changed by user.unprivileged: whoever sends a signal to the process id"
+                " in it may meet another one",
+            ],
+        )
+
+    def test_imports(self) -> None:
+        """The helper imports nothing from folders of the server's user."""
+        _Kernel(self)
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        self.patch(sys, "path", [*sys.path, str(folder)])
+        privileges = Privileges("root", "nobody")
+        privileges.start(policy())
+        ((prepare, _),) = self.forked
+        prepare()
+        self.assertIn(str(folder), sys.path)
+        folder.chmod(0o777)
+        prepare()
+        self.assertNotIn(str(folder), sys.path)
+        self.assertIn(os.path.dirname(os.path.dirname(dantetw.__file__)), sys.path)
+
+    def test_be_worker(self) -> None:
+        """A worker has a door of its own, which it gives the helper, and not the supervisor's."""
+        _Kernel(self)
+        privileges = Privileges("root", "nobody")
+        privileges.be_worker()  # in a test, say: there is no helper
+        privileges.start(policy(), workers=True)
+        ((_, made),) = self.forked
+        privileges.drop()
+        privileges.be_worker()
+        packet, descriptors = orders.receive(made._door)
+        self.assertEqual(orders.parse_order(packet, 1).what, What.DOOR)
+        # The other end of the door that is left.
+        with socket.socket(fileno=descriptors[0]) as door:
+            (after,) = privileges.descriptors
+            os.write(after, b"order")
+            self.assertEqual(door.recv(10), b"order")
+            self.assertEqual(orders.receive(made._door), (b"", []))
+        self.assertTrue(made._doors.acquire(blocking=False))
+        privileges.close()
+
     def test_end_is_told(self) -> None:
         """When the helper ends, the operator is told what that means."""
         _Kernel(self)
@@ -184,6 +248,7 @@ class PrivilegesTests(SynchronousTestCase):
         self.patch(os, "waitpid", lambda process, options: (process, signal.SIGKILL))
         assert privileges._watch is not None
         privileges._watch.doRead()
+        reactor.turn()
         (text,) = told
         self.assertIn("(process 1234) has ended, by SIGKILL: work that needs", text)
         self.assertEqual(reactor.readers, [])
@@ -208,7 +273,7 @@ class ForkTests(SynchronousTestCase):
         self.door, self.process = helper.fork(lambda: None, make)
         self.reaped = False
         self.addCleanup(self.reap)
-        self.asking = Asking(self.door, lambda text: None)
+        self.asking = Asking(self.door)
         # Once it answers, it has prepared itself.
         self.asking.empty_pidfile()
 

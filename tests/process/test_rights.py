@@ -95,10 +95,11 @@ class RightsMixin(_Case):
             self.assertEqual(complaints.recv(10), b"y\n")
 
     def test_pidfile(self) -> None:
-        """The file for the process id is emptied, and not removed."""
-        self.pidfile.write_text("123\n")
-        self.rights.empty_pidfile()
-        self.assertEqual(self.pidfile.read_text(), "")
+        """The file for the process id is emptied, not removed, unless it has another's by now."""
+        for text, left in ((f"{os.getpid()}\n", ""), ("123\n", "123\n"), ("", "")):
+            self.pidfile.write_text(text)
+            self.rights.empty_pidfile()
+            self.assertEqual(self.pidfile.read_text(), left)
 
 
 class DirectTests(RightsMixin, RightsCase):

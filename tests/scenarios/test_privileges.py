@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,9 +74,10 @@ class PrivilegeScenarios(RootScenario):
         self.assertEqual(status(server.pid, "Uid"), [str(self.nobody.pw_uid)] * 4)
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
             os.kill(pid, number)
-        # Nothing but the standard descriptors and its end of the door.
+        # Nothing but the standard descriptors, its ends of the doors, and that for its reports.
+        doors = max(1, len(children(server.pid)))
         numbers = [int(name) for name in os.listdir(f"/proc/{pid}/fd")]
-        self.assertEqual(len([number for number in numbers if number > 2]), 1)
+        self.assertEqual(len([number for number in numbers if number > 2]), doors + 1)
         self.assertEqual(server.stop(), 0)
         wait_until(lambda: is_gone(pid), "the end of the helper")
         self.assertEqual((self.folder / "sockd.pid").read_text(), "")
@@ -181,18 +183,22 @@ class PrivilegeScenarios(RootScenario):
         (self.folder / "sockd.conf").chmod(0o644)
         server.send(signal.SIGHUP)
         server.wait_for(1, "could not (re)open logfile")
+        server.wait_for(1, "config reloaded")
         self.live(server, target)
         self.assertEqual(server.stop(), 0)
         self.assertNotIn("Traceback", server.raw())
 
     def test_malicious(self) -> None:
         """Whoever has taken the server over gets nothing that the configuration does not name."""
-        self.system_user()
         server = self.start(more=DROP)
-        reports: list[str] = []
         log = str(self.folder / "sockd.log")
-        with self.door(server) as door, socket.socket() as sock:
-            taken = Asking(door, reports.append)
+        # So that the server has a channel.
+        server.send(signal.SIGHUP)
+        server.wait_for(1, "SIGHUP ]")
+        door, channel, *_ = self.packet_sockets(server.pid)
+        with door, socket.socket() as sock:
+            taken = Asking(door)
+            taken._free.append(channel)
             shadow = "/etc/shadow"
             for order in (
                 lambda: taken.open_log("/etc/passwd"),
@@ -204,6 +210,10 @@ class PrivilegeScenarios(RootScenario):
                 taken.start_pam,
             ):
                 self.assertRaises(RefusedError, order)
+            # It is the helper that reports it, to the server and not to whoever asks.
+            said = f"(process {server.pid})"
+            server.wait_for(7, said)
+            self.assertEqual(len([line for line in server.lines() if said in line]), 7)
             os.close(taken.open_log(log))
             # The log's folder is the server's now, and so is what stands there.
             os.chown(self.folder, self.nobody.pw_uid, self.nobody.pw_gid)
@@ -213,9 +223,65 @@ class PrivilegeScenarios(RootScenario):
             bent = self.assertRaises(OSError, taken.open_log, log)
             self.assertEqual(bent.errno, errno.ELOOP)
             taken.close()
-        self.assertEqual(len(reports), 7)
         self.live(server, self.listening())
         self.assertEqual(server.stop(), 0)
+
+    def test_taken_worker(self) -> None:
+        """A worker's door is no way to what is the supervisor's, whoever has got hold of it."""
+        server = self.start(self.two_workers, more=DROP)
+        pid = helper_of(server.pid)
+        worker = next(child for child in children(server.pid) if child != pid)
+        doors = self.packet_sockets(worker)
+        self.assertEqual(len(doors), 1)  # the supervisor's is closed there
+        taken = Asking(doors[0])
+        for what in (What.EMPTY_PIDFILE, What.OPEN_CONFIG):
+            self.assertRaises(RefusedError, taken._ask, what)
+        taken.close()
+        server.wait_for(2, "only the supervisor process may")
+        self.assertNotEqual((self.folder / "sockd.pid").read_text(), "")
+        self.assertEqual(server.stop(), 0)
+        self.assertEqual((self.folder / "sockd.pid").read_text(), "")
+
+    def test_memory(self) -> None:
+        """No process of the server can look into another one, nor be looked into."""
+        server = self.start(self.two_workers, more=DROP)
+        code = (
+            "import os, sys\n"
+            "uid, gid = int(sys.argv[1]), int(sys.argv[2])\n"
+            "os.setgroups([]); os.setresgid(gid, gid, gid); os.setresuid(uid, uid, uid)\n"
+            "for pid in sys.argv[3:]:\n"
+            "    for name in ('mem', 'environ', 'fd/3'):\n"
+            "        try:\n"
+            "            open(f'/proc/{pid}/{name}', 'rb')\n"
+            "        except PermissionError:\n"
+            "            print('refused')\n"
+        )
+        user = (str(self.nobody.pw_uid), str(self.nobody.pw_gid))
+        pids = [str(pid) for pid in (server.pid, *children(server.pid))]
+        done = self.run_program([sys.executable, "-c", code, *user, *pids])
+        self.assertEqual(done.stdout.split(), [b"refused"] * 3 * len(pids), done.stderr)
+        self.assertEqual(server.stop(), 0)
+
+    def test_append_only(self) -> None:
+        """A log that the filesystem lets nobody cut is written and opened again as ever."""
+        self.program("chattr")
+        log = self.folder / "only.log"
+        log.touch()
+        self.addCleanup(self.run_program, ["chattr", "-a", str(log)])
+        if self.run_program(["chattr", "+a", str(log)]).returncode:
+            raise SkipTest("this filesystem has no such attribute")
+        server = self.start(self.two_workers, more=DROP, log=f"{log} {self.folder}/sockd.log")
+        server.send(signal.SIGHUP)
+        server.wait_for(1, "SIGHUP ]")
+        self.live(server, self.listening())
+        self.assertEqual(server.stop(), 0)
+        self.assertEqual(log.read_text(), (self.folder / "sockd.log").read_text())
+        with log.open("ab") as file:
+            self.assertRaises(PermissionError, file.truncate, 0)
+
+    def two_workers(self, path: Path) -> list[str]:
+        """The command line of a server with two workers."""
+        return [*SOCKD, "-N", "2", "-f", str(path), "-p", str(self.folder / "sockd.pid")]
 
     def test_links_at_the_start(self) -> None:
         """Links of the server's user, from before, lead root's opening at the start nowhere."""
@@ -251,26 +317,29 @@ class PrivilegeScenarios(RootScenario):
         self.live(server, self.listening())
         self.assertEqual(server.stop(), 0)
 
-    def door(self, server: Running) -> socket.socket:
-        """The server's end of the door, taken from it."""
-        for number in self.descriptors(server):
+    def packet_sockets(self, pid: int) -> list[socket.socket]:
+        """A process's end of the door, and of each of its channels, taken from it."""
+        found = []
+        for number in self.descriptors(pid):
             sock = socket.socket(fileno=number)
             if (sock.family, sock.type) == (socket.AF_UNIX, socket.SOCK_SEQPACKET):
                 sock.settimeout(30)
-                return sock
-            sock.close()
-        raise AssertionError("the server has no door")
+                self.addCleanup(sock.close)
+                found.append(sock)
+            else:
+                sock.close()
+        return found
 
-    def descriptors(self, server: Running) -> Iterator[int]:
-        """Duplicates of the server's sockets."""
+    def descriptors(self, pid: int) -> Iterator[int]:
+        """Duplicates of a process's sockets."""
         try:
-            process = os.pidfd_open(server.pid)
+            process = os.pidfd_open(pid)
         except (AttributeError, OSError):
             raise SkipTest("this kernel knows no descriptors for processes") from None
         libc = ctypes.CDLL(None, use_errno=True)
         try:
-            for name in os.listdir(f"/proc/{server.pid}/fd"):
-                if not os.readlink(f"/proc/{server.pid}/fd/{name}").startswith("socket:"):
+            for name in sorted(os.listdir(f"/proc/{pid}/fd"), key=int):
+                if not os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"):
                     continue
                 number = libc.syscall(_PIDFD_GETFD, process, int(name), 0)
                 if number < 0:
