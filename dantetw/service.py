@@ -393,10 +393,10 @@ class SockdService(MultiService):
         if mother is not None:
             await mother.commit(reopened)
         else:
-            serving.listen(ports)
+            await serving.listen(ports)
         self._ports.use(ports, policy)
         if mother is not None:
-            mother.release()
+            await mother.release()
         self._policy, self._key = policy, key
         self._following.follow(policy, key)
 

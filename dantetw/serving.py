@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from twisted.internet.defer import Deferred
+
 from dantetw import catalogue
 from dantetw.auth.crypting import LibcryptMissingError
 from dantetw.auth.usersfile import UsersFileError
@@ -111,16 +113,14 @@ class Serving:
         factory = self.factory
         factory.known.prepare(names_to_look_up(factory.policy))
 
-    def listen(self, ports: Mapping[Endpoint, Port]) -> None:
-        """Accept clients at these ports and no others."""
-        self._listeners.use(ports)
+    def listen(self, ports: Mapping[Endpoint, Port]) -> Deferred[None]:
+        """Accept clients at these ports; fires when the others are closed."""
+        return self._listeners.use(ports)
 
     def retire(self) -> None:
         """Accept no more clients, while others do at the same ports."""
-        listening = self.factory.listening
-        self._listeners.use({})
         # What would come back to us still would.
-        self.factory.listening = listening
+        self._listeners.hand_over()
 
     def start(self, ports: Mapping[Endpoint, Port]) -> None:
         """Begin to serve."""

@@ -26,6 +26,7 @@ from dantetw.net.poller import EpollPoller
 from dantetw.net.resolving import Resolver
 from dantetw.process import pidfile
 from dantetw.service import Settings, SockdService
+from dantetw.session.leaving import GRACE
 from dantetw.session.listener import Listener
 from dantetw.starting import StartFailedError
 from dantetw.threads import Threads
@@ -510,10 +511,23 @@ class ReloadTests(ServiceCase):
         (before,) = listeners_of(made)
         self.hang_up()
         (after,) = listeners_of(made)
+        self.assertGreaterEqual(before._sock.fileno(), 0)
+        self.assertNotEqual(self.lines()[-1], DONE)
+        self.reactor.advance(GRACE)
+        self.assertEqual(self.lines()[-1], DONE)
         self.assertEqual(after.endpoint.port, port)
         self.assertEqual(before._sock.fileno(), -1)
         self.assertTrue(accepts(made, after))
         made.stopService()
+
+    def test_stopped_while_leaving(self) -> None:
+        """A stop while an address is being let go waits for nothing."""
+        made = self.reloading(port=quiet_port())
+        (before,) = listeners_of(made)
+        self.hang_up()
+        made.stopService()
+        self.assertEqual(before._sock.fileno(), -1)
+        self.assertEqual(self.lines()[-1], OVER)
 
     def test_address_taken(self) -> None:
         """An address that cannot be bound is told, and changes nothing."""
@@ -613,6 +627,7 @@ class ReloadTests(ServiceCase):
         for host in tuple(hosts):
             (before,) = listeners_of(made)
             self.hang_up()
+            self.reactor.advance(GRACE)
             self.assertEqual(self.lines()[-1], DONE)
             (after,) = listeners_of(made)
             self.assertEqual(after.endpoint, replace(before.endpoint, host=host))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import select
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from socket import SocketType
 from typing import Any, Final
@@ -20,6 +21,10 @@ BACKLOG: Final = 4096
 
 # Address families by the length of their kernel addresses.
 _NUMBER: Final = {2: int(socket.AF_INET), 4: int(socket.AF_INET6)}
+
+# ``asm-generic/socket.h``; Python has no name for it.
+_SO_BINDTOIFINDEX: Final = 62
+_NO_INTERFACE: Final = 2**31 - 1
 
 #: Binds a socket to an address as the kernel's interface of :mod:`socket` has it.
 Binder = Callable[[SocketType, Any], None]
@@ -181,6 +186,32 @@ def given_port(
         sock.listen(BACKLOG)
     port = Port(sockets, sockets[0].getsockname()[0] in UNSPECIFIED)
     return port, port.set_options(options)
+
+
+def turn_away(sock: socket.socket) -> bool:
+    """
+    Let no new connection begin at a listening socket, in whatever process it is.
+
+    The kernel no longer finds it for a first packet, which then goes to another socket that fits,
+    or is refused; connections that have begun are completed as if nothing had happened.
+
+    Of several at one address all must be treated so before one is closed, and at once: the kernel
+    may still choose one of them as long as it finds another, and loses the packet then.
+
+    :returns: False if that cannot be done: it takes Linux 5.7.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        # Bound to an interface that there cannot be.
+        sock.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, _NO_INTERFACE)
+    except OSError:
+        # It may have been done before, which takes privileges to do again.
+        try:
+            return sock.getsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX) == _NO_INTERFACE
+        except OSError:
+            return False
+    return True
 
 
 def waits(sock: socket.socket) -> bool:

@@ -2,7 +2,7 @@
 The story of a session.
 
 - :mod:`.listener`: accepting clients at a port; :mod:`.ports`: all ports there are;
-  :mod:`.room`: how many descriptors are left for clients.
+  :mod:`.leaving`: those that are let go; :mod:`.room`: how many descriptors are left for clients.
 - :mod:`.protocol`: Twisted's side: the Factory that holds what all sessions share, and the Protocol
   a client negotiates with.
 - :mod:`.session`: the story itself: accepted, admitted, negotiated, and at the other end its one

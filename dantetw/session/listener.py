@@ -10,7 +10,7 @@ from typing import Any, Final
 from twisted.logger import Logger
 
 from dantetw.config.policy import Edge
-from dantetw.net.listening import BACKLOG, ListeningSocket, Port, waits
+from dantetw.net.listening import BACKLOG, ListeningSocket, Port, turn_away, waits
 from dantetw.net.naming import symbol_of, words_of
 from dantetw.net.transports import ClientTransport
 from dantetw.observe.events import AcceptFailed
@@ -73,8 +73,19 @@ class Listener:
             self._poller.forget(self._sock.fileno(), shared=True)
             self._sock.close()
 
+    def turn_away(self) -> bool:
+        """Let no more clients come than are on their way; False if that cannot be done."""
+        return self._sock.fileno() >= 0 and turn_away(self._sock)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether clients wait for whom there is no room."""
+        return self._sock.fileno() >= 0 and self._room.clients() <= 0 and waits(self._sock)
+
     def drain(self) -> None:
         """Accept all who wait now: closing would reset their connections."""
+        if self._sock.fileno() < 0:
+            return
         for _ in range(BACKLOG + 1):  # one more than asked for fits in
             if not self._accept():
                 return

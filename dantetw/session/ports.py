@@ -9,8 +9,11 @@ import socket
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from twisted.internet.defer import Deferred
+
 from dantetw.config.policy import Policy, SocketOption
-from dantetw.net.listening import Binder, ListeningSocket, Port, given_port, open_port
+from dantetw.net.listening import Binder, ListeningSocket, Port, given_port, open_port, turn_away
+from dantetw.session.leaving import Leaving
 from dantetw.session.listener import Listener
 from dantetw.session.protocol import SocksFactory
 from dantetw.values import Endpoint
@@ -151,11 +154,15 @@ class Ports:
         """
         Keep these and no others.
 
-        :param policy: whose socket options ports that stay get.
+        :param policy: whose socket options ports that stay get; None: no process of ours accepts
+            any more.
         """
         old, self.bound = self.bound, ports
         for endpoint, port in old.items():
             if ports.get(endpoint) is not port:
+                if policy is not None:
+                    for sock in port.sockets:
+                        turn_away(sock)  # others accept there until the last have come
                 port.close()
             elif policy is not None:
                 self._report(port.set_options(policy.socket_options))
@@ -168,11 +175,14 @@ class Listeners:
         self._factory = factory
         self._reactor = reactor
         self._listeners: dict[Endpoint, list[Listener]] = {}
+        self._leaving = Leaving(reactor)
 
-    def use(self, ports: Mapping[Endpoint, Port]) -> None:
+    def use(self, ports: Mapping[Endpoint, Port]) -> Deferred[None]:
         """
-        Accept at these and no others.  Clients that were accepted stay, and those who wait at a
-        port that is given up are accepted before.
+        Accept at these and no others.  Clients that were accepted stay, and those that wait at a
+        port that is given up, or are on their way to it, are accepted before it is closed.
+
+        :returns: fires when no port is left but these.
         """
         old, self._listeners = self._listeners, {}
         before = sum(map(len, old.values()))
@@ -185,17 +195,24 @@ class Listeners:
                 for listener in listeners:
                     listener.start()
             self._listeners[endpoint] = listeners
-        for listeners in old.values():
-            for listener in listeners:
-                listener.drain()
-                listener.stop()
+        going = [listener for listeners in old.values() for listener in listeners]
         if before:
             after = sum(map(len, self._listeners.values()))
             self._factory.room.take(after - before)
         self._factory.listening = frozenset(port.endpoint for port in ports.values())
+        return self._leaving.leave(going)
+
+    def hand_over(self) -> None:
+        """Accept no more; another process does, at the same sockets."""
+        for listeners in self._listeners.values():
+            for listener in listeners:
+                # They may be the last to accept there, if the other one has fewer ports.
+                listener.drain()
+        self.stop()
 
     def stop(self) -> None:
         """Accept no more."""
+        self._leaving.stop()
         for listeners in self._listeners.values():
             for listener in listeners:
                 listener.stop()

@@ -8,8 +8,11 @@ import os
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from dantetw.net.adopting import adopt
 from dantetw.net.listening import ListeningSocket, given_port
+from dantetw.session.leaving import Leaving
 from dantetw.session.listener import Listener
 from dantetw.session.protocol import SocksFactory
 from dantetw.values import Endpoint
@@ -21,6 +24,7 @@ class Borrowed:
     def __init__(self, factory: SocksFactory, reactor: Any) -> None:
         self._factory = factory
         self._reactor = reactor
+        self._leaving = Leaving(reactor)
         # For each place what accepts there, by the socket's inode.
         self._places: dict[int, dict[int, Listener]] = {}
 
@@ -41,15 +45,19 @@ class Borrowed:
             listeners[inode].start()
             self._factory.room.take(1)
 
-    def keep(self, endpoints: Collection[Endpoint]) -> None:
-        """Only these are served from now on; clients that wait at others are accepted before."""
+    def keep(self, endpoints: Collection[Endpoint]) -> Deferred[None]:
+        """
+        Only these are served from now on; clients that wait at others are accepted before.
+
+        :returns: fires when the others are closed.
+        """
+        going = []
         for listeners in self._places.values():
             for inode, listener in tuple(listeners.items()):
                 if listener.endpoint not in endpoints:
-                    listener.drain()
-                    listener.stop()
-                    self._factory.room.take(-1)
-                    del listeners[inode]
+                    going.append(listeners.pop(inode))
+        self._factory.room.take(-len(going))
+        return self._leaving.leave(going)
 
     def give_back(self, place: int) -> None:
         """Accept no more at the sockets of a place: another process does."""
@@ -59,5 +67,6 @@ class Borrowed:
 
     def stop(self) -> None:
         """Accept at none of them any more."""
+        self._leaving.stop()
         for place in tuple(self._places):
             self.give_back(place)

@@ -384,10 +384,11 @@ class Mother:
         self._policies = {n: policy for n, policy in self._policies.items() if n in used}
         self._changed()
 
-    def release(self) -> None:
-        """Let all workers let go of ports that we have let go of."""
+    async def release(self) -> None:
+        """Let all workers let go of ports that we have let go of; returns when they have."""
         for child in self.children:
             child.channel.send("release")
+        await self._all("released")
 
     def reopen(self) -> None:
         """The log's destinations have been opened again: let all workers use them."""

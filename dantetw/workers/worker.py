@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn
 
+from twisted.internet.defer import gatherResults
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, globalLogPublisher
 
@@ -320,9 +321,11 @@ class Worker:
 
         Not before the mother has: who comes to a socket that she alone still holds is lost.
         """
-        if not self._retired:
-            self._serving.listen(self._ports)
-            self._borrowed.keep(self._ports)
+        if self._retired:
+            self._channel.send("released")
+            return
+        left = self._serving.listen(self._ports), self._borrowed.keep(self._ports)
+        gatherResults(left).addCallback(lambda _: self._channel.send("released"))
 
     def _abandon(self) -> None:
         """What was prepared will not come."""

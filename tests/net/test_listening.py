@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.net.listening import ListeningSocket, Port, given_port, open_port
 from dantetw.values import Endpoint, Family
+from tests.quiet import quiet_port
 
 ANY = Endpoint("127.0.0.1", 0, Family.IPV4)
 #: Clients, of whom each of a few sockets gets some: with two the odds are 2 to the 199 against one.
@@ -78,7 +79,7 @@ class SeveralTests(PortCase):
 
     def test_wildcard(self) -> None:
         """A wildcard and an address of its own can follow each other, with all their sockets."""
-        port = self.open(number=2)
+        port = self.open(Endpoint("127.0.0.1", quiet_port(), Family.IPV4), number=2)
         wildcard = Endpoint("0.0.0.0", port.endpoint.port, Family.IPV4)
         self.assertRaises(OSError, open_port, wildcard, number=2)
         port.share(True)

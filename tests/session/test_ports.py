@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +11,9 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.config.policy import Policy
-from dantetw.net.listening import open_port
+from dantetw.net.listening import open_port, waits
+from dantetw.session import listener as listening
+from dantetw.session.leaving import GRACE
 from dantetw.session.listener import Listener
 from dantetw.session.ports import BindError, Listeners, Ports
 from dantetw.values import Endpoint, Family
@@ -57,9 +60,9 @@ class PortsCase(SynchronousTestCase):
 
     def use(self, policy: Policy) -> None:
         """Listen where a policy says."""
+        self.world.reactor.advance(GRACE)  # a reload waits for the end of the one before
         ports = self.ports.bind(policy)
-        self.acceptors.use(ports)
-        self.ports.use(ports, policy)
+        self.acceptors.use(ports).addCallback(lambda _: self.ports.use(ports, policy))
 
     def stop(self) -> None:
         """Accept no more."""
@@ -176,9 +179,88 @@ class LeaveTests(PortsCase):
         waiting = [self.connect(port) for _ in range(100)]
         self.change(OTHER, port=port)
         self.assertEqual(self.open().connect_ex((LOOPBACK, port)), errno.ECONNREFUSED)
+        self.world.reactor.advance(GRACE)
         for client in waiting:
             self.serve(client)
         self.serve(self.connect(port, OTHER))
+
+    def test_late(self) -> None:
+        """Clients that arrive when new ones are refused already are served."""
+        port = self.begin(LOOPBACK)
+        (listener,) = self.listeners
+        waiting = [self.connect(port) for _ in range(3)]
+        self.change(OTHER, port=port)
+        self.assertGreaterEqual(listener._sock.fileno(), 0)
+        self.world.until(lambda: len(self.world.sessions) == 3)
+        for client in waiting:
+            self.serve(client)
+        self.assertGreaterEqual(listener._sock.fileno(), 0)
+        self.world.reactor.advance(GRACE)
+        self.assertEqual(listener._sock.fileno(), -1)
+
+    def test_connecting(self) -> None:
+        """So are clients whose third packet is still on its way when their address goes."""
+        port = self.begin(LOOPBACK)
+        client = self.open()
+        # The kernel sends it with the first data then, or in a while.
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+        client.connect((LOOPBACK, port))
+        (listener,) = self.listeners
+        self.assertFalse(waits(listener._sock))
+        self.change(OTHER, port=port)
+        self.serve(client)
+
+    def crowd(self) -> Listener:
+        """A port that goes while a client waits there for room."""
+        port = self.begin(LOOPBACK)
+        (listener,) = self.listeners
+        self.connect(port)
+        self.change(OTHER, port=port)
+        self.world.factory.room._most = 0
+        self.world.reactor.advance(GRACE)
+        self.assertGreaterEqual(listener._sock.fileno(), 0)
+        return listener
+
+    def test_no_room(self) -> None:
+        """A port at which clients wait for room stays until they are in."""
+        listener = self.crowd()
+        self.world.factory.room._most = 100
+        self.world.reactor.advance(GRACE)
+        self.assertEqual(listener._sock.fileno(), -1)
+        self.assertEqual(len(self.world.sessions), 1)
+
+    def test_no_room_for_long(self) -> None:
+        """But it does not stay for ever."""
+        listener = self.crowd()
+        self.world.reactor.pump([GRACE] * 30)
+        self.assertEqual(listener._sock.fileno(), -1)
+
+    def test_old_kernel(self) -> None:
+        """Where the kernel cannot turn clients away, who waits comes in, and that is all."""
+        self.patch(listening, "turn_away", lambda sock: False)
+        port = self.begin(LOOPBACK)
+        waiting = [self.connect(port) for _ in range(3)]
+        self.change(OTHER, port=port)
+        self.assertEqual(self.open().connect_ex((LOOPBACK, port)), errno.ECONNREFUSED)
+        for client in waiting:
+            self.serve(client)
+
+    def test_again(self) -> None:
+        """Turning clients away twice, which takes privileges, is as good as once."""
+        port, _ = open_port(Endpoint(LOOPBACK, 0, Family.IPV4))
+        self.addCleanup(port.close)
+        (sock,) = port.sockets
+        self.assertTrue(listening.turn_away(sock))
+        real = listening.turn_away
+
+        def refused(*arguments: object) -> None:
+            raise PermissionError(errno.EPERM, "as to ordinary users")
+
+        class Refusing(socket.socket):
+            setsockopt = refused  # type: ignore[assignment]
+
+        with Refusing(fileno=os.dup(sock.fileno())) as again:
+            self.assertTrue(real(again))
 
     def test_stop(self) -> None:
         """At the end nobody is accepted any more."""

@@ -29,6 +29,7 @@ from dantetw.observe.sinks.kind import Surroundings
 from dantetw.process.appending import open_appending
 from dantetw.process.privileges import Privileges
 from dantetw.reloading import UnusableError
+from dantetw.session.leaving import GRACE
 from dantetw.threads import Threads
 from dantetw.values import Endpoint, Family
 from dantetw.workers import forking
@@ -293,6 +294,9 @@ class BorrowTests(WorkerCase):
                 self.addCleanup(client.close)
             other.sockets[1].close()
             self.tell("release")
+            self.reactor.advance(GRACE)
+            self.reactor.settle()
+            self.assertEqual(self.words[-1], "released")
             self.assertEqual(self.worker._serving.factory.accepted, 3)
             with socket.socket() as client:
                 self.assertRaises(OSError, client.connect, clients[0].getpeername())

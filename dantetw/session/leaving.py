@@ -1,0 +1,72 @@
+"""
+Ports that are let go.
+
+The kernel keeps clients that have connected until they are accepted, and others are still in the
+midst of connecting: both would be reset if the socket was closed.  So new ones are turned away
+first, the others have :data:`GRACE` seconds to arrive, and who has arrived is accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+
+if TYPE_CHECKING:
+    from dantetw.session.listener import Listener
+
+#: Seconds that a connection takes to be made, from the first packet to the third.
+GRACE: Final = 1.0
+#: Times as long at most that clients are waited for which cannot be accepted yet.
+_MOST: Final = 30
+
+
+class Leaving:
+    """Listeners that accept no new clients, and are closed when the last have come."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._leaving: dict[Deferred[None], tuple[list[Listener], IDelayedCall]] = {}
+
+    def leave(self, listeners: Iterable[Listener]) -> Deferred[None]:
+        """Let go of these; fires when all are closed."""
+        over, late = Deferred[None](), []
+        for listener in listeners:
+            if listener.turn_away():
+                late.append(listener)
+            else:
+                # Whoever is in the midst of connecting is lost.
+                listener.drain()
+                listener.stop()
+        if late:
+            self._later(over, late, _MOST)
+        else:
+            over.callback(None)
+        return over
+
+    def _later(self, over: Deferred[None], listeners: list[Listener], times: int) -> None:
+        call = self._reactor.callLater(GRACE, self._look, over, listeners, times)
+        self._leaving[over] = listeners, call
+
+    def _look(self, over: Deferred[None], listeners: list[Listener], times: int) -> None:
+        late = [each for each in listeners if times > 1 and each.crowded]
+        for listener in listeners:
+            if listener not in late:
+                listener.drain()
+                listener.stop()
+        if late:
+            self._later(over, late, times - 1)
+        else:
+            del self._leaving[over]
+            over.callback(None)
+
+    def stop(self) -> None:
+        """Close all now."""
+        while self._leaving:
+            over, (listeners, call) = self._leaving.popitem()
+            call.cancel()
+            for listener in listeners:
+                listener.stop()
+            over.callback(None)
