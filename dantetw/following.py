@@ -209,7 +209,8 @@ class Following:
             return
         mother = self.mother
         if mother is None:
-            self._serving.listen(ports)
+            # Nobody is on the way to an address that the machine has lost.
+            self._serving.listen(ports, grace=False)
             self._ports.use(ports)
             return
         # The same way as a reload: all workers, or none.
@@ -228,7 +229,7 @@ class Following:
             self._ports.release(ports)
             return
         self._ports.use(ports)
-        mother.release()
+        await mother.release(grace=False)
 
     # What there is to say.
 

@@ -22,6 +22,7 @@ from dantetw.observe.observer import Observer
 from dantetw.observe.privacy import Private
 from dantetw.observe.sinks.kind import Kind, Surroundings
 from dantetw.observe.sinks.opening import Outputs, build_sinks
+from dantetw.observe.tallies import Tallies
 from dantetw.reloading import UnusableError
 from dantetw.values import Severity
 
@@ -48,6 +49,7 @@ class Logs:
         self._run = f"{int(time.time() * 1000):x}-{os.getpid():x}-"
         self.key = os.urandom(OWN_KEY)
         self.problems: tuple[Message, ...] = ()
+        self._tallies = Tallies()
         self.observe(reactor)
 
     def key_of(self, policy: Policy, opener: Callable[[str, int], int]) -> bytes:
@@ -70,8 +72,12 @@ class Logs:
             raise UnusableError(text)
         return key
 
-    def observe(self, reactor: Any) -> None:
-        """Observe with this reactor from now on, with no destination until :meth:`open`."""
+    def observe(self, reactor: Any, worker: int | None = None) -> None:
+        """
+        Observe with this reactor from now on, with no destination until :meth:`open`.
+
+        :param worker: which of the workers this process is, from 0.
+        """
         self.turn = Turn()
         self.observer = Observer(
             catalogue.FORMATS["dante"](False, ""),
@@ -79,6 +85,7 @@ class Logs:
             reactor.callFromThread,
             reactor.callLater,
             self.turn,
+            None if worker is None else self._tallies.of(worker),
         )
         self.journal = Journal(self.observer)
 

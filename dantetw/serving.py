@@ -113,9 +113,13 @@ class Serving:
         factory = self.factory
         factory.known.prepare(names_to_look_up(factory.policy))
 
-    def listen(self, ports: Mapping[Endpoint, Port]) -> Deferred[None]:
-        """Accept clients at these ports; fires when the others are closed."""
-        return self._listeners.use(ports)
+    def listen(self, ports: Mapping[Endpoint, Port], grace: bool = True) -> Deferred[None]:
+        """
+        Accept clients at these ports; fires when the others are closed.
+
+        :param grace: wait for clients that are in the midst of connecting to those.
+        """
+        return self._listeners.use(ports, grace)
 
     def retire(self) -> None:
         """Accept no more clients, while others do at the same ports."""

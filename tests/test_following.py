@@ -46,7 +46,7 @@ class _Serving:
     def __init__(self) -> None:
         self.ports: Mapping[Endpoint, Port] = {}
 
-    def listen(self, ports: Mapping[Endpoint, Port]) -> None:
+    def listen(self, ports: Mapping[Endpoint, Port], grace: bool = True) -> None:
         self.ports = ports
 
 
@@ -67,7 +67,7 @@ class _Supervisor:
     def abandon(self) -> None:
         self.asked.append("abandon")
 
-    def release(self) -> None:
+    async def release(self, grace: bool = True) -> None:
         self.asked.append("release")
 
 

@@ -10,7 +10,8 @@ Observing: what happened becomes lines, and lines come to where the operator wan
 - :mod:`~dantetw.observe.prefix`: date, program, pid and severity in front of a line
 - :mod:`~dantetw.observe.privacy`: what is left out, or has a pseudonym, at some destinations
 - :mod:`~dantetw.observe.foreign`: what Twisted and libraries say
-- :mod:`~dantetw.observe.repeats`: warnings that come again and again
+- :mod:`~dantetw.observe.repeats`: warnings that come again and again;
+  :mod:`~dantetw.observe.tallies` counts them for several processes
 - :mod:`~dantetw.observe.outlets`: sinks as the observer sees them
 - :mod:`~dantetw.observe.observer`: the one ``ILogObserver`` that joins them
 - :mod:`~dantetw.observe.journal`: through which events come in

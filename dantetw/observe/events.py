@@ -25,6 +25,7 @@ from dantetw.values import (
     ProxyProtocol,
     Severity,
     Side,
+    User,
     value,
 )
 
@@ -267,6 +268,7 @@ class ConnectFailed:
     :ivar errno: its number.
     :ivar session: the session's number.
     :ivar asked: the target's name, which Dante's line has instead of the address.
+    :ivar client: whose session it was; ``user`` who that was, as far as it had been shown.
     """
 
     severity: Severity
@@ -276,6 +278,8 @@ class ConnectFailed:
     errno: int
     session: int = 0
     asked: Endpoint | None = None
+    client: Endpoint | None = None
+    user: User | None = None
 
 
 @value
@@ -284,7 +288,8 @@ class TrafficFailed:
     A connection that stood has failed (``SIDE.log.LEVEL.error``).
 
     :ivar operation: in sending or receiving.
-    :ivar endpoint: the far end; ``symbol``, ``errno`` and ``session`` as above.
+    :ivar endpoint: the far end; ``symbol``, ``errno``, ``session``, ``client`` and ``user`` as
+        above.
     """
 
     severity: Severity
@@ -294,6 +299,8 @@ class TrafficFailed:
     symbol: str
     errno: int
     session: int = 0
+    client: Endpoint | None = None
+    user: User | None = None
 
 
 @value
@@ -302,6 +309,7 @@ class AcceptFailed:
     A client could not be accepted (``internal.log.LEVEL.error``).
 
     :ivar local: where it wanted to come in; ``symbol`` and ``errno`` as above.
+    :ivar session: of a BIND whose peer it was; ``client`` and ``user`` as above.
     """
 
     severity: Severity
@@ -309,6 +317,9 @@ class AcceptFailed:
     local: Endpoint
     symbol: str
     errno: int
+    session: int = 0
+    client: Endpoint | None = None
+    user: User | None = None
 
 
 @value
@@ -330,6 +341,8 @@ class ResolveFailed:
     reason: str
     session: int = 0
     reverse: bool = False
+    client: Endpoint | None = None
+    user: User | None = None
 
 
 @value

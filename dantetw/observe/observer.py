@@ -39,6 +39,7 @@ from dantetw.observe.interfaces import IFormat, ISink, Said
 from dantetw.observe.outlets import Group, Outlet, grouped, losses, only, recovery, succeed
 from dantetw.observe.repeats import Repeats
 from dantetw.observe.sinks.opening import Outputs
+from dantetw.observe.tallies import Tally
 from dantetw.values import Severity
 
 #: Seconds between two complaints about the same sink, lest a disk that is all but full fills the
@@ -76,6 +77,7 @@ class Observer:
         are written each time, and a sink's recovery shows at its next line.
     :param turn: while one is under way, events that :meth:`record` gets are kept until its end, to
         be written together.
+    :param tally: for warnings that are summed up with other processes; None: there are none.
     """
 
     def __init__(
@@ -85,9 +87,10 @@ class Observer:
         in_reactor: Callable[..., object],
         later: Callable[[float, Callable[[], None]], IDelayedCall] | None = None,
         turn: Turn | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self._format = format
-        self._repeats = None if later is None else Repeats(later, self._sum_up)
+        self._repeats = None if later is None else Repeats(later, self._sum_up, tally)
         self._later = later
         self._watch: IDelayedCall | None = None
         self._in_reactor = in_reactor
@@ -197,6 +200,11 @@ class Observer:
         self._catch_up()
         if self._repeats is not None:
             self._repeats.stop()
+
+    def count_alone(self) -> None:
+        """Sum up what repeats itself without other processes from now on."""
+        if self._repeats is not None:
+            self._repeats.alone()
 
     def close(self, seconds: float) -> None:
         """

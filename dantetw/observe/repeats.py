@@ -2,19 +2,22 @@
 Warnings that come again and again: written once, then counted.
 
 The first of them is written at once.  While it goes on coming its repetitions are summed up, once
-a second, until a second passes without one.  None goes uncounted.
+a second, until a second passes without one.  None goes uncounted.  Several processes that have the
+same warning write it once, and one sum (:mod:`~dantetw.observe.tallies`).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 from twisted.internet.interfaces import IDelayedCall
 
 from dantetw.observe.events import Event, Repeated
-from dantetw.values import Severity
+from dantetw.observe.tallies import Tally
+from dantetw.values import Endpoint, Severity
 
 #: Seconds from one summary to the next.
 INTERVAL: Final = 1.0
@@ -27,17 +30,22 @@ class _Seen:
     """
     Something that was written.
 
-    :ivar times: how often it has come since then, or since it was summed up.
-    :ivar new: it was written less than :data:`INTERVAL` ago.
+    :ivar times: how often it has come since then, or since it was summed up; not counting what is
+        counted with other processes.
+    :ivar new: it has come less than :data:`INTERVAL` ago, or so it may be.
+    :ivar who: whom it is about, and ``one`` whether all its repetitions are.
+    :ivar slot: where it is counted with other processes; -1: nowhere.
     """
 
-    __slots__ = ("event", "new", "severity", "times")
+    __slots__ = ("event", "new", "one", "severity", "slot", "times", "who")
 
-    def __init__(self, severity: Severity, event: Event) -> None:
+    def __init__(self, severity: Severity, event: Event, who: Hashable, slot: int) -> None:
         self.severity = severity
         self.event = event
         self.times = 0
-        self.new = True
+        self.new = self.one = True
+        self.who = who
+        self.slot = slot
 
 
 class Repeats:
@@ -46,13 +54,16 @@ class Repeats:
 
     :param later: calls a function after so many seconds (``callLater``).
     :param tell: takes the summaries.
+    :param tally: for what is counted with other processes; None: there are none.
     """
 
     def __init__(
         self,
         later: Callable[[float, Callable[[], None]], IDelayedCall],
         tell: Callable[[Repeated], None],
+        tally: Tally | None = None,
     ) -> None:
+        self._tally = tally
         self._later = later
         self._tell = tell
         self._seen: OrderedDict[Hashable, _Seen] = OrderedDict()
@@ -67,17 +78,31 @@ class Repeats:
         """
         if self._stopped:
             return True
-        seen = self._seen.get(key)
+        tally, seen, who = self._tally, self._seen.get(key), _who(event)
         if seen is not None:
-            seen.times += 1
             self._seen.move_to_end(key)
-            return False
-        self._seen[key] = _Seen(severity, event)
+            seen.new = True
+            if tally is None or seen.slot < 0:
+                seen.times += 1
+                seen.one = seen.one and who == seen.who
+                return False
+            if tally.holds(seen.slot, key):
+                tally.count(seen.slot, who)
+                return False
+        slot, first = (-1, True) if tally is None else tally.claim(key, who)
+        if seen is not None:
+            self._sum_up(seen)
+        self._seen[key] = _Seen(severity, event, who, slot)
         if self._timer is None:
             self._timer = self._later(INTERVAL, self._tick)
         if len(self._seen) > MOST:
-            self._sum_up(self._seen.popitem(last=False)[1])
-        return True
+            self._sum_up(self._seen.popitem(last=False)[1], ending=True)
+        return first
+
+    def alone(self) -> None:
+        """Count with no other process from now on."""
+        self.flush()
+        self._tally = None
 
     def flush(self) -> None:
         """Sum up what has been counted, and forget all."""
@@ -85,7 +110,7 @@ class Repeats:
             self._timer.cancel()
             self._timer = None
         while self._seen:
-            self._sum_up(self._seen.popitem(last=False)[1])
+            self._sum_up(self._seen.popitem(last=False)[1], ending=True)
 
     def stop(self) -> None:
         """The same; from now on everything is new."""
@@ -95,15 +120,40 @@ class Repeats:
     def _tick(self) -> None:
         self._timer = None
         for key, seen in list(self._seen.items()):
-            if not (seen.times or seen.new):
+            ours, new, seen.new = bool(seen.times), seen.new, False
+            came = self._sum_up(seen)
+            if not (ours or new or came):
                 # What is told in this loop may have pushed it out already.
                 self._seen.pop(key, None)
-            seen.new = False
-            self._sum_up(seen)
+                self._sum_up(seen, ending=True)
         if self._seen and self._timer is None:
             self._timer = self._later(INTERVAL, self._tick)
 
-    def _sum_up(self, seen: _Seen) -> None:
+    def _sum_up(self, seen: _Seen, ending: bool = False) -> bool:
+        """Tell how often it has come, unless another process does; whether it has."""
         times, seen.times = seen.times, 0
+        one, seen.one = seen.one, True
+        taken = None
+        if self._tally is not None and seen.slot >= 0:
+            taken = self._tally.take(seen.slot, ending)
+        if taken is not None:
+            times += taken[0]
+            one = one and taken[1]
         if times:
-            self._tell(Repeated(seen.severity, times, seen.event))
+            self._tell(Repeated(seen.severity, times, _of_all(seen.event, one)))
+        return times > 0
+
+
+def _who(event: Any) -> tuple[str, str] | None:
+    """Whom an event is about: the client's address and the user."""
+    client, user = getattr(event, "client", None), getattr(event, "user", None)
+    return None if client is None else (client.host, "" if user is None else user.name)
+
+
+def _of_all(event: Any, one: bool) -> Any:
+    """What several events have in common of which this is the first; if all are about one."""
+    client = getattr(event, "client", None)
+    if client is None or not hasattr(event, "user"):
+        return event
+    client = Endpoint(client.host, 0, client.family) if one else None
+    return replace(event, session=0, client=client, user=event.user if one else None)

@@ -63,11 +63,19 @@ def failed(
     severity = _severity(session, edge, symbol, more)
     if not journal.wants(severity):
         return
-    record = journal.record
+    record, client, user = journal.record, session.client, session.user
     if operation is Operation.CONNECT:
-        record(ConnectFailed(severity, edge, endpoint, symbol, number, session.number, asked))
+        record(
+            ConnectFailed(
+                severity, edge, endpoint, symbol, number, session.number, asked, client, user
+            )
+        )
     else:
-        record(TrafficFailed(severity, edge, operation, endpoint, symbol, number, session.number))
+        record(
+            TrafficFailed(
+                severity, edge, operation, endpoint, symbol, number, session.number, client, user
+            )
+        )
 
 
 def unresolved(session: Session, failed: ResolveError, asked: Endpoint | None = None) -> None:
@@ -87,7 +95,12 @@ def unresolved(session: Session, failed: ResolveError, asked: Endpoint | None = 
     if journal.wants(severity):
         name, symbol, reason = failed.name, failed.symbol, failed.reason
         reverse = literal(name) is not None
-        journal.record(ResolveFailed(severity, edge, name, symbol, reason, session.number, reverse))
+        client, user = session.client, session.user
+        journal.record(
+            ResolveFailed(
+                severity, edge, name, symbol, reason, session.number, reverse, client, user
+            )
+        )
 
 
 def limited(session: Session, failed: ResolveError) -> ResolveError:
@@ -107,7 +120,12 @@ def unaccepted(session: Session, bound: Endpoint, number: int) -> None:
     symbol, journal = symbol_of(number), session.server.journal
     severity = _severity(session, Edge.EXTERNAL, symbol)
     if journal.wants(severity):
-        journal.record(AcceptFailed(severity, Edge.EXTERNAL, bound, symbol, number))
+        client, user = session.client, session.user
+        journal.record(
+            AcceptFailed(
+                severity, Edge.EXTERNAL, bound, symbol, number, session.number, client, user
+            )
+        )
 
 
 def _severity(session: Session, edge: Edge, symbol: str, more: tuple[Rule, ...] = ()) -> Severity:

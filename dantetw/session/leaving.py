@@ -30,11 +30,15 @@ class Leaving:
         self._reactor = reactor
         self._leaving: dict[Deferred[None], tuple[list[Listener], IDelayedCall]] = {}
 
-    def leave(self, listeners: Iterable[Listener]) -> Deferred[None]:
-        """Let go of these; fires when all are closed."""
+    def leave(self, listeners: Iterable[Listener], grace: bool = True) -> Deferred[None]:
+        """
+        Let go of these; fires when all are closed.
+
+        :param grace: wait for clients that are in the midst of connecting.
+        """
         over, late = Deferred[None](), []
         for listener in listeners:
-            if listener.turn_away():
+            if grace and listener.turn_away():
                 late.append(listener)
             else:
                 # Whoever is in the midst of connecting is lost.

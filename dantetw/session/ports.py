@@ -177,10 +177,12 @@ class Listeners:
         self._listeners: dict[Endpoint, list[Listener]] = {}
         self._leaving = Leaving(reactor)
 
-    def use(self, ports: Mapping[Endpoint, Port]) -> Deferred[None]:
+    def use(self, ports: Mapping[Endpoint, Port], grace: bool = True) -> Deferred[None]:
         """
         Accept at these and no others.  Clients that were accepted stay, and those that wait at a
         port that is given up, or are on their way to it, are accepted before it is closed.
+
+        :param grace: wait for those on their way.
 
         :returns: fires when no port is left but these.
         """
@@ -200,7 +202,7 @@ class Listeners:
             after = sum(map(len, self._listeners.values()))
             self._factory.room.take(after - before)
         self._factory.listening = frozenset(port.endpoint for port in ports.values())
-        return self._leaving.leave(going)
+        return self._leaving.leave(going, grace)
 
     def hand_over(self) -> None:
         """Accept no more; another process does, at the same sockets."""

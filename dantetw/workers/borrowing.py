@@ -45,7 +45,7 @@ class Borrowed:
             listeners[inode].start()
             self._factory.room.take(1)
 
-    def keep(self, endpoints: Collection[Endpoint]) -> Deferred[None]:
+    def keep(self, endpoints: Collection[Endpoint], grace: bool = True) -> Deferred[None]:
         """
         Only these are served from now on; clients that wait at others are accepted before.
 
@@ -57,7 +57,7 @@ class Borrowed:
                 if listener.endpoint not in endpoints:
                     going.append(listeners.pop(inode))
         self._factory.room.take(-len(going))
-        return self._leaving.leave(going)
+        return self._leaving.leave(going, grace)
 
     def give_back(self, place: int) -> None:
         """Accept no more at the sockets of a place: another process does."""

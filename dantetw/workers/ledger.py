@@ -201,9 +201,14 @@ class Ledger:
         )
 
     @property
+    def place(self) -> int:
+        """Which worker it is, from 0."""
+        return (self._first - 1) % self._step
+
+    @property
     def share(self) -> float:
         """Which worker it is, as a fraction: 0 for the first, below 1 for the last."""
-        return (self._first - 1) % self._step / self._step
+        return self.place / self._step
 
     def beat(self) -> None:
         """Show that the worker responds: every :data:`BEAT` seconds."""

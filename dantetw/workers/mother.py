@@ -384,10 +384,10 @@ class Mother:
         self._policies = {n: policy for n, policy in self._policies.items() if n in used}
         self._changed()
 
-    async def release(self) -> None:
+    async def release(self, grace: bool = True) -> None:
         """Let all workers let go of ports that we have let go of; returns when they have."""
         for child in self.children:
-            child.channel.send("release")
+            child.channel.send("release", grace)
         await self._all("released")
 
     def reopen(self) -> None:

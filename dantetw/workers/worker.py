@@ -106,7 +106,8 @@ class Worker:
         self._ports = estate.ports
         self._key = estate.key
         self._logs = logs = estate.logs
-        logs.observe(reactor)
+        assert estate.ledger is not None
+        logs.observe(reactor, estate.ledger.place)
         self._surroundings = replace(estate.surroundings, reactor=reactor)
         self._open_logs(estate.policy, estate.key, estate.inherited)
         globalLogPublisher.addObserver(logs.observer)
@@ -114,7 +115,6 @@ class Worker:
         self._serving = Serving(
             reactor, logs.journal, estate.privileges, estate.keep_alive, logs.turn
         )
-        assert estate.ledger is not None
         self._ledger = self._serving.factory.ledger = estate.ledger
         self._ledger.turn = logs.turn
         self._borrowed = Borrowed(self._serving.factory, reactor)
@@ -179,7 +179,7 @@ class Worker:
         elif word == "abandon":
             self._abandon()
         elif word == "release":
-            self._release()
+            self._release(order.said is not False)
         elif word == "measure":
             self._measure()
         elif word == "tell":
@@ -224,6 +224,7 @@ class Worker:
         self._retired = True
         self._borrowed.stop()
         self._serving.retire()
+        self._logs.observer.count_alone()  # another worker has the place soon
         if self._prepared is not None:
             change, authenticators, ports = self._prepared
             self._close_added(ports)
@@ -315,7 +316,7 @@ class Worker:
             opened = dict(zip(names, descriptors, strict=False))
             self._open_logs(policy, self._key, opened, reload=True)
 
-    def _release(self) -> None:
+    def _release(self, grace: bool) -> None:
         """
         Let go of the ports that have no place in the change.
 
@@ -324,7 +325,7 @@ class Worker:
         if self._retired:
             self._channel.send("released")
             return
-        left = self._serving.listen(self._ports), self._borrowed.keep(self._ports)
+        left = self._serving.listen(self._ports, grace), self._borrowed.keep(self._ports, grace)
         gatherResults(left).addCallback(lambda _: self._channel.send("released"))
 
     def _abandon(self) -> None:

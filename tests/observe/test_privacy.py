@@ -138,6 +138,13 @@ def events(user: str = USER, name: str = NAME) -> Iterator[Event]:
         yield ResolveFailed(warning, edge, place.host, "EAI_AGAIN", "later", 1, True)
     yield AcceptFailed(warning, Edge.INTERNAL, at(LOCAL), "EMFILE", errno.EMFILE)
     yield ResolveFailed(warning, Edge.EXTERNAL, name, "EAI_NONAME", "no", 1)
+    whose = {"client": here, "user": User(Method.USERNAME, user)}
+    failed = ConnectFailed(warning, Edge.EXTERNAL, target, "EPERM", errno.EPERM, 1, **whose)
+    yield from (failed, Repeated(warning, 3, failed))
+    yield AcceptFailed(warning, Edge.EXTERNAL, at(LOCAL), "EMFILE", errno.EMFILE, 1, **whose)
+    for edge, place in ((Edge.EXTERNAL, target), (Edge.INTERNAL, here)):
+        yield TrafficFailed(warning, edge, Operation.SEND, place, "EIO", 5, 1, **whose)
+    yield ResolveFailed(warning, Edge.EXTERNAL, name, "EAI_NONAME", "no", 1, **whose)
     yield Step(1, here, raw, named)
     yield replace(RELAYING, client_rule=LOUD, socks_rule=LOUD, path=way, asked=at(name))
     yield from {type(event): event for _, event, _ in REPORT if type(event) is not Active}.values()

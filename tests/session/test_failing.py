@@ -71,7 +71,15 @@ class ConnectTests(SynchronousTestCase):
         (told,) = self.refused(rules("external.log.notice.error: ECONNREFUSED"))
         self.assertEqual(
             told,
-            ConnectFailed(S.NOTICE, Edge.EXTERNAL, TARGET, "ECONNREFUSED", errno.ECONNREFUSED, 1),
+            ConnectFailed(
+                S.NOTICE,
+                Edge.EXTERNAL,
+                TARGET,
+                "ECONNREFUSED",
+                errno.ECONNREFUSED,
+                1,
+                client=CLIENT,
+            ),
         )
 
     def test_at_once(self) -> None:
@@ -82,7 +90,9 @@ class ConnectTests(SynchronousTestCase):
         (told,) = failures(world)
         self.assertEqual(
             told,
-            ConnectFailed(S.WARNING, Edge.EXTERNAL, TARGET, "ENETUNREACH", errno.ENETUNREACH, 1),
+            ConnectFailed(
+                S.WARNING, Edge.EXTERNAL, TARGET, "ENETUNREACH", errno.ENETUNREACH, 1, client=CLIENT
+            ),
         )
 
     def test_before_the_end(self) -> None:
@@ -152,7 +162,11 @@ class ConnectTests(SynchronousTestCase):
         world.wait(7)
         self.assertEqual(
             failures(world),
-            [ConnectFailed(S.WARNING, Edge.EXTERNAL, TARGET, "ETIMEDOUT", errno.ETIMEDOUT, 1)],
+            [
+                ConnectFailed(
+                    S.WARNING, Edge.EXTERNAL, TARGET, "ETIMEDOUT", errno.ETIMEDOUT, 1, client=CLIENT
+                )
+            ],
         )
         world.check_over()
 
@@ -182,7 +196,8 @@ class TrafficTests(SynchronousTestCase):
         }[edge]
         symbol = errno.errorcode[number]
         self.assertEqual(
-            failures(world), [TrafficFailed(severity, edge, operation, place, symbol, number, 1)]
+            failures(world),
+            [TrafficFailed(severity, edge, operation, place, symbol, number, 1, client=CLIENT)],
         )
         world.check_over()
 
@@ -249,7 +264,17 @@ class NameTests(SynchronousTestCase):
         words = "Name or service not known for IPv4 address"
         self.assertEqual(
             failures(world),
-            [ResolveFailed(S.WARNING, Edge.EXTERNAL, self.unknown.host, "EAI_NONAME", words, 1)],
+            [
+                ResolveFailed(
+                    S.WARNING,
+                    Edge.EXTERNAL,
+                    self.unknown.host,
+                    "EAI_NONAME",
+                    words,
+                    1,
+                    client=CLIENT,
+                )
+            ],
         )
         world.check_over()
 
@@ -261,7 +286,11 @@ class NameTests(SynchronousTestCase):
         words = "Name or service not known"
         self.assertEqual(
             failures(world),
-            [ResolveFailed(S.ERROR, Edge.INTERNAL, self.unknown.host, "EAI_NONAME", words, 1)],
+            [
+                ResolveFailed(
+                    S.ERROR, Edge.INTERNAL, self.unknown.host, "EAI_NONAME", words, 1, client=CLIENT
+                )
+            ],
         )
         self.assertEqual(len(world.dials), 1)
 
@@ -273,7 +302,11 @@ class NameTests(SynchronousTestCase):
         again = "Temporary failure in name resolution"
         self.assertEqual(
             failures(world),
-            [ResolveFailed(S.ERROR, Edge.INTERNAL, CLIENT.host, "EAI_AGAIN", again, 1, True)],
+            [
+                ResolveFailed(
+                    S.ERROR, Edge.INTERNAL, CLIENT.host, "EAI_AGAIN", again, 1, True, client=CLIENT
+                )
+            ],
         )
         self.assertEqual(
             world.lines(), [f"could not DNS reversemap address {CLIENT.host}: {again}"]
@@ -287,7 +320,18 @@ class NameTests(SynchronousTestCase):
         again = "Temporary failure in name resolution"
         self.assertEqual(
             failures(world),
-            [ResolveFailed(S.WARNING, Edge.EXTERNAL, TARGET.host, "EAI_AGAIN", again, 1, True)],
+            [
+                ResolveFailed(
+                    S.WARNING,
+                    Edge.EXTERNAL,
+                    TARGET.host,
+                    "EAI_AGAIN",
+                    again,
+                    1,
+                    True,
+                    client=CLIENT,
+                )
+            ],
         )
 
     def test_time_limit(self) -> None:
@@ -299,7 +343,17 @@ class NameTests(SynchronousTestCase):
         again = "Temporary failure in name resolution"
         self.assertEqual(
             failures(world),
-            [ResolveFailed(S.WARNING, Edge.EXTERNAL, self.unknown.host, "EAI_AGAIN", again, 1)],
+            [
+                ResolveFailed(
+                    S.WARNING,
+                    Edge.EXTERNAL,
+                    self.unknown.host,
+                    "EAI_AGAIN",
+                    again,
+                    1,
+                    client=CLIENT,
+                )
+            ],
         )
         world.check_over()
 

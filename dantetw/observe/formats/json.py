@@ -42,6 +42,7 @@ from dantetw.observe.formats.members import (
     counts_of,
     ending_of,
     ends_of,
+    name_of,
     place_of,
     plain,
     rule_of,
@@ -279,7 +280,9 @@ class Json:
         if number := getattr(event, "session", 0):
             told["id"] = self._id(number)
         for field in fields(event):
-            if field.name != "severity":
+            if field.name == "user":
+                told["user"] = name_of(event.user)
+            elif field.name != "severity":
                 told[field.name] = plain(getattr(event, field.name))
         if kind == "failure":
             told["text"] = " ".join(text for _, text in self._words.lines(event))

@@ -427,6 +427,16 @@ class ContentTests(SynchronousTestCase):
         self.assertEqual(told["endpoint"], {"host": "::1", "port": 80})
         self.assertEqual(told["text"], "connect to host ::1.80 failed: Input/output error")
 
+    def test_failure_of(self) -> None:
+        """It names the client and the user, if there are any."""
+        failed = ConnectFailed(Severity.ERROR, Edge.EXTERNAL, endpoint("::1.80"), "EIO", 5, 10)
+        told = one(failed)
+        self.assertEqual((told["client"], told["user"]), (None, None))
+        user = User(Method.USERNAME, "joe")
+        told = one(replace(failed, client=endpoint("10.0.0.9.5"), user=user))
+        self.assertEqual(told["client"], {"host": "10.0.0.9", "port": 5})
+        self.assertEqual(told["user"], "joe")
+
     def test_nowhere(self) -> None:
         """An address that there is not is null."""
         self.assertIsNone(one(Step(1, NOWHERE, "x"))["client"])

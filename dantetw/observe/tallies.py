@@ -1,0 +1,137 @@
+"""
+Warnings that come again and again in several processes, counted for all of them.
+
+A table in memory that the processes share has a slot for each text.  Whoever claims a free slot
+writes the text, and owns the slot: once a second it writes how often all have counted.  Each
+process counts in a cell of its own, so nobody locks.  What the owner has written up to is in the
+slot too: if it ends, another that has the text goes on from there.
+
+It is a matter of taste, not of truth, who is first: two processes that claim a slot at the same
+moment may both write the text.  All else is counted.
+"""
+
+from __future__ import annotations
+
+import mmap
+import time
+from collections.abc import Callable, Hashable
+from typing import Final
+
+#: Texts that are counted together at a time; a process counts others by itself.
+SLOTS: Final = 512
+#: Processes that can take part.
+PLACES: Final = 128
+#: Seconds without a sign of life after which a slot's owner is taken to have gone; after as many
+#: without anything to count the slot is another text's.
+GONE: Final = 3.0
+
+# Fields of a slot, each of 8 bytes: the hash of the text; when somebody has counted last and when
+# the owner has looked last, in milliseconds; the owner, from 1; how many have been told; of whom
+# they all are, or 0; and a count for each process.
+_KEY, _COUNTED, _LOOKED, _OWNER, _TOLD, _WHO, _CELLS = range(7)
+_SIZE: Final = _CELLS + PLACES
+# Slots that one text can have.
+_TRIES: Final = 8
+_MASK: Final = 2**63 - 1
+
+
+class Tallies:
+    """The table.  Made before the processes are."""
+
+    def __init__(self) -> None:
+        self.cells = memoryview(mmap.mmap(-1, 8 * SLOTS * _SIZE)).cast("Q")
+
+    def of(self, place: int, clock: Callable[[], float] = time.monotonic) -> Tally | None:
+        """The part of one process; None: there is none for it."""
+        return Tally(self.cells, place, clock) if 0 <= place < PLACES else None
+
+
+class Tally:
+    """
+    What one process has to do with the table.
+
+    :param place: no two that live at the same time have the same.
+    """
+
+    def __init__(self, cells: memoryview[int], place: int, clock: Callable[[], float]) -> None:
+        self._cells = cells
+        self._place = place
+        self._clock = clock
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000) + 1
+
+    def claim(self, text: Hashable, who: Hashable) -> tuple[int, bool]:
+        """
+        Find the slot of a text, or claim one, when the text comes.
+
+        :param who: whom it is about.
+        :returns: the slot, -1 if there is none; and whether the text is to be written, else it has
+            been counted.
+        """
+        cells, now = self._cells, self._now()
+        key = (hash(text) & _MASK) or 1
+        free = -1
+        for number in range(_TRIES):
+            slot = (key + number) % SLOTS * _SIZE
+            if cells[slot + _KEY] == key:
+                if cells[slot + _OWNER] and not self._old(slot, _COUNTED, now):
+                    self.count(slot, who)
+                    return slot, False
+                free = slot
+                break
+            if free < 0 and (not cells[slot + _OWNER] or self._old(slot, _COUNTED, now)):
+                free = slot
+        if free < 0:
+            return -1, True
+        if cells[free + _KEY] != key:
+            cells[free + _KEY] = key
+            cells[free + _TOLD] = self._sum(free)
+        cells[free + _WHO] = _of(who)
+        cells[free + _COUNTED] = cells[free + _LOOKED] = now
+        cells[free + _OWNER] = self._place + 1
+        return free, True
+
+    def _old(self, slot: int, field: int, now: int) -> bool:
+        return now - self._cells[slot + field] > GONE * 1000
+
+    def _sum(self, slot: int) -> int:
+        return sum(self._cells[slot + _CELLS : slot + _SIZE])
+
+    def holds(self, slot: int, text: Hashable) -> bool:
+        """Whether somebody still counts a text in a slot."""
+        key = (hash(text) & _MASK) or 1
+        return self._cells[slot + _KEY] == key and self._cells[slot + _OWNER] != 0
+
+    def count(self, slot: int, who: Hashable) -> None:
+        """It has come once more."""
+        cells = self._cells
+        cells[slot + _CELLS + self._place] += 1
+        cells[slot + _COUNTED] = self._now()
+        if cells[slot + _WHO] != _of(who):
+            cells[slot + _WHO] = 0
+
+    def take(self, slot: int, ending: bool = False) -> tuple[int, bool] | None:
+        """
+        How many have come since that was last told, and whether they are all about one.
+
+        :param ending: this process looks no more; if it is the owner, nobody is.
+        :returns: None if another process tells.
+        """
+        cells, now, own = self._cells, self._now(), self._place + 1
+        owner = cells[slot + _OWNER]
+        if owner != own:
+            if owner and not self._old(slot, _LOOKED, now):
+                return None
+            cells[slot + _OWNER] = own
+        cells[slot + _LOOKED] = now
+        total = self._sum(slot)
+        number = total - cells[slot + _TOLD]
+        cells[slot + _TOLD] = total
+        if ending:
+            cells[slot + _OWNER] = 0
+        return number, cells[slot + _WHO] != 0
+
+
+def _of(who: Hashable) -> int:
+    return (hash(who) & _MASK) or 1
