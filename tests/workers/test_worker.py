@@ -563,9 +563,9 @@ class ChangeTests(WorkerCase):
             )
             descriptors = [port.sockets[0].fileno() for port in others]
             self.mother.send("prepare", payload=pickle.dumps(change), descriptors=descriptors)
+            gc.collect()  # what other tests have left
             lowest = os.dup(0)
             os.close(lowest)
-            gc.collect()  # what other tests have left
             before = len(os.listdir("/proc/self/fd"))
             resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, most[1]))
             try:
