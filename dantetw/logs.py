@@ -85,9 +85,15 @@ class Logs:
             reactor.callFromThread,
             reactor.callLater,
             self.turn,
-            None if worker is None else self._tallies.of(worker),
         )
+        if worker is not None and self.observer.repeats is not None:
+            self.observer.repeats.tally = self._tallies.of(worker)
         self.journal = Journal(self.observer)
+
+    def count_alone(self) -> None:
+        """Sum up what repeats itself without the other workers from now on."""
+        if self.observer.repeats is not None:
+            self.observer.repeats.alone()
 
     def open(
         self,

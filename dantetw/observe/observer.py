@@ -39,7 +39,6 @@ from dantetw.observe.interfaces import IFormat, ISink, Said
 from dantetw.observe.outlets import Group, Outlet, grouped, losses, only, recovery, succeed
 from dantetw.observe.repeats import Repeats
 from dantetw.observe.sinks.opening import Outputs
-from dantetw.observe.tallies import Tally
 from dantetw.values import Severity
 
 #: Seconds between two complaints about the same sink, lest a disk that is all but full fills the
@@ -77,7 +76,6 @@ class Observer:
         are written each time, and a sink's recovery shows at its next line.
     :param turn: while one is under way, events that :meth:`record` gets are kept until its end, to
         be written together.
-    :param tally: for warnings that are summed up with other processes; None: there are none.
     """
 
     def __init__(
@@ -87,10 +85,9 @@ class Observer:
         in_reactor: Callable[..., object],
         later: Callable[[float, Callable[[], None]], IDelayedCall] | None = None,
         turn: Turn | None = None,
-        tally: Tally | None = None,
     ) -> None:
         self._format = format
-        self._repeats = None if later is None else Repeats(later, self._sum_up, tally)
+        self.repeats = None if later is None else Repeats(later, self._sum_up)
         self._later = later
         self._watch: IDelayedCall | None = None
         self._in_reactor = in_reactor
@@ -141,8 +138,8 @@ class Observer:
             None: all are told by the format there was.
         """
         self._catch_up()
-        if self._repeats is not None:
-            self._repeats.flush()
+        if self.repeats is not None:
+            self.repeats.flush()
         self._debug = debug
         if formats is None:
             formats = dict.fromkeys((PLAIN_FORM, *outputs.forms.values()), self._format)
@@ -198,13 +195,8 @@ class Observer:
     def conclude(self) -> None:
         """Sum up what has repeated itself; from now on all is written, for the last lines come."""
         self._catch_up()
-        if self._repeats is not None:
-            self._repeats.stop()
-
-    def count_alone(self) -> None:
-        """Sum up what repeats itself without other processes from now on."""
-        if self._repeats is not None:
-            self._repeats.alone()
+        if self.repeats is not None:
+            self.repeats.stop()
 
     def close(self, seconds: float) -> None:
         """
@@ -348,13 +340,13 @@ class Observer:
             least = Severity.NOTICE
             if event.code.startswith(_ANSWERS):
                 least = Severity.EMERGENCY
-        if self._repeats is not None and severity <= least:
+        if self.repeats is not None and severity <= least:
             try:
                 key = self._format.lines(event)
             except Exception as error:
                 self._complain(self._groups, event, error)
                 return
-            if not self._repeats.is_new(key, severity, event):
+            if not self.repeats.is_new(key, severity, event):
                 return
         self._tell(event, when)
 

@@ -54,16 +54,15 @@ class Repeats:
 
     :param later: calls a function after so many seconds (``callLater``).
     :param tell: takes the summaries.
-    :param tally: for what is counted with other processes; None: there are none.
+    :ivar tally: for what is counted with other processes; None: there are none.
     """
 
     def __init__(
         self,
         later: Callable[[float, Callable[[], None]], IDelayedCall],
         tell: Callable[[Repeated], None],
-        tally: Tally | None = None,
     ) -> None:
-        self._tally = tally
+        self.tally: Tally | None = None
         self._later = later
         self._tell = tell
         self._seen: OrderedDict[Hashable, _Seen] = OrderedDict()
@@ -78,7 +77,7 @@ class Repeats:
         """
         if self._stopped:
             return True
-        tally, seen, who = self._tally, self._seen.get(key), _who(event)
+        tally, seen, who = self.tally, self._seen.get(key), _who(event)
         if seen is not None:
             self._seen.move_to_end(key)
             seen.new = True
@@ -102,7 +101,7 @@ class Repeats:
     def alone(self) -> None:
         """Count with no other process from now on."""
         self.flush()
-        self._tally = None
+        self.tally = None
 
     def flush(self) -> None:
         """Sum up what has been counted, and forget all."""
@@ -134,8 +133,8 @@ class Repeats:
         times, seen.times = seen.times, 0
         one, seen.one = seen.one, True
         taken = None
-        if self._tally is not None and seen.slot >= 0:
-            taken = self._tally.take(seen.slot, ending)
+        if self.tally is not None and seen.slot >= 0:
+            taken = self.tally.take(seen.slot, ending)
         if taken is not None:
             times += taken[0]
             one = one and taken[1]

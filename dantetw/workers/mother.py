@@ -42,8 +42,7 @@ FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
 #: Seconds that workers have to tell of their sessions, which waits for destinations that are slow.
 PATIENCE_TOLD: Final = LONGEST + PATIENCE
-#: Seconds that one has to end which has said farewell, or is not listened to any more: it gets out
-#: its last lines.  Then it is killed.
+#: Seconds that one has to get out its last lines, and end; then it is killed.
 FAREWELL: Final = 2 * LAST_FLUSH
 #: Seconds between two looks whether it is dead.
 REAP: Final = 0.02

@@ -224,7 +224,7 @@ class Worker:
         self._retired = True
         self._borrowed.stop()
         self._serving.retire()
-        self._logs.observer.count_alone()  # another worker has the place soon
+        self._logs.count_alone()  # another worker has the place soon
         if self._prepared is not None:
             change, authenticators, ports = self._prepared
             self._close_added(ports)

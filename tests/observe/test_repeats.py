@@ -246,7 +246,8 @@ class Processes:
             if isinstance(repeated.event, Message):
                 world.tell(repeated)
 
-        world.repeats = Repeats(self.clock.callLater, tell, tally)
+        world.repeats = Repeats(self.clock.callLater, tell)
+        world.repeats.tally = tally
 
     def total(self, name: str) -> Counter[str]:
         """The sum over all."""
