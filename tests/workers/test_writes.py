@@ -246,8 +246,8 @@ class NoteTests(KillingCase):
             self.ledger.writes.ended = ended
             self.write(0)
         descriptor = os.open(self.paths[0], os.O_WRONLY | os.O_APPEND)
-        os.close(self.sinks[0].descriptor)  # type: ignore[attr-defined]
-        self.sinks[0].descriptor = descriptor  # type: ignore[attr-defined]
+        os.dup2(descriptor, self.sinks[0].descriptor)  # type: ignore[attr-defined]
+        os.close(descriptor)
         self.assertEqual(self.lacking(1, self.sinks[0]), [])
         self.assertEqual(self.lacking(2, self.sinks[0]), [0])
 

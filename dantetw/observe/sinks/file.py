@@ -7,19 +7,21 @@ of several processes do not mix.  A regular file never makes one wait for a read
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Callable, Sequence
 from functools import partial
+from time import monotonic
 
 from zope.interface import implementer
 
 from dantetw.observe.interfaces import ISink, Said
 from dantetw.observe.prefix import Prefix
+from dantetw.observe.sinks.appender import Appender
+from dantetw.observe.sinks.behind import CALM, SLOW, Behind
 from dantetw.observe.sinks.kind import Surroundings
+from dantetw.observe.sinks.mounts import may_block
 from dantetw.observe.sinks.stream import Stream
-from dantetw.observe.sinks.torn import end_in_place, ends_torn, mend
 from dantetw.values import Severity
 
 #: Called with what is about to be written.
@@ -31,24 +33,52 @@ class File:
     """
     A file.
 
+    It is written at once, unless its file system may wait for another machine (:mod:`.mounts`), or
+    a write has taken long: then a thread writes (:mod:`.behind`), until writes take no time again.
+
     :param opener: makes the descriptor, which then belongs to the sink; may raise ``OSError``.
     :ivar descriptor: -1 after :meth:`close`.
-    :ivar before_write: called before each write of messages, if it is set.
+    :ivar before_write: called before each write of messages, or before they are given to the
+        thread, if it is set.
     """
 
     rank = 1
-    waiting = 0
 
     def __init__(self, name: str, prefix: Prefix, opener: Callable[[], int]) -> None:
         self.name = name
-        self.trouble = 0
-        self.lost = 0
         self._prefix = prefix
         self._opener = opener
-        self.descriptor = opener()
-        # The file ends in the middle of a line, which a full disk has cut.
-        self._torn = mend(self.descriptor)
+        # Lines lost before, and threads that may still have some in hand.
+        self._past = 0
+        self._left: list[Behind] = []
+        self._behind: Behind | None = None
         self.before_write: BeforeWrite | None = None
+        self._use(opener(), ())
+
+    def _use(self, descriptor: int, lines: Sequence[bytes]) -> None:
+        """Write to this from now on, these lines first."""
+        self.descriptor = descriptor
+        self._away = may_block(descriptor)
+        self._appender = Appender(descriptor)
+        if self._away or lines:
+            self._behind = Behind(self.name, self._appender)
+            self._behind.put(lines)
+
+    @property
+    def trouble(self) -> int:
+        """See :attr:`ISink.trouble`."""
+        return self._appender.trouble if self._behind is None else self._behind.trouble
+
+    @property
+    def lost(self) -> int:
+        """See :attr:`ISink.lost`."""
+        lost = self._past + sum(behind.lost for behind in self._left)
+        return lost + (self._appender.lost if self._behind is None else self._behind.lost)
+
+    @property
+    def waiting(self) -> int:
+        """See :attr:`ISink.waiting`."""
+        return 0 if self._behind is None else self._behind.waiting
 
     def write(self, severity: Severity, when: float, text: str) -> None:
         """See :meth:`ISink.write`."""
@@ -56,72 +86,56 @@ class File:
 
     def write_all(self, said: Sequence[Said]) -> None:
         """See :meth:`ISink.write_all`."""
+        behind = self._behind
+        if behind is not None:
+            if self._away or behind.waiting or monotonic() - behind.slow_at < CALM:
+                lines = [self._prefix.stamped(*each) for each in said]
+                if self.before_write is not None:
+                    self.before_write(b"".join(lines))
+                behind.put(lines)
+                return
+            behind.leave(keep=True)
+            self._behind = None
+            self._past += behind.lost - self._appender.lost
         data = self._prefix.stamped_all(said)
-        if self.trouble or self._torn:
-            data = self._behind_torn() + data
         if self.before_write is not None:
             self.before_write(data)
-        begun, size = 0, len(data)
-        try:
-            begun = os.write(self.descriptor, data)
-            while begun < size:
-                begun += os.write(self.descriptor, data[begun:])
-        except OSError as error:
-            self.trouble = error.errno or errno.EIO
-            self.lost += self._missing(said, size - begun, self._cut(data[:begun]))
-            return
-        if self.trouble or self._torn:
-            self.trouble = 0
-            self._torn = False
-
-    def _behind_torn(self) -> bytes:
-        """What ends the line in whose middle the file ends, if it does: another's, it may be."""
-        size = ends_torn(self.descriptor)
-        return b"\n" if size or (size is None and self._torn) else b""
-
-    def _cut(self, data: bytes) -> bool:
-        """
-        End the line in whose middle a write has ended; whether it cannot be completed any more.
-
-        :param data: what is out.
-        """
-        half = data[data.rfind(b"\n") + 1 :]
-        if half:
-            self._torn = not end_in_place(self.descriptor, half)
-            return not self._torn
-        if data:
-            self._torn = False
-        return False
-
-    def _missing(self, said: Sequence[Said], left: int, ended: bool) -> int:
-        """
-        How many messages are not out.
-
-        :param left: how many bytes at their end are not.
-        :param ended: the one that is cut has been ended as it is.
-        """
-        missing, least = 0, 0 if ended else 1
-        for severity, when, text in reversed(said):
-            # One that is all out but for its newline gets that from the next one, or is cut.
-            missing += left > least
-            left -= len(self._prefix.stamped(severity, when, text))
-        return missing
+        begun = monotonic()
+        self._appender.append(data, lambda: [len(self._prefix.stamped(*each)) for each in said])
+        if monotonic() - begun > SLOW:
+            self._behind = Behind(self.name, self._appender)
 
     def reopen(self) -> None:
-        """See :meth:`ISink.reopen`."""
+        """See :meth:`ISink.reopen`; what waits goes to the new file."""
         descriptor = self._opener()
-        os.close(self.descriptor)
-        self.descriptor = descriptor
-        self._torn = mend(descriptor)
+        self._use(descriptor, self._let_go())
+
+    def _let_go(self) -> Sequence[bytes]:
+        """Close the file, without waiting for it; the lines that are still to be written."""
+        behind, self._behind = self._behind, None
+        done = [each for each in self._left if each.over]
+        self._left = [each for each in self._left if not each.over]
+        self._past += sum(each.lost for each in done)
+        if behind is None:
+            self._past += self._appender.lost
+            self._appender.close()
+            return ()
+        self._left.append(behind)
+        return behind.leave()
 
     def flush(self, seconds: float) -> None:
-        """Nothing ever waits here."""
+        """See :meth:`ISink.flush`."""
+        if self._behind is not None:
+            self._behind.flush(seconds)
 
     def close(self) -> None:
         """See :meth:`ISink.close`."""
         if self.descriptor >= 0:
-            os.close(self.descriptor)
+            # What is being written may never be out.
+            self._past += self.waiting
+            self._let_go()
             self.descriptor = -1
+            self._appender = Appender(-1)  # what comes now is lost, and counted
 
 
 def opened(text: str, surroundings: Surroundings) -> ISink:
