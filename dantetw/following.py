@@ -174,16 +174,18 @@ class Following:
         self._report(self._interfaces.now())
         wanted = self._wanted(policy)
         bound = self._ports.bound
+        # A port of a link that has gone must be closed before there can be a new one.
+        stale = {each for each, port in bound.items() if port.is_stale}
         attempts = self._attempts([each for each in wanted if each not in bound])
         self._looked = self._reactor.seconds()
         self._took = self._looked - begun
-        if attempts or any(each not in wanted for each in bound):
+        if attempts or stale or any(each not in wanted for each in bound):
             trying = {each: None for each in wanted if each in bound or each in attempts}
-            await self._move(policy, trying)
+            await self._move(policy, {each: None for each in trying if each not in stale})
         if not self._monitor.reports:
             self._look_in(RETRY_SECONDS)
         elif len(self._ports.bound) < len(wanted):
-            more = len(self._ports.bound) > len(bound)
+            more = bool(stale) or len(self._ports.bound) > len(bound)
             self._look_in(SETTLE_SECONDS if more else RETRY_SECONDS)
 
     def _attempts(self, missing: Sequence[Endpoint]) -> frozenset[Endpoint]:
@@ -279,6 +281,12 @@ def _uses(policy: Policy) -> dict[str, str]:
     """The interfaces that a policy names, each with the keywords that name it."""
     uses: dict[str, dict[str, None]] = {}
     named = [(line.interface, "internal") for line in policy.internal]
+    named += [
+        (endpoint.host.partition("%")[2], "internal")
+        for line in policy.internal
+        for endpoint in line.listens
+        if not line.interface
+    ]
     named += [(line.interface, "external") for line in policy.external]
     for rule in (*policy.client_rules, *policy.socks_rules):
         for word, address in (("from", rule.source), ("to", rule.target)):

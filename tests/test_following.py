@@ -281,6 +281,19 @@ class AddressTests(FollowingCase):
         self.assertEqual(self.messages, [("internal.bound", text)])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_stale(self) -> None:
+        """A port of a link that has gone, or has come back as another, is bound again."""
+        stale: list[Port] = []
+        self.patch(Port, "is_stale", property(lambda port: port in stale))
+        self.follow("internal: 127.0.0.2 port = PORT", "external: tun0")
+        (old,) = self.ports.bound.values()
+        stale.append(old)
+        self.change()
+        self.assertEqual(self.hosts(), [])
+        self.clock.advance(SETTLE_SECONDS)
+        self.assertEqual(self.hosts(), ["127.0.0.2"])
+        self.assertNotIn(old, self.ports.bound.values())
+
     def test_no_scope(self) -> None:
         """Neither does one whose link is missing keep the server from starting."""
         self.follow(

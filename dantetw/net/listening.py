@@ -85,8 +85,24 @@ class Port:
     def __init__(self, sockets: Sequence[ListeningSocket], wildcard: bool) -> None:
         self.sockets = sockets
         self.wildcard = wildcard
-        self.endpoint = Endpoint.of(sockets[0].getsockname())
+        self._name = sockets[0].getsockname()
+        self.endpoint = Endpoint.of(self._name)
         self.local = None if wildcard else self.endpoint
+
+    @property
+    def is_stale(self) -> bool:
+        """
+        Whether the link of a link-local address has gone, or another has its name now.
+
+        The kernel knows a link by a number; nobody comes in by one that is gone.
+        """
+        scope = self._name[3] if len(self._name) > 3 else 0
+        if not scope:
+            return False
+        try:
+            return socket.if_nametoindex(self.endpoint.host.partition("%")[2]) != scope
+        except OSError:
+            return True
 
     def share_of(self, place: int, number: int) -> Port:
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -213,6 +214,33 @@ class AddressTests(InterfaceScenario):
         self.tunnel()
         self.until(lambda: self.serves(TUNNEL))
         self.until(lambda: bool(self.said("listening on", TUNNEL)))
+
+
+class LinkLocalTests(InterfaceScenario):
+    """A server that listens on the link-local address of a link which comes later."""
+
+    internal = "127.0.0.1 fe80::99%tun0"
+
+    def link(self) -> None:
+        """Let the link come."""
+        self.tunnel()
+        self.ip("address", "add", "fe80::99/64", "dev", "tun0", "nodad")
+
+    def reachable(self) -> bool:
+        """Whether clients can come in by the link."""
+        namespace = f"--net=/proc/{self.server.pid}/ns/net"
+        code = f"import socket; socket.create_connection(('fe80::99%tun0', {self.server.port}))"
+        command = ["nsenter", namespace, sys.executable, "-c", code]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def test_again(self) -> None:
+        """The link may go and come back, which to the kernel is another."""
+        self.begin()
+        self.link()
+        self.until(self.reachable)
+        self.ip("link", "del", "tun0")
+        self.link()
+        self.until(self.reachable)
 
 
 class PrivilegedPortTests(InterfaceScenario):
