@@ -201,3 +201,37 @@ class AbsenceTests(SynchronousTestCase):
         system = Machine(asked)
         read("internal: tun0\ninternal: eth0:7\nexternal: ppp0\ninternal: pia\n", system=system)
         self.assertEqual(asked, ["pia"])
+
+
+class ManyTests(SynchronousTestCase):
+    """Thousands of lines."""
+
+    def test_one_look(self) -> None:
+        """The machine is asked for its interfaces once, and once about each address."""
+        looks: list[str] = []
+
+        class Counting(FakeSystem):
+            @property
+            def interfaces(self) -> Mapping[str, Sequence[str]]:  # type: ignore[override]
+                looks.append("interfaces")
+                return FakeSystem.interfaces
+
+            def addresses_of(self, interface: str) -> Sequence[str]:
+                raise AssertionError(interface)
+
+            def all_addresses(self) -> Sequence[str]:
+                raise AssertionError
+
+            def can_bind(self, address: str) -> bool:
+                looks.append(address)
+                return True
+
+        hosts = [f"127.0.{number >> 8}.{number & 255}" for number in range(1, 1001)]
+        lines = [f"internal: {host} port = {port}" for host in hosts for port in (1, 2)]
+        lines += [f"external: {host}" for host in hosts for _ in range(2)]
+        lines += ["internal: eth0 port = 3", "external: eth0"]
+        rules = ["client pass { from: eth0 to: 0/0 }", "socks pass { from: lo to: 0/0 }"] * 100
+        policy = policy_of(read("\n".join((*lines, *rules)) + "\n", system=Counting()))
+        self.assertEqual(len(policy.internal), 2001)
+        self.assertEqual(looks.count("interfaces"), 1)
+        self.assertEqual(len(looks), 1 + len(hosts))

@@ -142,6 +142,12 @@ class BindingTests(SynchronousTestCase):
             address = ("2001:db8::1", 80, 0, 0)
             self.assertFalse(permitted.binding(sock, address, lambda _: ("2001:db8::1",)))
 
+    def test_many(self) -> None:
+        """Of thousands of addresses none is looked at but the one that is asked for."""
+        listens = frozenset(Endpoint(f"192.0.2.{n}", 80, Family.IPV4) for n in range(250))
+        self.patch(socket, "getaddrinfo", None)
+        self.assertTrue(self.fits(stream, "192.0.2.200", 80, Permitted(listens=listens)))
+
     def test_scope(self) -> None:
         """An address with a scope is the kernel's, with a number for it."""
         endpoint = Endpoint("fe80::1%1", 80, Family.IPV6)
