@@ -264,6 +264,12 @@ class PrivilegedPortTests(InterfaceScenario):
         self.until(lambda: self.serves(TUNNEL))
 
 
+class PrivilegedPortWorkersTests(PrivilegedPortTests):
+    """The same with two workers."""
+
+    workers = 2
+
+
 class UpgradeTests(InterfaceScenario):
     """Another server takes over while an interface is missing."""
 
