@@ -40,9 +40,15 @@ class Borrowed:
             if inode in listeners:
                 os.close(descriptor)
                 continue
-            port, _ = given_port((adopt(descriptor, ListeningSocket),))
-            listeners[inode] = Listener(port.sockets[0], port, self._factory, self._reactor)
-            listeners[inode].start()
+            sock = adopt(descriptor, ListeningSocket)
+            try:
+                port, _ = given_port((sock,))
+                listener = Listener(sock, port, self._factory, self._reactor)
+                listener.start()
+            except OSError:  # the system watches no more: others may
+                sock.close()
+                continue
+            listeners[inode] = listener
             self._factory.room.take(1)
 
     def keep(self, endpoints: Collection[Endpoint], grace: bool = True) -> Deferred[None]:

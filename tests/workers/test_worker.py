@@ -264,6 +264,26 @@ class BorrowTests(WorkerCase):
 
         self.play(story)
 
+    def test_cannot_watch(self) -> None:
+        """If the system lets it watch no more sockets, it goes on with those it has."""
+
+        def story() -> None:
+            other = self.open()
+
+            def refuse(*_: object) -> None:
+                raise OSError(errno.ENOSPC, "no more")
+
+            patched = self.patch(self.worker._serving.factory.poller, "watch", refuse)
+            self.lend(other)
+            patched.restore()
+            self.assertEqual(self.lost, 0)
+            self.assertEqual(list(self.worker._borrowed._places.values()), [{}])
+            self.lend(other)
+            other.sockets[0].close()
+            self.assertTrue(self.accepts(other.sockets[1]))
+
+        self.play(story)
+
     def test_retires(self) -> None:
         """One that takes no more clients takes none from there either, nor borrows more."""
 
