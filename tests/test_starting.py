@@ -13,7 +13,7 @@ from dantetw.starting import PidLock
 from tests.scenarios.running import DEADLINE, PYTHON, environment
 
 SCRIPT = """
-import os, signal, sys, time
+import contextlib, os, signal, sys, time
 from twisted.logger import Logger, globalLogPublisher
 from dantetw.starting import StartFailedError, Startup
 
