@@ -15,7 +15,7 @@ SIZE: Final = 1 << 20
 # Bytes in a pipe that nobody has enlarged or reduced.
 _WORTH_IT: Final = 1 << 16
 #: Pipes kept for later; more than are in use at a time on most servers.
-_KEPT: Final = 32
+KEPT: Final = 32
 
 # The kernel's numbers (``fcntl(2)``); Python has names for them since 3.10, on Linux.
 _F_SETPIPE_SZ: Final = getattr(fcntl, "F_SETPIPE_SZ", 1031)
@@ -58,7 +58,7 @@ def take() -> tuple[int, int]:
 def give_back(ends: tuple[int, int], empty: bool) -> None:
     """Return a pipe.  One that is not empty is closed, as is one too many."""
     global _number
-    if empty and len(_free) < _KEPT:
+    if empty and len(_free) < KEPT:
         _free.append(ends)
     else:
         _number -= 1

@@ -15,10 +15,9 @@ from dantetw.net.naming import symbol_of, words_of
 from dantetw.net.transports import ClientTransport
 from dantetw.observe.events import AcceptFailed
 from dantetw.session.protocol import SocksFactory
+from dantetw.session.room import TURN
 from dantetw.values import Severity
 
-#: Clients accepted in one turn before others get theirs.
-TURN: Final = 64
 #: Seconds to wait when there are no descriptors left; clients wait in the backlog meanwhile.
 PATIENCE: Final = 1.0
 

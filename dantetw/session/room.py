@@ -30,6 +30,8 @@ LEAST: Final = 3
 #: Descriptors of a session: the client's and the target's.  Before it is known what it asks for
 #: it may come to need twice as many, as an association does.
 EACH: Final = 2
+#: Clients accepted in one turn before others get theirs.
+TURN: Final = 64
 #: Seconds between two looks whether there is room again; a session's end is noticed at once.
 LOOK: Final = 0.05
 
@@ -43,7 +45,8 @@ class Room:
 
     def __init__(self, server: SocksFactory) -> None:
         self._server = server
-        self._most = sys.maxsize
+        self._sessions, self._punished = server.sessions, server.punished
+        self._set(sys.maxsize)
         self._extra = 0
         self._held: dict[int, int] = {}
         self._waiting: deque[Callable[[], None]] = deque()
@@ -56,7 +59,7 @@ class Room:
         if most is None:
             return
         known = [0, *count_files()][-1] or _lowest_free()
-        self._most = max(2 * EACH, most - known - min(RESERVE, most // LEAST))
+        self._set(max(2 * EACH, most - known - min(RESERVE, most // LEAST)))
         pipes.may_make = self._may_make_pipe
 
     def stop(self) -> None:
@@ -64,10 +67,15 @@ class Room:
         self._waiting.clear()
         pipes.may_make = None
 
+    def _set(self, most: int) -> None:
+        self._most = most
+        # Of sessions, with all that one can have unless it says so, and pipes that are not in use.
+        self._plenty = (most - 2 * pipes.KEPT) // (4 * EACH)
+
     def take(self, number: int) -> None:
         """So many more, or less, are no client's: listening sockets."""
         if self._most != sys.maxsize:
-            self._most = max(2 * EACH, self._most - number)
+            self._set(max(2 * EACH, self._most - number))
 
     def _left(self) -> int:
         server = self._server
@@ -78,7 +86,12 @@ class Room:
         return self._most - EACH * (sessions + early) - others
 
     def clients(self) -> int:
-        """How many clients can be accepted."""
+        """How many clients can be accepted; of very many, not all."""
+        if not self.short:
+            # Most often there is no need to look closer.
+            left = self._plenty - len(self._sessions) - len(self._punished)
+            if left >= TURN:
+                return left
         left = self._left() // (2 * EACH)
         if left <= 0 and pipes.trim():
             left = self._left() // (2 * EACH)

@@ -145,13 +145,13 @@ class PipesTests(SynchronousTestCase):
     def test_pool(self) -> None:
         """A pipe given back is the next taken; one too many is closed."""
         before = no_descriptors()
-        taken = [pipes.take() for _ in range(pipes._KEPT + 3)]
+        taken = [pipes.take() for _ in range(pipes.KEPT + 3)]
         for ends in taken:
             pipes.give_back(ends, empty=True)
-        self.assertEqual(no_descriptors(), before + 2 * pipes._KEPT)
-        self.assertEqual(pipes.take(), taken[pipes._KEPT - 1])
-        pipes.give_back(taken[pipes._KEPT - 1], empty=False)
-        self.assertEqual(no_descriptors(), before + 2 * pipes._KEPT - 2)
+        self.assertEqual(no_descriptors(), before + 2 * pipes.KEPT)
+        self.assertEqual(pipes.take(), taken[pipes.KEPT - 1])
+        pipes.give_back(taken[pipes.KEPT - 1], empty=False)
+        self.assertEqual(no_descriptors(), before + 2 * pipes.KEPT - 2)
 
     def test_does_not_block(self) -> None:
         """Neither end of a pipe blocks, and no other program inherits it."""

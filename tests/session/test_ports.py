@@ -216,7 +216,7 @@ class LeaveTests(PortsCase):
         (listener,) = self.listeners
         self.connect(port)
         self.change(OTHER, port=port)
-        self.world.factory.room._most = 0
+        self.world.factory.room._set(0)
         self.world.reactor.advance(GRACE)
         self.assertGreaterEqual(listener._sock.fileno(), 0)
         return listener
@@ -224,7 +224,7 @@ class LeaveTests(PortsCase):
     def test_no_room(self) -> None:
         """A port at which clients wait for room stays until they are in."""
         listener = self.crowd()
-        self.world.factory.room._most = 100
+        self.world.factory.room._set(100)
         self.world.reactor.advance(GRACE)
         self.assertEqual(listener._sock.fileno(), -1)
         self.assertEqual(len(self.world.sessions), 1)

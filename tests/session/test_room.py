@@ -10,7 +10,7 @@ from dantetw.net.listening import open_port
 from dantetw.relay import pipes
 from dantetw.session import room as module
 from dantetw.session.listener import Listener
-from dantetw.session.room import LOOK, RESERVE, Room
+from dantetw.session.room import LOOK, RESERVE, TURN, Room
 from dantetw.values import Cause, Ending, Phase, Side
 from tests.relay.rig import empty_pool
 from tests.session.test_listener import ANY_PORT, ListenerCase
@@ -42,7 +42,15 @@ class RoomTests(SynchronousTestCase):
     def test_reserve(self) -> None:
         """A part is kept for others than clients: of few a third, of many a fixed number."""
         for files, kept in ((256, 85), (10_000, RESERVE)):
-            self.assertEqual(self.room(files).clients(), (files - 20 - kept) // 4)
+            self.assertEqual(self.room(files)._left(), files - 20 - kept)
+
+    def test_not_too_many(self) -> None:
+        """There are never said to be more than there are, also if it does not look closer."""
+        for files in (*range(100, 2000, 50), 10_000):
+            room = self.room(files)
+            left = room._left() // 4
+            self.assertLessEqual(room.clients(), left)
+            self.assertTrue(room.clients() == left or room.clients() >= TURN)
 
     def test_very_few(self) -> None:
         """There is always room for one client."""
@@ -54,7 +62,7 @@ class RoomTests(SynchronousTestCase):
         self.patch(module, "count_files", lambda: iter(()))
         room = self.world.factory.room
         room.measure()
-        self.assertGreater(room.clients(), (10_000 - RESERVE - 500) // 4)
+        self.assertGreater(room._left(), 10_000 - RESERVE - 500)
 
     def test_sessions(self) -> None:
         """
@@ -116,7 +124,7 @@ class WaitingTests(ListenerCase):
 
     def limit(self, world: World, most: int) -> None:
         """Let there be so many descriptors for clients."""
-        world.factory.room._most = most
+        world.factory.room._set(most)
 
     def test_one_at_a_time(self) -> None:
         """Clients wait in the kernel; as one leaves another comes, at each port in its turn."""
