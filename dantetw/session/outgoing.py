@@ -45,8 +45,9 @@ def source_for(session: Session, target: Endpoint, failing: str) -> str:
     :param failing: what fails without an address, in Dante's words.
     """
     try:
-        return choose_source(session, target)
+        return session.sources.choose(target, session.client, session.local)
     except NoSource as none:
+        _warn(session, target, none)
         refuse_sourceless(session, none, failing)
         return ""
 
@@ -61,13 +62,16 @@ def choose_source(session: Session, target: Endpoint) -> str:
     try:
         return session.sources.choose(target, session.client, session.local)
     except NoSource as none:
-        if none.misrouted:
-            text = f"getoutaddr(): {none.text}"
-            named = (*named_of(session), ("target", target.host))
-            session.server.journal.message(
-                Severity.WARNING, "external.misrouted", text, named=named
-            )
+        _warn(session, target, none)
         raise
+
+
+def _warn(session: Session, target: Endpoint, none: NoSource) -> None:
+    """Say so if it is the configuration's fault that there is no address."""
+    if none.misrouted:
+        text = f"getoutaddr(): {none.text}"
+        named = (*named_of(session), ("target", target.host))
+        session.server.journal.message(Severity.WARNING, "external.misrouted", text, named=named)
 
 
 def refuse_sourceless(session: Session, none: NoSource, failing: str) -> None:

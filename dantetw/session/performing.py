@@ -36,6 +36,8 @@ class Performing:
 
     #: The target's name, if a rule passes it by that; None: by its address, or it has no name.
     named: Endpoint | None = None
+    #: What became of the target's addresses, if it has several.
+    attempts: tuple[Attempt, ...] = ()
 
     def check(self, now: float) -> None:
         """Act if a time limit of the command has passed; ``now`` is monotonic seconds."""
@@ -79,11 +81,6 @@ class Performing:
     @property
     def traffic(self) -> tuple[Traffic, ...]:
         """The datagrams by each way out."""
-        return ()
-
-    @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        """What became of the target's addresses, if it has several."""
         return ()
 
     @property

@@ -142,7 +142,8 @@ def _resolved(
         target = anywhere(session, request)
     if addresses is not None and len(addresses) > 1 and request.command is _CONNECT:
         target = _first_usable(session, target, addresses)
-    if not _usable(session, request, target):
+    if (wrong := unusable(session, target, request.command is _CONNECT)) is not None:
+        refuse_unusable(session, *wrong)
         return
     if request.command is not _BIND:
         _authorise(session, request, asked)
@@ -171,15 +172,6 @@ def unusable_text(target: Endpoint) -> str:
     if target.host in UNSPECIFIED:
         return f"unbound ipaddress ({target}) in request"
     return "" if target.port else f"unbound port ({target}) in request"
-
-
-def _usable(session: Session, request: Request, target: Endpoint) -> bool:
-    """Refuse what nobody can connect to; False if it was.  ``target`` is numeric."""
-    wrong = unusable(session, target, request.command is _CONNECT)
-    if wrong is None:
-        return True
-    refuse_unusable(session, *wrong)
-    return False
 
 
 def unusable(
@@ -305,12 +297,13 @@ def _authorised(
     target = asked
     if request.command is not _ASSOCIATE:
         target = _numeric(session, decision.target)
-        if (
-            decision.target is not asked
-            and not (request.command is _CONNECT and len(session.addresses or ()) > 1)
-            and not _usable(session, request, target)
-        ):
-            return  # the rule chose another of the name's addresses
+        connects = request.command is _CONNECT
+        # The rule may have chosen another of the name's addresses; of several each is looked at.
+        if decision.target is not asked and not (connects and len(session.addresses or ()) > 1):
+            wrong = unusable(session, target, connects)
+            if wrong is not None:
+                refuse_unusable(session, *wrong)
+                return
     command = session.server.commands.get(request.command)
     if command is None:
         text = f"command {request.command.word} is not supported yet"

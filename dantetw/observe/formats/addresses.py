@@ -26,7 +26,11 @@ def place(endpoint: Endpoint | None) -> str:
     if endpoint is None:
         return _NOWHERE
     if not endpoint.text:
-        host = escape(endpoint.host) if endpoint.family is _NAME else endpoint.shown
+        host = endpoint.host
+        if endpoint.family is _NAME:
+            host = escape(host)
+        elif "%" in host:
+            host = endpoint.shown
         # The value stays the same: no other text could come to stand here.
         endpoint.text = f"{host}.{endpoint.port}"  # type: ignore[misc]
     return endpoint.text

@@ -101,6 +101,7 @@ class Racing(Connect):
         "_start",
         "_timer",
         "_trials",
+        "attempts",
         "others_left",
     )
 
@@ -116,6 +117,7 @@ class Racing(Connect):
         self._reason: tuple[_Trial, _Reason] | None = None
         self._timer: IDelayedCall | None = None
         self._attempts: list[Attempt] = []
+        self.attempts = ()
         self._start = session.server.monotonic()
         self._dialled = False
         self._more = 0
@@ -390,6 +392,7 @@ class Racing(Connect):
         for trial in self._trials.values():
             self._end(trial, Outcome.ABANDONED)
         self._report()
+        self.attempts = tuple(self._attempts)
 
     def cancel(self) -> None:
         self._stop()
@@ -401,7 +404,3 @@ class Racing(Connect):
     @property
     def under_way(self) -> bool:
         return self._dialled
-
-    @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        return tuple(self._attempts)
