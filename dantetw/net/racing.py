@@ -55,16 +55,13 @@ class Race:
     :ivar winner: the address that has connected; None as long as none has.
 
     :param addresses: in the order in which they are to be tried.
-    :param limit: seconds after the first attempt's beginning from which on none begins; 0: none.
     """
 
-    __slots__ = ("_limit", "_next", "_since", "_waiting", "running", "winner")
+    __slots__ = ("_next", "_waiting", "running", "winner")
 
-    def __init__(self, addresses: Sequence[str], limit: float = 0.0) -> None:
+    def __init__(self, addresses: Sequence[str]) -> None:
         self._waiting = deque(addresses)
-        self._limit = limit
-        self._since: float | None = None
-        self._next = 0.0
+        self._next: float | None = None
         self.running: list[str] = []
         self.winner: str | None = None
 
@@ -76,12 +73,7 @@ class Race:
         """
         if self.winner is not None or len(self.running) >= MOST_AT_ONCE or not self._waiting:
             return None
-        if self._since is None:
-            self._since = self._next = now
-        elif self._limit and now - self._since > self._limit:
-            self._waiting.clear()
-            return None
-        if now < self._next:
+        if self._next is not None and now < self._next:
             return None
         address = self._waiting.popleft()
         self.running.append(address)

@@ -110,7 +110,7 @@ class Racing(Connect):
     ) -> None:
         super().__init__(session, rule, named)
         self._order = order(session, named, first)
-        self._race = Race(self._order, rule.timeouts.connect)
+        self._race = Race(self._order)
         self._first, self._passed = first, (rule, named)
         self._trials: dict[str, _Trial] = {}
         self._judging: _Trial | None = None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.net.poller import EpollPoller, ReactorPoller
-from dantetw.net.racing import HEAD_START
+from dantetw.net.racing import HEAD_START, MOST_AT_ONCE
 from dantetw.observe.events import Attempt, ConnectFailed, Ended
 from dantetw.observe.formats.json import Json
 from dantetw.values import Cause, Endpoint, Family, Outcome
@@ -269,15 +269,33 @@ class AttemptTests(RacingCase):
         )
         self.finish(world, client)
 
-    def test_overall(self) -> None:
-        """None begins after ``timeout.connect``: all is over in twice that time."""
-        hosts = [f"203.0.113.{number}" for number in range(1, 31)]
+    def test_all_silent(self) -> None:
+        """All are tried, however many: six at a time, each for ``timeout.connect``."""
+        hosts = [f"203.0.113.{number}" for number in range(1, 65)]
         world = self.world(f"timeout.connect: 3\n{OPEN}", hosts)
         client = self.ask(world)
-        for _ in range(28):
+        # Eleven times six, of which each takes a little more than three seconds.
+        for _ in range(11 * 6 * 4):
             self.head_start(world)
+            self.assertLessEqual(sum(dial.open for dial in world.dials), MOST_AT_ONCE)
+            if world.ended:
+                break
         self.assertEqual(client.hear()[2:4], b"\x05\x06")
-        self.assertLess(len(world.dials), 30)
+        self.assertEqual(self.tried(world), hosts)
+        expected = [(host, Outcome.FAILED, errno.ETIMEDOUT) for host in hosts]
+        self.assertEqual(self.outcomes(world), expected)
+        self.finish(world, client)
+
+    def test_last_answers(self) -> None:
+        """The last address is served, though ``timeout.connect`` has passed for those before."""
+        hosts = [f"203.0.113.{number}" for number in range(1, 9)]
+        world = self.world(f"timeout.connect: 3\n{OPEN}", hosts)
+        client = self.ask(world)
+        while len(world.dials) < len(hosts):
+            self.assertEqual(world.ended, [])
+            self.head_start(world)
+        self.decide(world, world.dials[-1])
+        self.granted(client)
         self.finish(world, client)
 
     def test_lately(self) -> None:
