@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -83,6 +83,9 @@ class Succession:
         self._client: HandoverClient | None = None
         self._server: HandoverServer | None = None
         self._predecessors: list[Predecessor] = []
+        # Whether those who come are late for it: to open their logs again, and to end.
+        self._reopened = False
+        self._stopping: list[Deferred[None]] | None = None
         # To the server that has replaced us.
         self._channel: Channel | None = None
 
@@ -112,14 +115,18 @@ class Succession:
             client, self._client = self._client, None
             self._follow(client.pid, client.done())
 
-    def _follow(self, pid: int, channel: Channel, able: bool = False) -> None:
+    def _follow(self, pid: int, channel: Channel, able: bool = False) -> Predecessor:
         """We have replaced a server."""
-        self._predecessors.append(
-            Predecessor(self._reactor, pid, channel, self._alone, self._came, able)
-        )
+        before = Predecessor(self._reactor, pid, channel, self._alone, self._came, able)
+        self._predecessors.append(before)
+        return before
 
     def _came(self, order: Order) -> None:
-        """A server that we have replaced has replaced another, and hands on the connection."""
+        """
+        A server that we have replaced has replaced another, and hands on the connection.
+
+        It does so when it hears of us.  By then we may have been asked for what concerns all.
+        """
         pid = order.said
         if len(order.descriptors) != 1 or not is_count(pid) or not self._believed(pid):
             for descriptor in order.descriptors:
@@ -132,7 +139,11 @@ class Succession:
             return
         channel = Channel(sock, self._reactor, _nothing, _nothing, unread=order.payload)
         channel.distrust()
-        self._follow(pid, channel, able=True)
+        before = self._follow(pid, channel, able=True)
+        if self._reopened:
+            before.reopen()
+        if self._stopping is not None:
+            self._stopping.append(self._stop(before))
 
     def _believed(self, pid: int) -> bool:
         known = {before.pid for before in self._before} | {os.getpid()}
@@ -151,22 +162,30 @@ class Succession:
         self._predecessors = [before for before in self._predecessors if before.alive]
         return self._predecessors
 
+    async def _each(self) -> AsyncIterator[Predecessor]:
+        """The servers that were replaced, and those that come while these are asked."""
+        asked: set[Predecessor] = set()
+        while waiting := [before for before in self._before if before not in asked]:
+            asked.add(waiting[0])
+            yield waiting[0]
+
     def reopen(self) -> None:
         """Have the servers that were replaced open their logs again."""
+        self._reopened = True
         for before in self._before:
             before.reopen()
 
     async def measure(self, report: int) -> Sequence[Line]:
         """What a status report says of servers that were replaced."""
         lines: list[Line] = []
-        for before in self._before:
+        async for before in self._each():
             lines += await before.measure(report)
         return lines
 
     async def tell(self, report: int, up: float) -> tuple[int, int]:
         """Have them write their sessions into a status report; see :meth:`Predecessor.tell`."""
         told = gone = 0
-        for before in self._before:
+        async for before in self._each():
             more_told, more_gone = await before.tell(report, up)
             told, gone = told + more_told, gone + more_gone
         return told, gone
@@ -184,7 +203,12 @@ class Succession:
 
         :returns: fires when they have ended, or do not in time.
         """
-        return gatherResults([self._stop(before) for before in self._before])
+        return Deferred.fromCoroutine(self._stop_all())
+
+    async def _stop_all(self) -> None:
+        self._stopping = [self._stop(before) for before in self._before]
+        for stopped in self._stopping:  # more come meanwhile
+            await stopped
 
     def _stop(self, before: Predecessor) -> Deferred[None]:
         def late(_: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -248,6 +249,51 @@ class ChainTests(SuccessionCase):
         self.assertEqual(first.done, ["retire", "reopen", "stop"])
         self.assertEqual(second.done, ["retire", "reopen", "stop"])
         self.assertEqual(self.measured(second), [])
+
+    def early(self) -> tuple[Server, Server, Server, Callable[[], None]]:
+        """
+        Three servers, of which the last is in charge before the second has heard of it, and what
+        lets it hear.
+        """
+        first, second, last = servers = [Server(self, number) for number in (1, 2, 0)]
+        self.follow(second, first, 10)
+        ours, theirs = self.join()
+        last.succession._follow(20, ours)
+        return *servers, lambda: second.succession._replaced(21, theirs)
+
+    def test_report_at_once(self) -> None:
+        """So it does if it is asked before the one in the midst has handed the others on."""
+        _, _, last, hand_on = self.early()
+        lines = Deferred.fromCoroutine(last.succession.measure(7))
+        told = Deferred.fromCoroutine(last.succession.tell(7, 1.5))
+        hand_on()
+        self.turn()
+        self.assertEqual(self.successResultOf(lines), [Line(7, 20, 2), Line(7, 10, 1)])
+        self.assertEqual(self.successResultOf(told), (3, 14))
+
+    def test_reopen_at_once(self) -> None:
+        """So the oldest opens its logs again if the last was told so that early."""
+        first, second, last, hand_on = self.early()
+        last.succession.reopen()
+        hand_on()
+        self.turn()
+        self.assertEqual(first.done, ["retire", "reopen"])
+        self.assertEqual(second.done, ["retire", "reopen"])
+
+    def test_stop_at_once(self) -> None:
+        """So the oldest is stopped if the last was that early, which waits for it, too."""
+        first, second, last, hand_on = self.early()
+        stopped = last.succession.stop()
+        hand_on()
+        self.turn()
+        self.assertEqual(first.done, ["retire", "stop"])
+        self.assertEqual(second.done, ["retire", "stop"])
+        self.channels[-1].close()
+        self.turn()
+        self.assertNoResult(stopped)
+        self.channels[-3].close()
+        self.turn()
+        self.successResultOf(stopped)
 
     def test_one_ends(self) -> None:
         """One in the midst ends with its last session, and those before it are reached still."""
