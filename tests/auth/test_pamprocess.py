@@ -9,6 +9,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.auth.pamprocess import PamProcess, PamProcesses
+from tests.descriptors import descriptors
 
 #: Seconds after which a test gives up.
 PATIENCE = 30
@@ -44,9 +45,9 @@ class PamProcessTests(SynchronousTestCase):
 
     def test_no_program(self) -> None:
         """A program that cannot be run is an error, and leaves nothing open."""
-        before = os.listdir("/proc/self/fd")
+        before = descriptors()
         self.assertRaises(OSError, PamProcesses(["/nowhere/at/all"]).start)
-        self.assertEqual(os.listdir("/proc/self/fd"), before)
+        self.assertEqual(descriptors() - before, set())
 
     def test_command(self) -> None:
         """What is run is our program, which finds our library, and nobody's password is seen."""

@@ -19,7 +19,7 @@ from dantetw.net.datagrams import (
     errors_of,
 )
 from dantetw.values import AF_OF, Endpoint, Family
-from tests.net.reactors import no_descriptors
+from tests.descriptors import descriptors
 
 HOST = "127.0.0.1"
 HOSTS = {Family.IPV4: HOST, Family.IPV6: "::1"}
@@ -93,10 +93,10 @@ class InsideTests(DatagramCase):
         ports = (first, first + 4)
         found = {self.inside(ports).getsockname()[1] for _ in range(5)}
         self.assertEqual(found, set(range(first, first + 5)))
-        before = no_descriptors()
+        before = descriptors()
         failed = self.assertRaises(OSError, bind_inside, HOST, Family.IPV4, ports, ())
         self.assertEqual(failed.errno, errno.EADDRINUSE)
-        self.assertEqual(no_descriptors(), before)
+        self.assertEqual(descriptors() - before, set())
 
     def test_one(self) -> None:
         """A range may be one port, which may be used again."""
@@ -167,10 +167,10 @@ class OutsideTests(DatagramCase):
 
     def test_not_ours(self) -> None:
         """An address that is not ours is an error, and nothing is left open."""
-        before = no_descriptors()
+        before = descriptors()
         failed = self.assertRaises(OSError, bind_outside, "192.0.2.77", Family.IPV4, 4000, ())
         self.assertEqual(failed.errno, errno.EADDRNOTAVAIL)
-        self.assertEqual(no_descriptors(), before)
+        self.assertEqual(descriptors() - before, set())
 
 
 class BesideTests(DatagramCase):
@@ -209,9 +209,9 @@ class BesideTests(DatagramCase):
         """If it cannot be had nothing is left open, and the first is as it was."""
         first, _ = bind_outside(HOST, Family.IPV4, 0, ())
         self.keep(first)
-        before = no_descriptors()
+        before = descriptors()
         self.assertRaises(OSError, bind_beside, first, Family.IPV6, ())
-        self.assertEqual(no_descriptors(), before)
+        self.assertEqual(descriptors() - before, set())
         self.assertEqual(first.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR), 0)
 
 

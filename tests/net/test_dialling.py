@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -14,7 +13,8 @@ from dantetw.config.policy import BUILT_IN, Edge, SocketOption
 from dantetw.net.dialling import Dial, DialError
 from dantetw.net.poller import HANGUP, READABLE, EpollPoller, ReactorPoller
 from dantetw.values import Endpoint, Family
-from tests.net.reactors import TurningReactor, no_descriptors
+from tests.descriptors import descriptors
+from tests.net.reactors import TurningReactor
 
 
 def option(edge: Edge, level: int, number: int, value: int) -> SocketOption:
@@ -62,11 +62,10 @@ class DialCase(SynchronousTestCase):
 
     def fail_at_once(self, source: Endpoint, target: Endpoint, number: int) -> DialError:
         """Dial what cannot be; the error has ``number`` and nothing is left."""
-        gc.collect()
-        before = no_descriptors()
+        before = descriptors()
         failed = self.assertRaises(DialError, Dial, self.poller, source, target)
         self.assertEqual((failed.number, failed.immediate), (number, True))
-        self.assertEqual(no_descriptors(), before)
+        self.assertEqual(descriptors() - before, set())
         return failed
 
 
@@ -139,8 +138,7 @@ class DialSuite(_Suite):
     def test_refused(self) -> None:
         """A refusal arrives late, with its number and our address, and leaves nothing."""
         target = self.closed()
-        gc.collect()
-        before = no_descriptors()
+        before = descriptors()
         dial = Dial(self.poller, LOOPBACK, target)
         failures: list[DialError] = []
         dial.then(self.fail, failures.append)
@@ -152,7 +150,7 @@ class DialSuite(_Suite):
         )
         self.assertNotEqual(dial.source.port, 0)
         self.assertEqual(self.reactor.settle(), 0)
-        self.assertEqual(no_descriptors(), before)
+        self.assertEqual(descriptors() - before, set())
 
     def test_unreachable(self) -> None:
         """What the system knows to be unreachable fails at once."""
@@ -192,14 +190,13 @@ class DialSuite(_Suite):
     def test_cancel(self) -> None:
         """An attempt that is given up is closed and does not fire; giving up twice is no error."""
         for target in (self.listening()[1], self.closed()):
-            gc.collect()
-            before = no_descriptors()
+            before = descriptors()
             dial, told = Dial(self.poller, LOOPBACK, target), list[object]()
             dial.then(told.append, told.append)
-            self.assertEqual(no_descriptors(), before + 1)
+            self.assertEqual(len(descriptors() - before), 1)
             dial.cancel()
             dial.cancel()
-            self.assertEqual(no_descriptors(), before)
+            self.assertEqual(descriptors() - before, set())
             self.reactor.settle()
             self.assertEqual(told, [])
 

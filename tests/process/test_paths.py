@@ -22,6 +22,7 @@ from dantetw.process.appending import open_appending
 from dantetw.process.paths import BentError, Untrusted, changeable, look_trusted, open_trusted
 from dantetw.process.pidfile import open_pidfile
 from dantetw.process.regular import open_regular
+from tests.descriptors import descriptors
 
 # Links in these tests are ours: whether they are the untrusted user's is a question of the number.
 US, SOMEBODY = Untrusted(os.getuid()), Untrusted(os.getuid() + 1)
@@ -54,8 +55,8 @@ class PathCase(SynchronousTestCase):
         self.victim = self.folder / "passwd"
         self.victim.write_text("root:x:0:0\n")
         self.log = self.folder / "log"
-        before = set(os.listdir("/proc/self/fd"))
-        self.addCleanup(lambda: self.assertEqual(set(os.listdir("/proc/self/fd")), before))
+        before = descriptors()
+        self.addCleanup(lambda: self.assertEqual(descriptors() - before, set()))
 
     def open(
         self,

@@ -8,6 +8,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.process.regular import open_regular
+from tests.descriptors import descriptors
 
 
 class RegularTests(SynchronousTestCase):
@@ -27,12 +28,12 @@ class RegularTests(SynchronousTestCase):
         fifo, folder = self.mktemp(), self.mktemp()
         os.mkfifo(fifo)
         os.mkdir(folder)
-        before = os.listdir("/proc/self/fd")
+        before = descriptors()
         for path in (fifo, folder, "/dev/null"):
             with self.assertRaises(OSError) as caught:
                 open(path, "rb", opener=open_regular)  # noqa: SIM115 - there is nothing to close
             self.assertEqual(caught.exception.strerror, "not a regular file")
-        self.assertEqual(os.listdir("/proc/self/fd"), before)
+        self.assertEqual(descriptors() - before, set())
 
     def test_missing(self) -> None:
         """A file that is not there is the system's error."""

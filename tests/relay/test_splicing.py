@@ -12,7 +12,7 @@ from dantetw.relay import pipes
 from dantetw.relay.copying import Flow
 from dantetw.relay.splicing import BULKY, CHATTY, SplicingRelay
 from dantetw.values import Cause, Side
-from tests.net.reactors import no_descriptors
+from tests.descriptors import descriptors
 from tests.relay.rig import MEGABYTE, STOPPED, RelayCase, Rig, empty_pool, everywhere, noise
 
 _Suite = RelayCase if TYPE_CHECKING else object
@@ -144,14 +144,14 @@ class PipesTests(SynchronousTestCase):
 
     def test_pool(self) -> None:
         """A pipe given back is the next taken; one too many is closed."""
-        before = no_descriptors()
+        before = descriptors()
         taken = [pipes.take() for _ in range(pipes.KEPT + 3)]
         for ends in taken:
             pipes.give_back(ends, empty=True)
-        self.assertEqual(no_descriptors(), before + 2 * pipes.KEPT)
+        self.assertEqual(len(descriptors() - before), 2 * pipes.KEPT)
         self.assertEqual(pipes.take(), taken[pipes.KEPT - 1])
         pipes.give_back(taken[pipes.KEPT - 1], empty=False)
-        self.assertEqual(no_descriptors(), before + 2 * pipes.KEPT - 2)
+        self.assertEqual(len(descriptors() - before), 2 * pipes.KEPT - 2)
 
     def test_does_not_block(self) -> None:
         """Neither end of a pipe blocks, and no other program inherits it."""
@@ -172,10 +172,10 @@ class PipesTests(SynchronousTestCase):
                 return size if command == pipes._F_GETPIPE_SZ else real(fd, command, argument)
 
             patched = self.patch(pipes.fcntl, "fcntl", fcntl)
-            before = no_descriptors()
+            before = descriptors()
             if worth_it:
                 pipes.give_back(pipes.take(), empty=False)
             else:
                 self.assertRaises(PermissionError, pipes.take)
-            self.assertEqual(no_descriptors(), before)
+            self.assertEqual(descriptors() - before, set())
             patched.restore()

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw.net.poller import EpollPoller, ReactorPoller
 from dantetw.session.parting import LOGIN_PENALTY
 from dantetw.values import Cause, Ending, Phase, Side
+from tests.descriptors import descriptors
 from tests.session.world import (
     GREETING,
     LOG,
@@ -300,7 +301,7 @@ class ChaosTests(SynchronousTestCase):
         if not os.path.isdir("/proc/self/fd"):
             self.skipTest("this system does not list a process's descriptors")
         world = World(self, OPEN)
-        before = len(os.listdir("/proc/self/fd"))
+        before = descriptors()
         for number in range(100):
             ends: list[socket.socket] = []
             if number % 4 == 0:
@@ -320,4 +321,4 @@ class ChaosTests(SynchronousTestCase):
             world.settle()
         self.assertEqual(len(world.ended), 100)
         world.check_over()
-        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        self.assertEqual(descriptors() - before, set())

@@ -11,6 +11,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.workers.channel import LONGEST, LONGEST_SAID, Channel, Order
+from tests.descriptors import descriptors
 
 
 class Watching:
@@ -124,12 +125,12 @@ class UntrustedTests(ChannelCase):
 
     def test_descriptors(self) -> None:
         """Descriptors do not arrive, however many: there would soon be no more to be had."""
-        before = len(os.listdir("/proc/self/fd"))
+        before = descriptors()
         for _ in range(10):
             socket.send_fds(self.hostile, [self.said(("running",))], [0] * 200)
             self.mothers.doRead()
         self.assertEqual(self.orders, [Order("running")] * 10)
-        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        self.assertEqual(descriptors() - before, set())
         socket.send_fds(self.hostile, [b'\0\0\0\x0b\0\0\0\0\1["a", null]'], [0])
         self.mothers.doRead()
         self.assertEqual((self.lost, self.mothers.fileno()), (1, -1))
@@ -242,9 +243,9 @@ class DescriptorTests(ChannelCase):
     def test_none_to_be_had(self) -> None:
         """Without descriptors for a message there is none, and those made for it are closed."""
         read, write = os.pipe()
-        before = len(os.listdir("/proc/self/fd"))
+        before = descriptors()
         self.assertRaises(OSError, self.channel.send, "two", descriptors=[read, write, -1])
-        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        self.assertEqual(descriptors() - before, set())
         self.other.doRead()
         self.assertEqual(self.heard, [])
         os.close(read)
@@ -252,11 +253,12 @@ class DescriptorTests(ChannelCase):
 
     def test_none_left_open(self) -> None:
         """What was not sent, or not heard, is closed with the channel."""
-        before = len(os.listdir("/proc/self/fd"))
+        before = descriptors()
         read, write = os.pipe()
         self.channel.send("much", None, bytes(3 << 20))
         self.channel.send("late", descriptors=[write, write])
         self.channel.close()
-        self.assertEqual(len(os.listdir("/proc/self/fd")), before + 2 - 1)
+        self.assertEqual({number for number, _ in descriptors() - before}, {read, write})
+        self.assertEqual(self.channel.fileno(), -1)
         os.close(read)
         os.close(write)

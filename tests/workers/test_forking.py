@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.process.signals import STOPPING
 from dantetw.workers import forking
+from tests.descriptors import descriptors
 
 
 class ForkTests(SynchronousTestCase):
@@ -112,8 +113,8 @@ class ForkTests(SynchronousTestCase):
 
         self.patch(os, "fork", none)
         self.patch(sys, "stdout", None)
-        before = len(os.listdir("/proc/self/fd"))
+        before = descriptors()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self.assertRaises(OSError, forking.fork, lambda sock: os._exit(0))
-        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        self.assertEqual(descriptors() - before, set())
         self.assertEqual(signal.pthread_sigmask(signal.SIG_BLOCK, ()), mask)

@@ -38,6 +38,7 @@ from dantetw.workers.channel import Channel, Order
 from dantetw.workers.ledger import BEAT, Ledger
 from dantetw.workers.lending import LEND, RETURN
 from dantetw.workers.worker import LOOK, Change, Estate, Worker, work
+from tests.descriptors import descriptors
 from tests.held import HeldPool
 from tests.session.world import GREETING, TurningReactor, compiled
 
@@ -558,11 +559,10 @@ class ChangeTests(WorkerCase):
                 raise UnusableError("method username: no file")
 
             self.patch(self.worker._serving, "authenticators", unusable)
-            gc.collect()  # what other tests have left
-            before = len(os.listdir("/proc/self/fd"))
+            before = descriptors()
             answer = self.change(self.policy(generation=1), [self.port, other], added=1)
             self.assertEqual(answer, "method username: no file")
-            self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+            self.assertEqual(descriptors() - before, set())
             self.tell("commit")
             self.assertEqual(self.worker._serving.factory.policy.generation, 0)
 
@@ -581,20 +581,22 @@ class ChangeTests(WorkerCase):
                 (self.port.endpoint,),
                 tuple(port.endpoint for port in others),
             )
-            descriptors = [port.sockets[0].fileno() for port in others]
-            self.mother.send("prepare", payload=pickle.dumps(change), descriptors=descriptors)
-            gc.collect()  # what other tests have left
+            passed = [port.sockets[0].fileno() for port in others]
+            self.mother.send("prepare", payload=pickle.dumps(change), descriptors=passed)
+            before = descriptors()
+            gc.collect()  # what other tests have left, and nothing more until it has heard
+            gc.disable()
             lowest = os.dup(0)
             os.close(lowest)
-            before = len(os.listdir("/proc/self/fd"))
             resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, most[1]))
             try:
                 self.worker._channel.doRead()
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, most)
+                gc.enable()
             self.reactor.settle()
             self.assertEqual(self.said[-1], Order("prepared 1", os.strerror(errno.EMFILE)))
-            self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+            self.assertEqual(descriptors() - before, set())
             self.assertEqual(self.lost, 0)
 
         self.play(story)
@@ -604,12 +606,11 @@ class ChangeTests(WorkerCase):
 
         def story() -> None:
             other = self.open()
-            gc.collect()  # what other tests have left
-            before = len(os.listdir("/proc/self/fd"))
+            before = descriptors()
             self.change(self.policy(generation=1), [self.port, other], added=1)
             self.tell("abandon")
             self.tell("abandon")
-            self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+            self.assertEqual(descriptors() - before, set())
             self.tell("commit")
             self.assertEqual(self.words[-1], "prepared 1")
 
@@ -620,18 +621,20 @@ class ChangeTests(WorkerCase):
 
         def story() -> None:
             other = self.open()
+            old = os.readlink(f"/proc/self/fd/{self.port.sockets[0].fileno()}")
             self.port.sockets[1].close()
             self.port.sockets[0].close()
-            gc.collect()  # what other tests have left
-            before = len(os.listdir("/proc/self/fd"))
+            before = descriptors()
+            self.assertIn(old, dict(before).values())
             held = self.client()
             for word in order:
                 if word == "prepare":
                     self.change(self.policy(generation=1), [self.port, other], added=1)
                 else:
                     self.tell(word)
-            # One for the client at either end, less the port that it has let go of.
-            self.assertEqual(len(os.listdir("/proc/self/fd")), before + 2 - 1)
+            # One for the client at either end; of the port it has let go.
+            self.assertEqual(len(descriptors() - before), 2)
+            self.assertNotIn(old, dict(descriptors()).values())
             other.close()
             self.assertRaises(ConnectionRefusedError, self.client, other)
             self.assertEqual(self.sessions, 1)

@@ -21,6 +21,7 @@ from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.stream import Stream
 from dantetw.process.appending import open_appending
 from dantetw.values import Severity
+from tests.descriptors import descriptors
 from tests.observe.sinks.fakes import FakeReactor
 
 #: What a pipe takes in one piece (``PIPE_BUF``), and all that it holds.
@@ -112,7 +113,7 @@ class FunnelTests(InheritedCase):
 
     def test_left_behind(self) -> None:
         """What a worker has said before it died is told, and then nothing is left of it."""
-        before = len(os.listdir("/proc/self/fd"))
+        before = descriptors()
         bequest = self.bequest()
         worker = self.inherit(bequest)
         for number in range(200):
@@ -122,7 +123,7 @@ class FunnelTests(InheritedCase):
         self.assertEqual(self.read().count(b"\n"), 200)
         self.assertEqual(self.mothers.readers, [])
         self.assertFalse(bequest.open)
-        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        self.assertEqual(descriptors() - before, set())
 
     def test_gone(self) -> None:
         """A worker that has closed its end is forgotten."""

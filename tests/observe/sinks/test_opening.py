@@ -14,6 +14,7 @@ from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.kind import MisnamedError, Surroundings
 from dantetw.observe.sinks.opening import Outputs, build_sinks, open_sink
 from dantetw.values import Severity
+from tests.descriptors import descriptors
 from tests.observe.sinks.fakes import FakeReactor
 
 
@@ -151,9 +152,9 @@ class BuildTests(SynchronousTestCase):
 
     def test_reload_closes(self) -> None:
         """What was opened before a reload failed is closed again."""
-        before = len(os.listdir("/proc/self/fd"))
+        before = descriptors()
         self.build((self.good, self.bad), reload=True)
-        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        self.assertEqual(descriptors() - before, set())
 
     def test_good_reload(self) -> None:
         """A reload without problems opens everything anew."""
