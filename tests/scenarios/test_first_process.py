@@ -178,10 +178,11 @@ class InheritedScenarios(Scenario):
         port = given.getsockname()[1]
         path = str(self.configure(port))
         number = given.fileno()
+        # Bash knows descriptors above 9, other shells do not.
         script = f'exec 3<&{number}; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=x exec "$@"'
         command = [*SOCKD, "-D", "-p", str(self.folder / "daemon.pid"), "-f", path]
         done = subprocess.run(
-            ["sh", "-c", script, "sh", *command],
+            ["bash", "-c", script, "bash", *command],
             pass_fds=[number],
             capture_output=True,
             check=False,
