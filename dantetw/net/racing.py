@@ -95,13 +95,17 @@ class Race:
         self.winner = address
         return self.stop()
 
+    def finish(self) -> None:
+        """Begin no more; those that run may still win."""
+        self._waiting.clear()
+
     def stop(self) -> tuple[str, ...]:
         """
-        Begin no more.
+        Begin no more, and let none win.
 
         :returns: those that ran.
         """
-        self._waiting.clear()
+        self.finish()
         running, self.running = tuple(self.running), []
         return running
 

@@ -115,6 +115,17 @@ class RaceTests(SynchronousTestCase):
         race.fail(FOURS[0], 99.0)
         self.assertEqual(race.begin(99.0), FOURS[MOST_AT_ONCE])
 
+    def test_finish(self) -> None:
+        """After the end of it none begins, but those that run may win."""
+        race = Race(FOURS)
+        race.begin(10.0)
+        race.finish()
+        self.assertIsNone(race.due)
+        self.assertIsNone(race.begin(11.0))
+        self.assertFalse(race.lost)
+        race.fail(FOURS[0], 12.0)
+        self.assertTrue(race.lost)
+
     def test_empty(self) -> None:
         """A race without addresses is lost."""
         race = Race(())

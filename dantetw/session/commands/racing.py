@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from dantetw.config.policy import Edge, Rule
 from dantetw.net.dialling import Dial, DialError
+from dantetw.net.poller import HANGUP
 from dantetw.net.racing import HEAD_START, Race
 from dantetw.net.sources import NoSource
 from dantetw.observe.events import Attempt
@@ -135,6 +136,8 @@ class Racing(Connect):
             if self._timer.active():
                 self._timer.cancel()
             self._timer = None
+        if session.hints & HANGUP and self._overdue():
+            race.finish()
         room = session.server.room
         while (
             self._judging is None
@@ -154,6 +157,16 @@ class Racing(Connect):
         if (due := race.due) is not None:
             later = max(0.0 if roomy else HEAD_START, due - monotonic())
             self._timer = session.server.reactor.callLater(later, self._next)
+
+    def _overdue(self) -> bool:
+        """
+        Whether ``timeout.connect`` has passed since the first attempt began.
+
+        A client that has closed its half may still wait, as it may with one address; but dozens of
+        addresses would hold descriptors for minutes for clients that have mostly gone.
+        """
+        limit = self._rule.timeouts.connect
+        return bool(limit) and self._session.server.monotonic() - self._start > limit
 
     def _hold(self, more: int) -> None:
         """Count the descriptors of attempts beside the first."""

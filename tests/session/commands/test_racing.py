@@ -370,6 +370,22 @@ class ShortageTests(RacingCase):
         self.assertEqual((world.factory.room._extra, world.factory.room._held), (0, {}))
 
 
+class HalfClosedTests(RacingCase):
+    """Clients that have closed their half, which epoll alone reports."""
+
+    def test_half_closed(self) -> None:
+        """For a client that has closed its half none begins after ``timeout.connect``."""
+        hosts = [f"203.0.113.{number}" for number in range(1, 31)]
+        world = self.world(f"timeout.connect: 3\n{OPEN}", hosts)
+        client = self.ask(world)
+        client.shut()
+        for _ in range(32):
+            self.head_start(world)
+        self.assertEqual(self.tried(world), hosts[:MOST_AT_ONCE])
+        self.assertEqual(client.hear()[2:4], b"\x05\x06")
+        self.finish(world, client)
+
+
 class JudgingTests(RacingCase):
     """The rules about each address."""
 
