@@ -112,6 +112,9 @@ raise StartFailedError("{long}")
 waiting = os.getpid()
 if not os.fork():
     os.setsid()
+    # An exception in what Python itself calls after a fork would be reported.
+    while os.path.exists("/proc/self") and open(f"/proc/{waiting}/stat").read().split()[2] != "S":
+        time.sleep(0.01)
     while os.getppid() == waiting:
         os.kill(waiting, signal.SIGINT)
         time.sleep(2)
