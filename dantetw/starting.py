@@ -31,6 +31,8 @@ from dantetw.process.journald import JournalStreams
 _RUNS: Final = b"\0"
 #: Bytes that are read at once.
 _MOST: Final = 4096
+#: Follows the error where twistd may not use its pid file.
+PID_FILE_HINT: Final = "; with --pidfile= there is none"
 #: Options of twistd that name files and folders.
 _FLAGS: Final = ("pidfile", "rundir", "chroot", "logfile")
 #: What twistd logs of itself at every start.
@@ -167,7 +169,7 @@ class Startup:
         flag = self._flags.get(str(path))
         if flag is None:
             return f"{path}: {words}"
-        hint = "; with --pidfile= there is none" if flag == "pidfile" else ""
+        hint = PID_FILE_HINT if flag == "pidfile" else ""
         return f"twistd's --{flag} {path}: {words}{hint}"
 
     def _at_exit(self) -> None:

@@ -25,7 +25,7 @@ from dantetw.process.descriptors import open_missing
 from dantetw.process.limits import processors
 from dantetw.process.orphans import Orphans
 from dantetw.service import Settings, SockdService
-from dantetw.starting import PidLock, Startup
+from dantetw.starting import PID_FILE_HINT, PidLock, Startup
 
 #: Where the default configuration is said to stand.
 BUILT_IN = "(built-in configuration)"
@@ -130,7 +130,8 @@ class Options(usage.Options):
             if path and pidfile.is_stale(os.path.abspath(path)):
                 os.remove(path)
         except OSError as failed:
-            reason = words_of_error(failed)
+            hint = PID_FILE_HINT if isinstance(failed, PermissionError) else ""
+            reason = words_of_error(failed) + hint
             sys.stderr.write(f"{self['program']}: error: twistd's --pidfile {path}: {reason}\n")
             raise SystemExit(1) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import socket
@@ -15,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw import catalogue, tap
 from dantetw.config import parse
+from dantetw.process import pidfile
 from dantetw.process.regular import open_regular
 from dantetw.service import SockdService
 from dantetw.values import LOG_CONNECT, LOG_DISCONNECT, LOG_ERROR, Command, Endpoint, Family
@@ -86,6 +88,21 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(caught.code, 1)
         said = f"sockd: error: twistd's --pidfile {path}: not a regular file\n"
         self.assertEqual(err.getvalue(), said)
+
+    def test_forbidden_pidfile(self) -> None:
+        """Of one that belongs to another user, as root leaves it, the error says what to do."""
+        path = Path(self.mktemp())
+        path.touch()
+        err = io.StringIO()
+        self.patch(sys, "stderr", err)
+
+        def refuse(_: str) -> bool:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        self.patch(pidfile, "is_stale", refuse)
+        self.assertRaises(SystemExit, self.twistd(path).parseOptions, [])
+        words = "Permission denied; with --pidfile= there is none"
+        self.assertEqual(err.getvalue(), f"sockd: error: twistd's --pidfile {path}: {words}\n")
 
 
 class DefaultTests(SynchronousTestCase):

@@ -169,12 +169,9 @@ class HandoverScenarios(Scenario):
         events = [loads(line) for line in json.read_text().splitlines()]
         kinds = [event["kind"] for event in events]
         self.assertEqual([kinds.count(kind) for kind in ("status", "reported")], [1, 1])
-        old = [
-            (event["process"], event["current"])
-            for event in events
-            if event["kind"] == "predecessor"
-        ]
-        self.assertEqual(old, [(servers[1].pid, 1), (servers[0].pid, 1)])
+        # Which of them has a client that came right after an upgrade is not certain.
+        old = [event["process"] for event in events if event["kind"] == "predecessor"]
+        self.assertEqual(old, [servers[1].pid, servers[0].pid])
         self.assertEqual(kinds.count("active"), 3)
         (reported,) = [event for event in events if event["kind"] == "reported"]
         self.assertEqual((reported["told"], reported["gone"]), (3, 0))
