@@ -63,6 +63,7 @@ _BEATS_AT: Final = _HEAD.size
 # when it was accepted, and connected.
 _STORY: Final = struct.Struct("=H3B3I Q2d")
 _LENGTH: Final = struct.Struct("=H")
+_PHASE_AT: Final = _LENGTH.size
 # Then the bytes moved, and the text.
 _COUNTS: Final = struct.Struct("=4Q")
 _COUNTS_AT: Final = 48
@@ -217,13 +218,18 @@ class Ledger:
 
     def look(self, now: float) -> None:
         """
-        Note the bytes that sessions have moved: about once a second, so that much of them may be
-        missing when we die.
+        Note the bytes that sessions have moved, and how far those have come that are not relayed
+        yet: about once a second, so that much of it may be missing when we die.
 
         :param now: monotonic seconds.
         """
         for session, place in self._slots.items():
             performing = session.performing
+            if not session.connected_at and not session.ended:
+                # Most sessions get there sooner, and need no note of what lies between.
+                phase = self._memory[place + _PHASE_AT]
+                if phase != _PHASE_CODES[session.phase]:
+                    self.note(session)
             if performing is not None and performing.stirred >= self._looked:
                 counts = performing.counts
                 _COUNTS.pack_into(

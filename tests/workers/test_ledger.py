@@ -12,10 +12,10 @@ from dantetw.catalogue import FORMATS
 from dantetw.config.policy import Policy
 from dantetw.observe.interfaces import IFormat
 from dantetw.session.totals import Tally
-from dantetw.values import Cause, Endpoint, Family, Method, Phase, Side, User
+from dantetw.values import Cause, Command, Endpoint, Family, Method, Phase, Side, User
 from dantetw.workers import ledger as ledgers
 from dantetw.workers.ledger import Ledger
-from tests.session.world import GREETING, OPEN, World, request
+from tests.session.world import GREETING, OPEN, TARGET, World, request
 
 
 class LedgerCase(SynchronousTestCase):
@@ -78,6 +78,20 @@ class SessionTests(LedgerCase):
         self.assertEqual((ended.path.target, ended.path.source), (session.target, session.source))
         self.assertEqual((ended.counts.from_target, ended.counts.to_client), (6, 6))
         self.assertEqual((tally.accepted, tally.performed, tally.current), (1, 1, 0))
+
+    def test_connecting(self) -> None:
+        """Who waits for a connection has an end that says so, with rule, target and request."""
+        self.world.client(GREETING + request(TARGET))
+        (session,) = self.world.factory.sessions.values()
+        self.ledger.look(self.world.reactor.seconds())
+        _, (ended,) = self.settle()
+        self.assertEqual((ended.ending.phase, ended.ending.cause), (Phase.CONNECT, Cause.CRASH))
+        self.assertEqual(ended.socks_rule, session.socks_rule)
+        self.assertEqual((ended.path.target, ended.path.source), (TARGET, session.source))
+        self.assertEqual(ended.command, Command.CONNECT)
+        for make in FORMATS.values():
+            lines = [line for _, line in make(False, "run").lines(ended)]
+            self.assertIn(TARGET.host, "".join(lines))
 
     def test_ended(self) -> None:
         """Who has had an end gets no other, and the place is used again."""
