@@ -1,4 +1,4 @@
-"""What this process has open, for tests that nothing is left behind."""
+"""What processes have open, for tests that nothing is left behind."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import os
 from contextlib import suppress
 
 
-def descriptors() -> set[tuple[int, str]]:
+def descriptors(process: int | str = "self") -> set[tuple[int, str]]:
     """
     The open descriptors, each with what it is open to.
 
     Compare sets, not numbers: ``descriptors() - before`` is what has been opened since.  What other
     tests have left, garbage or threads that come to their end, may be closed at any time.
+
+    :param process: this one, or the id of another, which has none if it has ended.
     """
-    found = set()
-    for name in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):  # that by which they are listed
-            found.add((int(name), os.readlink(f"/proc/self/fd/{name}")))
+    folder, found = f"/proc/{process}/fd", set()
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for name in os.listdir(folder):
+            # Not that by which they are listed, nor what is closed meanwhile.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found.add((int(name), os.readlink(f"{folder}/{name}")))
     return found

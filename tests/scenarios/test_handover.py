@@ -13,6 +13,7 @@ from json import loads
 from pathlib import Path
 
 from dantetw.handover.names import names_of, predictable_name
+from tests.descriptors import descriptors
 from tests.scenarios.load import Load
 from tests.scenarios.running import (
     DEADLINE,
@@ -106,8 +107,23 @@ class HandoverScenarios(Scenario):
         for _ in range(number):
             servers.append(self.upgrade())
             servers[-1].port = servers[0].port
+            # It runs before the old one has heard of it, whose workers would accept clients.
+            wait_until(lambda: not self.listens(servers[-2]), "the old server to retire")
             clients.append(self.live(servers[-1], target))
         return servers, clients
+
+    def open_to(self, server: Running) -> set[str]:
+        """What the processes of a server have open."""
+        processes = (server.pid, *children(server.pid))
+        return {what for process in processes for _, what in descriptors(process)}
+
+    def listens(self, server: Running) -> bool:
+        """Whether clients can come to a server."""
+        port = f":{server.port:04X}"
+        # Where each line has the state and the socket's number (``proc(5)``).
+        tcp = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+        listening = {f"socket:[{it[9]}]" for it in tcp if it[1].endswith(port) and it[3] == "0A"}
+        return not listening.isdisjoint(self.open_to(server))
 
     def hang_up(self, server: Running, number: int) -> None:
         """SIGHUP; wait until all of the server has heard."""
@@ -136,14 +152,9 @@ class HandoverScenarios(Scenario):
 
     def writes_to(self, server: Running) -> bool:
         """Whether all processes of a server have the log open, and nothing that was before."""
-        now = (self.folder / "sockd.log").stat().st_ino
-        logs = [
-            name.stat().st_ino
-            for pid in (server.pid, *children(server.pid))
-            for name in Path(f"/proc/{pid}/fd").iterdir()
-            if "sockd.log" in os.readlink(name)
-        ]
-        return set(logs) == {now}
+        folder = f"{self.folder.resolve()}/"
+        logs = {what for what in self.open_to(server) if what.startswith(folder) and ".log" in what}
+        return logs == {f"{folder}sockd.log"}
 
     def test_rotation_alone(self) -> None:
         """SIGHUP to a server that was replaced has it open its logs, and change nothing else."""
