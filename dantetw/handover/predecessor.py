@@ -97,14 +97,13 @@ class Predecessor:
         current = None if answer is None else answer.said
         return [Line(report, self.pid, current)] if is_count(current) else []
 
-    async def tell(self, report: int, up: float) -> tuple[int, int]:
+    async def tell(self, report: int) -> tuple[int, int]:
         """
         Have it write its sessions into a status report.
 
-        :param up: seconds that the server has run which reports.
         :returns: how many it has written, and how many have ended before it was their turn.
         """
-        self._channel.send("tell", [report, up])
+        self._channel.send("tell", report)
         answer = await self._answers.expect(f"told {report}", PATIENCE_TOLD)
         match None if answer is None else answer.said:
             case [told, gone] if is_count(told) and is_count(gone):

@@ -182,11 +182,11 @@ class Succession:
             lines += await before.measure(report)
         return lines
 
-    async def tell(self, report: int, up: float) -> tuple[int, int]:
+    async def tell(self, report: int) -> tuple[int, int]:
         """Have them write their sessions into a status report; see :meth:`Predecessor.tell`."""
         told = gone = 0
         async for before in self._each():
-            more_told, more_gone = await before.tell(report, up)
+            more_told, more_gone = await before.tell(report)
             told, gone = told + more_told, gone + more_gone
         return told, gone
 
@@ -255,15 +255,15 @@ class Succession:
                 self._owner.stop()
             case "measure", int(report):
                 self._answer(f"measured {report}", self._owner.current())
-            case "tell", [int(report), float() | int() as up]:
-                self._tell(report, up)
+            case "tell", int(report):
+                self._tell(report)
 
-    def _tell(self, report: int, up: float) -> None:
+    def _tell(self, report: int) -> None:
         def failed(failure: Failure) -> tuple[int, int]:
             _log.failure("Failure in a status report", failure)
             return 0, 0
 
-        told = self._owner.reports().tell(report, up)
+        told = self._owner.reports().tell(report)
         told.addErrback(failed).addCallback(lambda told: self._answer(f"told {report}", told))
 
     def _answer(self, word: str, said: object) -> None:

@@ -114,7 +114,7 @@ class IReplaced(Protocol):
     async def measure(self, report: int) -> Sequence[Predecessor]:
         """What to say of each."""
 
-    async def tell(self, report: int, up: float) -> tuple[int, int]:
+    async def tell(self, report: int) -> tuple[int, int]:
         """Have them write their sessions; how many they have, and how many ended meanwhile."""
 
 
@@ -143,28 +143,31 @@ class Reports:
             report = self._lock.run(lambda: Deferred.fromCoroutine(self.report()))
             report.addErrback(self._failed).addCallback(lambda _: self._done())
 
-    def tell(self, report: int, up: float) -> Deferred[tuple[int, int]]:
+    def tell(self, report: int) -> Deferred[tuple[int, int]]:
         """
         Write the sessions only, into a report of the server that has replaced us.
 
-        :param up: seconds that it has run.
         :returns: how many were written, and how many ended before it was their turn.
         """
-        return self._lock.run(lambda: Deferred.fromCoroutine(self.tell_sessions(report, up)))
+        return self._lock.run(lambda: Deferred.fromCoroutine(self.tell_sessions(report, self.up())))
+
+    def up(self) -> float:
+        """Seconds that this server has run."""
+        raise NotImplementedError
 
     async def report(self) -> None:
         """Write a report."""
         raise NotImplementedError
 
     async def tell_sessions(self, report: int, up: float) -> tuple[int, int]:
-        """See :meth:`tell`."""
+        """See :meth:`tell`; ``up`` as :meth:`up`, at the beginning of the report."""
         raise NotImplementedError
 
-    async def tell_replaced(self, up: float) -> tuple[int, int]:
+    async def tell_replaced(self) -> tuple[int, int]:
         """Have servers that we have replaced write their sessions."""
         if self.replaced is None or self.stopped:
             return 0, 0
-        return await self.replaced.tell(self.number, up)
+        return await self.replaced.tell(self.number)
 
     async def measure_replaced(self) -> Sequence[Predecessor]:
         """What to say of servers that we have replaced."""
@@ -202,6 +205,9 @@ class Reporting(Reports):
         super().stop()
         self._slices.stop()
 
+    def up(self) -> float:
+        return self._server.monotonic() - self._since
+
     async def report(self) -> None:
         monotonic, number = self._server.monotonic, self.number
         begun = monotonic()
@@ -209,7 +215,7 @@ class Reporting(Reports):
         tellings: list[Telling] = []
         await self._work(self._told(replaced, tellings))
         for telling in tellings:  # none if that has failed, which has been logged
-            told, gone = await self.tell_replaced(monotonic() - self._since)
+            told, gone = await self.tell_replaced()
             seconds = monotonic() - begun
             event = Reported(number, telling.told_of + told, telling.gone + gone, seconds)
             if not self.stopped:
@@ -223,7 +229,7 @@ class Reporting(Reports):
             files = counted
             yield
         # One moment: what is read here belongs together.
-        up = server.monotonic() - self._since
+        up = self.up()
         record(status(self.number, up, (tally(server),), free_files(files)))
         for each in replaced:
             record(each)

@@ -23,6 +23,9 @@ class Combined(Reports):
         self._mother = mother
         self._since = mother.monotonic()
 
+    def up(self) -> float:
+        return self._mother.monotonic() - self._since
+
     async def report(self) -> None:
         mother, record, now = self._mother, self._journal.record, self._mother.monotonic
         number, begun = self.number, now()
@@ -56,7 +59,7 @@ class Combined(Reports):
         for each in replaced:
             record(each)
         ours = await self.tell_sessions(number, up)
-        told, gone = await self.tell_replaced(up)
+        told, gone = await self.tell_replaced()
         if not self.stopped:
             record(Reported(number, ours[0] + told, ours[1] + gone, now() - begun))
 

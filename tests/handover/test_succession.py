@@ -26,7 +26,7 @@ class _Reports(Reports):
         super().__init__()
         self.sessions = sessions
 
-    def tell(self, report: int, up: float) -> Deferred[tuple[int, int]]:
+    def tell(self, report: int) -> Deferred[tuple[int, int]]:
         return succeed((self.sessions, report))
 
 
@@ -107,7 +107,7 @@ class SuccessionCase(SynchronousTestCase):
 
     def told(self, server: Server, report: int = 7) -> tuple[int, int]:
         """Of how many sessions it tells."""
-        told = Deferred.fromCoroutine(server.succession.tell(report, 1.5))
+        told = Deferred.fromCoroutine(server.succession.tell(report))
         self.turn()
         return self.successResultOf(told)
 
@@ -265,7 +265,7 @@ class ChainTests(SuccessionCase):
         """So it does if it is asked before the one in the midst has handed the others on."""
         _, _, last, hand_on = self.early()
         lines = Deferred.fromCoroutine(last.succession.measure(7))
-        told = Deferred.fromCoroutine(last.succession.tell(7, 1.5))
+        told = Deferred.fromCoroutine(last.succession.tell(7))
         hand_on()
         self.turn()
         self.assertEqual(self.successResultOf(lines), [Line(7, 20, 2), Line(7, 10, 1)])

@@ -135,6 +135,15 @@ class LineTests(ReportingCase):
             ],
         )
 
+    def test_replaced(self) -> None:
+        """In a report of the server that has replaced it, its work began at its own start."""
+        world = self.world()
+        world.client(b"\x05")
+        world.wait(9)
+        self.assertEqual(self.successResultOf(self.reporting.tell(7)), (1, 0))
+        children = [event for event in world.events if isinstance(event, Child)]
+        self.assertEqual([(child.report, child.up) for child in children], [(7, 9.0)] * 3)
+
     def test_several_ways(self) -> None:
         """A session with several targets has a line for each, and counts once."""
         waiting = _Waiting()
