@@ -98,6 +98,8 @@ class Following:
         try:
             ports = self._ports.bind(policy, self._wanted(policy))
         except BindError as failed:
+            if policy.waits and failed.endpoint not in self._wanted(policy):
+                return self.bind(policy)  # an interface has lost it meanwhile
             reason = os.strerror(failed.errno)
             text = (
                 f"bindinternal(): bind of address {failed.endpoint} (address #{failed.place}) for"
@@ -260,6 +262,9 @@ class Following:
 
     def _report_bound(self, policy: Policy, ports: Mapping[Endpoint, object]) -> None:
         for endpoint, number in self._ports.absent.items():
+            if number != errno.EADDRNOTAVAIL and endpoint not in self._wanted(policy):
+                # An interface has lost it meanwhile: for the privileged helper it is none of ours.
+                continue
             # That an address is not there, or not ready (RFC 4862, 5.4), is what we wait for.
             if number not in (errno.EADDRNOTAVAIL, self._waiting.get(endpoint)):
                 text = (

@@ -329,6 +329,23 @@ class AddressTests(FollowingCase):
         )
         self.assertIn("Address already in use; it is tried again", self.messages[1][1])
 
+    def test_lost_meanwhile(self) -> None:
+        """What an interface loses while it is bound is waited for, whatever the failure."""
+
+        def bind(sock: Any, address: Any) -> None:
+            if address[0] == "127.0.0.3":
+                self.machine["tun0"] = ("127.0.0.4",)
+                raise PermissionError(errno.EPERM, "no address of the configuration")
+            socket.socket.bind(sock, address)
+
+        self.patch(self.ports, "_bind", bind)
+        self.machine["tun0"] = ("127.0.0.3",)
+        self.follow("internal: tun0 port = PORT", "external: lo")
+        self.assertEqual(self.hosts(), ["127.0.0.4"])
+        self.change(tun0=["127.0.0.3", "127.0.0.4"])
+        self.assertEqual(self.hosts(), ["127.0.0.4"])
+        self.assertEqual({code for code, _ in self.messages}, {"interface.changed"})
+
     def test_at_the_start(self) -> None:
         """At the start it is an error, and so is a missing address with ``interface.missing``."""
         for number, more in ((errno.EADDRINUSE, ""), (errno.EADDRNOTAVAIL, "fail")):
