@@ -255,6 +255,10 @@ class SockdService(MultiService):
             self.journal.message(Severity.WARNING, "server.privileges", text)
         if self.journal.debug:
             self.journal.messages(Severity.DEBUG, "server.process", (f"now {identity()}",))
+        try:
+            self._succession.check()
+        except HandoverError as failed:
+            self._fail(str(failed))
         bound, self._bound = self._bound, {}
         self._ports.use(bound)
         if self._mother is None:

@@ -78,6 +78,8 @@ class HandoverClient:
         sock = _connect(pid)
         # Messages with sockets that are still to come; None: nothing has come.
         self._left: int | None = None
+        # Why we may not take its place.
+        self._refusal = ""
         self._channel = Channel(sock, _Unattended(), self._heard, lambda: None)
         self._channel.send("give")
         poll, until = select.poll(), time.monotonic() + ANSWER_SECONDS
@@ -86,19 +88,40 @@ class HandoverClient:
             if poll.poll(left * 1000):
                 self._channel.doRead()
         if self._left != 0:
-            self._channel.close()
-            for each in self.sockets:
-                each.close()
-            raise HandoverError(f"process {pid} does not answer")
+            self.close()
+            raise HandoverError(self._refusal or f"process {pid} does not answer")
 
     def _heard(self, order: Order) -> None:
         for descriptor in order.descriptors:
             sock = adopt(descriptor, ListeningSocket)
             sock.setblocking(False)
             self.sockets.append(sock)
-        if order.word == "given":
+        if order.word == "busy":
+            self._refusal = (
+                f"process {order.said} is taking the place of process {self.pid} at this moment"
+            )
+        elif order.word == "late":
+            self._refusal = f"the start took so long that process {self.pid} goes on by itself"
+        elif order.word == "given":
             # Versions up to 0.1 send one message, and do not say how many are to come.
             self._left = order.said if isinstance(order.said, int) else 0
+
+    def close(self) -> None:
+        """Give it up: the old server goes on."""
+        self._channel.close()
+        for each in self.sockets:
+            each.close()
+
+    def check(self) -> None:
+        """
+        See whether we may still take its place, before we serve clients.
+
+        :raises HandoverError: if not.  That it has died meanwhile is no reason.
+        """
+        if self._channel.fileno() >= 0:
+            self._channel.doRead()
+        if self._refusal:
+            raise HandoverError(self._refusal)
 
     def done(self) -> Channel:
         """We serve clients: the old server may accept no more.  Returns what joins us to it."""

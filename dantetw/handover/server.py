@@ -26,6 +26,8 @@ from dantetw.workers.channel import MOST_DESCRIPTORS, Channel, Order
 MOST_SUCCESSORS: Final = 8
 #: Seconds until successors are accepted again when there were no descriptors for them.
 DESCRIPTORS_RETRY_SECONDS: Final = 1.0
+#: Seconds that a successor which has the sockets has to serve clients, before another may try.
+START_SECONDS: Final = 60.0
 
 _BACKLOG: Final = 64
 
@@ -100,7 +102,9 @@ class HandoverServer:
             sock.close()
             return
         if len(self._successors) >= MOST_SUCCESSORS:
-            self._successors.pop(0).close()
+            oldest = next(each for each in self._successors if not each.given)
+            self._successors.remove(oldest)
+            oldest.close()
         self._successors.append(_Successor(self._reactor, sock, pid, self))
 
     def gone(self, successor: _Successor) -> None:
@@ -119,6 +123,11 @@ class HandoverServer:
             part = descriptors[place : place + MOST_DESCRIPTORS]
             successor.channel.send("given", left, descriptors=part)
 
+    def rival_of(self, successor: _Successor) -> _Successor | None:
+        """The other successor that is starting: two at once would both serve."""
+        rivals = (each for each in self._successors if each.given and each is not successor)
+        return next(rivals, None)
+
     def taken(self, successor: _Successor) -> None:
         """A successor serves clients."""
         self._successors.remove(successor)
@@ -131,10 +140,13 @@ class _Successor:
     A connection from a successor.
 
     :ivar pid: its process, as the kernel says.
+    :ivar given: it has the sockets, and is starting.
     """
 
     def __init__(self, reactor: Any, sock: socket.socket, pid: int, server: HandoverServer) -> None:
         self.pid = pid
+        self.given = False
+        self._reactor = reactor
         self._server = server
         self._silent = reactor.callLater(ANSWER_SECONDS, self._end)
         self.channel = Channel(sock, reactor, self._heard, self._end)
@@ -143,8 +155,14 @@ class _Successor:
     def _heard(self, order: Order) -> None:
         for descriptor in order.descriptors:
             os.close(descriptor)
-        if order.word == "give":
+        if order.word == "give" and not self.given:
             self._spoke()
+            if rival := self._server.rival_of(self):
+                self.channel.send("busy", rival.pid)
+                self._end()
+                return
+            self.given = True
+            self._silent = self._reactor.callLater(START_SECONDS, self._late)
             try:
                 self._server.give(self)
             except OSError:
@@ -152,6 +170,10 @@ class _Successor:
         elif order.word == "taken":
             self._spoke()
             self._server.taken(self)
+
+    def _late(self) -> None:
+        self.channel.send("late")
+        self._end()
 
     def _spoke(self) -> None:
         if self._silent.active():

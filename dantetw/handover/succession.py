@@ -107,6 +107,15 @@ class Succession:
             self._reactor, self._journal, self._owner.sockets, self._replaced
         )
 
+    def check(self) -> None:
+        """
+        See whether we may take the place of the server that we replace.
+
+        :raises HandoverError: if not.
+        """
+        if self._client is not None:
+            self._client.check()
+
     def start(self) -> None:
         """We serve clients: the server that we replace may accept no more, and another come."""
         if self._server is not None:

@@ -196,6 +196,39 @@ class HandoverTests(HandoverCase):
         self.assertEqual([self.is_open(sock) for sock in silent[:2]], [False, True])
         self.assertEqual(len(self.take().sockets), self.number)
 
+    def test_rivals(self) -> None:
+        """While one successor starts, another is told which; if that one ends, it may try."""
+        self.offer()
+        first = self.take()
+        failed = self.assertRaises(HandoverError, self.take)
+        words = f"process {os.getpid()} is taking the place of process {os.getpid()}"
+        self.assertIn(words, str(failed))
+        [self.connect() for _ in range(2 * server.MOST_SUCCESSORS)]  # which do not displace it
+        first.close()
+        self.reactor.turn()
+        second = self.take()
+        self.reactor.advance(ANSWER_SECONDS)
+        second.check()
+        second.done()
+        self.reactor.turn()
+        self.assertEqual(self.taken, [os.getpid()])
+
+    def test_slow_start(self) -> None:
+        """One whose start takes too long may not serve beside the old server and the next."""
+        self.offer()
+        slow = self.take()
+        self.reactor.advance(server.START_SECONDS)
+        self.assertEqual(len(self.take().sockets), self.number)
+        failed = self.assertRaises(HandoverError, slow.check)
+        self.assertIn("the start took so long", str(failed))
+
+    def test_old_server_gone(self) -> None:
+        """One whose old server has died meanwhile serves."""
+        offered = self.offer()
+        successor = self.take()
+        offered.stop()
+        successor.check()
+
     def test_others(self) -> None:
         """Other users, and processes that cannot be named, get nothing."""
         self.offer()

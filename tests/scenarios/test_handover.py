@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from json import loads
 from pathlib import Path
 
+from dantetw.handover.client import HandoverClient
 from dantetw.handover.names import names_of, predictable_name
 from tests.descriptors import descriptors
 from tests.scenarios.load import Load
@@ -82,6 +83,23 @@ class HandoverScenarios(Scenario):
         self.assertEqual(server.wait(), 0)
         self.assertEqual(self.pid(), servers[-1].pid)
         self.assertEqual(servers[-1].stop(), 0)
+
+    def test_at_once(self) -> None:
+        """While one upgrade is under way, another says so and ends; the server goes on."""
+        server = self.start()
+        path = self.folder / "sockd.conf"
+        command = [*SOCKD, "upgrade", "-f", str(path), "-p", str(self.folder / "sockd.pid")]
+        first = HandoverClient(str(server.pid))
+        second = self.spawn(command)
+        self.assertEqual(second.wait(), 1)
+        words = f"process {os.getpid()} is taking the place of process {server.pid}"
+        self.assertIn(words, second.raw())
+        self.assertEqual(self.pid(), server.pid)
+        first.close()
+        second = self.upgrade()
+        self.assertEqual(self.pid(), second.pid)
+        self.assertEqual(server.wait(), 0)
+        self.assertEqual(second.stop(), 0)
 
     def rotate(self, number: int) -> None:
         """What logrotate does: rename, and compress what was renamed at the last time."""
