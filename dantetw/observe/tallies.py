@@ -8,6 +8,9 @@ slot too: if it ends, another that has the text goes on from there.
 
 It is a matter of taste, not of truth, who is first: two processes that claim a slot at the same
 moment may both write the text.  All else is counted.
+
+A process that a stranger has taken over may write anything there.  That costs counts, but makes no
+other process fail: sums are taken modulo 2**64, and stamps of the future are old.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ _SIZE: Final = _CELLS + PLACES
 # Slots that one text can have.
 _TRIES: Final = 8
 _MASK: Final = 2**63 - 1
+# What a cell can hold.
+_CELL: Final = 2**64 - 1
 
 
 class Tallies:
@@ -93,10 +98,10 @@ class Tally:
         return free, True
 
     def _old(self, slot: int, field: int, now: int) -> bool:
-        return now - self._cells[slot + field] > GONE * 1000
+        return abs(now - self._cells[slot + field]) > GONE * 1000
 
     def _sum(self, slot: int) -> int:
-        return sum(self._cells[slot + _CELLS : slot + _SIZE])
+        return sum(self._cells[slot + _CELLS : slot + _SIZE]) & _CELL
 
     def holds(self, slot: int, text: Hashable) -> bool:
         """Whether somebody still counts a text in a slot."""
@@ -106,7 +111,8 @@ class Tally:
     def count(self, slot: int, who: Hashable) -> None:
         """It has come once more."""
         cells = self._cells
-        cells[slot + _CELLS + self._place] += 1
+        cell = slot + _CELLS + self._place
+        cells[cell] = (cells[cell] + 1) & _CELL
         cells[slot + _COUNTED] = self._now()
         if cells[slot + _WHO] != _of(who):
             cells[slot + _WHO] = 0
@@ -126,7 +132,9 @@ class Tally:
             cells[slot + _OWNER] = own
         cells[slot + _LOOKED] = now
         total = self._sum(slot)
-        number = total - cells[slot + _TOLD]
+        number = (total - cells[slot + _TOLD]) & _CELL
+        if number > _MASK:
+            number = 0  # fewer than have been told already
         cells[slot + _TOLD] = total
         if ending:
             cells[slot + _OWNER] = 0

@@ -329,6 +329,27 @@ class ProcessesTests(SynchronousTestCase):
         lines = sum(times == 0 for world in processes.worlds for _, times in world.written)
         self.assertGreater(lines, 9)
 
+    @given(st.lists(st.sampled_from((0, 1, 2, 5000, 2**63, 2**64 - 1)), min_size=8, max_size=8))
+    def test_nonsense(self, values: list[int]) -> None:
+        """Whatever another process has written into the table, this one goes on and counts."""
+        self.patch(tallies, "SLOTS", 4)
+        processes = Processes(1)
+        world = processes.worlds[0]
+        world.say("a")
+        cells = processes.tallies.cells
+        for number in range(0, len(cells), tallies._SIZE):
+            for place, value in enumerate(values):
+                if place != tallies._KEY or number % 3:
+                    cells[number + place] = value
+        for _ in range(6):
+            world.say("a", 2)
+            world.say("b", 2)
+            processes.clock.advance(INTERVAL)
+        world.repeats.stop()
+        self.assertTrue(all(times >= 0 for _, times in world.written))
+        self.assertEqual(world.written[0], ("a", 0))
+        self.assertEqual(processes.clock.getDelayedCalls(), [])
+
     def test_too_many_processes(self) -> None:
         """A process that the table has no place for counts by itself."""
         self.assertIsNone(Tallies().of(tallies.PLACES))
