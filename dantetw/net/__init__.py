@@ -21,3 +21,10 @@ Where we touch the kernel's network.
 - :mod:`.sockopts` and :mod:`.tcpinfo` set and read socket options; :mod:`.queues` tells what waits
   in the kernel.
 """
+
+from encodings import idna, punycode
+
+#: What :mod:`socket` encodes names and addresses with.  It would be imported when the first one is,
+#: which may be after the server has become another user, or has changed its root, and the library
+#: can be read no more.
+CODECS = (idna, punycode)
