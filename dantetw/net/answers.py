@@ -50,6 +50,7 @@ class Answers:
         decide: Callable[[Known], _Decision | Lookup],
         failed: Callable[[ResolveError], None],
         owner: str = "",
+        known: Round | None = None,
     ) -> _Decision:
         """
         Decide, looking up what is missing.
@@ -67,14 +68,16 @@ class Answers:
         :param failed: told of each look-up that failed.  The rule that asked is then treated as if
             its name had no address: it does not match.
         :param owner: as for :meth:`Resolver.resolve`.
+        :param known: what decisions before this one have waited for; None: there were none.
         """
-        round_ = _Round(self)
-        while isinstance(decision := decide(round_), Lookup):
-            assert decision not in round_.answers, decision
+        if known is None:
+            known = Round(self)
+        while isinstance(decision := decide(known), Lookup):
+            assert decision not in known.answers, decision
             try:
-                round_.answers[decision] = await self._answer(decision, owner)
+                known.answers[decision] = await self._answer(decision, owner)
             except ResolveError as error:
-                round_.answers[decision] = ()
+                known.answers[decision] = ()
                 failed(error)
         return decision
 
@@ -86,9 +89,10 @@ class Answers:
         return () if name is None else (name,)
 
 
-class _Round:
+class Round:
     """
-    The answers one decision has waited for, and behind them what is known anyway.
+    The answers one decision has waited for, or several that belong together, and behind them what
+    is known anyway.
 
     They must not come from the cache alone: failures are not in it, and answers may leave it
     before the decision is taken.

@@ -22,6 +22,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from dantetw.config.policy import Edge, Rule
+from dantetw.net.answers import Round
 from dantetw.net.dialling import Dial, DialError
 from dantetw.net.poller import HANGUP
 from dantetw.net.racing import HEAD_START, Race
@@ -94,6 +95,7 @@ class Racing(Connect):
         "_dialled",
         "_first",
         "_judging",
+        "_known",
         "_more",
         "_order",
         "_passed",
@@ -115,6 +117,8 @@ class Racing(Connect):
         self._first, self._passed = first, (rule, named)
         self._trials: dict[str, _Trial] = {}
         self._judging: _Trial | None = None
+        # Names in rules are looked up once for all addresses: each failure may take its time.
+        self._known: Round | None = None
         self._reason: tuple[_Trial, _Reason] | None = None
         self._timer: IDelayedCall | None = None
         self._attempts: list[Attempt] = []
@@ -196,14 +200,17 @@ class Racing(Connect):
             trial.rule, trial.named = self._passed
             self._try(trial)
             return
+        if self._known is None:
+            self._known = Round(server.known)
         decide = judge(session, target)
-        decision = decide(server.known)
+        decision = decide(self._known)
         if not isinstance(decision, Lookup):
             self._judged(trial, decision)
             return
         self._judging = trial
         unresolved = partial(failing.unresolved, session)
-        waiting = server.known.decide_waiting(decide, unresolved, session.client.host)
+        client = session.client.host
+        waiting = server.known.decide_waiting(decide, unresolved, client, self._known)
         session.when(Deferred.fromCoroutine(waiting), partial(self._judged_late, trial))
 
     def _judged_late(self, trial: _Trial, decision: Decision | Check) -> None:

@@ -505,6 +505,24 @@ class JudgingTests(RacingCase):
         self.granted(client)
         self.finish(world, client)
 
+    def test_look_up_fails(self) -> None:
+        """A name in a rule that has no address is looked up once for all of the target's."""
+        rules = (
+            f"socks pass {{ from: 0/0 to: {ONE}/32 {LOG} }}\n"
+            f"socks block {{ from: 0/0 to: dead.example.org {LOG} }}\n"
+            f"socks pass {{ from: 0/0 to: 0/0 {LOG} }}"
+        )
+        world = self.world(CLIENTS + rules, (ONE, TWO, THREE))
+        client = self.ask(world)
+        self.decide(world, world.dials[0], errno.ECONNREFUSED)
+        self.assertEqual(len(world.pool.jobs), 1)
+        world.look_up()
+        self.decide(world, world.dials[1], errno.ECONNREFUSED)
+        self.assertEqual(self.tried(world), [ONE, TWO, THREE])
+        self.decide(world, world.dials[2])
+        self.granted(client)
+        self.finish(world, client)
+
     def test_look_up_too_long(self) -> None:
         """A look-up that does not end costs its address only."""
         rules = (
