@@ -11,7 +11,8 @@ from __future__ import annotations
 import getopt
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, NoReturn
 
 from dantetw import __version__
@@ -20,6 +21,8 @@ from dantetw.values import CONFIG_FILE
 
 #: Written if ``-p`` names no other file.
 PID_FILE: Final = "/var/run/sockd.pid"
+
+_SUBCOMMANDS: Final = ("users", "health", "check", "explain")
 
 USAGE: Final = """\
 usage: sockd [-DLNVdfhnpv]
@@ -101,17 +104,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     open_missing()
     program, *arguments = sys.argv if argv is None else argv
     program = os.path.basename(program)
-    if arguments[:1] == ["users"]:
-        from dantetw.auth import useradmin
-
-        raise SystemExit(useradmin.main(arguments[1:], sys.stdin, sys.stdout, sys.stderr))
-    if arguments[:1] == ["health"]:
-        from dantetw import health
-        from dantetw.net.host import Host
-
-        raise SystemExit(health.main(arguments[1:], Host(), sys.stdout, sys.stderr))
-    if arguments[:1] in (["check"], ["explain"]):
-        raise SystemExit(_tell(*arguments))
+    if arguments[:1] and arguments[0] in _SUBCOMMANDS:
+        raise SystemExit(_written(lambda: _tell(*arguments)))
     upgrade = arguments[:1] == ["upgrade"]
     try:
         flags = _Flags(arguments[1:] if upgrade else arguments)
@@ -121,32 +115,66 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except ValueError as wrong:
         sys.stderr.write(f"{program}: error: {wrong}\n")
         raise SystemExit(1) from None
+    if flags.help or flags.version or flags.licence or flags.verify:
+        raise SystemExit(_written(lambda: _answer(flags)))
+    _run(program, flags, upgrade)
+    raise SystemExit(0)
+
+
+def _answer(flags: _Flags) -> int:
+    """Do what a flag asks for instead of starting a server; the exit status."""
     if flags.help:
         sys.stdout.write(USAGE)
     elif flags.version:
         _print_version(flags.version > 1)
     elif flags.licence:
         sys.stdout.write(LICENCE)
-    elif flags.verify:
-        raise SystemExit(verify(flags.config))
     else:
-        _run(program, flags, upgrade)
-    raise SystemExit(0)
+        return verify(flags.config)
+    return 0
 
 
 def _tell(command: str, *arguments: str) -> int:
-    """The exit status of a sub-command that tells something of a configuration."""
-    from dantetw import checking
-    from dantetw.explaining import command as explaining
+    """The exit status of a sub-command that starts no server."""
     from dantetw.net.host import Host
 
-    main = checking.main if command == "check" else explaining.main
+    stdin, stdout, stderr = sys.stdin, sys.stdout, sys.stderr
+    # Each imports what it needs: a health check comes every few seconds.
+    match command:
+        case "users":
+            from dantetw.auth import useradmin
+
+            return useradmin.main(arguments, stdin, stdout, stderr)
+        case "health":
+            from dantetw import health
+
+            return health.main(arguments, Host(), stdout, stderr)
+        case "check":
+            from dantetw import checking
+
+            return checking.main(arguments, Host(), stdin, stdout, stderr)
+    from dantetw.explaining import command as explaining
+
+    return explaining.main(arguments, Host(), stdin, stdout, stderr)
+
+
+def _written(do: Callable[[], int]) -> int:
+    """The exit status of something that writes, also where nothing can be written any more."""
     try:
-        return main(arguments, Host(), sys.stdin, sys.stdout, sys.stderr)
+        status = do()
+        sys.stdout.flush()
+        return status
     except BrokenPipeError:
-        # Whoever reads has seen enough.  Python would complain once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        pass  # whoever reads has seen enough
+    except OSError as failed:
+        what = failed.filename or "standard output"
+        with suppress(OSError):
+            sys.stderr.write(f"sockd: error: {what}: {os.strerror(failed.errno or 0)}\n")
+    # Python would complain once more when it ends.
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(null, stream.fileno())
+    return 1
 
 
 def verify(path: str) -> int:

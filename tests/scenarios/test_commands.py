@@ -44,6 +44,22 @@ class CommandScenarios(Scenario):
         self.assertEqual(len(done.stdout.splitlines()), 1)
         self.assertEqual(done.stderr, b"")
 
+    def test_full(self) -> None:
+        """Standard output that is full is a line on standard error; one without a reader none."""
+        path = self.folder / "wrong.conf"
+        path.write_text("nonsense: 1\n")
+        check = f"check -f {shlex.quote(str(path))}"
+        for arguments in ("-h", "-v", "-L", check):
+            command = " ".join((*map(shlex.quote, SOCKD), arguments))
+            full = self.run_program(["sh", "-c", f"{command} >/dev/full"])
+            self.assertEqual(full.returncode, 1)
+            line = b"sockd: error: standard output: No space left on device\n"
+            self.assertEqual(full.stderr, line)
+            gone = self.run_program(["sh", "-c", f"{command} | true"])
+            self.assertEqual(gone.stderr, b"")
+        command = " ".join((*map(shlex.quote, SOCKD), "-V", "-f", str(path)))
+        self.assertEqual(self.run_program(["sh", "-c", f"{command} 2>/dev/full"]).returncode, 1)
+
     def test_licence(self) -> None:
         """``-L`` is the licence."""
         status, out, err = self.run_sockd("-L")
