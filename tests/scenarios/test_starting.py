@@ -281,3 +281,14 @@ class UnprivilegedScenarios(Scenario):
         self.assertEqual(server.wait(), 1)
         self.assertIn("error: could not become user root: ", server.raw())
         self.assertNotIn("Traceback", server.raw())
+
+    def test_no_helper(self) -> None:
+        """Nor if the privileged helper cannot become somebody: no traceback of that either."""
+        self.folder.chmod(0o777)
+        users = "user.privileged: root\nuser.unprivileged: daemon"
+        server = self.spawn(self.as_user(self.foreground(self.configure(free_port(), more=users))))
+        self.assertEqual(server.wait(), 1)
+        why = "sockd: helper: error: could not become user root: "
+        wait_until(lambda: why in server.raw(), "what the helper says")
+        self.assertIn("error: could not become user daemon: ", server.raw())
+        self.assertNotIn("Traceback", server.raw())
