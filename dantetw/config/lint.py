@@ -17,6 +17,7 @@ from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,
     LOG_DISCONNECT,
+    LOG_ERROR,
     LOG_IOOP,
     Command,
     Family,
@@ -31,6 +32,9 @@ _SENSITIVE: Final = ("127.0.0.1", "::1", "169.254.169.254")
 _TRAFFIC: Final = frozenset((Command.CONNECT, Command.UDPASSOCIATE))
 #: A refusal has a line if the rule logs one of these; with ``error`` alone it has none (Dante).
 _LOG_REFUSALS: Final = LOG_CONNECT | LOG_DISCONNECT | LOG_IOOP | LOG_DATA
+#: Failed logins have a line if the client rule logs one of these.
+_LOG_LOGINS: Final = LOG_ERROR | LOG_DISCONNECT
+_PASSWORDS: Final = frozenset((Method.USERNAME, Method.PAM_USERNAME))
 _REQUESTS: Final = frozenset((Command.CONNECT, Command.BIND, Command.UDPASSOCIATE))
 
 
@@ -40,6 +44,7 @@ def lint(policy: Policy, report: Report) -> None:
     _unreachable(policy.socks_rules, report)
     _suffixes(policy, report)
     _unlogged(policy, report)
+    _unlogged_logins(policy, report)
     if _listens_outside(policy):
         _open_to_all(policy, report)
         _inward(policy, report)
@@ -214,6 +219,20 @@ def _unlogged(policy: Policy, report: Report) -> None:
                 last.where,
                 "what this rule blocks leaves no line in the log, as in Dante",
                 '"log: connect" in the rule',
+            )
+            return
+
+
+def _unlogged_logins(policy: Policy, report: Report) -> None:
+    """Say once that wrong passwords leave no line: fail2ban, for one, would see none."""
+    for rule in policy.client_rules:
+        if rule.verdict is Verdict.BLOCK or _only_from_here(rule.source):
+            continue  # what comes from this host only is a health check, or its owner's
+        if _PASSWORDS.intersection(rule.socks_methods) and not rule.log & _LOG_LOGINS:
+            report.remark_at(
+                rule.where,
+                "failed logins under this rule leave no line in the log, as in Dante",
+                '"log: error" in the rule',
             )
             return
 

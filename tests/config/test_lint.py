@@ -157,6 +157,28 @@ class RemarkTests(SynchronousTestCase):
         ):
             self.assertEqual(self.remarks(rules, *settings), said, (rules, settings))
 
+    def test_unlogged_logins(self) -> None:
+        """Failed logins that leave no line are said once, for the first such client rule."""
+        said = ["8:1 failed logins under this rule leave no line in the log, as in Dante"]
+        rest = "socks pass { from: 0/0 to: 0/0 }\n"
+        for words, methods, expected in (
+            ("", "username", said),
+            ("log: connect", "username", said),
+            ("log: error", "username", []),
+            ("log: disconnect", "username", []),
+            ("", "pam.username none", said),
+            ("", "none", []),
+            ("", "rfc931", []),
+        ):
+            rules = f"client pass {{ from: 0/0 to: 0/0 {words} }}\n" * 2 + rest
+            head = HEAD.replace("socksmethod: none", f"socksmethod: {methods}")
+            parsed = with_rules(rules, head)
+            policy_of(parsed)
+            self.assertEqual(remarks(parsed), expected, (words, methods))
+        rules = "client pass { from: 127.0.0.1/32 to: 0/0 }\nclient block { from: 0/0 to: 0/0 "
+        head = HEAD.replace("socksmethod: none", "socksmethod: username")
+        self.assertEqual(remarks(with_rules(rules + "log: connect }\n" + rest, head)), [])
+
 
 class OpenTests(SynchronousTestCase):
     """Doors left open."""
