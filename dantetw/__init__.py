@@ -18,10 +18,11 @@ Imports go one way, down this list:
   :mod:`.auth` asks who somebody is; :mod:`.relay` moves the bytes; :mod:`.observe` brings lines to
   where the operator wants them;
   :mod:`.process` is about signals, privileges and limits; :mod:`.threads` and :mod:`.sharing` are
-  for calls that block and results that many wait for; :mod:`.fairness` says whose call is next
+  for calls that block and results that many wait for; :mod:`.commandline` reads the arguments of
+  commands
 - pure, computed without waiting: :mod:`.wire`, SOCKS as bytes; :mod:`.config`, text into an
   immutable policy; :mod:`.rules`, decisions; of :mod:`.observe` its events and formats;
-  :mod:`.escaping`, hostile text made fit for a log
+  :mod:`.escaping`, hostile text made fit for a log; :mod:`.fairness`, whose call is next
 - :mod:`.values`: hosts, endpoints, commands, endings
 
 A session is told in stages: accepted, admitted by the client rules, negotiated, authenticated,

@@ -16,12 +16,12 @@ a key goes or changes its meaning; keys may be added.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
+from dantetw.commandline import read_arguments
 from dantetw.config.lexer import LARGEST_FILE
 from dantetw.config.load import fetch, parse
 from dantetw.config.problems import Problem, tell, visible
@@ -60,11 +60,9 @@ def main(argv: Sequence[str], system: System, stdin: TextIO, stdout: TextIO, std
     :returns: the exit status: 0 if there are no errors, 1 if there are warnings and they count
         (``--strict``), 2 if there are errors or the command makes no sense.
     """
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-        try:
-            options = parser().parse_args(argv)
-        except SystemExit as leaving:
-            return leaving.code if isinstance(leaving.code, int) else 2
+    options = read_arguments(parser(), argv, stdout, stderr)
+    if isinstance(options, int):
+        return options
     files: list[str] = options.file or [CONFIG_FILE]
     if options.migrate:
         if len(files) > 1 or options.json or options.strict:

@@ -10,12 +10,12 @@ of the rules.  A server that stands still answers nothing, though its kernel acc
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import socket
 from collections.abc import Sequence
 from typing import Final, TextIO
 
+from dantetw.commandline import read_arguments
 from dantetw.config import load
 from dantetw.config.problems import tell
 from dantetw.config.system import System
@@ -36,11 +36,9 @@ def main(argv: Sequence[str], system: System, stdout: TextIO, stderr: TextIO) ->
     :returns: the exit status: 0 if the server answers at one address at least, 1 if not, 2 if the
         configuration is wrong or the command makes no sense.
     """
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-        try:
-            options = parser().parse_args(argv)
-        except SystemExit as leaving:
-            return leaving.code if isinstance(leaving.code, int) else 2
+    options = read_arguments(parser(), argv, stdout, stderr)
+    if isinstance(options, int):
+        return options
     parsed = load(options.file, system)
     if parsed.policy is None:
         print(tell(parsed.problems, options.file), end="", file=stderr)

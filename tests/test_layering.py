@@ -45,6 +45,7 @@ LAYERS = {
     "dantetw.relay": EDGES,
     "dantetw.process": EDGES,
     "dantetw.threads": EDGES,
+    "dantetw.commandline": EDGES,
     # Decides, and is given the clock.
     "dantetw.fairness": PURE,
     "dantetw.sharing": EDGES,

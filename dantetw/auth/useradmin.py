@@ -34,6 +34,7 @@ from dantetw.auth.usersfile import (
     parse,
     thd_matches,
 )
+from dantetw.commandline import read_arguments
 from dantetw.escaping import escape
 from dantetw.net.naming import words_of_error
 from dantetw.process.regular import open_regular
@@ -63,11 +64,9 @@ def main(
     :returns: the exit status: 0, 1 if it could not be done or ``check`` found fault, 2 if the
         command makes no sense.
     """
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-        try:
-            options = _parser().parse_args(argv)
-        except SystemExit as leaving:
-            return leaving.code if isinstance(leaving.code, int) else 2
+    options = read_arguments(_parser(), argv, stdout, stderr)
+    if isinstance(options, int):
+        return options
 
     def password(twice: bool) -> bytes:
         return _password(stdin, ask, options.stdin or not stdin.isatty(), twice)

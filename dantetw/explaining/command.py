@@ -5,12 +5,12 @@ The command ``sockd explain``: its arguments, and its exit status.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any, Final, TextIO
 
 from dantetw.checking import read, say, text_of
+from dantetw.commandline import read_arguments
 from dantetw.config.load import parse
 from dantetw.config.policy import Policy
 from dantetw.config.problems import Problem, tell, visible
@@ -49,11 +49,9 @@ def main(argv: Sequence[str], host: System, stdin: TextIO, stdout: TextIO, stder
     :returns: the exit status: 0 if the request would be passed, 1 if not, 2 if the configuration or
         the command makes no sense.
     """
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-        try:
-            options = parser().parse_args(argv)
-        except SystemExit as leaving:
-            return leaving.code if isinstance(leaving.code, int) else 2
+    options = read_arguments(parser(), argv, stdout, stderr)
+    if isinstance(options, int):
+        return options
     names = Names(dict(options.resolve), dict(options.reverse))
     system = Stage(host, names, dict(options.interface))
     data, file = read(options.file, stdin)
