@@ -36,7 +36,7 @@ setup(
         ],
         "lint": ["ruff==0.17.6", "mypy==2.4.1", "mypy-zope==1.0.17"],
     },
-    entry_points={"console_scripts": ["sockd = dantetw.cli:main"]},
+    entry_points={"console_scripts": ["sockd = dantetw.cli.main:main"]},
     classifiers=[
         "Framework :: Twisted",
         "Operating System :: POSIX",

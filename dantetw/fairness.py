@@ -88,7 +88,7 @@ def client_of(address: str) -> str:
     return f"{ipaddress.IPv6Address(prefix)}/{_NETWORK_BITS}"
 
 
-class Turn:
+class Ticket:
     """
     A job's place in a :class:`FairQueue`.
 
@@ -105,7 +105,7 @@ class Turn:
         self.number = 0
 
 
-_Turn = TypeVar("_Turn", bound=Turn)
+_Turn = TypeVar("_Turn", bound=Ticket)
 
 
 class FairQueue(Generic[_Turn]):

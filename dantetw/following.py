@@ -19,10 +19,10 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from dantetw.config.policy import HostKind, Policy
 from dantetw.net.interfaces import Interfaces, Monitor
 from dantetw.net.listening import Port
 from dantetw.observe.journal import Journal
+from dantetw.policy import HostKind, Policy
 from dantetw.process.limits import raise_descriptors
 from dantetw.reloading import UnusableError
 from dantetw.serving import Serving

@@ -12,10 +12,9 @@ from typing import Any, Final
 
 from dantetw import catalogue
 from dantetw.config.describing import describe
-from dantetw.config.policy import PLAIN_FORM, Form, Policy
 from dantetw.config.problems import Problem
-from dantetw.net.naming import words_of_error
-from dantetw.net.turns import Turn
+from dantetw.net.batch import Batch
+from dantetw.net.errors import words_of_error
 from dantetw.observe.events import Message
 from dantetw.observe.journal import Journal
 from dantetw.observe.observer import Observer
@@ -23,6 +22,7 @@ from dantetw.observe.privacy import Private
 from dantetw.observe.sinks.kind import Kind, Surroundings
 from dantetw.observe.sinks.opening import Outputs, build_sinks
 from dantetw.observe.tallies import Tallies
+from dantetw.policy import PLAIN_FORM, Form, Policy
 from dantetw.reloading import UnusableError
 from dantetw.values import Severity
 
@@ -78,7 +78,7 @@ class Logs:
 
         :param worker: which of the workers this process is, from 0.
         """
-        self.turn = Turn()
+        self.turn = Batch()
         self.observer = Observer(
             catalogue.FORMATS["dante"](False, ""),
             None,

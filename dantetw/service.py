@@ -19,24 +19,24 @@ from twisted.python.components import Componentized
 
 from dantetw import __version__, catalogue
 from dantetw.config import Parsed
-from dantetw.config.policy import Policy
 from dantetw.config.problems import Problem
 from dantetw.following import Following
 from dantetw.handover.names import HandoverError
 from dantetw.handover.succession import Owner, Succession
 from dantetw.handover.systemd import from_systemd
 from dantetw.logs import LAST_FLUSH, Logs
+from dantetw.net.errors import words_of_error
 from dantetw.net.listening import ListeningSocket, Port
-from dantetw.net.naming import words_of_error
 from dantetw.observe.prefix import JsonPrefix, Prefix
 from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.opening import open_sink
+from dantetw.policy import Policy
+from dantetw.privileged.helper import Reread
+from dantetw.privileged.privileges import Privileges
 from dantetw.process import signals
 from dantetw.process.describing import environment, identity, usage
-from dantetw.process.helper import Reread
 from dantetw.process.limits import raise_descriptors
 from dantetw.process.notifying import Notifier
-from dantetw.process.privileges import Privileges
 from dantetw.reloading import Reload, UnusableError
 from dantetw.serving import Serving
 from dantetw.session.ports import Ports

@@ -13,23 +13,22 @@ from dantetw import catalogue
 from dantetw.auth.crypting import LibcryptMissingError
 from dantetw.auth.usersfile import UsersFileError
 from dantetw.auth.verifying import THREADS, WAITING, is_refusal
-from dantetw.config.policy import Policy
-from dantetw.config.vocabulary import PAM_METHODS
+from dantetw.net.batch import Batch
 from dantetw.net.interfaces import Interfaces
 from dantetw.net.listening import Port
 from dantetw.net.poller import make_poller
 from dantetw.net.resolving import Resolver
-from dantetw.net.turns import Turn
 from dantetw.observe.journal import Journal
+from dantetw.policy import Policy
+from dantetw.privileged.privileges import Privileges
 from dantetw.process import garbage
 from dantetw.process.limits import limits
-from dantetw.process.privileges import Privileges
 from dantetw.reloading import UnusableError
-from dantetw.rules.deciding import names_to_look_up
+from dantetw.rules.decision import names_to_look_up
 from dantetw.session.ports import Listeners
 from dantetw.session.protocol import SocksFactory
 from dantetw.threads import Threads
-from dantetw.values import Endpoint, Method, Severity
+from dantetw.values import PAM_METHODS, Endpoint, Method, Severity
 
 #: Objects that may come to be before the garbage collector looks for cycles; Python's own figure,
 #: 700, is a handful of sessions.
@@ -49,7 +48,7 @@ class Serving:
         journal: Journal,
         privileges: Privileges,
         keep_alive: bool = True,
-        turn: Turn | None = None,
+        turn: Batch | None = None,
     ) -> None:
         self._reactor = reactor
         self._journal = journal

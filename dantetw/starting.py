@@ -21,7 +21,7 @@ from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLo
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from dantetw.net.naming import words_of_error
+from dantetw.net.errors import words_of_error
 from dantetw.observe.formats.oneline import one_line
 from dantetw.process import pidfile
 from dantetw.process.descriptors import Inherited, open_missing

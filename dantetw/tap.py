@@ -16,10 +16,10 @@ from twisted.python import usage
 
 from dantetw.config import Parsed, load, parse
 from dantetw.config.load import fetch
+from dantetw.config.machine import Machine
 from dantetw.config.problems import tell
-from dantetw.config.system import System
+from dantetw.net.errors import words_of_error
 from dantetw.net.host import Host
-from dantetw.net.naming import words_of_error
 from dantetw.process import pidfile
 from dantetw.process.descriptors import open_missing
 from dantetw.process.limits import processors
@@ -61,7 +61,7 @@ _DEFAULT_SAID = (
 )
 
 
-def default_configuration(system: System) -> bytes:
+def default_configuration(system: Machine) -> bytes:
     """
     What to do without a configuration: serve this host's own clients, log to standard output.
 
@@ -136,7 +136,7 @@ class Options(usage.Options):
             raise SystemExit(1) from None
 
 
-def read(path: str | None, system: System, debug: int | None = None) -> Parsed:
+def read(path: str | None, system: Machine, debug: int | None = None) -> Parsed:
     """
     Read a configuration, or the built-in one if ``path`` is None.
 
@@ -159,7 +159,7 @@ class Here(Host):
 
 
 def reread(
-    path: str | None, debug: int | None, system: System, opener: Callable[[str, int], int]
+    path: str | None, debug: int | None, system: Machine, opener: Callable[[str, int], int]
 ) -> Parsed:
     """
     Read a configuration for a reload, in a thread, since it may look up names.

@@ -21,13 +21,13 @@ from typing import Any, Final, Protocol
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
-from dantetw.fairness import BusyError, FairQueue, Turn
+from dantetw.fairness import BusyError, FairQueue, Ticket
 
 #: Seconds after which a thread without work ends.
 IDLE_SECONDS: Final = 60.0
 
 
-class Job(Turn):
+class Job(Ticket):
     """One call in a thread."""
 
     __slots__ = ("_function", "_report")
@@ -229,7 +229,7 @@ class Threads:
             job._report(result)
 
 
-class _Waiter(Turn):
+class _Waiter(Ticket):
     """A thread that waits at a :class:`Gate`."""
 
     __slots__ = ("go",)

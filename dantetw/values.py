@@ -378,3 +378,23 @@ class Counts:
             self.to_target + other.to_target,
             self.from_target + other.from_target,
         )
+
+
+class ReplyCode(IntEnum):
+    """What a reply says of a request (:rfc:`1928`, 6, field ``REP``)."""
+
+    SUCCEEDED = 0
+    FAILURE = 1
+    NOT_ALLOWED = 2
+    NETWORK_UNREACHABLE = 3
+    HOST_UNREACHABLE = 4
+    REFUSED = 5
+    TTL_EXPIRED = 6
+    COMMAND_NOT_SUPPORTED = 7
+    ADDRESS_TYPE_NOT_SUPPORTED = 8
+
+
+#: Methods that need nothing but the client's connection, the only ones that fit ``clientmethod``.
+CLIENT_METHODS: Final = frozenset((Method.NONE, Method.RFC931, Method.PAM_ADDRESS, Method.PAM_ANY))
+#: Methods that PAM stands behind.
+PAM_METHODS: Final = frozenset((Method.PAM_ADDRESS, Method.PAM_ANY, Method.PAM_USERNAME))

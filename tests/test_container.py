@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from dantetw import cli
+from dantetw.cli import main as cli
 from dantetw.config import parse
 from dantetw.values import Method
 from tests.session.world import Machine

@@ -12,11 +12,14 @@ from types import ModuleType
 from docutils.core import publish_doctree
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw import catalogue, checking, cli, health, tap
-from dantetw.auth import useradmin
+from dantetw import catalogue, tap
+from dantetw.cli import check as checking
+from dantetw.cli import health
+from dantetw.cli import main as cli
+from dantetw.cli import users as useradmin
+from dantetw.cli.explain import command as explaining
 from dantetw.config import UNSUPPORTED, parse
 from dantetw.config.lookup import is_keyword
-from dantetw.explaining import command as explaining
 from dantetw.net.host import Host
 from dantetw.process import signals
 from dantetw.tap import Options

@@ -16,7 +16,7 @@ from dantetw.fairness import (
     REMEMBERED,
     BusyError,
     FairQueue,
-    Turn,
+    Ticket,
     client_of,
 )
 
@@ -57,18 +57,18 @@ class FairQueueTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
 
-    def queue(self, slots: int = 2, places: int = 64, **more: Any) -> FairQueue[Turn]:
+    def queue(self, slots: int = 2, places: int = 64, **more: Any) -> FairQueue[Ticket]:
         """A queue over the test's clock."""
         return FairQueue(slots, places, self.clock.seconds, **more)
 
-    def submit(self, queue: FairQueue[Turn], owner: str) -> Turn:
+    def submit(self, queue: FairQueue[Ticket], owner: str) -> Ticket:
         """Begin a job or let it wait."""
-        job = Turn(owner)
+        job = Ticket(owner)
         if not queue.start(job):
             queue.add(job)
         return job
 
-    def order(self, queue: FairQueue[Turn], *running: Turn, fault: str = "") -> str:
+    def order(self, queue: FairQueue[Ticket], *running: Ticket, fault: str = "") -> str:
         """The owners of jobs that wait, in the order in which they begin."""
         begun, order = list(running), ""
         while begun:
@@ -139,8 +139,8 @@ class FairQueueTests(SynchronousTestCase):
             for _ in range(faults):
                 queue.blame("x")
             for _ in range(places):
-                queue.add(Turn("x"))
-            self.assertRaises(BusyError, queue.add, Turn("x"))
+                queue.add(Ticket("x"))
+            self.assertRaises(BusyError, queue.add, Ticket("x"))
 
     def test_share_of_what_is_free(self) -> None:
         """The fewer slots are free, the fewer one client gets; no number of them gets all."""
@@ -173,32 +173,32 @@ class FairQueueTests(SynchronousTestCase):
         queue = self.queue(1, 8)
         self.submit(queue, "")
         queue.blame("x")
-        first, *others = (Turn("x"), *(Turn(owner) for owner in "aabbcdd"))
+        first, *others = (Ticket("x"), *(Ticket(owner) for owner in "aabbcdd"))
         for job in (first, *others):
             queue.add(job)
-        self.assertIs(queue.add(Turn("e")), first)
-        self.assertIs(queue.add(Turn("f")), others[6])
-        self.assertRaises(BusyError, queue.add, Turn("x"))
+        self.assertIs(queue.add(Ticket("e")), first)
+        self.assertIs(queue.add(Ticket("f")), others[6])
+        self.assertRaises(BusyError, queue.add, Ticket("x"))
         self.assertEqual(queue.waiting, 8)
 
     def test_full_of_equals(self) -> None:
         """Of equals that is dropped whose turn is last, never for a client that is worse."""
         queue = self.queue(1, 4)
         self.submit(queue, "")
-        jobs = [Turn(owner) for owner in "abcd"]
+        jobs = [Ticket(owner) for owner in "abcd"]
         for job in jobs:
             queue.add(job)
-        self.assertIs(queue.add(Turn("e")), jobs[-1])
-        self.assertRaises(BusyError, queue.add, Turn("b"))
+        self.assertIs(queue.add(Ticket("e")), jobs[-1])
+        self.assertRaises(BusyError, queue.add, Ticket("b"))
         queue.blame("x")
-        self.assertRaises(BusyError, queue.add, Turn("x"))
+        self.assertRaises(BusyError, queue.add, Ticket("x"))
 
     def test_our_own(self) -> None:
         """Jobs on our own behalf may have all slots and places."""
         queue = self.queue(4, 4)
         for _ in range(8):
             self.submit(queue, "")
-        self.assertRaises(BusyError, queue.add, Turn(""))
+        self.assertRaises(BusyError, queue.add, Ticket(""))
         queue.blame("")
         self.assertEqual(queue._faults, {})
 
@@ -228,10 +228,10 @@ class FairQueueTests(SynchronousTestCase):
         """
         clock = Clock()
         slots = data.draw(st.integers(1, 9))
-        queue: FairQueue[Turn] = FairQueue(slots, 12, clock.seconds, share=4, patience=1.0)
+        queue: FairQueue[Ticket] = FairQueue(slots, 12, clock.seconds, share=4, patience=1.0)
         owners = st.sampled_from(["", "a", "b", "c", "d", "e"])
-        running: list[Turn] = []
-        waiting: list[Turn] = []
+        running: list[Ticket] = []
+        waiting: list[Ticket] = []
 
         def take() -> None:
             while (job := queue.take()) is not None:
@@ -240,7 +240,7 @@ class FairQueueTests(SynchronousTestCase):
 
         for step in data.draw(st.lists(st.sampled_from("ssssfffrpt"), max_size=80)):
             if step == "s":
-                job = Turn(data.draw(owners))
+                job = Ticket(data.draw(owners))
                 if queue.start(job):
                     running.append(job)
                     continue

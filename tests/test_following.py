@@ -14,11 +14,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw import following
 from dantetw.config import parse
-from dantetw.config.policy import Policy
 from dantetw.following import MOST_TRIED, RETRY_SECONDS, SETTLE_SECONDS, Following
 from dantetw.net.interfaces import Interfaces
 from dantetw.net.listening import Port
 from dantetw.observe.journal import Journal
+from dantetw.policy import Policy
 from dantetw.reloading import UnusableError
 from dantetw.session.ports import Ports
 from dantetw.values import Endpoint

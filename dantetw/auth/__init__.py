@@ -6,15 +6,15 @@ Who is it?  The methods of authentication.
   :class:`~dantetw.auth.interfaces.IProver` asks somebody else.
 - :mod:`.system` asks for the system's passwords, which :mod:`.shadow` reads and compares, by way of
   the C library in :mod:`.crypting`.
-- :mod:`.usersfile` asks a file of our own; :mod:`.useradmin` is the command that edits it,
-  :mod:`.locking` how it keeps such commands from undoing each other.
+- :mod:`.usersfile` asks a file of our own; :mod:`.locking` keeps commands that edit it
+  from undoing each other.
 - :mod:`.ident` asks the client's own host.
 - :mod:`.pam` asks PAM, by way of the program in :mod:`.pamworker`, run by :mod:`.pamprocess`.
 - :mod:`.methods` makes the one that a policy asks for.
 - :mod:`.cache` stands before either, so that a browser's hundredth session costs no hash.
 - :mod:`.groups` says which of the system's groups a user is in.
-- :mod:`.verifying` runs hashes in threads, clients taking turns (:mod:`dantetw.fairness`);
-  :mod:`.stamps` notices when a file has changed.
+- :mod:`.verifying` runs hashes in threads, clients taking turns (:mod:`dantetw.fairness`).
+- :mod:`.privileges` lists the work that takes privileges.
 
 Method ``none`` needs nothing here: there is nothing to check.
 

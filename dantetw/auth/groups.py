@@ -28,7 +28,7 @@ class Groups:
     stand on a network the system's own cache (``nscd``, ``sssd``) must be on.
 
     :param names: all groups that rules name
-        (:func:`dantetw.rules.deciding.asks_for_groups`); others are not looked at.
+        (:func:`dantetw.rules.decision.asks_for_groups`); others are not looked at.
     """
 
     def __init__(

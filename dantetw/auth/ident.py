@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from dantetw.auth.interfaces import IProver, Visitor
 from dantetw.escaping import escape
-from dantetw.rules.proving import Check, Proof
+from dantetw.rules.authentication import AuthCheck, AuthResult
 from dantetw.values import Family
 from dantetw.wire.messages import user_text
 
@@ -109,7 +109,7 @@ class Ident:
         self._port = port
         self._getpwnam = getpwnam
 
-    def prove(self, check: Check, visitor: Visitor) -> Deferred[Proof]:
+    def prove(self, check: AuthCheck, visitor: Visitor) -> Deferred[AuthResult]:
         """See :class:`~dantetw.auth.interfaces.IProver`."""
         ports = (visitor.client.port, visitor.local.port)
         asked = Deferred.fromCoroutine(self._ask(visitor, ports))
@@ -128,17 +128,17 @@ class Ident:
         finally:
             question.abort()
 
-    def _proof(self, name: str | None) -> Proof:
+    def _proof(self, name: str | None) -> AuthResult:
         if name is None:
-            return Proof()
+            return AuthResult()
         try:
             self._getpwnam(name)
         except (KeyError, ValueError):
             refusal = f'no user "{escape(name)}" found in system password file'
-            return Proof(name, refusal)
-        return Proof(name)
+            return AuthResult(name, refusal)
+        return AuthResult(name)
 
 
-def _unanswered(failure: Failure) -> Proof:
+def _unanswered(failure: Failure) -> AuthResult:
     failure.trap(error.ConnectError, TimeoutError)
-    return Proof()
+    return AuthResult()

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from dantetw.escaping import escape
-from dantetw.rules.proving import Check, Proof
+from dantetw.rules.authentication import AuthCheck, AuthResult
 from dantetw.values import Endpoint, value
 from dantetw.wire.messages import Credentials
 
@@ -82,7 +82,7 @@ class Visitor:
 class IProver(Interface):
     """Asks somebody else who a client is."""
 
-    def prove(check: Check, visitor: Visitor) -> Deferred[Proof]:  # noqa: N805 - zope's way
+    def prove(check: AuthCheck, visitor: Visitor) -> Deferred[AuthResult]:  # noqa: N805 - zope's way
         """
         What came of a check.
 

@@ -11,10 +11,10 @@ from dantetw.auth.cache import CredentialsCache
 from dantetw.auth.ident import Ident
 from dantetw.auth.interfaces import IAuthenticator, IProver
 from dantetw.auth.pam import Pam
+from dantetw.auth.privileges import Privileged
 from dantetw.auth.system import SystemUsers
 from dantetw.auth.usersfile import UsersFile
-from dantetw.config.policy import Policy
-from dantetw.process.rights import Rights
+from dantetw.policy import Policy
 from dantetw.threads import Threads
 
 
@@ -22,7 +22,7 @@ def for_username(
     policy: Policy,
     reactor: Any,
     threads: Threads,
-    rights: Rights,
+    rights: Privileged,
     report: Callable[[str], None],
 ) -> IAuthenticator:
     """
@@ -48,7 +48,7 @@ def for_rfc931(
     policy: Policy,
     reactor: Any,
     threads: Threads,
-    rights: Rights,
+    rights: Privileged,
     report: Callable[[str], None],
 ) -> IProver:
     """``rfc931``: whoever the client's host says it is."""
@@ -59,7 +59,7 @@ def for_pam(
     policy: Policy,
     reactor: Any,
     threads: Threads,
-    rights: Rights,
+    rights: Privileged,
     report: Callable[[str], None],
 ) -> IProver:
     """``pam.address``, ``pam.any``, ``pam.username``: whatever PAM says."""

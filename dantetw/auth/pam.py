@@ -25,9 +25,9 @@ from dantetw.auth.interfaces import IProver, Visitor
 from dantetw.auth.pamprocess import PamProcess
 from dantetw.auth.verifying import BUSY
 from dantetw.escaping import escape
-from dantetw.fairness import BusyError, FairQueue, Turn, client_of
-from dantetw.net.naming import words_of_error
-from dantetw.rules.proving import Check, Proof
+from dantetw.fairness import BusyError, FairQueue, Ticket, client_of
+from dantetw.net.errors import words_of_error
+from dantetw.rules.authentication import AuthCheck, AuthResult
 
 #: Processes, and logins that may wait for one.
 PROCESSES: Final = 4
@@ -51,12 +51,12 @@ def _field(data: bytes) -> bytes:
     return len(data).to_bytes(2, "big") + data
 
 
-class _Job(Turn):
+class _Job(Ticket):
     """One login, until it is answered."""
 
     __slots__ = ("done", "name", "refused", "request")
 
-    def __init__(self, check: Check, visitor: Visitor, done: Deferred[Proof]) -> None:
+    def __init__(self, check: AuthCheck, visitor: Visitor, done: Deferred[AuthResult]) -> None:
         super().__init__(client_of(visitor.client.host))
         self.refused = False
         given = visitor.credentials if check.named else None
@@ -81,9 +81,9 @@ class _Job(Turn):
             text = f"pam_acct_mgmt(): {reason}"
         else:
             text = f"{what}() failed: {reason}"
-        self.answer(Proof(refusal=text))
+        self.answer(AuthResult(refusal=text))
 
-    def answer(self, proof: Proof) -> None:
+    def answer(self, proof: AuthResult) -> None:
         """Tell whoever still wants to know."""
         self.refused = bool(proof.refusal)
         if not self.done.called:
@@ -160,7 +160,7 @@ class _Worker(Protocol):
             what, _, reason = answer.decode("utf-8", "replace").partition("\0")
             job.refuse(what, reason)
         else:
-            job.answer(Proof())
+            job.answer(AuthResult())
         self._pam.free(self, job)
 
     def complain(self, data: bytes) -> None:
@@ -222,17 +222,17 @@ class Pam:
         self._idle: list[_Worker] = []
         self._alive: set[_Worker] = set()
 
-    def prove(self, check: Check, visitor: Visitor) -> Deferred[Proof]:
+    def prove(self, check: AuthCheck, visitor: Visitor) -> Deferred[AuthResult]:
         """
         See :class:`~dantetw.auth.interfaces.IProver`.
 
         What a process has begun it goes on with when it is cancelled: to end it would cost more.
         """
 
-        def give_up(_: Deferred[Proof]) -> None:
+        def give_up(_: Deferred[AuthResult]) -> None:
             self._queue.remove(job)
 
-        done: Deferred[Proof] = Deferred(give_up)
+        done: Deferred[AuthResult] = Deferred(give_up)
         job = _Job(check, visitor, done)
         if self._queue.start(job):
             self._run(job)
@@ -240,10 +240,10 @@ class Pam:
         try:
             dropped = self._queue.add(job)
         except BusyError:
-            job.answer(Proof(refusal=BUSY))
+            job.answer(AuthResult(refusal=BUSY))
         else:
             if dropped is not None:
-                dropped.answer(Proof(refusal=BUSY))
+                dropped.answer(AuthResult(refusal=BUSY))
         return done
 
     def _run(self, job: _Job | None) -> None:

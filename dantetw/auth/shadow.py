@@ -127,7 +127,7 @@ class HashCosts:
         return None if kind is None else kinds[kind]
 
 
-class Verdict(Enum):
+class PasswordVerdict(Enum):
     """What there is to say of a name and a password; wrong is also who cannot log in at all."""
 
     RIGHT = "right"
@@ -160,7 +160,7 @@ class SystemPasswords:
         self._cpu = cpu
         self._costs = HashCosts()
 
-    def thd_check(self, name: str, password: bytes) -> Verdict:
+    def thd_check(self, name: str, password: bytes) -> PasswordVerdict:
         """
         Check a password, which takes a thread 5-100 ms.
 
@@ -175,10 +175,10 @@ class SystemPasswords:
         record = self._record(name, shadow)
         if record is not None and record.usable(self._today()):
             right = self._thd_matches(password, record.hash)
-            return Verdict.RIGHT if right else Verdict.WRONG
+            return PasswordVerdict.RIGHT if right else PasswordVerdict.WRONG
         # The answer is no, and takes as long as any would.
         self._thd_matches(password, self._costs.costliest(_ANY_HASH.findall(shadow)) or _DUMMY)
-        return Verdict.UNKNOWN if record is None else Verdict.WRONG
+        return PasswordVerdict.UNKNOWN if record is None else PasswordVerdict.WRONG
 
     def _thd_matches(self, password: bytes, stored: bytes) -> bool:
         begun = self._cpu()

@@ -16,11 +16,11 @@ from zope.interface import implementer
 
 from dantetw.auth.crypting import Libcrypt
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
-from dantetw.auth.shadow import PASSWD, SHADOW, Verdict
-from dantetw.auth.stamps import Look, Stamps, look
+from dantetw.auth.shadow import PASSWD, SHADOW, PasswordVerdict
 from dantetw.auth.verifying import verify
 from dantetw.fairness import client_of
-from dantetw.net.naming import words_of_error
+from dantetw.net.errors import words_of_error
+from dantetw.process.filewatch import FileWatch, Look, look
 from dantetw.threads import Threads
 
 
@@ -32,7 +32,7 @@ class SystemUsers:
     :param clock: for noticing changes of the files.
     :param threads: where passwords are checked.
     :param thd_check: checks a name and a password on behalf of a client, as
-        :meth:`~dantetw.process.rights.Rights.check_password` does.
+        :meth:`~dantetw.auth.privileges.Privileged.check_password` does.
     :param look: looks at files with privileges.
     :raises LibcryptMissingError: if this system cannot check passwords.
     """
@@ -41,7 +41,7 @@ class SystemUsers:
         self,
         clock: IReactorTime,
         threads: Threads,
-        thd_check: Callable[[str, bytes, str], Verdict],
+        thd_check: Callable[[str, bytes, str], PasswordVerdict],
         look: Look = look,
         shadow: str = SHADOW,
     ) -> None:
@@ -49,7 +49,7 @@ class SystemUsers:
         Libcrypt()
         self._threads = threads
         self._thd_check = thd_check
-        self._stamps = Stamps((PASSWD, shadow), clock, look)
+        self._stamps = FileWatch((PASSWD, shadow), clock, look)
 
     def revision(self, name: str) -> object:
         """See :class:`~dantetw.auth.interfaces.IAuthenticator`."""
@@ -67,6 +67,8 @@ class SystemUsers:
             verdict = self._thd_check(name, password, owner)
         except OSError as error:
             return AuthenticationFailed.no_record(name, words_of_error(error))
-        if verdict is Verdict.UNKNOWN:
+        if verdict is PasswordVerdict.UNKNOWN:
             return AuthenticationFailed.no_record(name)
-        return None if verdict is Verdict.RIGHT else AuthenticationFailed.wrong_password(name)
+        return (
+            None if verdict is PasswordVerdict.RIGHT else AuthenticationFailed.wrong_password(name)
+        )

@@ -2,7 +2,7 @@
 Method ``username`` with a file of users (``username.file``), who need not be users of the system.
 
 One ``name:hash`` per line, the hash being bcrypt's, so that ``htpasswd -B`` can edit it as well as
-our own command (:mod:`dantetw.auth.useradmin`).  Blank lines and lines that begin with ``#`` do
+our own command (:mod:`dantetw.cli.users`).  Blank lines and lines that begin with ``#`` do
 not count.  The file is read again when it has changed; if it is faulty then, the users of before
 remain and the fault is reported.
 """
@@ -19,10 +19,10 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator, key_of
-from dantetw.auth.stamps import Look, Stamp, Stamps, look
 from dantetw.auth.verifying import verify
 from dantetw.escaping import escape
 from dantetw.fairness import client_of
+from dantetw.process.filewatch import FileWatch, Look, Stamp, look
 from dantetw.process.regular import open_regular
 from dantetw.threads import Threads
 
@@ -191,7 +191,7 @@ class UsersFile:
         self._report = report
         self._opener = opener
         self._bcrypt = load_bcrypt()
-        self._stamps = Stamps((path,), clock, look)
+        self._stamps = FileWatch((path,), clock, look)
         self._read_at: tuple[Stamp | None, ...] = self._stamps.current()
         self._users = self._read()
 

@@ -1,8 +1,8 @@
 """
-The configuration language: text into an immutable :class:`~dantetw.config.policy.Policy`.
+The configuration language: text into an immutable :class:`~dantetw.policy.Policy`.
 
 Pure: what must be known of the machine is asked of a
-:class:`~dantetw.config.system.System`.  In the order of reading:
+:class:`~dantetw.config.machine.Machine`.  In the order of reading:
 
 - :mod:`~dantetw.config.lexer`: bytes into tokens that know their line and column;
 - :mod:`~dantetw.config.grammar`: tokens into a :mod:`~dantetw.config.tree`, going on after
@@ -27,9 +27,9 @@ Problems are values (:mod:`~dantetw.config.problems`), gathered in a
 """
 
 from dantetw.config.load import Parsed, load, parse
-from dantetw.config.policy import Policy
+from dantetw.config.machine import Machine
 from dantetw.config.problems import Problem
-from dantetw.config.system import System
 from dantetw.config.unsupported import UNSUPPORTED
+from dantetw.policy import Policy
 
-__all__ = ["UNSUPPORTED", "Parsed", "Policy", "Problem", "System", "load", "parse"]
+__all__ = ["UNSUPPORTED", "Machine", "Parsed", "Policy", "Problem", "load", "parse"]

@@ -10,11 +10,11 @@ from typing import Final
 
 from dantetw.config.devices import Snapshot, is_alias, is_usual, may_be_interface
 from dantetw.config.lexer import Token
-from dantetw.config.policy import ALL_PORTS, Address, HostKind, Ports
+from dantetw.config.machine import Machine, Transport
 from dantetw.config.reader import number_of
 from dantetw.config.report import Mistake
-from dantetw.config.system import System, Transport
 from dantetw.config.tree import AddressText, PortText
+from dantetw.policy import ALL_PORTS, Address, HostKind, Ports
 from dantetw.values import AF_OF, Family
 
 _BITS: Final = {Family.IPV4: 32, Family.IPV6: 128}
@@ -196,7 +196,7 @@ def _mask(token: Token, family: Family) -> int:
     return ((1 << bits) - 1) ^ ((1 << (bits - length)) - 1)
 
 
-def ports_of(text: PortText | None, system: System, protocol: Transport) -> Ports:
+def ports_of(text: PortText | None, system: Machine, protocol: Transport) -> Ports:
     """
     The ports that a port condition lets through.
 
@@ -223,12 +223,12 @@ def ports_of(text: PortText | None, system: System, protocol: Transport) -> Port
             return Ports(first, first, text=text.text)
 
 
-def first_port(text: PortText, system: System) -> int:
+def first_port(text: PortText, system: Machine) -> int:
     """The port to listen on: of a range, the first.  :raises Mistake: no such service."""
     return _port(text.first, system, "tcp")
 
 
-def _port(token: Token, system: System, protocol: Transport) -> int:
+def _port(token: Token, system: Machine, protocol: Transport) -> int:
     if token.text[0].isdigit():
         return number_of(token)
     port = system.service_port(token.text, protocol)

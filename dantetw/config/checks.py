@@ -4,14 +4,14 @@ Checks of the configuration as a whole, those that Dante makes.
 
 from __future__ import annotations
 
-from dantetw.config.policy import Policy, Rotation
+from dantetw.config.machine import Machine
 from dantetw.config.report import Report
 from dantetw.config.settings import Settings
-from dantetw.config.system import System
+from dantetw.policy import Policy, Rotation
 from dantetw.values import Method
 
 
-def check_policy(policy: Policy, settings: Settings, system: System, report: Report) -> None:
+def check_policy(policy: Policy, settings: Settings, system: Machine, report: Report) -> None:
     """Note what is missing and what does not fit together."""
     _check_methods(policy, report)
     if system.effective_root and "user.unprivileged" not in report.attempted:

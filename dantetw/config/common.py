@@ -9,13 +9,13 @@ from typing import Final
 
 from dantetw.config import vocabulary
 from dantetw.config.lexer import Token
-from dantetw.config.policy import Edge, ErrorFilter, SocketOption, Timeouts
+from dantetw.config.machine import Machine
 from dantetw.config.problems import nearest
 from dantetw.config.report import Mistake, Report
 from dantetw.config.sockopts import LEVELS, OPTIONS, Option
-from dantetw.config.system import System
 from dantetw.config.tree import Statement
-from dantetw.values import LEVEL_NAMES, Method, Severity
+from dantetw.policy import Edge, ErrorFilter, SocketOption, Timeouts
+from dantetw.values import CLIENT_METHODS, LEVEL_NAMES, PAM_METHODS, Method, Severity
 
 _LARGEST_INT: Final = 2**31 - 1
 
@@ -40,7 +40,7 @@ def timeouts(statement: Statement, before: Timeouts) -> Timeouts:
     return dataclasses.replace(before, **changes)
 
 
-def methods(statement: Statement, system: System, report: Report) -> tuple[Method, ...]:
+def methods(statement: Statement, system: Machine, report: Report) -> tuple[Method, ...]:
     """
     The methods of a ``…method`` statement, in order, each once.
 
@@ -59,7 +59,7 @@ def methods(statement: Statement, system: System, report: Report) -> tuple[Metho
                 f"update Dante's config file ({word.where.file}) to use the new keyword as "
                 "appropriate",
             )
-        if statement.name == "clientmethod" and method not in vocabulary.CLIENT_METHODS:
+        if statement.name == "clientmethod" and method not in CLIENT_METHODS:
             report.error(
                 word,
                 f"method {method.value} is not a valid method for clientmethods",
@@ -71,7 +71,7 @@ def methods(statement: Statement, system: System, report: Report) -> tuple[Metho
             )
         else:
             found.append(method)
-            if method in vocabulary.PAM_METHODS and not system.has_pam():
+            if method in PAM_METHODS and not system.has_pam():
                 report.error(
                     word,
                     f'method "{method.value}" needs libpam and the library pamela, which are not '

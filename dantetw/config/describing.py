@@ -7,9 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
-from dantetw.config.policy import Address, Output, Policy, Rule, RuleKind, Timeouts
-from dantetw.config.vocabulary import PAM_METHODS
-from dantetw.values import LEVEL_NAMES, LOG_WORDS, Method
+from dantetw.policy import Address, Output, Policy, Rule, RuleKind, Timeouts
+from dantetw.values import LEVEL_NAMES, LOG_WORDS, PAM_METHODS, Method
 
 _LEVELS = {severity: name for name, severity in LEVEL_NAMES.items()}
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from dantetw.config.system import System, Transport
+from dantetw.config.machine import Machine, Transport
 
 #: Bytes of an interface's name, or of a label, at most (``IFNAMSIZ`` less the final NUL).
 LONGEST_NAME: Final = 15
@@ -86,13 +86,13 @@ def is_usual(text: str) -> bool:
 
 class Snapshot:
     """
-    A :class:`~dantetw.config.system.System` whose interfaces are looked up once.
+    A :class:`~dantetw.config.machine.Machine` whose interfaces are looked up once.
 
     One reading of a configuration has one view of them, and thousands of lines do not make
     thousands of look-ups.
     """
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: Machine) -> None:
         self._system = system
         self.interfaces: Mapping[str, Sequence[str]] = system.interfaces
         self._all = {a: None for addresses in self.interfaces.values() for a in addresses}
@@ -102,7 +102,7 @@ class Snapshot:
 
     @property
     def effective_root(self) -> bool:
-        """See :class:`~dantetw.config.system.System`, likewise the others."""
+        """See :class:`~dantetw.config.machine.Machine`, likewise the others."""
         return self._system.effective_root
 
     def addresses_of(self, interface: str) -> Sequence[str]:

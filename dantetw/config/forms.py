@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Final
 
 from dantetw.config.lexer import Token
-from dantetw.config.policy import Form, Output
 from dantetw.config.problems import nearest
 from dantetw.config.report import Mistake, Report
 from dantetw.config.tree import Statement
+from dantetw.policy import Form, Output
 
 #: What ``log.format.FORMAT`` knows; a test compares it with the catalogue.
 FORMATS: Final = ("dante", "json")

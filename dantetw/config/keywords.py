@@ -31,6 +31,7 @@ from dantetw.config.arguments import (
     Words,
 )
 from dantetw.config.tree import Place
+from dantetw.values import CLIENT_METHODS
 
 
 class Repeat(Enum):
@@ -76,7 +77,7 @@ _USER: Final = Names("USER", many=False)
 _FILE: Final = Names("FILE", many=False)
 _OUTPUTS: Final = Destinations()
 _CLIENT_METHODS: Final = [
-    name for name, method in vocabulary.METHODS.items() if method in vocabulary.CLIENT_METHODS
+    name for name, method in vocabulary.METHODS.items() if method in CLIENT_METHODS
 ]
 _SIDE: Final = "(internal|external)"
 _LOG_WORDS: Final = Words(

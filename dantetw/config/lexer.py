@@ -17,7 +17,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final
 
-from dantetw.config.policy import Where
+from dantetw.policy import Where
 
 #: Bytes a configuration file may have.  The longest real one seen has 13 KB; a thousand rules have
 #: 100 KB; what is larger than this is not a configuration file but a mistake (a log, an image).

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from dantetw.config.addresses import packed
-from dantetw.config.policy import Address, HostKind, Policy, Ports, Rule, RuleKind
 from dantetw.config.report import Report
+from dantetw.policy import Address, HostKind, Policy, Ports, Rule, RuleKind
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,

@@ -1,5 +1,5 @@
 """
-From a file, or its bytes, to a :class:`~dantetw.config.policy.Policy`.
+From a file, or its bytes, to a :class:`~dantetw.policy.Policy`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dantetw.config.devices import Snapshot
 from dantetw.config.grammar import parse_tree
 from dantetw.config.lexer import LARGEST_FILE, Lexer, Source
 from dantetw.config.lint import lint
-from dantetw.config.policy import Policy, Where
+from dantetw.config.machine import Machine
 from dantetw.config.problems import Problem
 from dantetw.config.report import Report, TooManyError
 from dantetw.config.rule import Rules
 from dantetw.config.settings import Settings
-from dantetw.config.system import System
 from dantetw.config.unsupported import UNSUPPORTED
+from dantetw.policy import Policy, Where
 from dantetw.values import Severity
 
 
@@ -40,7 +40,7 @@ class Parsed:
 def parse(
     text: bytes | Problem,
     file: str,
-    system: System,
+    system: Machine,
     unsupported: Mapping[str, str] = UNSUPPORTED,
     debug: int | None = None,
 ) -> Parsed:
@@ -78,7 +78,7 @@ def parse(
 
 def _compile(
     source: Source,
-    system: System,
+    system: Machine,
     unsupported: Mapping[str, str],
     debug: int | None,
     report: Report,
@@ -117,7 +117,7 @@ def _override(settings: Settings, debug: int, file: str, report: Report) -> None
 
 def load(
     path: str,
-    system: System,
+    system: Machine,
     unsupported: Mapping[str, str] = UNSUPPORTED,
     debug: int | None = None,
 ) -> Parsed:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from dantetw.config.policy import Where
+from dantetw.policy import Where
 from dantetw.values import Severity
 
 #: Columns of an offending line that are shown; longer lines are cut around the caret.

@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Final
 
 from dantetw.config.lexer import Source, Token
-from dantetw.config.policy import Where
 from dantetw.config.problems import Problem
+from dantetw.policy import Where
 from dantetw.values import Severity
 
 

@@ -1,5 +1,5 @@
 """
-Blocks into rules: client and socks rules into :class:`~dantetw.config.policy.Rule`.
+Blocks into rules: client and socks rules into :class:`~dantetw.policy.Rule`.
 
 Routes, monitors and hostid rules are only checked, as long as nothing is done with them.
 """
@@ -16,7 +16,18 @@ from dantetw.config.addresses import condition, doubt, single
 from dantetw.config.devices import Snapshot
 from dantetw.config.lexer import Token
 from dantetw.config.limits import check_limits
-from dantetw.config.policy import (
+from dantetw.config.machine import Transport
+from dantetw.config.report import Mistake, Report
+from dantetw.config.settings import Settings
+from dantetw.config.tree import Block, Place, Statement
+from dantetw.config.vocabulary import (
+    NAMELESS_METHODS,
+    REPLY_COMMANDS,
+    TCP_COMMANDS,
+    UDP_COMMANDS,
+    UDP_SOURCES,
+)
+from dantetw.policy import (
     PAM_SERVICE,
     Address,
     Edge,
@@ -27,17 +38,6 @@ from dantetw.config.policy import (
     SocketOption,
     Timeouts,
     Where,
-)
-from dantetw.config.report import Mistake, Report
-from dantetw.config.settings import Settings
-from dantetw.config.system import Transport
-from dantetw.config.tree import Block, Place, Statement
-from dantetw.config.vocabulary import (
-    NAMELESS_METHODS,
-    REPLY_COMMANDS,
-    TCP_COMMANDS,
-    UDP_COMMANDS,
-    UDP_SOURCES,
 )
 from dantetw.values import (
     LOG_CONNECT,

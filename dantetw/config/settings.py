@@ -1,5 +1,5 @@
 """
-Global settings: statements into the fields of a :class:`~dantetw.config.policy.Policy`.
+Global settings: statements into the fields of a :class:`~dantetw.policy.Policy`.
 
 Each keyword has one method of :class:`Settings`; the table at the end says which.
 """
@@ -16,7 +16,10 @@ from dantetw.config.addresses import first_port, packed, single
 from dantetw.config.devices import Snapshot, is_usual, may_be_interface
 from dantetw.config.forms import Forms
 from dantetw.config.lexer import Token
-from dantetw.config.policy import (
+from dantetw.config.problems import nearest
+from dantetw.config.report import Mistake, Report
+from dantetw.config.tree import Statement
+from dantetw.policy import (
     HANDOVER,
     WORKER_TIMEOUT,
     ErrorFilter,
@@ -28,9 +31,6 @@ from dantetw.config.policy import (
     SocketOption,
     Timeouts,
 )
-from dantetw.config.problems import nearest
-from dantetw.config.report import Mistake, Report
-from dantetw.config.tree import Statement
 from dantetw.values import AF_OF, LOG_WORDS, Endpoint, Family, Method
 
 #: The port of ``internal`` where neither the file nor the system names one.

@@ -15,7 +15,8 @@ from typing import Final
 from dantetw.config.lexer import Token
 from dantetw.config.report import Report
 from dantetw.config.tree import Place, Statement, Tree
-from dantetw.config.vocabulary import CLIENT_METHODS, METHODS
+from dantetw.config.vocabulary import METHODS
+from dantetw.values import CLIENT_METHODS
 
 #: Keyword, ``KEYWORD: VALUE``, ``method: NAME`` (of either kind) or
 #: ``OBJECT {}``, and what it is.

@@ -12,9 +12,9 @@ from typing import Final
 
 from dantetw.config.addresses import numeric
 from dantetw.config.lexer import Token
-from dantetw.config.policy import ResolveProtocol, Rotation, Where
 from dantetw.config.problems import nearest
 from dantetw.config.report import Mistake
+from dantetw.policy import ResolveProtocol, Rotation, Where
 from dantetw.values import Command, Family, Method, Protocol, ProxyProtocol
 
 YES_NO: Final = {"yes": True, "no": False}
@@ -48,10 +48,6 @@ PROXY_PROTOCOLS: Final = {
 OLD_METHOD: Final = "pam"
 METHODS: Final = {method.value: method for method in Method} | {OLD_METHOD: Method.PAM_USERNAME}
 
-#: Methods that need nothing but the client's connection, the only ones that fit ``clientmethod``.
-CLIENT_METHODS: Final = frozenset((Method.NONE, Method.RFC931, Method.PAM_ADDRESS, Method.PAM_ANY))
-#: Methods that PAM stands behind.
-PAM_METHODS: Final = frozenset((Method.PAM_ADDRESS, Method.PAM_ANY, Method.PAM_USERNAME))
 #: Methods after which there may be no user name, which ``user`` and ``group`` need.
 NAMELESS_METHODS: Final = frozenset((Method.NONE, Method.PAM_ANY))
 

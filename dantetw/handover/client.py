@@ -20,7 +20,7 @@ from dantetw.handover.names import (
 )
 from dantetw.net.adopting import adopt
 from dantetw.net.listening import ListeningSocket
-from dantetw.process.peers import peer_of
+from dantetw.privileged.peers import peer_of
 from dantetw.process.pidfile import other_program
 from dantetw.workers.channel import Channel, Order
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from dantetw.observe.status import Predecessor as Line
+from dantetw.observe.status import PredecessorReport
 from dantetw.workers.channel import Answers, Channel, Order
 from dantetw.workers.child import PATIENCE, is_count
 from dantetw.workers.mother import PATIENCE_TOLD
@@ -90,12 +90,12 @@ class Predecessor:
         self._channel.send("stop")
         return self.ended
 
-    async def measure(self, report: int) -> list[Line]:
+    async def measure(self, report: int) -> list[PredecessorReport]:
         """What a status report says of it: a line, or nothing if it does not answer."""
         self._channel.send("measure", report)
         answer = await self._answers.expect(f"measured {report}", PATIENCE)
         current = None if answer is None else answer.said
-        return [Line(report, self.pid, current)] if is_count(current) else []
+        return [PredecessorReport(report, self.pid, current)] if is_count(current) else []
 
     async def tell(self, report: int) -> tuple[int, int]:
         """

@@ -16,9 +16,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from dantetw.handover.names import ANSWER_SECONDS, predictable_name, random_name
-from dantetw.net.naming import words_of_error
+from dantetw.net.errors import words_of_error
 from dantetw.observe.journal import Journal
-from dantetw.process.peers import peer_of
+from dantetw.privileged.peers import peer_of
 from dantetw.values import Severity
 from dantetw.workers.channel import MOST_DESCRIPTORS, Channel, Order
 

@@ -24,7 +24,7 @@ from dantetw.handover.predecessor import Predecessor
 from dantetw.handover.server import HandoverServer, await_successors
 from dantetw.net.listening import ListeningSocket
 from dantetw.observe.journal import Journal
-from dantetw.observe.status import Predecessor as Line
+from dantetw.observe.status import PredecessorReport
 from dantetw.session.reporting import Reports
 from dantetw.values import Severity
 from dantetw.workers.channel import Channel, Order
@@ -184,9 +184,9 @@ class Succession:
         for before in self._before:
             before.reopen()
 
-    async def measure(self, report: int) -> Sequence[Line]:
+    async def measure(self, report: int) -> Sequence[PredecessorReport]:
         """What a status report says of servers that were replaced."""
-        lines: list[Line] = []
+        lines: list[PredecessorReport] = []
         async for before in self._each():
             lines += await before.measure(report)
         return lines

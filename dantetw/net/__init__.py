@@ -2,7 +2,7 @@
 Where we touch the kernel's network.
 
 - :mod:`.poller` waits for many sockets at once: one nested epoll for all of a process.
-- :mod:`.turns` puts work off to the end of a poller's turn.
+- :mod:`.batch` defers work to the end of a batch of events.
 - :mod:`.transports` is the transport clients negotiate on, which keeps errnos and can hand its bare
   socket over.
 - :mod:`.listening` opens the ports clients come in by; :mod:`.adopting` takes sockets over that
@@ -14,8 +14,8 @@ Where we touch the kernel's network.
 - :mod:`.datagrams` makes sockets for datagrams, and hears what became of those.
 - :mod:`.zones` keeps the links of link-local addresses.
 - :mod:`.resolving` looks names up and keeps the answers, :mod:`.deadnames` the failures that took
-  long; :mod:`.answers` gives them to the rules.
-- :mod:`.naming` gives errors their names, replies and words.
+  long.
+- :mod:`.errors` gives errors their names, replies and words.
 - :mod:`.host` tells facts of this machine: interfaces, addresses, services; :mod:`.ifaddrs` reads
   the interfaces' addresses, :mod:`.interfaces` keeps them until the kernel reports a change.
 - :mod:`.sockopts` and :mod:`.tcpinfo` set and read socket options; :mod:`.queues` tells what waits

@@ -10,11 +10,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 
-from dantetw.config.policy import Edge, SocketOption
 from dantetw.net.listening import waits
 from dantetw.net.poller import IPoller, Watcher
 from dantetw.net.sockopts import LowBinder, bind_wished, prepare, set_options
 from dantetw.net.zones import endpoint_of, sockaddr_of
+from dantetw.policy import Edge, SocketOption
 from dantetw.values import AF_OF, Endpoint, Family
 
 #: For one peer: who comes behind the first is reset when we have accepted that.

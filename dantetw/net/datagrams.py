@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from errno import EADDRINUSE
 from typing import Final
 
-from dantetw.config.policy import Edge, SocketOption
 from dantetw.net.sockopts import LowBinder, bind_wished, set_options
 from dantetw.net.zones import endpoint_of, sockaddr_of
+from dantetw.policy import Edge, SocketOption
 from dantetw.values import AF_OF, Endpoint, Family
 
 _LINUX: Final = sys.platform == "linux"

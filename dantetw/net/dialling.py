@@ -16,10 +16,10 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from dantetw.config.policy import Edge, SocketOption
 from dantetw.net.poller import FAILED, HANGUP, READABLE, URGENT, WRITABLE, IPoller
 from dantetw.net.sockopts import LowBinder, bind_source, prepare, set_options
 from dantetw.net.zones import endpoint_of, sockaddr_of
+from dantetw.policy import Edge, SocketOption
 from dantetw.values import AF_OF, Endpoint, Family
 
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.

@@ -1,8 +1,8 @@
 """
 The facts about this machine that a configuration refers to.
 
-Implements :class:`dantetw.config.system.System`.  Every question is asked anew: interfaces come and
-go, and a reload should see them as they are.
+Implements :class:`dantetw.config.machine.Machine`.  Nothing is cached: interfaces come and go, and
+a reload should see them as they are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pwd
 import socket
 from collections.abc import Mapping, Sequence
 
-from dantetw.config.system import Transport
+from dantetw.config.machine import Transport
 from dantetw.net.ifaddrs import interfaces
 from dantetw.net.listening import kernel_address
 from dantetw.values import Endpoint, Family

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from socket import SocketType
 from typing import Any, Final
 
-from dantetw.config.policy import Edge, SocketOption
 from dantetw.net.sockopts import prepare, set_options
+from dantetw.policy import Edge, SocketOption
 from dantetw.values import AF_OF, UNSPECIFIED, Endpoint, Family
 
 #: Connections the kernel keeps for us until we accept them; it takes the lower of this and

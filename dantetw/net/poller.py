@@ -33,7 +33,7 @@ from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor, IReadWri
 from twisted.logger import Logger
 from zope.interface import Attribute, Interface, implementer
 
-from dantetw.net.turns import Turn
+from dantetw.net.batch import Batch
 
 READABLE: Final = 0x001  # EPOLLIN
 WRITABLE: Final = 0x004  # EPOLLOUT
@@ -150,11 +150,11 @@ class EpollPoller(_Again):
         self,
         reactor: Any,
         monotonic: Callable[[], float] = time.monotonic,
-        turn: Turn | None = None,
+        turn: Batch | None = None,
     ) -> None:
         super().__init__(reactor)
         self._monotonic = monotonic
-        self._turn = Turn() if turn is None else turn
+        self._turn = Batch() if turn is None else turn
         self._epoll = select.epoll()
         self._watchers: dict[int, Watcher] = {}
         self._forgotten: set[int] = set()
@@ -390,7 +390,7 @@ class ReactorPoller(_Again):
         self.resume(source)
 
 
-def make_poller(reactor: Any, turn: Turn | None = None) -> EpollPoller | ReactorPoller:
+def make_poller(reactor: Any, turn: Batch | None = None) -> EpollPoller | ReactorPoller:
     """
     The best poller this system has.
 

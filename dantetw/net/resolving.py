@@ -42,12 +42,12 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from dantetw.addresses import literal, number_of
 from dantetw.escaping import escape
 from dantetw.fairness import BusyError, client_of
 from dantetw.net.deadnames import DeadNames
-from dantetw.net.naming import EAI_WORDS, eai_symbol_of, words_of
+from dantetw.net.errors import EAI_WORDS, eai_symbol_of, words_of
 from dantetw.net.zones import endpoint_of
-from dantetw.rules.addresses import literal, number_of
 from dantetw.sharing import Shared
 from dantetw.threads import Job, Threads
 from dantetw.values import AF_OF, Family

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from errno import EACCES, EADDRINUSE, EINVAL, EPERM
 from typing import Final
 
-from dantetw.config.policy import Edge, SocketOption
 from dantetw.net.zones import sockaddr_of
+from dantetw.policy import Edge, SocketOption
 
 #: The first port that anybody may bind.
 FIRST_FREE: Final = 1024

@@ -8,10 +8,9 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from dantetw.config.policy import Policy, Rotation
 from dantetw.net.zones import endpoint_of, is_link_local, sockaddr_of, zone_of
-from dantetw.values import AF_OF, UNSPECIFIED, Endpoint, Family
-from dantetw.wire.replies import ReplyCode
+from dantetw.policy import Policy, Rotation
+from dantetw.values import AF_OF, UNSPECIFIED, Endpoint, Family, ReplyCode
 
 #: Seconds for which an interface's addresses are not asked for again.  A tunnel that comes up is
 #: used within a second.

@@ -3,14 +3,22 @@ What happened, said once, as frozen values.
 
 Sessions and the server make these; a *format* turns them into text and a *sink* writes the text,
 both behind the one observer (:mod:`dantetw.observe.observer`).  An event refers to the
-:class:`~dantetw.config.policy.Rule` it happened under, so that a format can name the rule's number,
+:class:`~dantetw.policy.Rule` it happened under, so that a format can name the rule's number,
 verdict and place, and decide by ``rule.log`` which lines it makes.
 """
 
 from __future__ import annotations
 
-from dantetw.config.policy import Edge, Rule, Where
-from dantetw.observe.status import Active, Child, Latency, Predecessor, Reported, Status, Worker
+from dantetw.observe.status import (
+    Active,
+    ChildReport,
+    LatencyReport,
+    PredecessorReport,
+    Reported,
+    Status,
+    WorkerReport,
+)
+from dantetw.policy import Edge, Rule, Where
 from dantetw.values import (
     Command,
     Counts,
@@ -217,7 +225,7 @@ class Ended:
     :ivar claimed: the name that the client gave with a password, right or wrong; hostile.
     :ivar addresses: what the name in ``asked`` resolved to, in the order of preference.
     :ivar tried: of a session that a rule blocked, how each rule fared
-        (:func:`~dantetw.rules.wording.told`), if somebody wants to know; hostile.
+        (:func:`~dantetw.rules.words.told`), if somebody wants to know; hostile.
     :ivar named: what may stand in ``ending.text`` and ``tried``.
     :ivar reply_rule: of a BIND whose peer has come, the socks rule about that peer, which is the
         target in ``path``; number 0 also if it was not the one expected.
@@ -405,10 +413,10 @@ Event = (
     | ResolveFailed
     | Step
     | Status
-    | Worker
-    | Predecessor
-    | Child
-    | Latency
+    | WorkerReport
+    | PredecessorReport
+    | ChildReport
+    | LatencyReport
     | Active
     | Reported
     | Message

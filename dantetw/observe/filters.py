@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dantetw.config.policy import Edge, ErrorFilter, Policy, Rule
+from dantetw.policy import Edge, ErrorFilter, Policy, Rule
 from dantetw.values import Severity
 
 
@@ -25,7 +25,7 @@ class ErrorFilters:
         """
         The level to report this error at: :attr:`Severity.DEBUG` if no line names it.
 
-        :param symbol: an ``errno`` or ``EAI_`` name, as :mod:`dantetw.net.naming` has it.
+        :param symbol: an ``errno`` or ``EAI_`` name, as :mod:`dantetw.net.errors` has it.
         :param rules: those of the session, whose own lines count too.
         """
         found = _severity(self._filters, edge, symbol)

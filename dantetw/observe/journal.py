@@ -10,9 +10,9 @@ from typing import Final
 
 from twisted.logger import ILogObserver, LogLevel
 
-from dantetw.config.policy import Where
 from dantetw.observe.events import Event, Message, Named
 from dantetw.observe.observer import Observer
+from dantetw.policy import Where
 from dantetw.values import Severity
 
 # Looked up once: LogLevel makes a search of it, and finding a member of an Enum takes its time too.

@@ -29,9 +29,8 @@ from twisted.logger import ILogObserver, LogEvent
 from twisted.python.reflect import safe_str
 from zope.interface import implementer
 
-from dantetw.config.policy import PLAIN_FORM, Form
-from dantetw.net.naming import words_of_error
-from dantetw.net.turns import Turn
+from dantetw.net.batch import Batch
+from dantetw.net.errors import words_of_error
 from dantetw.observe.events import Event, Message, Repeated
 from dantetw.observe.foreign import diagnosis
 from dantetw.observe.formats.oneline import one_line
@@ -39,6 +38,7 @@ from dantetw.observe.interfaces import IFormat, ISink, Said
 from dantetw.observe.outlets import Group, Outlet, grouped, losses, only, recovery, succeed
 from dantetw.observe.repeats import Repeats
 from dantetw.observe.sinks.opening import Outputs
+from dantetw.policy import PLAIN_FORM, Form
 from dantetw.values import Severity
 
 #: Seconds between two complaints about the same sink, lest a disk that is all but full fills the
@@ -84,7 +84,7 @@ class Observer:
         startup: ISink | None,
         in_reactor: Callable[..., object],
         later: Callable[[float, Callable[[], None]], IDelayedCall] | None = None,
-        turn: Turn | None = None,
+        turn: Batch | None = None,
     ) -> None:
         self._format = format
         self.repeats = None if later is None else Repeats(later, self._sum_up)
@@ -96,7 +96,7 @@ class Observer:
         self._debug = 0
         self._busy = False
         self._pending: deque[LogEvent] = deque(maxlen=_PENDING)
-        self._turn = Turn() if turn is None else turn
+        self._turn = Batch() if turn is None else turn
         self._kept: list[tuple[Event, float]] = []
         self._outlets: tuple[Outlet, ...] = ()
         self._groups: tuple[Group, ...] = ()

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from dantetw.config.policy import Form
 from dantetw.observe.events import Message
 from dantetw.observe.interfaces import IFormat, ISink
+from dantetw.policy import Form
 from dantetw.values import Severity
 
 

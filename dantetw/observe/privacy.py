@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from zope.interface import implementer
 
-from dantetw.config.policy import Edge, Form
 from dantetw.escaping import escape
 from dantetw.observe.events import (
     Ended,
@@ -30,6 +29,7 @@ from dantetw.observe.events import (
     Transferred,
 )
 from dantetw.observe.interfaces import IFormat
+from dantetw.policy import Edge, Form
 from dantetw.values import NOWHERE, Command, Endpoint, Path, Severity, User
 
 #: Hexadecimal digits of a pseudonym.

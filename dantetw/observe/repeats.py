@@ -16,7 +16,7 @@ from typing import Any, Final
 from twisted.internet.interfaces import IDelayedCall
 
 from dantetw.observe.events import Event, Repeated
-from dantetw.observe.tallies import Tally
+from dantetw.observe.tallies import RepeatTally
 from dantetw.values import Endpoint, Severity
 
 #: Seconds from one summary to the next.
@@ -62,7 +62,7 @@ class Repeats:
         later: Callable[[float, Callable[[], None]], IDelayedCall],
         tell: Callable[[Repeated], None],
     ) -> None:
-        self.tally: Tally | None = None
+        self.tally: RepeatTally | None = None
         self._later = later
         self._tell = tell
         self._seen: OrderedDict[Hashable, _Seen] = OrderedDict()

@@ -2,16 +2,17 @@
 What a status report says (SIGUSR1), as frozen values: events beside those of
 :mod:`dantetw.observe.events`.
 
-A report is a :class:`Status` with the totals, then for each kind of work a :class:`Child` (Dante
-has processes for each) and an :class:`Active` for each session, at last a :class:`Reported`.
-Behind the ``Child`` of relays there is a :class:`Latency` of each kind; if the server is several
-processes, these and a :class:`Worker` for each stand behind the totals.  A :class:`Predecessor`
-stands there for each server that was replaced and still has sessions.
+A report is a :class:`Status` with the totals, then for each kind of work a :class:`ChildReport`
+(Dante has processes for each) and an :class:`Active` for each session, and a :class:`Reported` at
+the end.  The ``ChildReport`` of relays is followed by a :class:`LatencyReport` of each kind; with
+several processes, these and a :class:`WorkerReport` for each follow the totals.  So does a
+:class:`PredecessorReport` for each server that was replaced and still has sessions.
 """
 
 from __future__ import annotations
 
-from dantetw.config.policy import Rule
+from dantetw.figures import Figures, Latest
+from dantetw.policy import Rule
 from dantetw.values import (
     Command,
     Counts,
@@ -76,7 +77,7 @@ class Status:
 
 
 @value
-class Predecessor:
+class PredecessorReport:
     """
     A server that this one has replaced, and that still has sessions.
 
@@ -89,7 +90,7 @@ class Predecessor:
 
 
 @value
-class Worker:
+class WorkerReport:
     """
     One of several processes that serve clients.
 
@@ -110,7 +111,7 @@ class Worker:
 
 
 @value
-class Child:
+class ChildReport:
     """What follows in a status report are the sessions that this work is being done for."""
 
     report: int
@@ -119,38 +120,7 @@ class Child:
 
 
 @value
-class Figures:
-    """
-    What there is to say of many values.  Microseconds.
-
-    :ivar count: how many; the rest is 0 if there are none.
-    """
-
-    count: int = 0
-    minimum: int = 0
-    mean: float = 0.0
-    maximum: int = 0
-    deviation: float = 0.0
-    p50: int = 0
-    p95: int = 0
-    p99: int = 0
-
-
-@value
-class Latest:
-    """Dante's figures of the latest values, truncated and rounded as Dante does."""
-
-    count: int
-    minimum: int
-    maximum: int
-    median: int
-    average: int
-    last: int
-    deviation: int
-
-
-@value
-class Latency:
+class LatencyReport:
     """
     How long what is relayed stays in this host.
 

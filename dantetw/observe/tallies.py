@@ -46,12 +46,12 @@ class Tallies:
     def __init__(self) -> None:
         self.cells = memoryview(mmap.mmap(-1, 8 * SLOTS * _SIZE)).cast("Q")
 
-    def of(self, place: int, clock: Callable[[], float] = time.monotonic) -> Tally | None:
+    def of(self, place: int, clock: Callable[[], float] = time.monotonic) -> RepeatTally | None:
         """The part of one process; None: there is none for it."""
-        return Tally(self.cells, place, clock) if 0 <= place < PLACES else None
+        return RepeatTally(self.cells, place, clock) if 0 <= place < PLACES else None
 
 
-class Tally:
+class RepeatTally:
     """
     What one process has to do with the table.
 

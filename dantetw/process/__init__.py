@@ -1,14 +1,8 @@
 """
 What concerns the process as a whole.
 
-- :mod:`.privileges`: being ``user.unprivileged`` for good, and what is ``user.privileged``'s then:
-  :mod:`.rights` says what that is, :mod:`.direct` does it in this process, :mod:`.asking` has it
-  done by the privileged helper.
-- :mod:`.helper`: that process; :mod:`.orders`: the wire to it; :mod:`.permitted`: what it may do;
-  :mod:`.peers`: who may ask it, and how much; :mod:`.reports`: what it reports;
-  :mod:`.watching` notices its end.
-- :mod:`.appending` opens logs; :mod:`.paths` opens what names lead to unless an untrusted
-  user has a hand in it; :mod:`.regular` opens files without waiting.
+- :mod:`.appending` opens logs; :mod:`.regular` opens files without waiting; :mod:`.filewatch`
+  notices when a file has changed.
 - :mod:`.prctl`: no new privileges.
 - :mod:`.closing`: letting go, after a fork, of what is the parent's; :mod:`.garbage`: what the
   collector is told then, and at the start.

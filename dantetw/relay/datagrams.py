@@ -22,9 +22,9 @@ from collections.abc import Callable, Sequence
 from time import time
 from typing import Final
 
-from dantetw.config.policy import SocketOption
 from dantetw.net.datagrams import drops_of, errors_of
 from dantetw.net.poller import FAILED, IPoller
+from dantetw.policy import SocketOption
 from dantetw.relay.acquainting import Acquaintance
 from dantetw.relay.latency import Stopwatch
 from dantetw.relay.outside import LARGEST, TURN, Outside

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from time import time
 from typing import Final
 
-from dantetw.observe.status import Figures, Latest
+from dantetw.figures import Figures, Latest
 
 #: Seconds in one of the parts of the last minute, and how many there are.
 PART: Final = 10.0

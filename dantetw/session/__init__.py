@@ -14,6 +14,7 @@ The story of a session.
   come from; :mod:`.candidates`: the several addresses of a target.
 - :mod:`.commands`: what a client can ask for, one file each; :mod:`.performing` is what a session
   knows of a command at work.
+- :mod:`.answers`: facts that rules ask for: names, addresses, interfaces.
 - :mod:`.control`: the connection of a client that has an association.
 - :mod:`.judging`: what the rules say of datagrams; :mod:`.dropping`: those that are not relayed.
 - :mod:`.parting`: a refusal that takes time; :mod:`.failing`: failures of the network, told.

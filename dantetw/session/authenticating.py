@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
-from dantetw.rules.proving import Proof, at_once
+from dantetw.rules.authentication import AuthResult, at_once
 from dantetw.session import tracing
 from dantetw.session.parting import answer_delay
 from dantetw.session.proving import Proving
@@ -53,7 +53,7 @@ def _prove(session: Session, proving: Proving, credentials: Credentials) -> None
         _let_in(session)  # the socks rules will tell what to make of it
         return
 
-    def proved(proof: Proof) -> None:
+    def proved(proof: AuthResult) -> None:
         if proof.refusal:
             _refused(session, proof.refusal)
         else:

@@ -12,11 +12,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from dantetw.config.policy import Rule
 from dantetw.net.racing import arrange
+from dantetw.policy import Rule
 from dantetw.rules.addresses import Known, Lookup
-from dantetw.rules.deciding import Decision, decide_socks
-from dantetw.rules.proving import Check
+from dantetw.rules.authentication import AuthCheck
+from dantetw.rules.decision import Decision, decide_socks
 from dantetw.session import tracing
 from dantetw.session.requesting import question_of
 from dantetw.values import Endpoint, Family
@@ -40,7 +40,7 @@ def order(session: Session, named: Endpoint | None, first: Endpoint) -> tuple[st
     return arrange(addresses, leading, lambda host: unreached.lately(host, port))
 
 
-def judge(session: Session, target: Endpoint) -> Callable[[Known], Decision | Lookup | Check]:
+def judge(session: Session, target: Endpoint) -> Callable[[Known], Decision | Lookup | AuthCheck]:
     """
     What asks the socks rules about one of the addresses.
 
@@ -54,13 +54,13 @@ def judge(session: Session, target: Endpoint) -> Callable[[Known], Decision | Lo
     return partial(tracing.judged, session, ask, claim, datagram=question)
 
 
-def passed(session: Session, decision: Decision | Check) -> tuple[Rule | None, bool]:
+def passed(session: Session, decision: Decision | AuthCheck) -> tuple[Rule | None, bool]:
     """
     The rule that decided about an address, if one did, and whether it may be tried.
 
     The password is gone by now, so an address is only for what the client has shown already.
     """
-    if isinstance(decision, Check):
+    if isinstance(decision, AuthCheck):
         return None, False
     shown = decision.shown
     same = shown is None or (shown.user, shown.method) == (session.user, session.method)

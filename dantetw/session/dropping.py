@@ -15,7 +15,7 @@ from dantetw.session.named import named_of
 from dantetw.values import Command, Drop, Path, Side
 
 if TYPE_CHECKING:
-    from dantetw.config.policy import Rule
+    from dantetw.policy import Rule
     from dantetw.session.session import Session
 
 #: Lines a second for each kind of drop of an association.

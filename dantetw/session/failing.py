@@ -12,12 +12,12 @@ from __future__ import annotations
 from errno import ETIMEDOUT
 from typing import TYPE_CHECKING, Final
 
-from dantetw.config.policy import Edge, Rule
-from dantetw.net.naming import symbol_of
+from dantetw.addresses import literal
+from dantetw.net.errors import symbol_of
 from dantetw.net.resolving import ResolveError
 from dantetw.net.sources import SAID
 from dantetw.observe.events import AcceptFailed, ConnectFailed, ResolveFailed, TrafficFailed
-from dantetw.rules.addresses import literal
+from dantetw.policy import Edge, Rule
 from dantetw.values import Cause, Ending, Endpoint, Operation, Severity, Side
 
 # What may be so for one family and not for the other.

@@ -15,11 +15,12 @@ from typing import Any, Final
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from dantetw.config.policy import RuleKind
+from dantetw.addresses import literal_endpoint
 from dantetw.net.resolving import BOTH, ResolveError, too_many
-from dantetw.rules.addresses import Lookup, literal_endpoint
-from dantetw.rules.deciding import Decision, Question, block_rule, decide_socks
-from dantetw.rules.proving import Check
+from dantetw.policy import RuleKind
+from dantetw.rules.addresses import Lookup
+from dantetw.rules.authentication import AuthCheck
+from dantetw.rules.decision import Decision, Question, block_rule, decide_socks
 from dantetw.session import failing, tracing
 from dantetw.session.requesting import question_of
 from dantetw.session.session import Session
@@ -119,8 +120,8 @@ class Judge:
         server, proving = session.server, session.proving
         claim = None if proving is None else proving.claim(session)
 
-        def known(decision: Decision | Check) -> None:
-            if isinstance(decision, Check):
+        def known(decision: Decision | AuthCheck) -> None:
+            if isinstance(decision, AuthCheck):
                 # The password is gone by now, and nobody is asked anew for each datagram.
                 decision = blocked()
             found(decision)

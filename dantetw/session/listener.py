@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from twisted.logger import Logger
 
-from dantetw.config.policy import Edge
+from dantetw.net.errors import symbol_of, words_of
 from dantetw.net.listening import BACKLOG, ListeningSocket, Port, turn_away, waits
-from dantetw.net.naming import symbol_of, words_of
 from dantetw.net.transports import ClientTransport
 from dantetw.observe.events import AcceptFailed
+from dantetw.policy import Edge
 from dantetw.session.protocol import SocksFactory
 from dantetw.session.room import TURN
 from dantetw.values import Severity

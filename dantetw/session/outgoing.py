@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dantetw.config.policy import RuleKind
-from dantetw.net.naming import reply_of, words_of
+from dantetw.net.errors import reply_of, words_of
 from dantetw.net.sockopts import LowBinder
 from dantetw.net.sources import NoSource
-from dantetw.rules.deciding import block_rule
+from dantetw.policy import RuleKind
+from dantetw.rules.decision import block_rule
 from dantetw.session.named import named_of
 from dantetw.values import (
     EXTENSION,
@@ -22,11 +22,11 @@ from dantetw.values import (
     Family,
     Phase,
     ProxyProtocol,
+    ReplyCode,
     Severity,
     Side,
 )
 from dantetw.wire.messages import Request
-from dantetw.wire.replies import ReplyCode
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session

@@ -12,8 +12,8 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from dantetw.net.poller import IPoller
-from dantetw.values import Cause, Ending, Phase, Side
-from dantetw.wire.replies import ReplyCode, reply
+from dantetw.values import Cause, Ending, Phase, ReplyCode, Side
+from dantetw.wire.replies import reply
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session

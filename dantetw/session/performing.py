@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from dantetw.observe.events import Attempt, Traffic
 from dantetw.observe.status import Standing
-from dantetw.values import Counts, Drop, Endpoint, Path
-from dantetw.wire.replies import ReplyCode, reply
+from dantetw.values import Counts, Drop, Endpoint, Path, ReplyCode
+from dantetw.wire.replies import reply
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session

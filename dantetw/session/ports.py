@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
-from dantetw.config.policy import Policy, SocketOption
 from dantetw.net.listening import Binder, ListeningSocket, Port, given_port, open_port, turn_away
+from dantetw.policy import Policy, SocketOption
 from dantetw.session.leaving import Leaving
 from dantetw.session.listener import Listener
 from dantetw.session.protocol import SocksFactory

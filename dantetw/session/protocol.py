@@ -18,10 +18,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
 from dantetw.auth.groups import Groups
-from dantetw.config.policy import Edge, Policy, Rule, RuleKind, SocketOption
-from dantetw.net.answers import Answers
 from dantetw.net.awaiting import Await
-from dantetw.net.naming import words_of
+from dantetw.net.errors import words_of
 from dantetw.net.poller import IPoller
 from dantetw.net.resolving import Resolver
 from dantetw.net.sockopts import LowBinder, set_options
@@ -31,12 +29,14 @@ from dantetw.net.unreached import Unreached
 from dantetw.net.zones import without_zone
 from dantetw.observe.filters import ErrorFilters
 from dantetw.observe.journal import Journal
+from dantetw.policy import Edge, Policy, Rule, RuleKind, SocketOption
 from dantetw.relay.latency import Stopwatch
 from dantetw.relay.sweep import Sweep
 from dantetw.rules.addresses import Known, Lookup
-from dantetw.rules.deciding import Decision, asks_for_groups, block_rule
-from dantetw.rules.proving import Check, asks
-from dantetw.rules.remembering import Memory
+from dantetw.rules.authentication import AuthCheck, asks
+from dantetw.rules.cache import DecisionCache
+from dantetw.rules.decision import Decision, asks_for_groups, block_rule
+from dantetw.session.answers import RuleFacts
 from dantetw.session.failing import unresolved
 from dantetw.session.parting import Parting
 from dantetw.session.room import Room
@@ -120,7 +120,7 @@ class SocksFactory(Factory):
     unreached: Unreached
     filters: ErrorFilters
     groups: Groups
-    memory: Memory
+    memory: DecisionCache
     nobody: Rule
     authenticators: Mapping[Method, Any]
     asks: bool
@@ -153,7 +153,7 @@ class SocksFactory(Factory):
         self.sessions: dict[int, Session] = {}
         self.listening = frozenset()
         self.ledger: ILedger | None = None
-        self.known = Answers(resolver, addresses_of)
+        self.known = RuleFacts(resolver, addresses_of)
         self._addresses_of = addresses_of
         self._all_addresses = all_addresses
         self.accepted = self.requested = self.performed = 0
@@ -172,7 +172,7 @@ class SocksFactory(Factory):
         """
         self.policy = policy
         self.asks = asks(policy)
-        self.memory = Memory(policy, self.asks)
+        self.memory = DecisionCache(policy, self.asks)
         self.authenticators = authenticators
         self.sources = Sources(policy, self._addresses_of, self.monotonic)
         self.unreached = Unreached(self.monotonic)
@@ -217,17 +217,17 @@ class SocksFactory(Factory):
         self._ours = frozenset((endpoint.shown, endpoint.port) for endpoint in endpoints)
 
     def decide_waiting(
-        self, decide: Callable[[Known], Decision | Lookup | Check], session: Session
+        self, decide: Callable[[Known], Decision | Lookup | AuthCheck], session: Session
     ) -> Deferred[Decision]:
         """Decide what needs names looked up, or others asked, on behalf of a session."""
         return Deferred.fromCoroutine(self._decide(decide, session))
 
     async def _decide(
-        self, decide: Callable[[Known], Decision | Lookup | Check], session: Session
+        self, decide: Callable[[Known], Decision | Lookup | AuthCheck], session: Session
     ) -> Decision:
         while True:
             host = session.client.host
-            decision: Decision | Check
+            decision: Decision | AuthCheck
             decision = await self.known.decide_waiting(decide, partial(unresolved, session), host)
             if isinstance(decision, Decision):
                 return decision

@@ -1,8 +1,8 @@
 """
 Who a client is, where its policy has methods beyond ``none`` and ``username``.
 
-Rules ask for what they need to know (:mod:`dantetw.rules.proving`); here it is found out, and kept
-for the rules that follow.
+Rules ask for what they need to know (:mod:`dantetw.rules.authentication`); here it is found out,
+and kept for the rules that follow.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred
 
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator, IProver, Visitor
-from dantetw.rules.proving import Check, Claim, Proof, Shown
+from dantetw.rules.authentication import AuthCheck, AuthResult, AuthState, Identity
 from dantetw.values import Method, Phase
 from dantetw.wire.messages import Credentials
 
@@ -30,15 +30,15 @@ class Proving:
     __slots__ = ("_credentials", "_method", "_name", "_proofs", "client")
 
     def __init__(self) -> None:
-        self.client: Shown | None = None
+        self.client: Identity | None = None
         self._credentials: Credentials | None = None
         self._method = Method.NONE
         self._name: str | None = None
-        self._proofs: dict[Check, Proof] = {}
+        self._proofs: dict[AuthCheck, AuthResult] = {}
 
-    def claim(self, session: Session) -> Claim:
+    def claim(self, session: Session) -> AuthState:
         """The client, for rules."""
-        return Claim(self._proofs, session.groups.of, self._method, self._name)
+        return AuthState(self._proofs, session.groups.of, self._method, self._name)
 
     def names(self) -> list[str]:
         """The names that others have given for it."""
@@ -58,11 +58,11 @@ class Proving:
         """The password is needed no more."""
         self._credentials = None
 
-    def ask(self, session: Session, check: Check) -> Deferred[Proof]:
+    def ask(self, session: Session, check: AuthCheck) -> Deferred[AuthResult]:
         """Find out what a rule must know; the answer is kept."""
         return Deferred.fromCoroutine(self._ask(session, check))
 
-    async def _ask(self, session: Session, check: Check) -> Proof:
+    async def _ask(self, session: Session, check: AuthCheck) -> AuthResult:
         phase = session.phase
         if phase is Phase.AUTHORISE:
             # What holds for a login, such as its time limit, holds for one that comes late.
@@ -78,12 +78,12 @@ class Proving:
         self._proofs[check] = proof
         return proof
 
-    async def _log_in(self, session: Session) -> Proof:
+    async def _log_in(self, session: Session) -> AuthResult:
         users: IAuthenticator = session.authenticators[Method.USERNAME]
         credentials, client = self._credentials, session.client.host
         assert credentials is not None
         try:
             await users.authenticate(credentials.name, credentials.password, client)
         except AuthenticationFailed as failed:
-            return Proof(refusal=str(failed))
-        return Proof()
+            return AuthResult(refusal=str(failed))
+        return AuthResult()

@@ -21,7 +21,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dantetw import values
-from dantetw.observe.status import Active, Child, Latency, Predecessor, Reported, Standing
+from dantetw.observe.status import (
+    Active,
+    ChildReport,
+    LatencyReport,
+    PredecessorReport,
+    Reported,
+    Standing,
+)
 from dantetw.process.limits import count_files
 from dantetw.session.accounting import path_of, tcpinfo_of
 from dantetw.session.requesting import PROTOCOL_OF
@@ -111,7 +118,7 @@ class Slices:
 class IReplaced(Protocol):
     """Servers that this one has replaced, and that still have sessions."""
 
-    async def measure(self, report: int) -> Sequence[Predecessor]:
+    async def measure(self, report: int) -> Sequence[PredecessorReport]:
         """What to say of each."""
 
     async def tell(self, report: int) -> tuple[int, int]:
@@ -169,7 +176,7 @@ class Reports:
             return 0, 0
         return await self.replaced.tell(self.number)
 
-    async def measure_replaced(self) -> Sequence[Predecessor]:
+    async def measure_replaced(self) -> Sequence[PredecessorReport]:
         """What to say of servers that we have replaced."""
         return () if self.replaced is None else await self.replaced.measure(self.number)
 
@@ -221,7 +228,9 @@ class Reporting(Reports):
             if not self.stopped:
                 self._server.journal.record(event)
 
-    def _told(self, replaced: Iterable[Predecessor], tellings: list[Telling]) -> Iterator[None]:
+    def _told(
+        self, replaced: Iterable[PredecessorReport], tellings: list[Telling]
+    ) -> Iterator[None]:
         """Write the totals and the sessions, a small step at a time."""
         server, record = self._server, self._server.journal.record
         files = None
@@ -263,7 +272,11 @@ class Telling:
     """
 
     def __init__(
-        self, server: SocksFactory, report: int, up: float, latencies: tuple[Latency, ...] = ()
+        self,
+        server: SocksFactory,
+        report: int,
+        up: float,
+        latencies: tuple[LatencyReport, ...] = (),
     ) -> None:
         self._server = server
         self._report = report
@@ -280,7 +293,7 @@ class Telling:
             works[work_of(session)].append(session)
             yield
         for work, sessions in works.items():
-            record(Child(self._report, work, self._up))
+            record(ChildReport(self._report, work, self._up))
             if work is Work.IO:
                 for latency in self._latencies:
                     record(latency)

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Final
 
 from twisted.python.failure import Failure
 
-from dantetw.config.policy import RuleKind
-from dantetw.config.vocabulary import CLIENT_METHODS
 from dantetw.escaping import escape
-from dantetw.net.naming import UNRESOLVED_REPLY
+from dantetw.net.errors import UNRESOLVED_REPLY
 from dantetw.net.resolving import BOTH, ResolveError
 from dantetw.net.sources import no_address_text
-from dantetw.rules.deciding import Decision, Question, block_rule, decide_socks
+from dantetw.policy import RuleKind
+from dantetw.rules.decision import Decision, Question, block_rule, decide_socks
 from dantetw.session import tracing
 from dantetw.session.announcing import FAMILIES, is_complete, numeric, unreceivable_text
 from dantetw.session.failing import limited, unresolved
 from dantetw.session.outgoing import anywhere, bind
 from dantetw.session.parting import refuse_late
 from dantetw.values import (
+    CLIENT_METHODS,
     EXTENSION,
     UNSPECIFIED,
     Cause,
@@ -39,11 +39,11 @@ from dantetw.values import (
     Phase,
     Protocol,
     ProxyProtocol,
+    ReplyCode,
     Side,
     Verdict,
 )
 from dantetw.wire.messages import Request
-from dantetw.wire.replies import ReplyCode
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session

@@ -20,13 +20,13 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from dantetw.config.policy import Rule
-from dantetw.net.naming import EAI_WORDS, words_of
+from dantetw.addresses import literal_endpoint
+from dantetw.net.errors import EAI_WORDS, words_of
 from dantetw.net.poller import FAILED
 from dantetw.net.resolving import ResolveError
 from dantetw.observe.events import Accepted
-from dantetw.rules.addresses import literal_endpoint
-from dantetw.rules.deciding import Decision, decide_client
+from dantetw.policy import Rule
+from dantetw.rules.decision import Decision, decide_client
 from dantetw.session import tracing
 from dantetw.session.accounting import account, path_of, rules_log, tcpinfo_of
 from dantetw.session.authenticating import log_in
@@ -44,12 +44,13 @@ from dantetw.values import (
     Method,
     Operation,
     Phase,
+    ReplyCode,
     Side,
     User,
 )
 from dantetw.wire.messages import ProtocolError, Reply, Request
 from dantetw.wire.negotiation import Negotiation
-from dantetw.wire.replies import ReplyCode, reply
+from dantetw.wire.replies import reply
 
 if TYPE_CHECKING:
     from dantetw.net.awaiting import Await

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from dantetw import __version__
-from dantetw.observe.status import Latency, Limit, Load, Status
+from dantetw.observe.status import LatencyReport, Limit, Load, Status
 from dantetw.process.limits import limits, tasks
 from dantetw.relay import latency as relay
 from dantetw.relay.latency import Histogram, Measured, latest_figures
@@ -32,7 +32,7 @@ def kinds(server: SocksFactory) -> Iterator[tuple[str, relay.Latency]]:
     return zip(KINDS, measured, strict=True)
 
 
-def latency(report: int, kind: str, measured: Iterable[Measured]) -> Latency:
+def latency(report: int, kind: str, measured: Iterable[Measured]) -> LatencyReport:
     """What a report says of a kind of latency that was measured in several processes."""
     since_start, last_minute, latest = Histogram(), Histogram(), []
     for each in measured:
@@ -40,7 +40,7 @@ def latency(report: int, kind: str, measured: Iterable[Measured]) -> Latency:
         last_minute.merge(each.last_minute)
         latest += each.latest
     figures = latest_figures(latest)
-    return Latency(report, kind, figures, since_start.figures(), last_minute.figures())
+    return LatencyReport(report, kind, figures, since_start.figures(), last_minute.figures())
 
 
 @value

@@ -10,17 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from dantetw.config.policy import SocketOption
-from dantetw.net.naming import words_of
+from dantetw.net.errors import words_of
 from dantetw.observe.events import Named, Step
 from dantetw.observe.formats.reasons import REFUSALS, UNASKED, blocked_by
+from dantetw.policy import SocketOption
 from dantetw.rules.addresses import Known, Lookup
-from dantetw.rules.deciding import Decision, Question, Tried
-from dantetw.rules.proving import Check, Claim
-from dantetw.rules.wording import told
+from dantetw.rules.authentication import AuthCheck, AuthState
+from dantetw.rules.decision import Decision, Question, Tried
+from dantetw.rules.words import told
 from dantetw.session.named import named_of
-from dantetw.values import Cause, Command, Ending, Side, User
-from dantetw.wire.replies import ReplyCode
+from dantetw.values import Cause, Command, Ending, ReplyCode, Side, User
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
@@ -38,11 +37,11 @@ def step(session: Session, text: str, more: Named = ()) -> None:
 
 def judged(
     session: Session,
-    ask: Callable[[Known, list[Tried] | None, Claim | None], Decision | Lookup | Check],
-    claim: Claim | None,
+    ask: Callable[[Known, list[Tried] | None, AuthState | None], Decision | Lookup | AuthCheck],
+    claim: AuthState | None,
     known: Known,
     datagram: Question | None = None,
-) -> Decision | Lookup | Check:
+) -> Decision | Lookup | AuthCheck:
     """
     Ask the rules, and tell how each fared; of one that blocks, keep it for the session's record.
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final
 
-from dantetw.values import Cause, Endpoint, Family
-from dantetw.wire.messages import ReplyCode
+from dantetw.values import Cause, Endpoint, Family, ReplyCode
 
 #: Address types of :rfc:`1928`, 5.
 IPV4: Final = 1

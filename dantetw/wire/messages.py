@@ -5,23 +5,8 @@ What comes out of the parsers: plain values, and one exception for all that a pe
 from __future__ import annotations
 
 from dataclasses import field
-from enum import IntEnum
 
 from dantetw.values import Cause, Command, Endpoint, Method, ProxyProtocol, value
-
-
-class ReplyCode(IntEnum):
-    """What a reply says of a request (:rfc:`1928`, 6, field ``REP``)."""
-
-    SUCCEEDED = 0
-    FAILURE = 1
-    NOT_ALLOWED = 2
-    NETWORK_UNREACHABLE = 3
-    HOST_UNREACHABLE = 4
-    REFUSED = 5
-    TTL_EXPIRED = 6
-    COMMAND_NOT_SUPPORTED = 7
-    ADDRESS_TYPE_NOT_SUPPORTED = 8
 
 
 class ProtocolError(Exception):

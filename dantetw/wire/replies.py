@@ -7,11 +7,8 @@ from __future__ import annotations
 from socket import AF_INET, inet_pton
 from typing import Final
 
-from dantetw.values import Endpoint, Family, ProxyProtocol
+from dantetw.values import Endpoint, Family, ProxyProtocol, ReplyCode
 from dantetw.wire.addresses import build_address
-from dantetw.wire.messages import ReplyCode
-
-__all__ = ["ReplyCode", "reply"]
 
 #: SOCKS 4: request granted, and request rejected or failed.  92 and 93 blame the ident protocol,
 #: which we do not ask on a client's behalf.

@@ -11,9 +11,9 @@ from __future__ import annotations
 from socket import AF_INET, inet_ntop, inet_pton
 from typing import Final
 
-from dantetw.values import NOWHERE, Cause, Command, Endpoint, Family, ProxyProtocol
+from dantetw.values import NOWHERE, Cause, Command, Endpoint, Family, ProxyProtocol, ReplyCode
 from dantetw.wire.addresses import AddressError, build_name, name_endpoint
-from dantetw.wire.messages import ProtocolError, ReplyCode, Request, user_text
+from dantetw.wire.messages import ProtocolError, Request, user_text
 from dantetw.wire.replies import GRANTED, reply
 
 VERSION: Final = 4

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from dantetw.values import NOWHERE, Cause, Command, Endpoint, Method, ProxyProtocol
+from dantetw.values import NOWHERE, Cause, Command, Endpoint, Method, ProxyProtocol, ReplyCode
 from dantetw.wire.addresses import AddressError, build_address, parse_address
-from dantetw.wire.messages import ProtocolError, ReplyCode, Request
+from dantetw.wire.messages import ProtocolError, Request
 from dantetw.wire.replies import reply
 
 VERSION: Final = 5

@@ -7,7 +7,7 @@ tells by itself when it is its turn.
 from __future__ import annotations
 
 from dantetw.observe.journal import Journal
-from dantetw.observe.status import Reported, Worker
+from dantetw.observe.status import Reported, WorkerReport
 from dantetw.relay.latency import Measured
 from dantetw.session.reporting import Reports
 from dantetw.session.totals import KINDS, latency, status
@@ -41,7 +41,7 @@ class Combined(Reports):
         record(status(number, up, tallies, left, mother.past))
         for child, tally in zip(children, tallies, strict=True):
             record(
-                Worker(
+                WorkerReport(
                     number,
                     child.place + 1,
                     child.pid,

@@ -15,11 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from dantetw.config.policy import Policy, Rule, RuleKind
-from dantetw.net.turns import Turn
+from dantetw.net.batch import Batch
 from dantetw.observe.events import Ended, Times, Traffic
 from dantetw.observe.interfaces import ISink
-from dantetw.rules.deciding import block_rule
+from dantetw.policy import Policy, Rule, RuleKind
+from dantetw.rules.decision import block_rule
 from dantetw.session.requesting import PROTOCOL_OF
 from dantetw.session.totals import Tally
 from dantetw.values import (
@@ -104,7 +104,7 @@ class Ledger:
         self._end = _HEAD_SIZE + SLOTS * _SLOT
         self._free: list[int] = []
         self._slots: dict[Session, int] = {}
-        self.turn = Turn()
+        self.turn = Batch()
         self.writes = Writes(self._memory, _WRITES_AT)
         self._over: list[Session] = []
         self._looked = 0.0

@@ -16,12 +16,12 @@ from typing import Any, Final, NoReturn
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall
 
-from dantetw.config.policy import Policy
 from dantetw.logs import LAST_FLUSH
 from dantetw.net.listening import Port
 from dantetw.observe.journal import Journal
 from dantetw.observe.observer import Observer
 from dantetw.observe.sinks.inherited import Bequest
+from dantetw.policy import Policy
 from dantetw.relay.latency import Measured
 from dantetw.session.reporting import LONGEST
 from dantetw.session.totals import Tally

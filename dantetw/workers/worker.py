@@ -18,16 +18,16 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, globalLogPublisher
 
 from dantetw import catalogue
-from dantetw.config.policy import Policy
 from dantetw.logs import LAST_FLUSH, Logs
 from dantetw.net.adopting import adopt
 from dantetw.net.listening import ListeningSocket, Port, given_port
 from dantetw.observe.sinks import inherited
 from dantetw.observe.sinks.kind import Kind, Surroundings
 from dantetw.observe.sinks.opening import Outputs, open_sink
+from dantetw.policy import Policy
+from dantetw.privileged.privileges import Privileges
 from dantetw.process import signals
 from dantetw.process.limits import count_files
-from dantetw.process.privileges import Privileges
 from dantetw.reloading import UnusableError
 from dantetw.serving import Serving
 from dantetw.session.reporting import Slices, Telling

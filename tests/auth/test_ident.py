@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 
 from dantetw.auth.ident import ANSWER_LIMIT, NAME_LIMIT, SECONDS, Ident, name_in
 from dantetw.auth.interfaces import IProver, Visitor
-from dantetw.rules.proving import IDENT, Proof
+from dantetw.rules.authentication import IDENT, AuthResult
 from dantetw.values import Endpoint, Family
 
 PORTS = (6193, 23)
@@ -67,7 +67,7 @@ class IdentTests(SynchronousTestCase):
         self.ident = Ident(self.reactor, 1113, getpwnam)
         self.results: list[Any] = []
 
-    def ask(self, client: Endpoint = CLIENT, local: Endpoint = HERE) -> Deferred[Proof]:
+    def ask(self, client: Endpoint = CLIENT, local: Endpoint = HERE) -> Deferred[AuthResult]:
         """Ask about a client."""
         asked = self.ident.prove(IDENT, Visitor(client, local))
         asked.addBoth(self.results.append)
@@ -100,7 +100,7 @@ class IdentTests(SynchronousTestCase):
         self.ask(Endpoint("::7", 6193, Family.IPV6), Endpoint("::1", 23, Family.IPV6))
         self.assertEqual(self.reactor.tcpClients[0][0], "::7")
         self.connect()[0].dataReceived(b"6193, 23 : USERID : UNIX : bob\r\n")
-        self.assertEqual(self.results, [Proof("bob")])
+        self.assertEqual(self.results, [AuthResult("bob")])
 
     def test_answer(self) -> None:
         """An answer may come in pieces; then the connection is closed."""
@@ -109,7 +109,7 @@ class IdentTests(SynchronousTestCase):
         for piece in (b"6193, 23 : USERID ", b": UNIX : bob", b"\r\nand more"):
             self.assertEqual(self.results, [])
             protocol.dataReceived(piece)
-        self.assertEqual(self.results, [Proof("bob")])
+        self.assertEqual(self.results, [AuthResult("bob")])
         self.assertFalse(transport.connected)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
@@ -120,11 +120,11 @@ class IdentTests(SynchronousTestCase):
             self.ask()
             self.connect()[0].dataReceived(b"6193, 23 : USERID : UNIX : " + sent + b"\r\n")
             refusal = f'no user "{told}" found in system password file'
-            self.assertEqual(self.results, [Proof(sent.decode(), refusal)])
+            self.assertEqual(self.results, [AuthResult(sent.decode(), refusal)])
 
     def test_closed(self) -> None:
         """A host that closes without an answer knows nobody; a last line needs no end."""
-        for said, proof in ((b"", Proof()), (b"6193,23:USERID:UNIX:bob", Proof("bob"))):
+        for said, proof in ((b"", AuthResult()), (b"6193,23:USERID:UNIX:bob", AuthResult("bob"))):
             self.results.clear()
             self.ask()
             protocol, transport = self.connect()
@@ -137,14 +137,14 @@ class IdentTests(SynchronousTestCase):
         self.ask()
         factory = self.reactor.tcpClients[0][2]
         factory.clientConnectionFailed(None, Failure(error.ConnectionRefusedError()))
-        self.assertEqual(self.results, [Proof()])
+        self.assertEqual(self.results, [AuthResult()])
 
     def test_flood(self) -> None:
         """A host that sends without end is heard so far and no further."""
         self.ask()
         protocol, transport = self.connect()
         protocol.dataReceived(b"x" * (ANSWER_LIMIT + 1))
-        self.assertEqual(self.results, [Proof()])
+        self.assertEqual(self.results, [AuthResult()])
         self.assertFalse(transport.connected)
 
     def test_silent(self) -> None:
@@ -154,7 +154,7 @@ class IdentTests(SynchronousTestCase):
         transport = self.connect()[1]
         self.assertEqual(self.results, [])
         self.reactor.advance(1)
-        self.assertEqual(self.results, [Proof()])
+        self.assertEqual(self.results, [AuthResult()])
         self.assertFalse(transport.connected)
 
     def test_cancelled(self) -> None:

@@ -17,14 +17,14 @@ from zope.interface.verify import verifyObject
 from dantetw.auth.interfaces import IProver, Visitor
 from dantetw.auth.pam import IDLE, LAST_WORDS, LONGEST, PROCESSES, WAITING, Pam
 from dantetw.auth.pamprocess import PamProcess
-from dantetw.rules.proving import Check, Proof
+from dantetw.rules.authentication import AuthCheck, AuthResult
 from dantetw.values import Endpoint, Family, Method
 from dantetw.wire.messages import Credentials
 
 CLIENT = Endpoint("192.0.2.7", 6193, Family.IPV4)
 HERE = Endpoint("192.0.2.1", 23, Family.IPV4)
-NAMED = Check(Method.PAM_USERNAME, "sockd", named=True)
-NAMELESS = Check(Method.PAM_USERNAME, "sockd")
+NAMED = AuthCheck(Method.PAM_USERNAME, "sockd", named=True)
+NAMELESS = AuthCheck(Method.PAM_USERNAME, "sockd")
 
 
 def client(number: int) -> Endpoint:
@@ -131,8 +131,8 @@ class PamTests(SynchronousTestCase):
         self.told.append(formatEvent(event))
 
     def ask(
-        self, name: str = "joe", check: Check = NAMED, client: Endpoint = CLIENT
-    ) -> Deferred[Proof]:
+        self, name: str = "joe", check: AuthCheck = NAMED, client: Endpoint = CLIENT
+    ) -> Deferred[AuthResult]:
         """Ask about a login with the password ``secret``."""
         visitor = Visitor(client, HERE, Credentials(name, b"secret"))
         asked = self.pam.prove(check, visitor)
@@ -187,7 +187,7 @@ class PamTests(SynchronousTestCase):
                 for at in range(0, len(data), size):
                     self.assertEqual(self.results, [])
                     self.reactor.processes[-1].hear(data[at : at + size])
-                self.assertEqual(self.results, [Proof(refusal=refusal)])
+                self.assertEqual(self.results, [AuthResult(refusal=refusal)])
         self.assertEqual(len(self.reactor.processes), 1)
 
     def test_limits(self) -> None:
@@ -201,7 +201,7 @@ class PamTests(SynchronousTestCase):
         process = self.reactor.processes[0]
         process.heard = b""
         process.say(b"")
-        self.assertEqual(self.results[1:], [Proof()])
+        self.assertEqual(self.results[1:], [AuthResult()])
         self.assertIn(b"secret", process.heard)
 
     def test_fair(self) -> None:
@@ -246,7 +246,7 @@ class PamTests(SynchronousTestCase):
         self.ask("next")
         self.assertEqual((len(self.reactor.processes), self.results), (1, []))
         process.say(b"pam_acct_mgmt\0Expired")
-        self.assertEqual(self.results, [Proof(refusal="pam_acct_mgmt(): Expired")])
+        self.assertEqual(self.results, [AuthResult(refusal="pam_acct_mgmt(): Expired")])
 
     def test_hung(self) -> None:
         """A process that does not answer is killed; the login is refused, the next goes on."""
@@ -258,7 +258,7 @@ class PamTests(SynchronousTestCase):
         self.assertTrue(process.killed)
         process.end()
         text = 'pam_authenticate() for user "joe" failed: System error'
-        self.assertEqual(self.results, [Proof(refusal=text)])
+        self.assertEqual(self.results, [AuthResult(refusal=text)])
         self.assertEqual(len(self.told), 1)
         self.ask()
         self.assertEqual(len(self.reactor.processes), 2)
@@ -292,7 +292,7 @@ class PamTests(SynchronousTestCase):
         self.reactor.refuse = True
         self.ask()
         text = "pam_start() failed: Resource temporarily unavailable"
-        self.assertEqual(self.results, [Proof(refusal=text)])
+        self.assertEqual(self.results, [AuthResult(refusal=text)])
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
 
     def test_idle(self) -> None:

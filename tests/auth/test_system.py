@@ -12,9 +12,9 @@ from dantetw.auth.crypting import Libcrypt
 from dantetw.auth.interfaces import IAuthenticator
 from dantetw.auth.shadow import (
     HashCosts,
+    PasswordVerdict,
     Record,
     SystemPasswords,
-    Verdict,
     kind_of,
     record_of,
 )
@@ -74,7 +74,7 @@ class SystemUsersTests(AuthenticatorTestsMixin, SynchronousTestCase):
     def users_of(self, passwords: SystemPasswords) -> SystemUsers:
         """The users with these passwords."""
 
-        def thd_check(name: str, password: bytes, client: str) -> Verdict:
+        def thd_check(name: str, password: bytes, client: str) -> PasswordVerdict:
             return passwords.thd_check(name, password)
 
         return SystemUsers(self.clock, self.threads, thd_check, shadow=self.shadow)

@@ -12,8 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.auth import usersfile
 from dantetw.auth.interfaces import IAuthenticator
-from dantetw.auth.stamps import Stamp, look
 from dantetw.auth.usersfile import COSTS, UsersFile, UsersFileError, load_bcrypt, parse, thd_matches
+from dantetw.process.filewatch import Stamp, look
 from dantetw.process.regular import open_regular
 from tests.auth.testing import (
     BCRYPT,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dantetw.config import UNSUPPORTED, Parsed, Policy, parse
+from dantetw.config.machine import Machine, Transport
 from dantetw.config.problems import Problem
-from dantetw.config.system import System, Transport
 from dantetw.values import Severity
 
 
@@ -53,7 +53,7 @@ class FakeSystem:
 
 
 #: The type checker sees here that the fake is a System.
-SYSTEM: System = FakeSystem()
+SYSTEM: Machine = FakeSystem()
 
 #: A complete file but for what a test is about.
 HEAD = """\
@@ -72,7 +72,7 @@ socks pass { from: 0/0 to: 0/0 }
 
 
 def read(
-    text: str | bytes, unsupported: Mapping[str, str] = UNSUPPORTED, system: System = SYSTEM
+    text: str | bytes, unsupported: Mapping[str, str] = UNSUPPORTED, system: Machine = SYSTEM
 ) -> Parsed:
     """Parse a whole file."""
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")

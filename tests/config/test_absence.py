@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.config.devices import is_alias, is_usual, may_be_interface
-from dantetw.config.policy import HostKind
+from dantetw.policy import HostKind
 from tests.config.fakes import (
     FakeSystem,
     errors,

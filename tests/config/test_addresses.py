@@ -6,7 +6,7 @@ import ipaddress
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.policy import Address, HostKind
+from dantetw.policy import Address, HostKind
 from dantetw.values import Family
 from tests.config.fakes import RULES, errors, policy_of, warnings, with_globals, with_rules
 

@@ -7,8 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw import catalogue
 from dantetw.config import Parsed
 from dantetw.config.forms import FIELDS, FORMATS
-from dantetw.config.policy import PLAIN_FORM, Form
 from dantetw.config.problems import Problem
+from dantetw.policy import PLAIN_FORM, Form
 from tests.config.fakes import policy_of, read
 
 ADDRESSES = "internal: 127.0.0.1 port = 1080\nexternal: lo\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.rules.deciding import Decision, decide_socks
+from dantetw.rules.decision import Decision, decide_socks
 from dantetw.values import Verdict
 from tests.config.fakes import HEAD, policy_of, remarks, warnings, with_rules
 from tests.rules.building import question

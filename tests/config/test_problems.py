@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.policy import Where
 from dantetw.config.problems import Problem, nearest, visible
+from dantetw.policy import Where
 from dantetw.values import Severity
 from tests.config.fakes import with_globals, with_rules
 

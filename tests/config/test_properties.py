@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.config.keywords import KEYWORDS
-from dantetw.config.policy import ALL_PORTS, Address, HostKind, Ports, Rule
+from dantetw.policy import ALL_PORTS, Address, HostKind, Ports, Rule
 from dantetw.values import LOG_WORDS, Command, Family, Protocol, Verdict
 from tests.config.fakes import HEAD, SYSTEM, policy_of, read
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.policy import Policy, Rule
+from dantetw.policy import Policy, Rule
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,

@@ -7,9 +7,9 @@ import errno
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.config import parse
-from dantetw.config.policy import Edge, ResolveProtocol, Rotation, SocketOption
 from dantetw.config.problems import tell
 from dantetw.config.sockopts import OPTIONS
+from dantetw.policy import Edge, ResolveProtocol, Rotation, SocketOption
 from dantetw.values import LOG_CONNECT, LOG_ERROR, LOG_TCPINFO, Family, Method, Severity
 from tests.config.fakes import (
     HEAD,

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw.handover.succession import STOP_SECONDS, Owner, Succession
 from dantetw.observe.events import Message
 from dantetw.observe.journal import Journal
-from dantetw.observe.status import Predecessor as Line
+from dantetw.observe.status import PredecessorReport
 from dantetw.session.reporting import Reports
 from dantetw.workers.channel import Channel
 from tests.handover.test_handing import Readers
@@ -99,7 +99,7 @@ class SuccessionCase(SynchronousTestCase):
         for _ in range(12):
             self.reactor.turn()
 
-    def measured(self, server: Server, report: int = 7) -> list[Line]:
+    def measured(self, server: Server, report: int = 7) -> list[PredecessorReport]:
         """What a report says of servers that were replaced."""
         lines = Deferred.fromCoroutine(server.succession.measure(report))
         self.turn()
@@ -145,7 +145,7 @@ class OrderTests(SuccessionCase):
 
     def test_report(self) -> None:
         """It is part of a status report."""
-        self.assertEqual(self.measured(self.new), [Line(7, 10, 3)])
+        self.assertEqual(self.measured(self.new), [PredecessorReport(7, 10, 3)])
         self.assertEqual(self.told(self.new), (3, 7))
 
     def test_stop(self) -> None:
@@ -213,7 +213,7 @@ class OrderTests(SuccessionCase):
         for _ in range(20):
             self.turn()
         self.assertEqual(self.old.done, ["retire"])
-        self.assertEqual(self.measured(self.new), [Line(7, 10, 3)])
+        self.assertEqual(self.measured(self.new), [PredecessorReport(7, 10, 3)])
         # All that came has been closed: nothing has the other end.
         self.assertRaises(BrokenPipeError, os.write, write, b"x")
 
@@ -241,7 +241,9 @@ class ChainTests(SuccessionCase):
     def test_all(self) -> None:
         """The one in charge reaches all those before it."""
         first, second, last = self.servers
-        self.assertEqual(self.measured(last), [Line(7, 20, 2), Line(7, 10, 1)])
+        self.assertEqual(
+            self.measured(last), [PredecessorReport(7, 20, 2), PredecessorReport(7, 10, 1)]
+        )
         self.assertEqual(self.told(last), (3, 14))
         last.succession.reopen()
         last.succession.stop()
@@ -268,7 +270,9 @@ class ChainTests(SuccessionCase):
         told = Deferred.fromCoroutine(last.succession.tell(7))
         hand_on()
         self.turn()
-        self.assertEqual(self.successResultOf(lines), [Line(7, 20, 2), Line(7, 10, 1)])
+        self.assertEqual(
+            self.successResultOf(lines), [PredecessorReport(7, 20, 2), PredecessorReport(7, 10, 1)]
+        )
         self.assertEqual(self.successResultOf(told), (3, 14))
 
     def test_reopen_at_once(self) -> None:
@@ -303,7 +307,7 @@ class ChainTests(SuccessionCase):
         self.assertEqual(second.done, ["retire", "end"])
         self.channels[3].close()
         self.turn()
-        self.assertEqual(self.measured(last), [Line(7, 10, 1)])
+        self.assertEqual(self.measured(last), [PredecessorReport(7, 10, 1)])
         self.assertEqual(first.done, ["retire"])
 
     def test_in_the_midst_of_a_message(self) -> None:
@@ -319,4 +323,6 @@ class ChainTests(SuccessionCase):
         channel._sock.send(b'", 1]')
         self.reactor.addReader(channel)
         self.turn()
-        self.assertEqual(self.measured(servers[2]), [Line(7, 20, 2), Line(7, 10, 1)])
+        self.assertEqual(
+            self.measured(servers[2]), [PredecessorReport(7, 20, 2), PredecessorReport(7, 10, 1)]
+        )

@@ -7,9 +7,9 @@ import socket
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.policy import BUILT_IN, Edge, SocketOption
 from dantetw.net.awaiting import Await
 from dantetw.net.poller import EpollPoller, ReactorPoller
+from dantetw.policy import BUILT_IN, Edge, SocketOption
 from dantetw.values import Endpoint, Family
 from tests.descriptors import descriptors
 from tests.net.reactors import TurningReactor

@@ -8,7 +8,6 @@ import socket
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.policy import BUILT_IN, Edge, SocketOption
 from dantetw.net import datagrams
 from dantetw.net.datagrams import (
     RANDOM_TRIES,
@@ -18,6 +17,7 @@ from dantetw.net.datagrams import (
     drops_of,
     errors_of,
 )
+from dantetw.policy import BUILT_IN, Edge, SocketOption
 from dantetw.values import AF_OF, Endpoint, Family
 from tests.descriptors import descriptors
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from dantetw.config.policy import BUILT_IN, Edge, SocketOption
 from dantetw.net.dialling import Dial, DialError
 from dantetw.net.poller import HANGUP, READABLE, EpollPoller, ReactorPoller
+from dantetw.policy import BUILT_IN, Edge, SocketOption
 from dantetw.values import Endpoint, Family
 from tests.descriptors import descriptors
 from tests.net.reactors import TurningReactor

@@ -8,7 +8,7 @@ import socket
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.system import System
+from dantetw.config.machine import Machine
 from dantetw.net.host import Host
 from dantetw.net.ifaddrs import interface_addresses
 
@@ -18,7 +18,7 @@ class HostTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """The type checker sees here that it is a System."""
-        self.host: System = Host()
+        self.host: Machine = Host()
 
     def loopback(self) -> str:
         """The name of the loopback interface."""

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from dantetw.net import poller as module
+from dantetw.net.batch import Batch
 from dantetw.net.poller import (
     FAILED,
     HANGUP,
@@ -24,7 +25,6 @@ from dantetw.net.poller import (
     ReactorPoller,
     make_poller,
 )
-from dantetw.net.turns import Turn
 from tests.descriptors import descriptors
 from tests.net.reactors import TurningReactor, connected
 
@@ -282,7 +282,7 @@ if hasattr(select, "epoll"):
 
         def test_turn(self) -> None:
             """While it tells what has happened a turn is under way, which ends behind that."""
-            turn = Turn()
+            turn = Batch()
             poller = EpollPoller(self.reactor, turn=turn)
             poller.start()
             self.addCleanup(poller.stop)

@@ -9,8 +9,8 @@ from unittest.mock import patch
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.policy import BUILT_IN, Edge, SocketOption
 from dantetw.net.sockopts import bind_source, bind_wished, prepare, set_options
+from dantetw.policy import BUILT_IN, Edge, SocketOption
 
 TTL = (socket.IPPROTO_IP, socket.IP_TTL)
 TOS = (socket.IPPROTO_IP, socket.IP_TOS)

@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.policy import BUILT_IN, External, Policy, Rotation
 from dantetw.net.sources import BELIEVED, NoSource, Sources, kernel_choice
-from dantetw.values import Endpoint, Family
-from dantetw.wire.replies import ReplyCode
+from dantetw.policy import BUILT_IN, External, Policy, Rotation
+from dantetw.values import Endpoint, Family, ReplyCode
 
 CLIENT = Endpoint("192.0.2.77", 40000, Family.IPV4)
 LOCAL = Endpoint("192.0.2.2", 1080, Family.IPV4)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 from dataclasses import replace
 
-from dantetw.config.policy import BUILT_IN, Address, HostKind, Rule, RuleKind
 from dantetw.observe.events import Counts, Ended, Path, Times
+from dantetw.policy import BUILT_IN, Address, HostKind, Rule, RuleKind
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DISCONNECT,

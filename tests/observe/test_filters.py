@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.policy import BUILT_IN, Edge, ErrorFilter, Policy, Rule
 from dantetw.config.vocabulary import symbols
-from dantetw.net.naming import eai_symbol_of, symbol_of
+from dantetw.net.errors import eai_symbol_of, symbol_of
 from dantetw.observe.filters import ErrorFilters
+from dantetw.policy import BUILT_IN, Edge, ErrorFilter, Policy, Rule
 from dantetw.values import Severity
 from tests.observe.making import rule
 from tests.session.world import HEAD, OPEN, compiled

@@ -16,8 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from dantetw.config.policy import PLAIN_FORM, Edge, RuleKind
-from dantetw.net.turns import Turn
+from dantetw.net.batch import Batch
 from dantetw.observe import observer as module
 from dantetw.observe.events import Accepted, ConnectFailed, Event, Message
 from dantetw.observe.formats.dante import Dante
@@ -26,6 +25,7 @@ from dantetw.observe.journal import Journal
 from dantetw.observe.observer import COMPLAINT_INTERVAL, WATCH_INTERVAL, Observer
 from dantetw.observe.repeats import INTERVAL
 from dantetw.observe.sinks.opening import Outputs
+from dantetw.policy import PLAIN_FORM, Edge, RuleKind
 from dantetw.values import Severity
 from tests.observe.making import CLIENT, endpoint, path, rule
 
@@ -118,7 +118,7 @@ class TurnTests(ObserverMixin, SynchronousTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.turn = Turn()
+        self.turn = Batch()
         self.observer = Observer(Dante(), self.stderr, lambda *call: None, turn=self.turn)
         self.journal = Journal(self.observer)
         self.configure()

@@ -6,12 +6,12 @@ import errno
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.policy import PLAIN_FORM, Form
 from dantetw.observe.events import Message
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.formats.json import Json
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.outlets import Outlet, grouped, losses, recovery, succeed
+from dantetw.policy import PLAIN_FORM, Form
 from dantetw.values import Severity
 from tests.observe.test_observer import FakeSink
 

@@ -16,7 +16,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from dantetw.config.forms import FIELDS
-from dantetw.config.policy import Edge, Form, RuleKind
 from dantetw.escaping import escape
 from dantetw.observe.events import (
     Accepted,
@@ -41,7 +40,16 @@ from dantetw.observe.formats.dante import Dante
 from dantetw.observe.formats.json import Json
 from dantetw.observe.interfaces import IFormat
 from dantetw.observe.privacy import DIGITS, Private
-from dantetw.observe.status import Active, Child, Latency, Predecessor, Reported, Status, Worker
+from dantetw.observe.status import (
+    Active,
+    ChildReport,
+    LatencyReport,
+    PredecessorReport,
+    Reported,
+    Status,
+    WorkerReport,
+)
+from dantetw.policy import Edge, Form, RuleKind
 from dantetw.values import (
     LOG_DATA,
     Cause,
@@ -154,7 +162,7 @@ def events(user: str = USER, name: str = NAME) -> Iterator[Event]:
 
 
 # Of nobody in particular.
-NOBODYS = (Status, Worker, Predecessor, Child, Latency, Reported)
+NOBODYS = (Status, WorkerReport, PredecessorReport, ChildReport, LatencyReport, Reported)
 
 
 def shown(event: Event, form: Form, key: bytes = KEY) -> list[str]:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.policy import Edge
 from dantetw.observe import tallies
 from dantetw.observe.events import ConnectFailed, Message, Repeated
 from dantetw.observe.repeats import INTERVAL, MOST, Repeats
 from dantetw.observe.tallies import Tallies
+from dantetw.policy import Edge
 from dantetw.values import Endpoint, Family, Method, Severity, User
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.observe.status import Figures
+from dantetw.figures import Figures
 from dantetw.relay import latency as module
 from dantetw.relay.latency import (
     MANY,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 
-from dantetw.config.policy import (
+from dantetw.policy import (
     ALL_PORTS,
     Address,
     HostKind,
@@ -19,7 +19,7 @@ from dantetw.config.policy import (
     RuleKind,
     Where,
 )
-from dantetw.rules.deciding import Question
+from dantetw.rules.decision import Question
 from dantetw.values import (
     Command,
     Endpoint,

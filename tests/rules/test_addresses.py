@@ -10,16 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.policy import ALL_PORTS, Ports
-from dantetw.rules.addresses import (
-    Lookup,
-    LookupKind,
-    LookupNeededError,
-    Subject,
-    fits,
-    literal,
-    number_of,
-)
+from dantetw.addresses import literal, number_of
+from dantetw.policy import ALL_PORTS, Ports
+from dantetw.rules.addresses import Lookup, LookupKind, LookupNeededError, Subject, fits
 from dantetw.values import Family
 from tests.rules.building import address, endpoint
 

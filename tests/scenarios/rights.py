@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
-from dantetw.process.helper import NAME
+from dantetw.privileged.helper import NAME
 from tests.scenarios.running import Running, Scenario
 
 NOBODY = "nobody"

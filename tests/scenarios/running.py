@@ -60,7 +60,7 @@ def script(name: str, module: str, function: str) -> list[str]:
 
 
 TWISTD = script("twistd", "twisted.scripts.twistd", "run")
-SOCKD = script("sockd", "dantetw.cli", "main")
+SOCKD = script("sockd", "dantetw.cli.main", "main")
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from dantetw.auth import useradmin
+from dantetw.cli import users as useradmin
 from tests.scenarios.running import BODY, Running, Scenario, Target, mask
 
 HEAD = len(b"HTTP/1.1 200 OK\r\nContent-Length: 22\r\n\r\n")

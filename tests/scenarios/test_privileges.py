@@ -15,8 +15,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
-from dantetw.process.asking import Asking, RefusedError
-from dantetw.process.orders import What
+from dantetw.privileged.remote import ByHelper, RefusedError
+from dantetw.privileged.requests import HelperTask
 from tests.scenarios.rights import (
     DROP,
     RootScenario,
@@ -197,15 +197,17 @@ class PrivilegeScenarios(RootScenario):
         server.wait_for(1, "SIGHUP ]")
         door, channel, *_ = self.packet_sockets(server.pid)
         with door, socket.socket() as sock:
-            taken = Asking(door)
+            taken = ByHelper(door)
             taken._free.append(channel)
             shadow = "/etc/shadow"
             for order in (
                 lambda: taken.open_log("/etc/passwd"),
                 lambda: taken.open_log(f"{self.folder}/../{self.folder.name}/sockd.log"),
-                lambda: taken._ask(What.OPEN_FILE, shadow),
-                lambda: taken._ask(What.STAMP, shadow),
-                lambda: taken._ask(What.BIND, "127.0.0.1", 22, 0, descriptors=[sock.fileno()]),
+                lambda: taken._ask(HelperTask.OPEN_FILE, shadow),
+                lambda: taken._ask(HelperTask.STAMP, shadow),
+                lambda: taken._ask(
+                    HelperTask.BIND, "127.0.0.1", 22, 0, descriptors=[sock.fileno()]
+                ),
                 lambda: taken.check_password("root", b"toor"),
                 taken.start_pam,
             ):
@@ -233,8 +235,8 @@ class PrivilegeScenarios(RootScenario):
         worker = next(child for child in children(server.pid) if child != pid)
         doors = self.packet_sockets(worker)
         self.assertEqual(len(doors), 1)  # the supervisor's is closed there
-        taken = Asking(doors[0])
-        for what in (What.EMPTY_PIDFILE, What.OPEN_CONFIG):
+        taken = ByHelper(doors[0])
+        for what in (HelperTask.EMPTY_PIDFILE, HelperTask.OPEN_CONFIG):
             self.assertRaises(RefusedError, taken._ask, what)
         taken.close()
         server.wait_for(2, "only the supervisor process may")

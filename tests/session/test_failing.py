@@ -7,8 +7,8 @@ import socket
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.policy import Edge
 from dantetw.observe.events import ConnectFailed, Event, ResolveFailed, TrafficFailed
+from dantetw.policy import Edge
 from dantetw.values import Endpoint, Family, Operation, Severity
 from tests.session.world import CLIENT, GREETING, NAMED, TARGET, World, compiled, request
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.policy import Edge
 from dantetw.net.dialling import Dial
 from dantetw.net.listening import open_port
 from dantetw.net.poller import READABLE
 from dantetw.observe.events import AcceptFailed, Counts, Message
+from dantetw.policy import Edge
 from dantetw.session import listener as module
 from dantetw.session.commands import reaching
 from dantetw.session.listener import PATIENCE, Listener

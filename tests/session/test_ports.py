@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.policy import Policy
 from dantetw.net.listening import open_port, waits
+from dantetw.policy import Policy
 from dantetw.session import listener as listening
 from dantetw.session.leaving import GRACE
 from dantetw.session.listener import Listener

@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from dantetw.auth.interfaces import IProver, Visitor
 from dantetw.net.poller import FAILED
-from dantetw.rules.proving import IDENT, Check, Proof
+from dantetw.rules.authentication import IDENT, AuthCheck, AuthResult
 from dantetw.session.parting import LOGIN_PENALTY
 from dantetw.values import Cause, Command, Endpoint, Family, Method, Phase
 from dantetw.wire import socks4
@@ -54,7 +54,7 @@ socks pass {{ from: 0/0 to: 0/0
 """
 
 WHO = "10.0.0.9.50000 127.0.0.1.1080"
-WRONG = Proof(refusal="pam says no")
+WRONG = AuthResult(refusal="pam says no")
 
 
 @implementer(IProver)
@@ -66,15 +66,15 @@ class Oracle:
     """
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Check, Visitor, Deferred[Proof]]] = []
+        self.asked: list[tuple[AuthCheck, Visitor, Deferred[AuthResult]]] = []
         self.cancelled = 0
 
-    def prove(self, check: Check, visitor: Visitor) -> Deferred[Proof]:
-        answer: Deferred[Proof] = Deferred(self._give_up)
+    def prove(self, check: AuthCheck, visitor: Visitor) -> Deferred[AuthResult]:
+        answer: Deferred[AuthResult] = Deferred(self._give_up)
         self.asked.append((check, visitor, answer))
         return answer
 
-    def _give_up(self, _: Deferred[Proof]) -> None:
+    def _give_up(self, _: Deferred[AuthResult]) -> None:
         self.cancelled += 1
 
 
@@ -89,11 +89,11 @@ class ProvingWorld(World):
         self.factory.adopt(self.policy, everybody)
 
     @property
-    def checks(self) -> list[Check]:
+    def checks(self) -> list[AuthCheck]:
         """What was asked."""
         return [check for check, _, _ in self.oracle.asked]
 
-    def answer(self, proof: Proof) -> None:
+    def answer(self, proof: AuthResult) -> None:
         """Answer what was asked last."""
         self.oracle.asked[-1][2].callback(proof)
         self.settle()
@@ -108,7 +108,7 @@ class ClientRuleTests(SynchronousTestCase):
         client = world.client(GREETING + request())
         self.assertEqual((world.checks, client.hear(), world.lines()), ([IDENT], b"", []))
         self.assertEqual(world.oracle.asked[0][1], Visitor(CLIENT, HERE))
-        world.answer(Proof("joe"))
+        world.answer(AuthResult("joe"))
         world.dials[0].decide()
         world.settle()
         client.close()
@@ -125,7 +125,7 @@ class ClientRuleTests(SynchronousTestCase):
         """Without a name the next rule is asked."""
         world = ProvingWorld(self, IDENTS)
         client = world.client(GREETING)
-        world.answer(Proof())
+        world.answer(AuthResult())
         self.assertEqual(client.hear(), b"\x05\x00")
         self.assertEqual(world.lines(), [f"pass(2): tcp/accept [: {WHO}"])
 
@@ -133,7 +133,7 @@ class ClientRuleTests(SynchronousTestCase):
         """Who is refused is closed, and the log says by whom."""
         world = ProvingWorld(self, IDENTS)
         client = world.client()
-        world.answer(Proof("e\nve", "no such user"))
+        world.answer(AuthResult("e\nve", "no such user"))
         client.hear()
         self.assertTrue(client.closed)
         line = f"block(1): tcp/accept ]: rfc931%e\\nve@{WHO}: no such user"
@@ -176,11 +176,11 @@ class LoginTests(SynchronousTestCase):
         world = ProvingWorld(self, PAM)
         client = world.client(LOGIN)
         ((check, visitor, _),) = world.oracle.asked
-        self.assertEqual(check, Check(Method.PAM_USERNAME, "sockd", named=True))
+        self.assertEqual(check, AuthCheck(Method.PAM_USERNAME, "sockd", named=True))
         assert visitor.credentials is not None
         self.assertEqual(visitor.credentials.password, b"secret")
         self.assertEqual(client.hear(), b"\x05\x02")
-        world.answer(Proof())
+        world.answer(AuthResult())
         self.assertEqual(client.hear(), b"\x05\x02\x01\x00")
         client.send(request())
         world.dials[0].decide()
@@ -212,8 +212,8 @@ class LoginTests(SynchronousTestCase):
     def test_late(self) -> None:
         """Where several could be meant, the rule for the request says which."""
         world, client = self.ask_late()
-        self.assertEqual(world.checks, [Check(Method.PAM_USERNAME, "web", named=True)])
-        world.answer(Proof())
+        self.assertEqual(world.checks, [AuthCheck(Method.PAM_USERNAME, "web", named=True)])
+        world.answer(AuthResult())
         world.dials[0].decide()
         world.settle()
         self.assertIn(f"tcp/connect [: pam.username%joe@{WHO}", world.lines()[1])
@@ -319,8 +319,8 @@ class LoginTests(SynchronousTestCase):
         """A request for a host name, which is looked up first, is no other."""
         world, _client = self.ask_late(NAMED)
         world.look_up()
-        self.assertEqual(world.checks, [Check(Method.PAM_USERNAME, "web", named=True)])
-        world.answer(Proof())
+        self.assertEqual(world.checks, [AuthCheck(Method.PAM_USERNAME, "web", named=True)])
+        world.answer(AuthResult())
         self.assertEqual(len(world.dials), 1)
 
     def test_broken(self) -> None:
@@ -343,8 +343,8 @@ class Socks4Tests(SynchronousTestCase):
         text = PAM.replace("pam.username", "pam.any")
         world = ProvingWorld(self, text)
         world.client(asks)
-        self.assertEqual(world.checks, [Check(Method.PAM_USERNAME, "sockd")])
-        world.answer(Proof())
+        self.assertEqual(world.checks, [AuthCheck(Method.PAM_USERNAME, "sockd")])
+        world.answer(AuthResult())
         self.assertEqual(len(world.dials), 1)
         world = ProvingWorld(self, PAM)
         client = world.client(asks)

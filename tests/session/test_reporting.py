@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw import __version__
 from dantetw.observe.events import Counts, Path
 from dantetw.observe.formats.dante import Dante
-from dantetw.observe.status import Active, Child, Latency, Reported, Standing, Status
+from dantetw.observe.status import Active, ChildReport, LatencyReport, Reported, Standing, Status
 from dantetw.session import reporting, totals
 from dantetw.session.performing import Performing
 from dantetw.session.reporting import BEHIND, LONGEST, LOOKS, PAUSE, SLICE, Reporting, work_of
@@ -88,7 +88,7 @@ class ReportingCase(SynchronousTestCase):
 
     def kinds(self, world: World) -> list[type]:
         """What was told of reports."""
-        known = (Status, Child, Latency, Active, Reported)
+        known = (Status, ChildReport, LatencyReport, Active, Reported)
         return [type(event) for event in world.events if isinstance(event, known)]
 
 
@@ -141,7 +141,7 @@ class LineTests(ReportingCase):
         world.client(b"\x05")
         world.wait(9)
         self.assertEqual(self.successResultOf(self.reporting.tell(7)), (1, 0))
-        children = [event for event in world.events if isinstance(event, Child)]
+        children = [event for event in world.events if isinstance(event, ChildReport)]
         self.assertEqual([(child.report, child.up) for child in children], [(7, 9.0)] * 3)
 
     def test_several_ways(self) -> None:
@@ -300,7 +300,7 @@ class SliceTests(ReportingCase):
         """Begin a report that has told its totals, and no session yet."""
         self.step = SLICE
         self.reporting.ask()
-        while Child not in self.kinds(world):
+        while ChildReport not in self.kinds(world):
             world.reactor.advance(SLICE)
         self.step = 0.0
 
@@ -350,7 +350,15 @@ class SliceTests(ReportingCase):
             self.reporting.ask()
         for _ in range(5):
             world.reactor.advance(SLICE)
-        whole = [Status, Child, Active, Child, Child, *[Latency] * 5, Reported]
+        whole = [
+            Status,
+            ChildReport,
+            Active,
+            ChildReport,
+            ChildReport,
+            *[LatencyReport] * 5,
+            Reported,
+        ]
         self.assertEqual(self.kinds(world), whole * 2)
         self.assertEqual(
             [event.report for event in world.events if isinstance(event, Status)], [1, 2]
@@ -366,7 +374,7 @@ class SliceTests(ReportingCase):
         world.reactor.advance(SLICE)
         self.reporting.ask()
         world.reactor.advance(SLICE)
-        self.assertEqual(self.kinds(world), [Status, Child])
+        self.assertEqual(self.kinds(world), [Status, ChildReport])
 
     def test_mistake(self) -> None:
         """A mistake of ours ends one report, and not the next."""

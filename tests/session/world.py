@@ -20,7 +20,6 @@ from zope.interface import implementer
 
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
 from dantetw.config import Policy, parse
-from dantetw.config.policy import Edge, SocketOption
 from dantetw.net.dialling import Connected, DialError, Failed
 from dantetw.net.poller import (
     FAILED,
@@ -36,6 +35,7 @@ from dantetw.net.transports import ClientTransport, address_of
 from dantetw.observe.events import Ended, Event
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.journal import Journal
+from dantetw.policy import Edge, SocketOption
 from dantetw.session.commands import bind as binding
 from dantetw.session.commands import connect as connecting
 from dantetw.session.commands import forward as forwarding

@@ -6,14 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.values import Cause, Endpoint, Family
+from dantetw.values import Cause, Endpoint, Family, ReplyCode
 from dantetw.wire.addresses import (
     AddressError,
     build_address,
     name_endpoint,
     parse_address,
 )
-from dantetw.wire.messages import ReplyCode
 
 # What it is, its bytes, its endpoint; good in both directions.
 TABLE = [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.values import Endpoint, Family, ProxyProtocol
+from dantetw.values import Endpoint, Family, ProxyProtocol, ReplyCode
 from dantetw.wire import socks4, socks5
-from dantetw.wire.replies import ReplyCode, reply
+from dantetw.wire.replies import reply
 
 HERE = Endpoint("192.0.2.1", 8080, Family.IPV4)
 HERE_6 = Endpoint("2001:db8::1", 8080, Family.IPV6)

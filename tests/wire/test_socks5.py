@@ -6,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.values import Cause, Command, Endpoint, Family, Method
+from dantetw.values import Cause, Command, Endpoint, Family, Method, ReplyCode
 from dantetw.wire import socks5
 from dantetw.wire.messages import ProtocolError, Request
-from dantetw.wire.replies import ReplyCode
 
 HERE = Endpoint("127.0.0.1", 80, Family.IPV4)
 NAMED = Endpoint("example.org", 443, Family.NAME)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.catalogue import FORMATS
-from dantetw.config.policy import Policy
 from dantetw.observe.interfaces import IFormat
+from dantetw.policy import Policy
 from dantetw.session.totals import Tally
 from dantetw.values import Cause, Command, Endpoint, Family, Method, Phase, Side, User
 from dantetw.workers import ledger as ledgers

@@ -21,13 +21,13 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw import serving
-from dantetw.config.policy import Policy
 from dantetw.logs import Logs
 from dantetw.net.listening import Port, open_port
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.kind import Surroundings
+from dantetw.policy import Policy
+from dantetw.privileged.privileges import Privileges
 from dantetw.process.appending import open_appending
-from dantetw.process.privileges import Privileges
 from dantetw.reloading import UnusableError
 from dantetw.session.leaving import GRACE
 from dantetw.threads import Threads

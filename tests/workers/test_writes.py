@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
-from dantetw.net.turns import Turn
+from dantetw.net.batch import Batch
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.journal import Journal
 from dantetw.observe.observer import Observer
@@ -58,7 +58,7 @@ class KillingCase(LedgerCase):
         self.paths = [folder / f"log.{number}" for number in range(self.files)]
         self.reactor = FakeReactor()
 
-    def observer(self, turn: Turn | None = None) -> Observer:
+    def observer(self, turn: Batch | None = None) -> Observer:
         """An observer that writes to the files."""
         made = Observer(Dante(), None, lambda *_: None, self.reactor.callLater, turn)
         prefix = Prefix("sockd")
@@ -77,7 +77,7 @@ class KillingCase(LedgerCase):
 
         :param number: which line, of those that are reached.
         """
-        turn = Turn()
+        turn = Batch()
         observer = self.observer(turn)
         factory, ledger = self.world.factory, self.ledger
         factory.journal = Journal(observer)

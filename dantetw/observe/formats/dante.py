@@ -15,7 +15,7 @@ from typing import Any, Final
 from zope.interface import implementer
 
 from dantetw.escaping import escape
-from dantetw.net.naming import failure_text, lookup_text
+from dantetw.net.errors import failure_text, lookup_text
 from dantetw.observe.events import (
     Accepted,
     AcceptFailed,
@@ -39,12 +39,12 @@ from dantetw.observe.formats.tcpinfo import block
 from dantetw.observe.interfaces import IFormat, Line
 from dantetw.observe.status import (
     Active,
-    Child,
-    Latency,
-    Predecessor,
+    ChildReport,
+    LatencyReport,
+    PredecessorReport,
     Reported,
     Status,
-    Worker,
+    WorkerReport,
 )
 from dantetw.values import (
     LOG_CONNECT,
@@ -87,10 +87,10 @@ class Dante:
             ResolveFailed: self._resolve_failed,
             Step: self._step,
             Status: status.status,
-            Worker: status.worker,
-            Predecessor: status.predecessor,
-            Child: status.child,
-            Latency: status.latency,
+            WorkerReport: status.worker,
+            PredecessorReport: status.predecessor,
+            ChildReport: status.child,
+            LatencyReport: status.latency,
             Active: status.active,
             Reported: _nothing,
             Message: self._message,

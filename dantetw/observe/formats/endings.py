@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from dantetw.config.policy import Rule
 from dantetw.observe.events import Ended, Parted, Times, Traffic
 from dantetw.observe.formats.addresses import arrival, far, inward, near, place, who
 from dantetw.observe.formats.durations import stages_of
@@ -41,6 +40,7 @@ from dantetw.observe.formats.reasons import (
 )
 from dantetw.observe.formats.tcpinfo import block
 from dantetw.observe.interfaces import Line
+from dantetw.policy import Rule
 from dantetw.values import (
     EXTENSION,
     LOG_CONNECT,

@@ -55,13 +55,13 @@ from dantetw.observe.interfaces import IFormat, Line
 from dantetw.observe.status import (
     Active,
     Buffered,
-    Child,
-    Latency,
-    Predecessor,
+    ChildReport,
+    LatencyReport,
+    PredecessorReport,
     Reported,
     Standing,
     Status,
-    Worker,
+    WorkerReport,
 )
 from dantetw.values import (
     LOG_CONNECT,
@@ -77,6 +77,13 @@ SCHEMA: Final = 1
 
 _encode: Final = JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _DELETE: Final = "\x7f"
+# The ``kind`` of events whose class has another name.
+_REPORT_KINDS: Final[Mapping[type[Any], str]] = {
+    WorkerReport: "worker",
+    PredecessorReport: "predecessor",
+    ChildReport: "child",
+    LatencyReport: "latency",
+}
 _Way = Connected | Transferred | Parted | Dropped
 
 
@@ -100,10 +107,10 @@ class Json:
             Ended: self._ended,
             Step: self._step,
             Status: _status,
-            Worker: _facts,
-            Predecessor: _facts,
-            Child: _facts,
-            Latency: _latency,
+            WorkerReport: _facts,
+            PredecessorReport: _facts,
+            ChildReport: _facts,
+            LatencyReport: _latency,
             Active: self._active,
             Reported: _facts,
             Message: _message,
@@ -315,12 +322,12 @@ def _status(event: Status) -> dict[str, Any]:
     }
 
 
-def _facts(event: Worker | Predecessor | Child | Reported) -> dict[str, Any]:
+def _facts(event: WorkerReport | PredecessorReport | ChildReport | Reported) -> dict[str, Any]:
     facts = {field.name: plain(getattr(event, field.name)) for field in fields(event)}
-    return {"kind": type(event).__name__.lower(), **facts}
+    return {"kind": _REPORT_KINDS.get(type(event)) or type(event).__name__.lower(), **facts}
 
 
-def _latency(event: Latency) -> dict[str, Any]:
+def _latency(event: LatencyReport) -> dict[str, Any]:
     return {
         "kind": "latency",
         "report": event.report,

@@ -9,10 +9,10 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from dantetw.config.policy import Rule
 from dantetw.escaping import escape
 from dantetw.observe.events import Attempt, Traffic
 from dantetw.observe.formats.tcpinfo import table
+from dantetw.policy import Rule
 from dantetw.values import NOWHERE, Counts, Ending, Endpoint, Path, User
 
 

@@ -11,8 +11,8 @@ import os
 from dataclasses import replace
 from typing import Final
 
-from dantetw.config.policy import Rule
 from dantetw.observe.events import Dropped, Ended, Parted
+from dantetw.policy import Rule
 from dantetw.values import Cause, Command, Drop, Ending, Phase, Side
 
 _CLOSED: Final = {Side.CLIENT: "local client closed", Side.TARGET: "remote peer closed"}

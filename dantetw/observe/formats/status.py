@@ -14,13 +14,13 @@ from dantetw.observe.formats.tcpinfo import block
 from dantetw.observe.status import (
     Active,
     Buffered,
-    Child,
-    Latency,
+    ChildReport,
+    LatencyReport,
     Limit,
     Load,
-    Predecessor,
+    PredecessorReport,
     Status,
-    Worker,
+    WorkerReport,
 )
 from dantetw.values import LOG_TCPINFO, Severity, Work
 
@@ -43,7 +43,7 @@ def status(event: Status) -> tuple[tuple[Severity, str], ...]:
     )
 
 
-def worker(event: Worker) -> tuple[tuple[Severity, str], ...]:
+def worker(event: WorkerReport) -> tuple[tuple[Severity, str], ...]:
     """A line of ours: Dante's processes tell of themselves."""
     retired = ", retired" if event.retired else ""
     return _info(
@@ -52,17 +52,17 @@ def worker(event: Worker) -> tuple[tuple[Severity, str], ...]:
     )
 
 
-def predecessor(event: Predecessor) -> tuple[tuple[Severity, str], ...]:
+def predecessor(event: PredecessorReport) -> tuple[tuple[Severity, str], ...]:
     """A line of ours for a server that was replaced."""
     return _info(f"process {event.process}, replaced by this server, c: {event.current}")
 
 
-def child(event: Child) -> tuple[tuple[Severity, str], ...]:
+def child(event: ChildReport) -> tuple[tuple[Severity, str], ...]:
     """The first lines of one of Dante's other processes."""
     return _info(f"{event.work.word}-child up {_up(event.up)}")
 
 
-def latency(event: Latency) -> tuple[tuple[Severity, str], ...]:
+def latency(event: LatencyReport) -> tuple[tuple[Severity, str], ...]:
     """Dante's line, and if there is anything to tell two of ours."""
     lines = []
     if event.kind in _DANTES:

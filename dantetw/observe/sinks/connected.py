@@ -35,7 +35,7 @@ PER_TURN: Final = 64
 #: Somebody's queue is full; the last two come where no memory is left and are not pollable.
 BUSY: Final = frozenset((errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM))
 
-#: What :meth:`Connected._send` returns when :meth:`Connected._advance` will be called anyway.
+#: What ``_send`` returns when ``_advance`` will be called anyway.
 PENDING: Final = errno.EINPROGRESS
 
 # When this many messages more wait, the daemon may have made room.
@@ -51,7 +51,7 @@ def cut(message: bytes, end: str = "") -> bytes:
 
 
 @implementer(ISink, IReadWriteDescriptor)
-class Connected(OneByOne):
+class ConnectedSink(OneByOne):
     """
     A log daemon.
 

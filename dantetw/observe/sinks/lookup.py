@@ -31,7 +31,7 @@ def _ask(host: str, port: int, kind: int, flags: int) -> list[Address]:
     return [(int(family), address) for family, _, _, _, address in found]
 
 
-class Lookup:
+class HostLookup:
     """
     One look-up.  The thread keeps no process alive.
 
@@ -42,7 +42,12 @@ class Lookup:
     """
 
     def __init__(
-        self, reactor: Reactor, host: str, port: int, kind: int, report: Callable[[Lookup], None]
+        self,
+        reactor: Reactor,
+        host: str,
+        port: int,
+        kind: int,
+        report: Callable[[HostLookup], None],
     ) -> None:
         self.addresses: list[Address] = []
         self._reactor = reactor

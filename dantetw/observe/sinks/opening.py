@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dantetw.config.policy import PLAIN_FORM, Form, Output, Policy
-from dantetw.net.naming import words_of_error
+from dantetw.net.errors import words_of_error
 from dantetw.observe.events import Message
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.sinks.kind import Kind, MisnamedError, Surroundings
 from dantetw.observe.sinks.syslog import Syslog
+from dantetw.policy import PLAIN_FORM, Form, Output, Policy
 from dantetw.values import Severity
 
 

@@ -25,16 +25,16 @@ from functools import partial
 from typing import Final
 
 from dantetw.config.lexer import Token
-from dantetw.config.policy import Where
 from dantetw.config.report import Mistake
 from dantetw.config.vocabulary import RemoteLog, remote_log
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.backlog import LIMIT
-from dantetw.observe.sinks.connected import BUSY, CUT, PENDING, PER_TURN, RETRY, Connected, cut
+from dantetw.observe.sinks.connected import BUSY, CUT, PENDING, PER_TURN, RETRY, ConnectedSink, cut
 from dantetw.observe.sinks.kind import MisnamedError, Reactor, Surroundings
-from dantetw.observe.sinks.lookup import Address, Lookup, numeric
+from dantetw.observe.sinks.lookup import Address, HostLookup, numeric
 from dantetw.observe.sinks.syslog import FACILITIES
+from dantetw.policy import Where
 from dantetw.values import Severity
 
 #: Seconds between two attempts to reach a host, at most.
@@ -50,7 +50,7 @@ _UNDER_WAY: Final = 128 * 1024
 _HEARD: Final = 65536
 
 
-class Remote(Connected):
+class Remote(ConnectedSink):
     """
     What both transports have in common: the form of messages, and from a name to a connection.
 
@@ -68,7 +68,7 @@ class Remote(Connected):
         super().__init__(name, reactor, self._message, limit, LONGEST_RETRY)
         self._where = where
         self._addresses: list[Address] = []
-        self._lookup: Lookup | None = None
+        self._lookup: HostLookup | None = None
         # So that the first message need not wait for it.
         self._connect()
 
@@ -104,14 +104,14 @@ class Remote(Connected):
         if self._lookup is None:
             where = self._where
             try:
-                self._lookup = Lookup(
+                self._lookup = HostLookup(
                     self._reactor, where.host, where.port, self._kind, self._looked_up
                 )
             except RuntimeError:
                 return errno.ENOMEM
         return PENDING
 
-    def _looked_up(self, lookup: Lookup) -> None:
+    def _looked_up(self, lookup: HostLookup) -> None:
         if lookup is not self._lookup:
             # The last flush was quicker, or we are closed.
             return

@@ -17,7 +17,7 @@ from typing import Final
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.backlog import LIMIT
-from dantetw.observe.sinks.connected import BUSY, CUT, Connected, cut
+from dantetw.observe.sinks.connected import BUSY, CUT, ConnectedSink, cut
 from dantetw.observe.sinks.kind import MisnamedError, Reactor, Surroundings
 
 #: The facilities Dante knows (``syslog/FACILITY``) and their numbers (:rfc:`3164`, 4.1.1).
@@ -27,7 +27,7 @@ FACILITIES: Final[Mapping[str, int]] = MappingProxyType(
 )
 
 
-class Syslog(Connected):
+class Syslog(ConnectedSink):
     """
     The log daemon of this machine.
 

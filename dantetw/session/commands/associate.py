@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import socket
 
-from dantetw.config.policy import Rule
 from dantetw.net.datagrams import bind_inside
-from dantetw.net.naming import words_of
+from dantetw.net.errors import words_of
 from dantetw.net.zones import on_link_of, sockaddr_of
+from dantetw.policy import Rule
 from dantetw.session.announcing import is_complete, numeric, receiving_host, unreceived_text
 from dantetw.session.commands.association import OUTSIDE, Association
 from dantetw.session.session import Session
-from dantetw.values import UNSPECIFIED, Cause, Ending, Endpoint, Family, Phase, Side
-from dantetw.wire.replies import ReplyCode
+from dantetw.values import UNSPECIFIED, Cause, Ending, Endpoint, Family, Phase, ReplyCode, Side
 
 
 def associate(session: Session, rule: Rule, announced: Endpoint) -> None:

@@ -16,10 +16,10 @@ from errno import EMFILE
 from functools import partial
 from typing import Final
 
-from dantetw.config.policy import Edge, Rule
+from dantetw.addresses import literal_endpoint
 from dantetw.escaping import escape
 from dantetw.net.datagrams import bind_outside
-from dantetw.net.naming import words_of
+from dantetw.net.errors import words_of
 from dantetw.net.resolving import KEEP_SECONDS, ResolveError
 from dantetw.net.sources import SAID, NoSource
 from dantetw.observe.events import (
@@ -28,11 +28,11 @@ from dantetw.observe.events import (
     Transferred,
 )
 from dantetw.observe.status import Standing
+from dantetw.policy import Edge, Rule
 from dantetw.relay.datagrams import DatagramRelay
 from dantetw.relay.outside import Outside
 from dantetw.relay.routes import Answer, Judged, Route
-from dantetw.rules.addresses import literal_endpoint
-from dantetw.rules.deciding import Decision
+from dantetw.rules.decision import Decision
 from dantetw.session import failing, tracing
 from dantetw.session.commands.relaying import TAPPED
 from dantetw.session.control import Control

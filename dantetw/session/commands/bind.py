@@ -17,13 +17,13 @@ from typing import Final
 
 from twisted.python.failure import Failure
 
-from dantetw.config.policy import Rule
 from dantetw.escaping import escape
 from dantetw.net.awaiting import Await
-from dantetw.net.naming import words_of
+from dantetw.net.errors import words_of
 from dantetw.net.poller import FAILED, HANGUP
 from dantetw.net.zones import without_zone
-from dantetw.rules.deciding import Decision, decide_socks
+from dantetw.policy import Rule
+from dantetw.rules.decision import Decision, decide_socks
 from dantetw.session import tracing
 from dantetw.session.commands.forwarding import Forwarding
 from dantetw.session.commands.waiting import Waiting
@@ -38,10 +38,10 @@ from dantetw.values import (
     Family,
     Operation,
     Phase,
+    ReplyCode,
     Side,
     Verdict,
 )
-from dantetw.wire.replies import ReplyCode
 
 #: Most bytes of a client's that are kept while nobody has come for them.
 EARLY: Final = 65536

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from dantetw.config.policy import Rule
 from dantetw.net.dialling import DialError
+from dantetw.policy import Rule
 from dantetw.session.commands.racing import Racing
 from dantetw.session.commands.reaching import SOURCELESS, Connect
 from dantetw.session.outgoing import source_for

@@ -7,11 +7,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from dantetw.config.policy import Edge, Rule
 from dantetw.net.dialling import Connected, Dial, Failed
 from dantetw.net.tcpinfo import read
 from dantetw.net.zones import on_link_of
 from dantetw.observe.events import Parted
+from dantetw.policy import Edge, Rule
 from dantetw.session.commands.relaying import Relaying
 from dantetw.session.named import named_of
 from dantetw.session.session import Session

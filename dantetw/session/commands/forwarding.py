@@ -21,12 +21,12 @@ from typing import ClassVar, Final
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from dantetw.config.policy import Edge, Rule
 from dantetw.net.awaiting import Await
 from dantetw.net.dialling import DialError
-from dantetw.net.naming import words_of
+from dantetw.net.errors import words_of
 from dantetw.observe.status import Standing
-from dantetw.rules.deciding import Decision, decide_socks
+from dantetw.policy import Edge, Rule
+from dantetw.rules.decision import Decision, decide_socks
 from dantetw.session import tracing
 from dantetw.session.accounting import path_of
 from dantetw.session.commands.forward import Forward
@@ -42,12 +42,13 @@ from dantetw.values import (
     Operation,
     Path,
     Phase,
+    ReplyCode,
     Side,
     Verdict,
 )
 from dantetw.wire import socks4, socks5
 from dantetw.wire.messages import ProtocolError, Request
-from dantetw.wire.replies import ReplyCode, reply
+from dantetw.wire.replies import reply
 
 #: Most peers of a port, those included whom the client has not asked about yet.  Each takes two
 #: descriptors, of which a process often has 1024.

@@ -21,17 +21,17 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from dantetw.config.policy import Edge, Rule
-from dantetw.net.answers import Round
 from dantetw.net.dialling import Dial, DialError
 from dantetw.net.poller import HANGUP
 from dantetw.net.racing import HEAD_START, Race
 from dantetw.net.sources import NoSource
 from dantetw.observe.events import Attempt
+from dantetw.policy import Edge, Rule
 from dantetw.rules.addresses import Lookup
-from dantetw.rules.deciding import Decision
-from dantetw.rules.proving import Check
+from dantetw.rules.authentication import AuthCheck
+from dantetw.rules.decision import Decision
 from dantetw.session import failing, tracing
+from dantetw.session.answers import Round
 from dantetw.session.candidates import judge, name_in, order, passed
 from dantetw.session.commands.reaching import SOURCELESS, Connect
 from dantetw.session.outgoing import choose_source, refuse_sourceless
@@ -45,9 +45,9 @@ from dantetw.values import (
     Operation,
     Outcome,
     Phase,
+    ReplyCode,
     Side,
 )
-from dantetw.wire.replies import ReplyCode
 
 #: Shortages of our own, which say nothing about the address that was tried.
 _OURS: Final = frozenset(
@@ -213,15 +213,15 @@ class Racing(Connect):
         waiting = server.known.decide_waiting(decide, unresolved, client, self._known)
         session.when(Deferred.fromCoroutine(waiting), partial(self._judged_late, trial))
 
-    def _judged_late(self, trial: _Trial, decision: Decision | Check) -> None:
+    def _judged_late(self, trial: _Trial, decision: Decision | AuthCheck) -> None:
         if self._judging is trial:  # else it was given up
             self._judging = None
             self._judged(trial, decision)
             self.begin()
 
-    def _judged(self, trial: _Trial, decision: Decision | Check) -> None:
+    def _judged(self, trial: _Trial, decision: Decision | AuthCheck) -> None:
         trial.rule, may = passed(self._session, decision)
-        if not may or isinstance(decision, Check):
+        if not may or isinstance(decision, AuthCheck):
             number = 0 if trial.rule is None else trial.rule.number
             self._skip(trial, Outcome.BLOCKED, f"blocked by rule {number}")
             return

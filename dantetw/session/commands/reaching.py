@@ -11,11 +11,11 @@ from typing import Final
 
 from twisted.python.failure import Failure
 
-from dantetw.config.policy import Rule
 from dantetw.net.dialling import Dial, DialError
-from dantetw.net.naming import reply_of, words_of
+from dantetw.net.errors import reply_of, words_of
 from dantetw.net.queues import unread
 from dantetw.observe.status import Buffered, Standing
+from dantetw.policy import Rule
 from dantetw.session import tracing
 from dantetw.session.accounting import path_of
 from dantetw.session.commands.relaying import Relaying

@@ -8,10 +8,10 @@ import socket
 from collections.abc import Iterator
 from typing import Final
 
-from dantetw.config.policy import Rule
 from dantetw.net.queues import unread, unsent
 from dantetw.observe.events import Connected, Transferred
 from dantetw.observe.status import Buffered, Standing
+from dantetw.policy import Rule
 from dantetw.relay.copying import CopyingRelay, Flow
 from dantetw.relay.splicing import relay_class
 from dantetw.session import tracing

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from dantetw.config.policy import Rule
 from dantetw.net.awaiting import Await
-from dantetw.net.naming import reply_of, words_of
+from dantetw.net.errors import reply_of, words_of
 from dantetw.net.poller import WRITABLE
 from dantetw.observe.events import Connected
-from dantetw.rules.deciding import Question
+from dantetw.policy import Rule
+from dantetw.rules.decision import Question
 from dantetw.session import tracing
 from dantetw.session.accounting import path_of
 from dantetw.session.commands.relaying import Relaying

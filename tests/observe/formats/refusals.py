@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 from dataclasses import replace
 
-from dantetw.config.policy import Edge
 from dantetw.observe.events import (
     AcceptFailed,
     ConnectFailed,
@@ -16,6 +15,7 @@ from dantetw.observe.events import (
     ResolveFailed,
     TrafficFailed,
 )
+from dantetw.policy import Edge
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DISCONNECT,

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dantetw.figures import Figures, Latest
 from dantetw.observe.events import Counts, Event
 from dantetw.observe.status import (
     Active,
     Buffered,
-    Child,
-    Figures,
-    Latency,
-    Latest,
+    ChildReport,
+    LatencyReport,
     Limit,
     Load,
-    Predecessor,
+    PredecessorReport,
     Reported,
     Standing,
     Status,
-    Worker,
+    WorkerReport,
 )
 from dantetw.values import Command, Phase, Protocol, Work
 from tests.observe.making import BOB, counts, path, rule
@@ -117,34 +116,34 @@ REPORT: list[tuple[str, Event, list[str]]] = [
     ),
     (
         "ours",
-        Worker(1, 2, 4711, 3700.5, 12, 3, 1),
+        WorkerReport(1, 2, 4711, 3700.5, 12, 3, 1),
         ["worker 2 (process 4711) up 0 days, 1:01:40, a: 12, c: 3, started: 1"],
     ),
     (
         "ours",
-        Worker(1, 1, 4712, 1.0, 12, 3, 2, True),
+        WorkerReport(1, 1, 4712, 1.0, 12, 3, 2, True),
         ["worker 1 (process 4712) up 0 days, 0:00:01, a: 12, c: 3, started: 2, retired"],
     ),
     (
         "ours",
-        Predecessor(1, 4700, 5),
+        PredecessorReport(1, 4700, 5),
         ["process 4700, replaced by this server, c: 5"],
     ),
-    ("40 negotiators", Child(1, Work.NEGOTIATE, 4.9), ["negotiate-child up 0 days, 0:00:04"]),
-    ("40 requesters", Child(1, Work.REQUEST, 4.9), ["request-child up 0 days, 0:00:04"]),
+    ("40 negotiators", ChildReport(1, Work.NEGOTIATE, 4.9), ["negotiate-child up 0 days, 0:00:04"]),
+    ("40 requesters", ChildReport(1, Work.REQUEST, 4.9), ["request-child up 0 days, 0:00:04"]),
     (
         "40 relays",
-        Child(1, Work.IO, 3.0),
+        ChildReport(1, Work.IO, 3.0),
         ["io-child up 0 days, 0:00:03"],
     ),
     (
         "40 no datagram",
-        Latency(1, "read-only", None, Figures(), Figures()),
+        LatencyReport(1, "read-only", None, Figures(), Figures()),
         ["no read-only latency information available (yet)"],
     ),
     (
         "41 datagrams",
-        Latency(
+        LatencyReport(
             1,
             "i/o",
             Latest(128, 33, 286, 124, 134, 132, 48),
@@ -160,7 +159,7 @@ REPORT: list[tuple[str, Event, list[str]]] = [
             " 33/130/286/48/124/240/286 (us)",
         ],
     ),
-    ("no connection", Latency(1, "tcp i/o", None, Figures(), Figures()), []),
+    ("no connection", LatencyReport(1, "tcp i/o", None, Figures(), Figures()), []),
     (
         "40 negotiating",
         NEGOTIATING,

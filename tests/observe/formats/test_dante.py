@@ -9,7 +9,6 @@ from typing import get_args
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from dantetw.config.policy import Edge, RuleKind
 from dantetw.observe.events import (
     Accepted,
     Connected,
@@ -23,6 +22,7 @@ from dantetw.observe.events import (
 )
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.interfaces import IFormat
+from dantetw.policy import Edge, RuleKind
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,

@@ -15,7 +15,6 @@ from jsonschema import Draft202012Validator
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from dantetw.config.policy import Edge, RuleKind, Where
 from dantetw.observe.events import (
     Accepted,
     AcceptFailed,
@@ -41,6 +40,7 @@ from dantetw.observe.formats.json import Json
 from dantetw.observe.formats.tcpinfo import SIZE
 from dantetw.observe.interfaces import IFormat
 from dantetw.observe.prefix import JsonPrefix
+from dantetw.policy import Edge, RuleKind, Where
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,

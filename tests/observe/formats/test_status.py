@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.policy import Form
 from dantetw.observe.events import Event
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.formats.json import Json
 from dantetw.observe.formats.tcpinfo import SIZE, block
 from dantetw.observe.privacy import Private
-from dantetw.observe.status import Buffered, Child, Limit
+from dantetw.observe.status import Buffered, ChildReport, Limit
+from dantetw.policy import Form
 from dantetw.values import LOG_TCPINFO, Endpoint, Family, Method, Severity, User, Work
 from tests.observe.formats.report import NEGOTIATING, NOW, RELAYING, REPORT, STATUS, WAITING
 from tests.observe.making import BOB, rule
@@ -43,7 +43,7 @@ class GoldenTests(SynchronousTestCase):
             (86400, "1 day, 0:00:00"),
             (86400 * 12 + 86399, "12 days, 23:59:59"),
         ):
-            (line,) = texts(Child(1, Work.REQUEST, seconds))
+            (line,) = texts(ChildReport(1, Work.REQUEST, seconds))
             self.assertEqual(line, f"request-child up {told}")
             first = texts(replace(STATUS, up=seconds))[0]
             self.assertIn(f" up {told[:-3]}, a: ", first)
@@ -219,7 +219,7 @@ class JsonTests(SynchronousTestCase):
             },
         )
         self.assertEqual(
-            self.told(Child(1, Work.IO, 1.5)),
+            self.told(ChildReport(1, Work.IO, 1.5)),
             {"kind": "child", "report": 1, "work": "io", "up": 1.5},
         )
         self.assertEqual(

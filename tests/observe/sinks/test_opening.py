@@ -8,11 +8,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from dantetw.catalogue import SINKS
-from dantetw.config.policy import Output, Policy, Where
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.kind import MisnamedError, Surroundings
 from dantetw.observe.sinks.opening import Outputs, build_sinks, open_sink
+from dantetw.policy import Output, Policy, Where
 from dantetw.values import Severity
 from tests.descriptors import descriptors
 from tests.observe.sinks.fakes import FakeReactor

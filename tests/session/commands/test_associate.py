@@ -6,13 +6,13 @@ import errno
 import socket
 import struct
 
-from dantetw.config.policy import Form
 from dantetw.net.datagrams import bind_inside
 from dantetw.net.poller import ReactorPoller
 from dantetw.net.resolving import KEEP_SECONDS
 from dantetw.observe.events import Connected, ConnectFailed, Message, TrafficFailed
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.privacy import Private
+from dantetw.policy import Form
 from dantetw.session.commands import association
 from dantetw.session.dropping import LINES
 from dantetw.values import Cause, Command, Drop, Ending, Endpoint, Family, Phase, Severity, Side

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.net.naming import words_of
+from dantetw.net.errors import words_of
 from dantetw.net.poller import EpollPoller, ReactorPoller
 from dantetw.observe.events import (
     AcceptFailed,

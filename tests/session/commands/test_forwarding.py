@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import socket
 
-from dantetw.config.policy import Edge
 from dantetw.net.poller import ReactorPoller
 from dantetw.observe.events import Connected, Counts, Parted
 from dantetw.observe.status import Active
+from dantetw.policy import Edge
 from dantetw.session.commands import forwarding
 from dantetw.session.reporting import actives, work_of
 from dantetw.values import Cause, Command, Ending, Family, Phase, Side

@@ -1,0 +1,95 @@
+"""
+What the rules have said before.
+
+A decision on addresses alone is the same each time for the same addresses, and the same clients
+come again and again, as the same targets do.  So that they pass is remembered, which saves a short
+session one part in twenty, whatever the number of rules.  All else is asked anew: what a look-up,
+a user or a port of the client's has a part in, and what is blocked, which may have to be told in
+full.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dantetw.policy import ALL_PORTS, Address, HostKind, Policy, Rule
+from dantetw.rules.decision import Decision, Question
+from dantetw.values import Command, Endpoint, Family, Method, ProxyProtocol
+
+#: Decisions of a kind that are remembered; one more, and all are forgotten.  An entry has some 300
+#: bytes.
+MOST: Final = 4096
+
+_ADDRESSES: Final = frozenset((HostKind.ANY, HostKind.NET))
+_NAME: Final = Family.NAME
+
+_Client = tuple[str, str, int]
+_Socks = tuple[str, str, int, Command, ProxyProtocol, Method, Method]
+
+
+class DecisionCache:
+    """
+    Who and what one policy has let pass.
+
+    :param asks: the policy has methods for which others must be asked: then nothing is remembered.
+    """
+
+    def __init__(self, policy: Policy, asks: bool) -> None:
+        self._by_client = not asks and all(map(_addresses_only, policy.client_rules))
+        self._by_target = not asks and all(map(_addresses_only, policy.socks_rules))
+        self._clients: dict[_Client, Rule] = {}
+        self._targets: dict[_Socks, Rule] = {}
+
+    def of_client(self, client: Endpoint, local: Endpoint) -> Decision | None:
+        """What a client rule said of a client like this one; None: ask the rules."""
+        rule = self._clients.get((client.host, local.host, local.port))
+        return None if rule is None else Decision(rule, local)
+
+    def remember_client(self, client: Endpoint, local: Endpoint, decision: Decision) -> None:
+        """A client rule has been asked."""
+        if self._by_client and not decision.blocks:
+            if len(self._clients) >= MOST:
+                self._clients.clear()
+            self._clients[client.host, local.host, local.port] = decision.rule
+
+    def of_request(self, question: Question) -> Decision | None:
+        """What a socks rule said of a request like this one; None: ask the rules."""
+        target = question.target
+        if target is None:
+            return None
+        rule = self._targets.get(_key(question, target))
+        # Somebody who has a name may not do what nobody in particular may.
+        return None if rule is None or question.user is not None else Decision(rule, target)
+
+    def remember_request(self, question: Question, decision: Decision) -> None:
+        """A socks rule has been asked."""
+        target = question.target
+        if not self._by_target or decision.blocks or question.user is not None:
+            return
+        # Only a name's addresses make a decision's target another than what was asked for.
+        if target is not None and target.family is not _NAME and decision.target is target:
+            if len(self._targets) >= MOST:
+                self._targets.clear()
+            self._targets[_key(question, target)] = decision.rule
+
+
+def _key(question: Question, target: Endpoint) -> _Socks:
+    return (
+        question.source.host,
+        target.host,
+        target.port,
+        question.command,
+        question.proxy_protocol,
+        question.client_method,
+        question.method,
+    )
+
+
+def _addresses_only(rule: Rule) -> bool:
+    # Its other conditions are on what stands in the key.  One that is on more than that (the time,
+    # how many sessions there are) must be looked at here.
+    return _fixed(rule.source) and rule.source.ports is ALL_PORTS and _fixed(rule.target)
+
+
+def _fixed(address: Address) -> bool:
+    return address.kind in _ADDRESSES

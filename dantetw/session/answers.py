@@ -1,0 +1,109 @@
+"""
+What rules are asked with: facts that are known, and look-ups for those that are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
+
+from dantetw.net.resolving import ResolveError, Resolver
+from dantetw.rules.addresses import Known, Lookup, LookupKind
+
+#: Names that are looked up before anybody asks for them: a few threads' worth.
+PREPARED: Final = 64
+
+_Decision = TypeVar("_Decision")
+
+
+class RuleFacts:
+    """
+    What the rules may know: interfaces at once, names and addresses from the resolver's cache.
+
+    A :class:`~dantetw.rules.addresses.Known`.
+
+    :param interfaces: the numeric addresses an interface has now, by its name.
+    """
+
+    def __init__(self, resolver: Resolver, interfaces: Callable[[str], Sequence[str]]) -> None:
+        self._resolver = resolver
+        self._interfaces = interfaces
+
+    def get(self, lookup: Lookup, /) -> tuple[str, ...] | None:
+        """See :meth:`dantetw.rules.addresses.Known.get`."""
+        if lookup.kind is LookupKind.FORWARD:
+            return self._resolver.cached(lookup.name)
+        if lookup.kind is LookupKind.REVERSE:
+            return self._resolver.cached_reverse(lookup.name)
+        return tuple(self._interfaces(lookup.name))
+
+    def prepare(self, names: Iterable[str]) -> None:
+        """
+        Look names up ahead, so that clients wait for them less: the first ones in alphabetical
+        order, which is as good as any.
+        """
+        for name in sorted(names)[:PREPARED]:
+            self._resolver.resolve(name).addErrback(lambda failure: failure.trap(ResolveError))
+
+    async def decide_waiting(
+        self,
+        decide: Callable[[Known], _Decision | Lookup],
+        failed: Callable[[ResolveError], None],
+        owner: str = "",
+        known: Round | None = None,
+    ) -> _Decision:
+        """
+        Decide, looking up what is missing.
+
+        Most decisions hang on no look-up.  Ask directly first, which costs no coroutine::
+
+            decision = decide(answers)
+            if isinstance(decision, Lookup):
+                decision = await answers.decide_waiting(decide, failed)
+
+        It comes to an end: each round answers one question that was not answered before, and the
+        rules of a policy ask only so many.  How long that may take is up to who waits.
+
+        :param decide: takes a decision with what is known.
+        :param failed: told of each look-up that failed.  The rule that asked is then treated as if
+            its name had no address: it does not match.
+        :param owner: as for :meth:`Resolver.resolve`.
+        :param known: what decisions before this one have waited for; None: there were none.
+        """
+        if known is None:
+            known = Round(self)
+        while isinstance(decision := decide(known), Lookup):
+            assert decision not in known.answers, decision
+            try:
+                known.answers[decision] = await self._answer(decision, owner)
+            except ResolveError as error:
+                known.answers[decision] = ()
+                failed(error)
+        return decision
+
+    async def _answer(self, lookup: Lookup, owner: str) -> tuple[str, ...]:
+        if lookup.kind is LookupKind.FORWARD:
+            return await self._resolver.resolve(lookup.name, owner=owner)
+        assert lookup.kind is LookupKind.REVERSE  # ``get`` always knows interfaces
+        name = await self._resolver.reverse(lookup.name, owner)
+        return () if name is None else (name,)
+
+
+class Round:
+    """
+    The answers one decision has waited for, or several that belong together, and behind them what
+    is known anyway.
+
+    They must not come from the cache alone: failures are not in it, and answers may leave it
+    before the decision is taken.
+    """
+
+    __slots__ = ("_behind", "answers")
+
+    def __init__(self, behind: Known) -> None:
+        self._behind = behind
+        self.answers: dict[Lookup, tuple[str, ...]] = {}
+
+    def get(self, lookup: Lookup, /) -> tuple[str, ...] | None:
+        answer = self.answers.get(lookup)
+        return self._behind.get(lookup) if answer is None else answer
