@@ -4,12 +4,9 @@ A SOCKS server that reads Dante's ``sockd.conf`` and writes Dante's log.
 Imports go one way, down this list:
 
 - wiring: :mod:`.tap`, all that twistd sees; :mod:`.cli`, the command ``sockd``;
-  :mod:`.starting`, how a start that fails is reported;
-  :mod:`.service`, the root service that owns the rest; :mod:`.reloading`, what SIGHUP does to it;
-  :mod:`.following`, the addresses it listens on as interfaces come and go;
-  :mod:`.serving`, what serves clients, in this process or in each of the :mod:`.workers`;
-  :mod:`.logs`, from the policy to the observer; :mod:`.handover`, listening sockets
-  that systemd or an older server has opened;
+  :mod:`.server`, the root service: start, reload, stop; :mod:`.crew`, the processes that serve
+  clients: this one, or workers; :mod:`.handover`, listening sockets that systemd or an older
+  server has opened;
   :mod:`.catalogue`, everything we can do on one page
 - story: :mod:`.session`, one client's visit from its arrival to its one end
 - edges, which wait or touch the kernel: :mod:`.privileged` does what takes privileges;

@@ -24,8 +24,8 @@ from dantetw.process import pidfile
 from dantetw.process.descriptors import open_missing
 from dantetw.process.limits import processors
 from dantetw.process.orphans import Orphans
-from dantetw.service import Settings, SockdService
-from dantetw.starting import PID_FILE_HINT, PidLock, Startup
+from dantetw.server.service import ServiceOptions, SockdService
+from dantetw.server.startup import PID_FILE_HINT, PidLock, Startup
 
 #: Where the default configuration is said to stand.
 BUILT_IN = "(built-in configuration)"
@@ -198,7 +198,7 @@ def makeService(options: Any) -> Service:
     policy = parsed.policy
     outputs = (*policy.logoutput, *policy.errorlog)
     startup.logged_here = any(output.text in ("stdout", "stderr") for output in outputs)
-    settings = Settings(
+    settings = ServiceOptions(
         program=options["program"],
         config=path or "",
         debug=options["debug"],

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Does what a server does that has become another user and cannot read its library any more.
 LATE = """
 import sys
-import dantetw.service
+import dantetw.server.service
 from dantetw.net import host, listening
 sys.path.clear()
 sys.path_importer_cache.clear()

@@ -23,7 +23,7 @@ TABLES = {"dantetw.config.keywords": 600}  # one table, a row for each keyword
 CIRCULAR = ("dantetw.config.", "dantetw.relay.", "dantetw.session.")
 CIRCULAR_PACKAGES: set[str] = set()
 #: Public classes that have a namesake in another module, which is not renamed yet.
-NAMESAKES = {"Answer", "Names", "Outcome", "Owner", "Pace", "Ports", "Settings"}
+NAMESAKES = {"Answer", "Names", "Outcome", "Pace", "Ports"}
 
 VALUES, PURE, EDGES, STORY, WIRING = range(5)
 
@@ -60,14 +60,9 @@ LAYERS = {
     "dantetw.sharing": EDGES,
     "dantetw.session": STORY,
     "dantetw.catalogue": WIRING,
-    "dantetw.service": WIRING,
-    "dantetw.serving": WIRING,
-    "dantetw.starting": WIRING,
-    "dantetw.workers": WIRING,
-    "dantetw.logs": WIRING,
+    "dantetw.crew": WIRING,
     "dantetw.handover": WIRING,
-    "dantetw.reloading": WIRING,
-    "dantetw.following": WIRING,
+    "dantetw.server": WIRING,
     "dantetw.tap": WIRING,
     "dantetw.cli": WIRING,
 }

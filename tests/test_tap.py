@@ -18,7 +18,7 @@ from dantetw import catalogue, tap
 from dantetw.config import parse
 from dantetw.process import pidfile
 from dantetw.process.regular import open_regular
-from dantetw.service import SockdService
+from dantetw.server.service import SockdService
 from dantetw.values import LOG_CONNECT, LOG_DISCONNECT, LOG_ERROR, Command, Endpoint, Family
 from tests.session.world import Machine
 

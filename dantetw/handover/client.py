@@ -19,10 +19,10 @@ from dantetw.handover.names import (
     process_of,
 )
 from dantetw.net.adopting import adopt
+from dantetw.net.channel import Channel, Frame
 from dantetw.net.listening import ListeningSocket
 from dantetw.privileged.peers import peer_of
 from dantetw.process.pidfile import other_program
-from dantetw.workers.channel import Channel, Order
 
 #: Seconds between two attempts to connect while the old server is busy.
 RETRY_SECONDS: Final = 0.05
@@ -91,7 +91,7 @@ class HandoverClient:
             self.close()
             raise HandoverError(self._refusal or f"process {pid} does not answer")
 
-    def _heard(self, order: Order) -> None:
+    def _heard(self, order: Frame) -> None:
         for descriptor in order.descriptors:
             sock = adopt(descriptor, ListeningSocket)
             sock.setblocking(False)

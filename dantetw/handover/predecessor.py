@@ -15,10 +15,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from dantetw.crew.supervisor import PATIENCE_TOLD
+from dantetw.crew.workerprocess import PATIENCE, is_count
+from dantetw.net.channel import Answers, Channel, Frame
 from dantetw.observe.status import PredecessorReport
-from dantetw.workers.channel import Answers, Channel, Order
-from dantetw.workers.child import PATIENCE, is_count
-from dantetw.workers.mother import PATIENCE_TOLD
 
 
 class Predecessor:
@@ -40,7 +40,7 @@ class Predecessor:
         pid: int,
         channel: Channel,
         unable: Callable[[int], None],
-        came: Callable[[Order], None],
+        came: Callable[[Frame], None],
         able: bool = False,
     ) -> None:
         self.pid = pid
@@ -54,7 +54,7 @@ class Predecessor:
         self._channel = channel
         channel.attend(reactor, self._heard, self._lost)
 
-    def _heard(self, order: Order) -> None:
+    def _heard(self, order: Frame) -> None:
         if order.word == "predecessor":
             self._came(order)
             return

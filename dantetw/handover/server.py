@@ -16,11 +16,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from dantetw.handover.names import ANSWER_SECONDS, predictable_name, random_name
+from dantetw.net.channel import MOST_DESCRIPTORS, Channel, Frame
 from dantetw.net.errors import words_of_error
 from dantetw.observe.journal import Journal
 from dantetw.privileged.peers import peer_of
 from dantetw.values import Severity
-from dantetw.workers.channel import MOST_DESCRIPTORS, Channel, Order
 
 #: Successors at a time; the oldest gives way to a further one.
 MOST_SUCCESSORS: Final = 8
@@ -152,7 +152,7 @@ class _Successor:
         self.channel = Channel(sock, reactor, self._heard, self._end)
         self.channel.start()
 
-    def _heard(self, order: Order) -> None:
+    def _heard(self, order: Frame) -> None:
         for descriptor in order.descriptors:
             os.close(descriptor)
         if order.word == "give" and not self.given:

@@ -19,16 +19,16 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from dantetw.crew.workerprocess import is_count
 from dantetw.handover.client import HandoverClient
 from dantetw.handover.predecessor import Predecessor
 from dantetw.handover.server import HandoverServer, await_successors
+from dantetw.net.channel import Channel, Frame
 from dantetw.net.listening import ListeningSocket
 from dantetw.observe.journal import Journal
 from dantetw.observe.status import PredecessorReport
 from dantetw.session.reporting import Reports
 from dantetw.values import Severity
-from dantetw.workers.channel import Channel, Order
-from dantetw.workers.child import is_count
 
 #: Seconds that a replaced server has to end when its successor is stopped.
 STOP_SECONDS: Final = 10.0
@@ -45,7 +45,7 @@ def _nothing(*_: object) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class ReplaceableServer:
     """
     What is asked of the server.
 
@@ -75,7 +75,7 @@ class Succession:
     :ivar successor: process id of the server that has replaced us; 0: none.
     """
 
-    def __init__(self, reactor: Any, journal: Journal, owner: Owner) -> None:
+    def __init__(self, reactor: Any, journal: Journal, owner: ReplaceableServer) -> None:
         self.successor = 0
         self._reactor = reactor
         self._journal = journal
@@ -130,7 +130,7 @@ class Succession:
         self._predecessors.append(before)
         return before
 
-    def _came(self, order: Order) -> None:
+    def _came(self, order: Frame) -> None:
         """
         A server that we have replaced has replaced another, and hands on the connection.
 
@@ -254,7 +254,7 @@ class Succession:
         if not self._owner.busy() or 0 < limit <= self._reactor.seconds() - since:
             self._owner.end()
 
-    def _heard(self, order: Order) -> None:
+    def _heard(self, order: Frame) -> None:
         for descriptor in order.descriptors:
             os.close(descriptor)
         match order.word, order.said:

@@ -12,6 +12,7 @@ Where we touch the kernel's network.
 - :mod:`.racing` says which of a target's addresses to try, and when; :mod:`.unreached` remembers
   which could not be reached.
 - :mod:`.datagrams` makes sockets for datagrams, and hears what became of those.
+- :mod:`.channel` carries messages and descriptors between processes of this host.
 - :mod:`.zones` keeps the links of link-local addresses.
 - :mod:`.resolving` looks names up and keeps the answers, :mod:`.deadnames` the failures that took
   long.

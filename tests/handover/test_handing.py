@@ -20,8 +20,8 @@ from dantetw.handover import client, server
 from dantetw.handover.client import HandoverClient
 from dantetw.handover.names import ANSWER_SECONDS, HandoverError, names_of, predictable_name
 from dantetw.handover.server import HandoverServer, await_successors
+from dantetw.net.channel import Channel, Frame
 from dantetw.observe.journal import Journal
-from dantetw.workers.channel import Channel, Order
 
 #: Seconds after which a test gives up.
 PATIENCE = 30
@@ -272,9 +272,9 @@ class HandoverTests(HandoverCase):
         with socket.socket(socket.AF_UNIX) as old:
             old.bind(predictable_name(os.getpid()))
             old.listen(1)
-            orders: list[Order] = []
+            orders: list[Frame] = []
 
-            def answer(order: Order) -> None:
+            def answer(order: Frame) -> None:
                 orders.append(order)
                 channel.send("given", descriptors=[sock.fileno() for sock in self.sockets])
 

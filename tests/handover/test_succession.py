@@ -10,12 +10,12 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.handover.succession import STOP_SECONDS, Owner, Succession
+from dantetw.handover.succession import STOP_SECONDS, ReplaceableServer, Succession
+from dantetw.net.channel import Channel
 from dantetw.observe.events import Message
 from dantetw.observe.journal import Journal
 from dantetw.observe.status import PredecessorReport
 from dantetw.session.reporting import Reports
-from dantetw.workers.channel import Channel
 from tests.handover.test_handing import Readers
 
 
@@ -46,7 +46,7 @@ class Server:
         self.succession = Succession(
             case.reactor,
             Journal(lambda event: self.said.append(event["event"])),
-            Owner(
+            ReplaceableServer(
                 list,
                 lambda: self.done.append("retire"),
                 lambda: self.sessions,

@@ -112,7 +112,7 @@ class LocalTests(Scenario):
     def command(self, path: Path) -> list[str]:
         """The server, which looks for the daemon in its working directory."""
         code = (
-            "import functools, sys; from dantetw import service; "
+            "import functools, sys; from dantetw.server import service; "
             "from dantetw.cli import main as cli; sys.argv[0] = 'sockd'; "
             "service.Surroundings = functools.partial(service.Surroundings, device='dev'); "
             "cli.main()"

@@ -48,7 +48,7 @@ def opened(text: str, surroundings: Surroundings) -> ISink | None:
 
 
 @implementer(IReadDescriptor)
-class Funnel:
+class LogForwarder:
     """
     Takes the messages of one worker for one destination.
 
@@ -126,11 +126,11 @@ class Funnel:
             self._buffer = bytearray()
 
 
-class Bequest:
+class InheritedLogs:
     """
     What a worker inherits of the sinks of its mother.
 
-    :param look: see :class:`Funnel`.
+    :param look: see :class:`LogForwarder`.
     :ivar descriptors: by the names of destinations, for :attr:`Surroundings.inherited`.  Other
         destinations, such as a log daemon, each process opens by itself.
     :raises OSError: if there can be no more descriptors.
@@ -138,7 +138,7 @@ class Bequest:
 
     def __init__(self, sinks: Iterable[ISink], reactor: Reactor, look: Callable[[], None]) -> None:
         self.descriptors: dict[str, int] = {}
-        self._funnels: list[Funnel] = []
+        self._funnels: list[LogForwarder] = []
         for sink in sinks:
             if sink.name in self.descriptors:
                 continue  # named twice: the messages for either look the same
@@ -146,7 +146,7 @@ class Bequest:
                 self.descriptors[sink.name] = sink.descriptor
             elif isinstance(sink, Stream | Threaded):
                 try:
-                    funnel = Funnel(sink, reactor, look)
+                    funnel = LogForwarder(sink, reactor, look)
                 except OSError:
                     self.close()
                     raise

@@ -16,7 +16,7 @@ from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks import inherited, torn
 from dantetw.observe.sinks.file import File
-from dantetw.observe.sinks.inherited import Bequest, opened
+from dantetw.observe.sinks.inherited import InheritedLogs, opened
 from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.stream import Stream
 from dantetw.process.appending import open_appending
@@ -55,13 +55,13 @@ class InheritedCase(SynchronousTestCase):
     def look(self) -> None:
         self.looks += 1
 
-    def bequest(self, *sinks: ISink) -> Bequest:
+    def bequest(self, *sinks: ISink) -> InheritedLogs:
         """What the next worker inherits."""
-        made = Bequest(sinks or (self.sink,), self.mothers, self.look)
+        made = InheritedLogs(sinks or (self.sink,), self.mothers, self.look)
         self.addCleanup(made.close)
         return made
 
-    def inherit(self, bequest: Bequest, name: str = "") -> Any:
+    def inherit(self, bequest: InheritedLogs, name: str = "") -> Any:
         """The destination as a worker has it."""
         given = {name: os.dup(each) for name, each in bequest.descriptors.items()}
         bequest.given()
@@ -187,7 +187,7 @@ class FunnelTests(InheritedCase):
         other = Stream("other", Prefix("sockd"), self.mothers, partial(os.dup, self.reader))
         self.addCleanup(other.close)
         self.patch(inherited.socket, "socketpair", socketpair)
-        self.assertRaises(OSError, Bequest, (self.sink, other), self.mothers, self.look)
+        self.assertRaises(OSError, InheritedLogs, (self.sink, other), self.mothers, self.look)
         self.assertEqual(self.mothers.readers, [])
 
 

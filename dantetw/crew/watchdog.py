@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from twisted.logger import Logger
 
+from dantetw.crew.ledger import BEAT
+from dantetw.crew.workerprocess import WorkerProcess
 from dantetw.observe.journal import Journal
 from dantetw.values import Severity
-from dantetw.workers.child import Child
-from dantetw.workers.ledger import BEAT
 
 #: Seconds of silence after which other workers accept a worker's clients.
 LATE: Final = 0.5
@@ -35,7 +35,7 @@ class Watchdog:
     :param children: returns the workers to watch.
     :param limit: returns the seconds of silence after which a worker is killed; 0: never.
     :param stalled: called with a worker when its silence is logged.
-    :param looked: called after each look, when all that :class:`Child` says is up to date.
+    :param looked: called after each look, when all that :class:`WorkerProcess` says is up to date.
     """
 
     def __init__(
@@ -43,9 +43,9 @@ class Watchdog:
         reactor: Any,
         monotonic: Callable[[], float],
         journal: Journal,
-        children: Callable[[], Iterable[Child]],
+        children: Callable[[], Iterable[WorkerProcess]],
         limit: Callable[[], float],
-        stalled: Callable[[Child], None],
+        stalled: Callable[[WorkerProcess], None],
         looked: Callable[[], None],
     ) -> None:
         self._reactor = reactor
@@ -73,7 +73,7 @@ class Watchdog:
         except Exception:
             _log.failure("Failure in watching workers")
 
-    def _look(self, child: Child, elapsed: float) -> None:
+    def _look(self, child: WorkerProcess, elapsed: float) -> None:
         """Take note of a worker's heartbeat, or that there was none."""
         child.look(elapsed)
         if child.leaving:

@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.service`."""
+"""Tests of :mod:`dantetw.server.service`."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.python.components import Componentized
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw import __version__, following, reloading, service, serving
+from dantetw import __version__
 from dantetw.config import Parsed, parse
+from dantetw.crew import socksserver
+from dantetw.net.channel import Channel
 from dantetw.net.listening import Port
 from dantetw.net.poller import EpollPoller
 from dantetw.net.resolving import Resolver
 from dantetw.process import pidfile
-from dantetw.service import Settings, SockdService
+from dantetw.server import internal, reload, service
+from dantetw.server.service import ServiceOptions, SockdService
+from dantetw.server.startup import StartFailedError
 from dantetw.session.leaving import GRACE
 from dantetw.session.listener import Listener
-from dantetw.starting import StartFailedError
 from dantetw.threads import Threads
 from dantetw.values import Method
-from dantetw.workers.channel import Channel
 from tests.held import HeldPool
 from tests.quiet import quiet_port
 from tests.session.world import GREETING, Machine, TurningReactor
@@ -105,11 +107,11 @@ class ServiceCase(SynchronousTestCase):
         self.reactor = _Reactor()
         self.handlers: dict[int, Callable[[int, Any], None]] = {}
         self.patch(signal, "signal", self.handlers.__setitem__)
-        self.patch(serving, "garbage", SimpleNamespace(settle=lambda threshold: None))
-        for module in (service, following):
+        self.patch(socksserver, "garbage", SimpleNamespace(settle=lambda threshold: None))
+        for module in (service, internal):
             self.patch(module, "raise_descriptors", lambda: 1024)
         self.pools: dict[str, HeldPool] = {}
-        for module in (serving, reloading):
+        for module in (socksserver, reload):
             self.patch(module, "Threads", self.threads)
 
     def threads(self, reactor: Any, size: int, limit: int, name: str, **more: Any) -> Threads:
@@ -131,7 +133,9 @@ class ServiceCase(SynchronousTestCase):
         startup = settings.pop("startup", None)
         warnings = settings.pop("warnings", ())
         reread = settings.pop("reread", None)
-        made = SockdService(policy, Settings(**settings), warnings, self.reactor, reread, startup)
+        made = SockdService(
+            policy, ServiceOptions(**settings), warnings, self.reactor, reread, startup
+        )
         self.addCleanup(self.tidy, made)
         return made
 
@@ -456,7 +460,7 @@ class ReloadTests(ServiceCase):
                 asked.append(name)
                 return succeed(("192.0.2.1",))
 
-        self.patch(serving, "Resolver", Known)
+        self.patch(socksserver, "Resolver", Known)
         rule = "socks block {{ from: 0/0 to: {}.example }}"
         text = CONFIG.format(log=self.log.absolute(), method="none", more=rule.format("new"))
         made = self.start(more=rule.format("old"), reread=lambda opener: self.parsed(text, 0))

@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.workers.channel`."""
+"""Tests of :mod:`dantetw.net.channel`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.workers.channel import LONGEST, LONGEST_SAID, Channel, Order
+from dantetw.net.channel import LONGEST, LONGEST_SAID, Channel, Frame
 from tests.descriptors import descriptors
 
 
@@ -29,7 +29,7 @@ class ChannelCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.reactor = Watching()
-        self.orders: list[Order] = []
+        self.orders: list[Frame] = []
         self.lost = 0
         ours, self.theirs = socket.socketpair()
         self.addCleanup(self.theirs.close)
@@ -61,7 +61,7 @@ MESSAGES = (
     ("unable", "a text \u2603 with \n anything \0"),
     ("", {}, b"x"),
 )
-ORDERS = [Order(*message) for message in MESSAGES]
+ORDERS = [Frame(*message) for message in MESSAGES]
 
 
 class MessageTests(ChannelCase):
@@ -93,12 +93,12 @@ class MessageTests(ChannelCase):
         self.channel.send("prepare", None, payload)
         self.channel.send("stop")
         self.assertIn(self.channel, self.reactor.writers)
-        heard: list[Order] = []
+        heard: list[Frame] = []
         other = Channel(self.theirs, Watching(), heard.append, self.lose)
         while len(heard) < 2:
             other.doRead()
             self.channel.doWrite()
-        self.assertEqual(heard, [Order("prepare", None, payload), Order("stop")])
+        self.assertEqual(heard, [Frame("prepare", None, payload), Frame("stop")])
         self.assertNotIn(self.channel, self.reactor.writers)
 
     def test_nothing(self) -> None:
@@ -129,7 +129,7 @@ class UntrustedTests(ChannelCase):
         for _ in range(10):
             socket.send_fds(self.hostile, [self.said(("running",))], [0] * 200)
             self.mothers.doRead()
-        self.assertEqual(self.orders, [Order("running")] * 10)
+        self.assertEqual(self.orders, [Frame("running")] * 10)
         self.assertEqual(descriptors() - before, set())
         socket.send_fds(self.hostile, [b'\0\0\0\x0b\0\0\0\0\1["a", null]'], [0])
         self.mothers.doRead()
@@ -196,7 +196,7 @@ class DescriptorTests(ChannelCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.heard: list[Order] = []
+        self.heard: list[Frame] = []
         self.other = Channel(self.theirs, Watching(), self.heard.append, self.lose)
         self.addCleanup(self.other.close)
 

@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.workers.measures`."""
+"""Tests of :mod:`dantetw.crew.measures`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from dantetw.crew.measures import pack, unpack
 from dantetw.relay.latency import Latency
-from dantetw.workers.measures import pack, unpack
 
 VALUES = st.lists(st.integers(0, 2**40), max_size=200)
 

@@ -6,18 +6,18 @@ tells by itself when it is its turn.
 
 from __future__ import annotations
 
+from dantetw.crew.supervisor import Supervisor
 from dantetw.observe.journal import Journal
 from dantetw.observe.status import Reported, WorkerReport
 from dantetw.relay.latency import Measured
 from dantetw.session.reporting import Reports
 from dantetw.session.totals import KINDS, latency, status
-from dantetw.workers.mother import Mother
 
 
 class Combined(Reports):
     """Reports of all workers."""
 
-    def __init__(self, journal: Journal, mother: Mother) -> None:
+    def __init__(self, journal: Journal, mother: Supervisor) -> None:
         super().__init__()
         self._journal = journal
         self._mother = mother

@@ -12,16 +12,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dantetw.config import Parsed
+from dantetw.crew.errors import UnusableError
 from dantetw.observe.journal import Journal
 from dantetw.process.notifying import Notifier
 from dantetw.threads import Threads
 from dantetw.values import Severity
 
 _log = Logger()
-
-
-class UnusableError(Exception):
-    """A configuration is right but cannot be used here and now; the text says why."""
 
 
 class Reload:

@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.starting`."""
+"""Tests of :mod:`dantetw.server.startup`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.starting import PidLock
+from dantetw.server.startup import PidLock
 from tests.scenarios.running import DEADLINE, PYTHON, environment
 
 SCRIPT = """
 import contextlib, os, signal, sys, time
 from twisted.logger import Logger, globalLogPublisher
-from dantetw.starting import StartFailedError, Startup
+from dantetw.server.startup import StartFailedError, Startup
 
 startup = Startup("proxy", {"pidfile": "/run/x.pid", "rundir": "/gone"})
 """

@@ -13,6 +13,7 @@ from typing import Any, Final
 from dantetw import catalogue
 from dantetw.config.describing import describe
 from dantetw.config.problems import Problem
+from dantetw.crew.errors import UnusableError
 from dantetw.net.batch import Batch
 from dantetw.net.errors import words_of_error
 from dantetw.observe.events import Message
@@ -23,7 +24,6 @@ from dantetw.observe.sinks.kind import Kind, Surroundings
 from dantetw.observe.sinks.opening import Outputs, build_sinks
 from dantetw.observe.tallies import Tallies
 from dantetw.policy import PLAIN_FORM, Form, Policy
-from dantetw.reloading import UnusableError
 from dantetw.values import Severity
 
 #: Seconds that destinations which are slow to take lines have at the end.

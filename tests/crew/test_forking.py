@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.workers.forking`."""
+"""Tests of :mod:`dantetw.crew.forking`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from dantetw.crew import forking
 from dantetw.process.signals import STOPPING
-from dantetw.workers import forking
 from tests.descriptors import descriptors
 
 

@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.following`, with interfaces that a test makes up of loopback addresses."""
+"""Tests of :mod:`dantetw.server.internal`, with interfaces made up of loopback addresses."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from twisted.internet.task import Clock
 from twisted.logger import ILogObserver
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw import following
 from dantetw.config import parse
-from dantetw.following import MOST_TRIED, RETRY_SECONDS, SETTLE_SECONDS, Following
+from dantetw.crew.errors import UnusableError
 from dantetw.net.interfaces import Interfaces
 from dantetw.net.listening import Port
 from dantetw.observe.journal import Journal
 from dantetw.policy import Policy
-from dantetw.reloading import UnusableError
+from dantetw.server import internal
+from dantetw.server.internal import MOST_TRIED, RETRY_SECONDS, SETTLE_SECONDS, InternalAddresses
 from dantetw.session.ports import Ports
 from dantetw.values import Endpoint
 from tests.config.fakes import FakeSystem
@@ -82,7 +82,7 @@ class FollowingCase(SynchronousTestCase):
     """A server that follows interfaces."""
 
     def setUp(self) -> None:
-        self.patch(following, "raise_descriptors", lambda: 1024)
+        self.patch(internal, "raise_descriptors", lambda: 1024)
         self.clock = Clock()
         self.port = quiet_port()
         self.machine: dict[str, tuple[str, ...]] = {}
@@ -120,10 +120,10 @@ class FollowingCase(SynchronousTestCase):
         assert parsed.policy is not None, parsed.problems
         return parsed.policy
 
-    def follow(self, *lines: str, rules: str = "") -> Following:
+    def follow(self, *lines: str, rules: str = "") -> InternalAddresses:
         """Begin."""
         policy = self.policy(*lines, rules=rules)
-        made = self.following = Following(
+        made = self.following = InternalAddresses(
             self.clock,
             Journal(cast(ILogObserver, self.note)),
             self.ports,
@@ -404,7 +404,7 @@ class SupervisorTests(FollowingCase):
 
     def test_many_at_once(self) -> None:
         """More addresses than workers take at once come one batch after the other."""
-        self.patch(following, "MOST_DESCRIPTORS", 2)
+        self.patch(internal, "MOST_DESCRIPTORS", 2)
         supervisor = _Supervisor()
         self.follow("internal: tun0 port = PORT", "external: lo").mother = cast(Any, supervisor)
         self.change(tun0=[f"127.0.0.{number}" for number in range(3, 8)])

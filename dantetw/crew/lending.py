@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from dantetw.crew.workerprocess import WorkerProcess
+from dantetw.net.channel import MOST_DESCRIPTORS
 from dantetw.net.listening import Port
 from dantetw.values import Endpoint
-from dantetw.workers.channel import MOST_DESCRIPTORS
-from dantetw.workers.child import Child
 
 #: What the supervisor sends: the place, with its sockets' descriptors; and the place alone.
 LEND: Final = "lend"
@@ -35,7 +35,7 @@ class Lending:
         self._number = number
         self.ports = ports
 
-    def balance(self, children: Collection[Child]) -> None:
+    def balance(self, children: Collection[WorkerProcess]) -> None:
         """Lend what no worker accepts at, and have returned what its own worker accepts at."""
         accepting = [child for child in children if child.accepting]
         served = {child.place for child in accepting}
@@ -49,14 +49,14 @@ class Lending:
                 if place not in served and place not in child.loans and self._lend(child, place):
                     child.loans.add(place)
 
-    def renew(self, children: Collection[Child], ports: Mapping[Endpoint, Port]) -> None:
+    def renew(self, children: Collection[WorkerProcess], ports: Mapping[Endpoint, Port]) -> None:
         """The ports have changed: lend those that have come, wherever others are lent."""
         self.ports = ports
         for child in children:
             for place in child.loans:
                 self._lend(child, place)
 
-    def _lend(self, child: Child, place: int) -> bool:
+    def _lend(self, child: WorkerProcess, place: int) -> bool:
         """Lend the sockets of a place; False if there are too few descriptors for that."""
         own = {
             sock

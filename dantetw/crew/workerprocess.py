@@ -11,12 +11,12 @@ from typing import Any, Final, TypeGuard
 
 from twisted.internet.defer import Deferred, succeed
 
-from dantetw.observe.sinks.inherited import Bequest
+from dantetw.crew.ledger import Ledger
+from dantetw.crew.measures import unpack
+from dantetw.net.channel import Answers, Channel, Frame
+from dantetw.observe.sinks.inherited import InheritedLogs
 from dantetw.relay.latency import Measured
 from dantetw.session.totals import KINDS
-from dantetw.workers.channel import Answers, Channel, Order
-from dantetw.workers.ledger import Ledger
-from dantetw.workers.measures import unpack
 
 #: Seconds that workers have to answer, and to end.
 PATIENCE: Final = 10.0
@@ -24,7 +24,7 @@ PATIENCE: Final = 10.0
 _MOST: Final = 2**40
 
 
-class Child:
+class WorkerProcess:
     """
     A worker, as the mother sees it.
 
@@ -49,7 +49,7 @@ class Child:
         pid: int,
         born: float,
         ledger: Ledger,
-        bequest: Bequest,
+        bequest: InheritedLogs,
         reactor: Any,
     ) -> None:
         self.place = place
@@ -84,11 +84,11 @@ class Child:
         self.silent = self.silent + elapsed if beats == self._beats else 0.0
         self._beats = beats
 
-    def expect(self, word: str, patience: float = PATIENCE) -> Deferred[Order | None]:
+    def expect(self, word: str, patience: float = PATIENCE) -> Deferred[Frame | None]:
         """Fires with the message when it comes; with None if it will not, or not in time."""
         return succeed(None) if self.stalled else self._answers.expect(word, patience)
 
-    def heard(self, order: Order) -> None:
+    def heard(self, order: Frame) -> None:
         """
         It has said something.
 

@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.workers.worker`, as far as a worker can be had in this process."""
+"""Tests of :mod:`dantetw.crew.worker`, as far as a worker can be had in this process."""
 
 from __future__ import annotations
 
@@ -20,24 +20,23 @@ from typing import Any
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw import serving
-from dantetw.logs import Logs
+from dantetw.crew import forking, socksserver
+from dantetw.crew import worker as workers
+from dantetw.crew.errors import UnusableError
+from dantetw.crew.ledger import BEAT, Ledger
+from dantetw.crew.lending import LEND, RETURN
+from dantetw.crew.logs import Logs
+from dantetw.crew.worker import LOOK, Change, Worker, WorkerContext, work
+from dantetw.net.channel import Channel, Frame
 from dantetw.net.listening import Port, open_port
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.kind import Surroundings
 from dantetw.policy import Policy
 from dantetw.privileged.privileges import Privileges
 from dantetw.process.appending import open_appending
-from dantetw.reloading import UnusableError
 from dantetw.session.leaving import GRACE
 from dantetw.threads import Threads
 from dantetw.values import Endpoint, Family
-from dantetw.workers import forking
-from dantetw.workers import worker as workers
-from dantetw.workers.channel import Channel, Order
-from dantetw.workers.ledger import BEAT, Ledger
-from dantetw.workers.lending import LEND, RETURN
-from dantetw.workers.worker import LOOK, Change, Estate, Worker, work
 from tests.descriptors import descriptors
 from tests.held import HeldPool
 from tests.session.world import GREETING, TurningReactor, compiled
@@ -88,10 +87,10 @@ class WorkerCase(SynchronousTestCase):
         self.reactor = _Reactor()
         self.handlers: dict[int, Any] = {}
         self.patch(signal, "signal", self.handlers.__setitem__)
-        self.patch(serving, "garbage", SimpleNamespace(settle=lambda threshold: None))
-        self.patch(serving, "Threads", lambda *how, **more: Threads(*how, HeldPool(), **more))
+        self.patch(socksserver, "garbage", SimpleNamespace(settle=lambda threshold: None))
+        self.patch(socksserver, "Threads", lambda *how, **more: Threads(*how, HeldPool(), **more))
         self.port = self.open()
-        self.said: list[Order] = []
+        self.said: list[Frame] = []
         self.lost = 0
         self.ledger = Ledger(1, 2)
         self.addCleanup(self.ledger.close)
@@ -107,11 +106,11 @@ class WorkerCase(SynchronousTestCase):
         text = CONFIG.format(log=self.log.absolute(), more=more)
         return replace(compiled(text), generation=generation)
 
-    def estate(self, policy: Policy) -> Estate:
+    def estate(self, policy: Policy) -> WorkerContext:
         """What it is born with: copies, as after a fork."""
         copy = socket.socket.dup(self.port.sockets[0])
         copy.close()
-        return Estate(
+        return WorkerContext(
             policy,
             {self.port.endpoint: self.copied(self.port)},
             Logs(self.reactor, None),
@@ -483,7 +482,9 @@ class LifeTests(WorkerCase):
     def test_most_lifetime(self) -> None:
         """Likewise when it is old enough: ``child.maxlifetime``."""
         now = [1000.0]
-        self.patch(serving, "SocksFactory", partial(serving.SocksFactory, monotonic=lambda: now[0]))
+        self.patch(
+            socksserver, "SocksFactory", partial(socksserver.SocksFactory, monotonic=lambda: now[0])
+        )
 
         def story() -> None:
             now[0] += 99.5
@@ -597,7 +598,7 @@ class ChangeTests(WorkerCase):
                 resource.setrlimit(resource.RLIMIT_NOFILE, most)
                 gc.enable()
             self.reactor.settle()
-            self.assertEqual(self.said[-1], Order("prepared 1", os.strerror(errno.EMFILE)))
+            self.assertEqual(self.said[-1], Frame("prepared 1", os.strerror(errno.EMFILE)))
             self.assertEqual(descriptors() - before, set())
             self.assertEqual(self.lost, 0)
 
@@ -687,7 +688,7 @@ class ReportTests(WorkerCase):
             for _ in range(5):
                 self.reactor.advance(1)
                 self.reactor.settle()
-            self.assertIn(Order("told 7", [1, 0]), self.said)
+            self.assertIn(Frame("told 7", [1, 0]), self.said)
 
         self.play(story)
 
@@ -719,7 +720,7 @@ class BirthTests(WorkerCase):
         self.kept: set[int] = set()
         self.seen: list[Any] = []
 
-        def run(reactor: Any, estate: Estate, sock: socket.socket) -> Any:
+        def run(reactor: Any, estate: WorkerContext, sock: socket.socket) -> Any:
             self.seen += globalLogPublisher._observers
             if fails:
                 raise OSError("a failure")

@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.workers.ledger`."""
+"""Tests of :mod:`dantetw.crew.ledger`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.catalogue import FORMATS
+from dantetw.crew import ledger as ledgers
+from dantetw.crew.ledger import Ledger
 from dantetw.observe.interfaces import IFormat
 from dantetw.policy import Policy
 from dantetw.session.totals import Tally
 from dantetw.values import Cause, Command, Endpoint, Family, Method, Phase, Side, User
-from dantetw.workers import ledger as ledgers
-from dantetw.workers.ledger import Ledger
 from tests.session.world import GREETING, OPEN, TARGET, World, request
 
 

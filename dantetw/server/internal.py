@@ -19,17 +19,17 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from dantetw.crew.errors import UnusableError
+from dantetw.crew.socksserver import SocksServer
+from dantetw.crew.supervisor import Supervisor
+from dantetw.net.channel import MOST_DESCRIPTORS
 from dantetw.net.interfaces import Interfaces, Monitor
 from dantetw.net.listening import Port
 from dantetw.observe.journal import Journal
 from dantetw.policy import HostKind, Policy
 from dantetw.process.limits import raise_descriptors
-from dantetw.reloading import UnusableError
-from dantetw.serving import Serving
 from dantetw.session.ports import BindError, Ports
 from dantetw.values import Endpoint, Severity
-from dantetw.workers.channel import MOST_DESCRIPTORS
-from dantetw.workers.mother import Mother
 
 #: Seconds between a report and the look that it causes: reports come in bursts.
 SETTLE_SECONDS: Final = 0.1
@@ -45,7 +45,7 @@ MOST_NAMED: Final = 8
 _log: Final = Logger()
 
 
-class Following:
+class InternalAddresses:
     """
     The addresses that clients come in by, in agreement with the machine's interfaces.
 
@@ -61,12 +61,12 @@ class Following:
         reactor: Any,
         journal: Journal,
         ports: Ports,
-        serving: Serving,
+        serving: SocksServer,
         interfaces: Interfaces | None = None,
         monitor: Monitor | None = None,
     ) -> None:
         self.lock = DeferredLock()
-        self.mother: Mother | None = None
+        self.mother: Supervisor | None = None
         self._reactor = reactor
         self._journal = journal
         self._ports = ports

@@ -18,8 +18,16 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, globalLogPublisher
 
 from dantetw import catalogue
-from dantetw.logs import LAST_FLUSH, Logs
+from dantetw.crew import forking
+from dantetw.crew.borrowing import Borrowed
+from dantetw.crew.errors import UnusableError
+from dantetw.crew.ledger import BEAT, Ledger
+from dantetw.crew.lending import LEND, RETURN
+from dantetw.crew.logs import LAST_FLUSH, Logs
+from dantetw.crew.measures import pack
+from dantetw.crew.socksserver import SocksServer
 from dantetw.net.adopting import adopt
+from dantetw.net.channel import Channel, Frame
 from dantetw.net.listening import ListeningSocket, Port, given_port
 from dantetw.observe.sinks import inherited
 from dantetw.observe.sinks.kind import Kind, Surroundings
@@ -28,17 +36,9 @@ from dantetw.policy import Policy
 from dantetw.privileged.privileges import Privileges
 from dantetw.process import signals
 from dantetw.process.limits import count_files
-from dantetw.reloading import UnusableError
-from dantetw.serving import Serving
 from dantetw.session.reporting import Slices, Telling
 from dantetw.session.totals import free_files, kinds
 from dantetw.values import Endpoint, Method
-from dantetw.workers import forking
-from dantetw.workers.borrowing import Borrowed
-from dantetw.workers.channel import Channel, Order
-from dantetw.workers.ledger import BEAT, Ledger
-from dantetw.workers.lending import LEND, RETURN
-from dantetw.workers.measures import pack
 
 #: What was opened for us, before all that a process can open by itself.
 SINKS: Final[tuple[Kind, ...]] = (inherited.opened, *catalogue.SINKS)
@@ -55,7 +55,7 @@ _log: Final = Logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Estate:
+class WorkerContext:
     """
     What a worker is born with.
 
@@ -100,7 +100,7 @@ class Worker:
     :param sock: joins it to the mother.
     """
 
-    def __init__(self, reactor: Any, estate: Estate, sock: socket.socket) -> None:
+    def __init__(self, reactor: Any, estate: WorkerContext, sock: socket.socket) -> None:
         self._reactor = reactor
         self._estate = estate
         self._ports = estate.ports
@@ -112,7 +112,7 @@ class Worker:
         self._open_logs(estate.policy, estate.key, estate.inherited)
         globalLogPublisher.addObserver(logs.observer)
         estate.privileges.tell(logs.journal)
-        self._serving = Serving(
+        self._serving = SocksServer(
             reactor, logs.journal, estate.privileges, estate.keep_alive, logs.turn
         )
         self._ledger = self._serving.factory.ledger = estate.ledger
@@ -164,7 +164,7 @@ class Worker:
 
     # What the mother says.
 
-    def _heard(self, order: Order) -> None:
+    def _heard(self, order: Frame) -> None:
         word = order.word
         if word == "stop":
             self._stop()
@@ -374,7 +374,7 @@ class Worker:
         )
 
 
-def work(old_reactor: Any, estate: Estate, sock: socket.socket) -> NoReturn:
+def work(old_reactor: Any, estate: WorkerContext, sock: socket.socket) -> NoReturn:
     """
     Be a worker, in a process that has just been forked.
 

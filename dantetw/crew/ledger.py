@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from dantetw.crew.writes import Writes, Written
 from dantetw.net.batch import Batch
 from dantetw.observe.events import Ended, Times, Traffic
 from dantetw.observe.interfaces import ISink
@@ -37,7 +38,6 @@ from dantetw.values import (
     Side,
     User,
 )
-from dantetw.workers.writes import Writes, Written
 
 if TYPE_CHECKING:
     from dantetw.session.protocol import SocksFactory

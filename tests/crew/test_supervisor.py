@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.workers.mother`."""
+"""Tests of :mod:`dantetw.crew.supervisor`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from dantetw.crew import forking
+from dantetw.crew import supervisor as supervisors
+from dantetw.crew.supervisor import FAREWELL, FIRST_PAUSE, LONGEST_PAUSE, PROVEN, Supervisor
+from dantetw.crew.worker import Change, WorkerContext
+from dantetw.crew.workerprocess import PATIENCE, WorkerProcess
+from dantetw.net.channel import Channel, Frame
 from dantetw.net.listening import Port, open_port
 from dantetw.observe.events import Ended, Message
 from dantetw.observe.journal import Journal
 from dantetw.session.totals import Tally
 from dantetw.values import Cause, Endpoint, Family
-from dantetw.workers import forking
-from dantetw.workers import mother as mothers
-from dantetw.workers.channel import Channel, Order
-from dantetw.workers.child import PATIENCE, Child
-from dantetw.workers.mother import FAREWELL, FIRST_PAUSE, LONGEST_PAUSE, PROVEN, Mother
-from dantetw.workers.worker import Change, Estate
 from tests.observe.sinks.fakes import FakeReactor
 from tests.session.world import HEAD, OPEN, World, compiled
 
@@ -43,7 +43,7 @@ class Played:
     def __init__(self, case: MotherCase, pid: int, sock: socket.socket) -> None:
         self.case = case
         self.pid = pid
-        self.orders: list[Order] = []
+        self.orders: list[Frame] = []
         self.over = False
         self.channel = Channel(sock, case.reactor, self.orders.append, self._lost)
         self.channel.start()
@@ -115,9 +115,9 @@ class MotherCase(SynchronousTestCase):
             look_after_sinks=lambda: None,
             record_in=lambda sinks, event: self.events.append(event),
         )
-        estate: Any = Estate(self.policy, {}, None, KEY, None, {}, None, True)  # type: ignore[arg-type]
+        estate: Any = WorkerContext(self.policy, {}, None, KEY, None, {}, None, True)  # type: ignore[arg-type]
         journal = Journal(lambda event: self.events.append(event["event"]))
-        self.mother = Mother(
+        self.mother = Supervisor(
             self.reactor, journal, observer, estate, self.number, self.reactor.seconds
         )
         self.addCleanup(self.tidy)
@@ -233,7 +233,7 @@ class KeepingTests(MotherCase):
         def none(*_: object) -> None:
             raise OSError(errno.EMFILE, "none")
 
-        patched = self.patch(mothers, "Bequest", none)
+        patched = self.patch(supervisors, "InheritedLogs", none)
         self.workers[0].die()
         self.pass_(0)
         patched.restore()
@@ -304,7 +304,7 @@ class ReopenTests(MotherCase):
         def none(*_: object) -> None:
             raise OSError(errno.EMFILE, "none")
 
-        self.patch(mothers, "Bequest", none)
+        self.patch(supervisors, "InheritedLogs", none)
         self.mother.reopen()
         self.turn()
         self.assertEqual([worker.orders[-1].said for worker in self.workers], [None, None])
@@ -325,7 +325,7 @@ class UnableTests(MotherCase):
 class LossTests(MotherCase):
     """What becomes of what a worker did."""
 
-    def die_with(self, fill: Callable[[Child], None]) -> None:
+    def die_with(self, fill: Callable[[WorkerProcess], None]) -> None:
         """The first one dies, with something in its ledger."""
         fill(self.mother.children[0])
         self.workers[0].die(9)
@@ -334,7 +334,7 @@ class LossTests(MotherCase):
         """Its sessions have their end, after all it has said, and count on."""
         world = World(self, OPEN)
 
-        def fill(child: Child) -> None:
+        def fill(child: WorkerProcess) -> None:
             world.factory.ledger = child.ledger
             world.client()
             child.bequests.append(
@@ -360,7 +360,7 @@ class LossTests(MotherCase):
             raise OSError(errno.EAGAIN, "no fork")
 
         self.patch(forking, "fork", fork)
-        self.patch(mothers, "work", lambda reactor, estate, sock: seen.append(estate.ledger))
+        self.patch(supervisors, "work", lambda reactor, estate, sock: seen.append(estate.ledger))
         self.workers[0].die()
         self.pass_(FIRST_PAUSE)
         seen[0](None)
@@ -574,7 +574,7 @@ class PortTests(ChangeCase):
 
     def test_too_many(self) -> None:
         """More than a message can bring are refused, and nobody hears of it."""
-        self.patch(mothers, "MOST_DESCRIPTORS", 2)
+        self.patch(supervisors, "MOST_DESCRIPTORS", 2)
         self.assertIn("3 new addresses", self.successResultOf(self.prepare(self.ports(3))))
         self.assertEqual([worker.words for worker in self.workers], [[], []])
 

@@ -20,11 +20,15 @@ from twisted.python.components import Componentized
 from dantetw import __version__, catalogue
 from dantetw.config import Parsed
 from dantetw.config.problems import Problem
-from dantetw.following import Following
+from dantetw.crew.combining import Combined
+from dantetw.crew.errors import UnusableError
+from dantetw.crew.logs import LAST_FLUSH, Logs
+from dantetw.crew.socksserver import SocksServer
+from dantetw.crew.supervisor import Supervisor
+from dantetw.crew.worker import WorkerContext
 from dantetw.handover.names import HandoverError
-from dantetw.handover.succession import Owner, Succession
+from dantetw.handover.succession import ReplaceableServer, Succession
 from dantetw.handover.systemd import from_systemd
-from dantetw.logs import LAST_FLUSH, Logs
 from dantetw.net.errors import words_of_error
 from dantetw.net.listening import ListeningSocket, Port
 from dantetw.observe.prefix import JsonPrefix, Prefix
@@ -37,19 +41,16 @@ from dantetw.process import signals
 from dantetw.process.describing import environment, identity, usage
 from dantetw.process.limits import raise_descriptors
 from dantetw.process.notifying import Notifier
-from dantetw.reloading import Reload, UnusableError
-from dantetw.serving import Serving
+from dantetw.server.internal import InternalAddresses
+from dantetw.server.reload import Reload
+from dantetw.server.startup import StartFailedError, Startup
 from dantetw.session.ports import Ports
 from dantetw.session.reporting import Reporting
-from dantetw.starting import StartFailedError, Startup
 from dantetw.values import Endpoint, Severity
-from dantetw.workers.combining import Combined
-from dantetw.workers.mother import Mother
-from dantetw.workers.worker import Estate
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ServiceOptions:
     """
     What the command line says beside the configuration.
 
@@ -88,7 +89,7 @@ class SockdService(MultiService):
     def __init__(
         self,
         policy: Policy,
-        settings: Settings,
+        settings: ServiceOptions,
         warnings: Sequence[Problem] = (),
         reactor: Any = None,
         reread: Reread | None = None,
@@ -113,12 +114,12 @@ class SockdService(MultiService):
         self._notifier = Notifier.of_environment()
         self._reload = Reload(reactor, self.journal, self._fetch, self._change, self._notifier)
         self._bound: Mapping[Endpoint, Port] = {}
-        self._serving: Serving | None = None
-        self._mother: Mother | None = None
+        self._serving: SocksServer | None = None
+        self._mother: Supervisor | None = None
         self._succession = Succession(
             reactor,
             self.journal,
-            Owner(
+            ReplaceableServer(
                 self._listening,
                 self._retire,
                 self._busy,
@@ -174,7 +175,7 @@ class SockdService(MultiService):
         for notice in settings.notices:
             self.journal.message(Severity.INFO, "server.notice", notice)
         self._logs.warn(self._warnings)
-        serving = self._serving = Serving(
+        serving = self._serving = SocksServer(
             self._reactor,
             self.journal,
             self._privileges,
@@ -190,14 +191,14 @@ class SockdService(MultiService):
             settings.workers,
             self._given(),
         )
-        self._following = Following(self._reactor, self.journal, self._ports, serving)
+        self._following = InternalAddresses(self._reactor, self.journal, self._ports, serving)
         try:
             serving.adopt(policy, serving.authenticators(policy))
             self._bound = self._following.bind(policy)
         except UnusableError as unusable:
             self._fail(str(unusable))
         if has_workers:
-            estate = Estate(
+            estate = WorkerContext(
                 policy,
                 self._bound,
                 self._logs,
@@ -208,7 +209,7 @@ class SockdService(MultiService):
                 settings.keep_alive,
             )
             number = settings.workers
-            self._mother = Mother(self._reactor, self.journal, self.observer, estate, number)
+            self._mother = Supervisor(self._reactor, self.journal, self.observer, estate, number)
             self._following.mother = self._mother
             self._status = Combined(self.journal, self._mother)
         self._status.replaced = self._succession

@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.workers.writes`: workers that are killed while they log ends."""
+"""Tests of :mod:`dantetw.crew.writes`: workers that are killed while they log ends."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
+from dantetw.crew import ledger as ledgers
+from dantetw.crew import writes
+from dantetw.crew.ledger import Ledger
+from dantetw.crew.writes import SIZE, Written
 from dantetw.net.batch import Batch
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.journal import Journal
@@ -22,13 +26,9 @@ from dantetw.observe.sinks.file import File
 from dantetw.observe.sinks.opening import Outputs
 from dantetw.process.appending import open_appending
 from dantetw.values import Cause, Ending, Phase, Severity, Side
-from dantetw.workers import ledger as ledgers
-from dantetw.workers import writes
-from dantetw.workers.ledger import Ledger
-from dantetw.workers.writes import SIZE, Written
+from tests.crew.test_ledger import LedgerCase
 from tests.observe.sinks.fakes import FakeReactor
 from tests.session.world import CLIENT
-from tests.workers.test_ledger import LedgerCase
 
 OVER = Ending(Side.US, Phase.NEGOTIATE, Cause.SHUTDOWN)
 #: Sessions that end together, and more that end behind them.

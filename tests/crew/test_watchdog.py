@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.workers.watchdog` and :mod:`dantetw.workers.lending`."""
+"""Tests of :mod:`dantetw.crew.watchdog` and :mod:`dantetw.crew.lending`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from dantetw.crew import lending
+from dantetw.crew.ledger import BEAT
+from dantetw.crew.lending import LEND, RETURN
+from dantetw.crew.supervisor import FIRST_PAUSE, PROVEN
+from dantetw.crew.watchdog import LATE, STALLED
 from dantetw.net.listening import Port, open_port
 from dantetw.values import Severity
-from dantetw.workers import lending
-from dantetw.workers.ledger import BEAT
-from dantetw.workers.lending import LEND, RETURN
-from dantetw.workers.mother import FIRST_PAUSE, PROVEN
-from dantetw.workers.watchdog import LATE, STALLED
-from tests.workers.test_mother import HERE, ChangeCase, MotherCase
+from tests.crew.test_supervisor import HERE, ChangeCase, MotherCase
 
 SILENT = "worker 1 (process 1000) has not responded for 2 seconds"
 AGAIN = "worker 1 (process 1000) responds again"

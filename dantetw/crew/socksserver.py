@@ -13,6 +13,7 @@ from dantetw import catalogue
 from dantetw.auth.crypting import LibcryptMissingError
 from dantetw.auth.usersfile import UsersFileError
 from dantetw.auth.verifying import THREADS, WAITING, is_refusal
+from dantetw.crew.errors import UnusableError
 from dantetw.net.batch import Batch
 from dantetw.net.interfaces import Interfaces
 from dantetw.net.listening import Port
@@ -23,7 +24,6 @@ from dantetw.policy import Policy
 from dantetw.privileged.privileges import Privileges
 from dantetw.process import garbage
 from dantetw.process.limits import limits
-from dantetw.reloading import UnusableError
 from dantetw.rules.decision import names_to_look_up
 from dantetw.session.ports import Listeners
 from dantetw.session.protocol import SocksFactory
@@ -35,7 +35,7 @@ from dantetw.values import PAM_METHODS, Endpoint, Method, Severity
 GARBAGE_THRESHOLD: Final = 20_000
 
 
-class Serving:
+class SocksServer:
     """
     The sessions of this process, and what they share.
 

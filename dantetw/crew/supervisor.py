@@ -16,23 +16,23 @@ from typing import Any, Final, NoReturn
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall
 
-from dantetw.logs import LAST_FLUSH
+from dantetw.crew import forking
+from dantetw.crew.ledger import Ledger
+from dantetw.crew.lending import Lending
+from dantetw.crew.logs import LAST_FLUSH
+from dantetw.crew.watchdog import Watchdog
+from dantetw.crew.worker import Change, WorkerContext, work
+from dantetw.crew.workerprocess import PATIENCE, WorkerProcess, is_count
+from dantetw.net.channel import MOST_DESCRIPTORS, Channel, Frame
 from dantetw.net.listening import Port
 from dantetw.observe.journal import Journal
 from dantetw.observe.observer import Observer
-from dantetw.observe.sinks.inherited import Bequest
+from dantetw.observe.sinks.inherited import InheritedLogs
 from dantetw.policy import Policy
 from dantetw.relay.latency import Measured
 from dantetw.session.reporting import LONGEST
 from dantetw.session.totals import Tally
 from dantetw.values import Endpoint, Severity
-from dantetw.workers import forking
-from dantetw.workers.channel import MOST_DESCRIPTORS, Channel, Order
-from dantetw.workers.child import PATIENCE, Child, is_count
-from dantetw.workers.ledger import Ledger
-from dantetw.workers.lending import Lending
-from dantetw.workers.watchdog import Watchdog
-from dantetw.workers.worker import Change, Estate, work
 
 #: Seconds that a worker lives which has begun well: another takes its place at once when it dies.
 #: One that dies sooner is replaced after :data:`FIRST_PAUSE`, twice as late each time, at most
@@ -50,7 +50,7 @@ REAP: Final = 0.02
 _WORDS: Final = 1000
 
 
-class Mother:
+class Supervisor:
     """
     :param estate: what workers are born with; ports, inheritance and ledger are each one's own.
     :param number: how many workers there shall be.
@@ -65,7 +65,7 @@ class Mother:
         reactor: Any,
         journal: Journal,
         observer: Observer,
-        estate: Estate,
+        estate: WorkerContext,
         number: int,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -85,7 +85,7 @@ class Mother:
         self._stopped: Deferred[None] | None = None
         # All workers have had time to begin; no worker is started any more.
         self._begun = self._ending = False
-        self.children: list[Child] = []
+        self.children: list[WorkerProcess] = []
         self.started = [0] * number
         self.past = Tally()
         self.measured: dict[str, Measured] = {}
@@ -156,7 +156,7 @@ class Mother:
             self._replace(place, 0.0)
             return
         bequest.given()
-        child = Child(place, pid, born, ledger, bequest, self._reactor)
+        child = WorkerProcess(place, pid, born, ledger, bequest, self._reactor)
         child.channel = Channel(
             sock,
             self._reactor,
@@ -168,15 +168,15 @@ class Mother:
         self.children.append(child)
         self.started[place] += 1
 
-    def _bequest(self) -> Bequest:
+    def _bequest(self) -> InheritedLogs:
         """
         The log's destinations, for a worker.
 
         :raises OSError: if there can be no more descriptors.
         """
-        return Bequest(self._observer.sinks, self._reactor, self._observer.look_after_sinks)
+        return InheritedLogs(self._observer.sinks, self._reactor, self._observer.look_after_sinks)
 
-    def _work(self, estate: Estate, sock: socket.socket) -> NoReturn:
+    def _work(self, estate: WorkerContext, sock: socket.socket) -> NoReturn:
         """Be a worker."""
         # What others do is not for it to write.
         for ledger in (*self._ledgers, *(child.ledger for child in self.children)):
@@ -184,7 +184,7 @@ class Mother:
                 ledger.close()
         work(self._reactor, estate, sock)
 
-    def _heard(self, child: Child, order: Order) -> None:
+    def _heard(self, child: WorkerProcess, order: Frame) -> None:
         if order.word == "retired" and not child.retired and not self._ending:
             child.retired = True
             child.loans.clear()
@@ -210,25 +210,25 @@ class Mother:
         if self._begun and not self._ending:
             self._lending.balance(self.children)
 
-    def _stalled(self, child: Child) -> None:
+    def _stalled(self, child: WorkerProcess) -> None:
         """One does not respond: do not wait for it."""
         if self._stopped is not None:
             child.kill()
         child.give_up()
 
-    def _succeed(self, child: Child) -> None:
+    def _succeed(self, child: WorkerProcess) -> None:
         """Make a ledger for whoever comes after a worker."""
         self._ledgers[child.place] = Ledger(child.ledger.next_number, self._number)
 
     # The end of a worker.
 
-    def _lost(self, child: Child) -> None:
+    def _lost(self, child: WorkerProcess) -> None:
         """One has closed its end, or what it says makes no sense."""
         child.leaving = True
         self._balance()
         self._reap(child, self.monotonic() + FAREWELL)
 
-    def _reap(self, child: Child, until: float) -> None:
+    def _reap(self, child: WorkerProcess, until: float) -> None:
         if child not in self.children:
             return
         try:
@@ -242,7 +242,7 @@ class Mother:
             return
         self._died(child, os.waitstatus_to_exitcode(status))
 
-    def _died(self, child: Child, status: int) -> None:
+    def _died(self, child: WorkerProcess, status: int) -> None:
         self.children.remove(child)
         child.channel.close()
         # Its own last lines come first.
@@ -281,8 +281,8 @@ class Mother:
 
     # What all are told.
 
-    def _all(self, word: str) -> Deferred[list[Order | None]]:
-        """Fires with what all workers have answered; see :meth:`Child.expect`."""
+    def _all(self, word: str) -> Deferred[list[Frame | None]]:
+        """Fires with what all workers have answered; see :meth:`WorkerProcess.expect`."""
         return gatherResults([child.expect(word) for child in self.children])
 
     def stop(self) -> Deferred[None]:
@@ -394,7 +394,7 @@ class Mother:
         for child in self.children:
             self._give(child, "reopen")
 
-    def _give(self, child: Child, word: str) -> None:
+    def _give(self, child: WorkerProcess, word: str) -> None:
         """Tell a worker something, with the log's destinations, which have been opened again."""
         # What it says until it has heard of them goes where the lines go now.
         for each in child.bequests:
@@ -434,7 +434,7 @@ class Mother:
                 child.channel.send("measure")
         await answers
 
-    async def tell(self, child: Child, report: int, up: float) -> tuple[int, int]:
+    async def tell(self, child: WorkerProcess, report: int, up: float) -> tuple[int, int]:
         """
         Have a worker tell of its sessions.
 

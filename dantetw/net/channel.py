@@ -39,7 +39,7 @@ _MOST_BEFORE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Frame:
     """
     A message.
 
@@ -60,7 +60,7 @@ class Channel:
     One end.
 
     :param sock: belongs to the channel from now on.
-    :param heard: called with each :class:`Order` that comes.
+    :param heard: called with each :class:`Frame` that comes.
     :param lost: called once when the other end has gone, or says what makes no sense.
     :param trusted: the other end is the mother, who may send descriptors.
     :param unread: what another process has read before us.
@@ -70,7 +70,7 @@ class Channel:
         self,
         sock: socket.socket,
         reactor: Any,
-        heard: Callable[[Order], None],
+        heard: Callable[[Frame], None],
         lost: Callable[[], None],
         trusted: bool = True,
         unread: bytes = b"",
@@ -113,7 +113,7 @@ class Channel:
         return sock, unread
 
     def attend(
-        self, reactor: Any, heard: Callable[[Order], None], lost: Callable[[], None]
+        self, reactor: Any, heard: Callable[[Frame], None], lost: Callable[[], None]
     ) -> None:
         """Let others hear of what comes from now on."""
         self._reactor, self._heard, self._lost = reactor, heard, lost
@@ -210,7 +210,7 @@ class Channel:
         """The reactor found that the other end has gone."""
         self._end()
 
-    def _next(self) -> Order | None:
+    def _next(self) -> Frame | None:
         """
         Take a message off what has come, if there is a whole one.
 
@@ -233,7 +233,7 @@ class Channel:
         match said:
             case [str(word), what]:
                 descriptors = self._descriptors.popleft() if number else ()
-                return Order(word, what, rest, descriptors)
+                return Frame(word, what, rest, descriptors)
         raise ValueError("not a message")
 
     def _end(self) -> None:
@@ -264,9 +264,9 @@ class Answers:
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._expected: dict[str, Deferred[Order | None]] = {}
+        self._expected: dict[str, Deferred[Frame | None]] = {}
 
-    def expect(self, word: str, seconds: float) -> Deferred[Order | None]:
+    def expect(self, word: str, seconds: float) -> Deferred[Frame | None]:
         """Fires with the message when it comes; with None if it will not, or not in time."""
 
         def late(_: object) -> None:
@@ -278,7 +278,7 @@ class Answers:
         expected.addErrback(late)
         return expected
 
-    def heard(self, order: Order) -> None:
+    def heard(self, order: Frame) -> None:
         """A message has come."""
         expected = self._expected.pop(order.word, None)
         if expected is not None:
