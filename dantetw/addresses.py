@@ -1,5 +1,5 @@
 """
-Numeric addresses as numbers, and names that the C library takes for addresses.
+Numeric addresses: as numbers, with and without a zone, and names that the C library takes for them.
 """
 
 from __future__ import annotations
@@ -79,3 +79,22 @@ def literal_endpoint(endpoint: Endpoint) -> Endpoint:
     if address is None:
         return endpoint
     return Endpoint(address, endpoint.port, _IPV6 if ":" in address else _IPV4)
+
+
+#: How link-local addresses begin in canonical form: fe80::/10, and multicast of that scope.
+_LINK_LOCAL: Final = ("fe8", "fe9", "fea", "feb", "ff02:", "ff12:", "ff32:")
+
+
+def is_link_local(host: str) -> bool:
+    """Whether a numeric address in canonical form means nothing without a zone."""
+    return host.startswith(_LINK_LOCAL)
+
+
+def zone_of(host: str) -> str:
+    """The zone in the text of a host; empty: there is none."""
+    return host.partition("%")[2]
+
+
+def without_zone(host: str) -> str:
+    """The address alone."""
+    return host.partition("%")[0]

@@ -50,6 +50,8 @@ LAYERS = {
     "dantetw.net.errors": PURE,
     # Which address to try next: the clock is an argument.
     "dantetw.net.racing": PURE,
+    # Which address to go out from: the clock and the kernel are arguments.
+    "dantetw.net.sources": PURE,
     "dantetw.auth": EDGES,
     "dantetw.relay": EDGES,
     "dantetw.process": EDGES,

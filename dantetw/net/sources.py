@@ -4,13 +4,12 @@ The address a session goes out from: ``external`` and ``external.rotation``.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from dantetw.net.zones import endpoint_of, is_link_local, sockaddr_of, zone_of
+from dantetw.addresses import is_link_local, zone_of
 from dantetw.policy import Policy, Rotation
-from dantetw.values import AF_OF, UNSPECIFIED, Endpoint, Family, ReplyCode
+from dantetw.values import UNSPECIFIED, Endpoint, Family, ReplyCode
 
 #: Seconds for which an interface's addresses are not asked for again.  A tunnel that comes up is
 #: used within a second.
@@ -39,23 +38,14 @@ class NoSource(Exception):  # noqa: N818 - says what is missing
         self.misrouted = misrouted
 
 
-def kernel_choice(target: Endpoint) -> str:
-    """
-    The address the kernel would go out from: connect a UDP socket, which sends nothing, and look.
-
-    :raises OSError: if there is no route.
-    """
-    with socket.socket(AF_OF[target.family], socket.SOCK_DGRAM) as probe:
-        probe.connect(sockaddr_of(target.host, target.port or 1))
-        return endpoint_of(probe.getsockname()).host
-
-
 class Sources:
     """
     Chooses source addresses as one policy says.
 
     :param addresses_of: the numeric addresses an interface has now.
     :param monotonic: a clock, for :data:`BELIEVED`.
+    :param route_to: the address that the kernel goes out from to a target; raises an OSError if
+        there is no route.
     """
 
     def __init__(
@@ -63,7 +53,7 @@ class Sources:
         policy: Policy,
         addresses_of: Callable[[str], Sequence[str]],
         monotonic: Callable[[], float],
-        route_to: Callable[[Endpoint], str] = kernel_choice,
+        route_to: Callable[[Endpoint], str],
     ) -> None:
         self._policy = policy
         self._addresses_of = addresses_of

@@ -15,27 +15,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import Any, Final
+from typing import Any
 
-from dantetw.values import Endpoint, Family
-
-#: How link-local addresses begin in canonical form: fe80::/10, and multicast of that scope.
-_LINK_LOCAL: Final = ("fe8", "fe9", "fea", "feb", "ff02:", "ff12:", "ff32:")
-
-
-def is_link_local(host: str) -> bool:
-    """Whether a numeric address in canonical form means nothing without a zone."""
-    return host.startswith(_LINK_LOCAL)
-
-
-def zone_of(host: str) -> str:
-    """The zone in the text of a host; empty: there is none."""
-    return host.partition("%")[2]
-
-
-def without_zone(host: str) -> str:
-    """The address alone."""
-    return host.partition("%")[0]
+from dantetw.addresses import is_link_local, zone_of
+from dantetw.values import AF_OF, Endpoint, Family
 
 
 def endpoint_of(sockaddr: tuple[Any, ...]) -> Endpoint:
@@ -69,6 +52,17 @@ def on_link_of(host: str, sock: socket.SocketType) -> str:
         return host
     zone = zone_of(endpoint_of(sock.getsockname()).host)
     return f"{host}%{zone}" if zone else host
+
+
+def kernel_choice(target: Endpoint) -> str:
+    """
+    The address the kernel would go out from: connect a UDP socket, which sends nothing, and look.
+
+    :raises OSError: if there is no route.
+    """
+    with socket.socket(AF_OF[target.family], socket.SOCK_DGRAM) as probe:
+        probe.connect(sockaddr_of(target.host, target.port or 1))
+        return endpoint_of(probe.getsockname()).host
 
 
 def _name(number: int) -> str:

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from time import time
 from typing import TYPE_CHECKING, Final
 
+from dantetw.addresses import without_zone
 from dantetw.net.datagrams import bind_beside
 from dantetw.net.poller import FAILED
-from dantetw.net.zones import endpoint_of, sockaddr_of, without_zone
+from dantetw.net.zones import endpoint_of, sockaddr_of
 from dantetw.policy import SocketOption
 from dantetw.relay.routes import Answer, Helping, Route
 from dantetw.values import Counts, Endpoint

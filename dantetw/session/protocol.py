@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
+from dantetw.addresses import without_zone
 from dantetw.auth.groups import Groups
 from dantetw.net.awaiting import Await
 from dantetw.net.errors import words_of
@@ -26,7 +27,7 @@ from dantetw.net.sockopts import LowBinder, set_options
 from dantetw.net.sources import Sources
 from dantetw.net.transports import ClientTransport, SocketLost
 from dantetw.net.unreached import Unreached
-from dantetw.net.zones import without_zone
+from dantetw.net.zones import kernel_choice
 from dantetw.observe.filters import ErrorFilters
 from dantetw.observe.journal import Journal
 from dantetw.policy import Edge, Policy, Rule, RuleKind, SocketOption
@@ -174,7 +175,7 @@ class SocksFactory(Factory):
         self.asks = asks(policy)
         self.memory = DecisionCache(policy, self.asks)
         self.authenticators = authenticators
-        self.sources = Sources(policy, self._addresses_of, self.monotonic)
+        self.sources = Sources(policy, self._addresses_of, self.monotonic, kernel_choice)
         self.unreached = Unreached(self.monotonic)
         self.filters = ErrorFilters(policy)
         self.nobody = block_rule(RuleKind.CLIENT, policy.default_log)

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.net.sources import BELIEVED, NoSource, Sources, kernel_choice
+from dantetw.net.sources import BELIEVED, NoSource, Sources
+from dantetw.net.zones import kernel_choice
 from dantetw.policy import BUILT_IN, External, Policy, Rotation
 from dantetw.values import Endpoint, Family, ReplyCode
 

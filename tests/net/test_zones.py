@@ -7,7 +7,8 @@ import socket
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.net.zones import endpoint_of, is_link_local, on_link_of, sockaddr_of
+from dantetw.addresses import is_link_local
+from dantetw.net.zones import endpoint_of, on_link_of, sockaddr_of
 from dantetw.observe.formats.addresses import place
 from dantetw.values import Endpoint, Family
 

@@ -18,7 +18,7 @@ from dantetw.cli.explain.telling import as_object, in_words, texts_of
 from dantetw.config.load import parse
 from dantetw.config.machine import Machine
 from dantetw.config.problems import Problem, tell, visible
-from dantetw.net.sources import kernel_choice
+from dantetw.net.zones import kernel_choice
 from dantetw.policy import Policy
 from dantetw.values import (
     CLIENT_METHODS,

@@ -17,11 +17,11 @@ from typing import Final
 
 from twisted.python.failure import Failure
 
+from dantetw.addresses import without_zone
 from dantetw.escaping import escape
 from dantetw.net.awaiting import Await
 from dantetw.net.errors import words_of
 from dantetw.net.poller import FAILED, HANGUP
-from dantetw.net.zones import without_zone
 from dantetw.policy import Rule
 from dantetw.rules.decision import Decision, decide_socks
 from dantetw.session import tracing
