@@ -121,6 +121,7 @@ class Ledger:
 
     def note(self, session: Session) -> None:
         """Note how far a session has come."""
+        record = session.record
         place = self._slots.get(session)
         if place is None:
             if self._free:
@@ -134,8 +135,17 @@ class Ledger:
             self._slots[session] = place
             _COUNTS.pack_into(self._memory, place + _COUNTS_AT, 0, 0, 0, 0)
             _ENDED.pack_into(self._memory, place + _ENDED_AT, 0)
-        client, local, request, user = session.client, session.local, session.request, session.user
-        source, target, rule = session.source, session.target, session.socks_rule
+        client, local, request, user = (
+            record.client,
+            record.local,
+            record.request,
+            record.user,
+        )
+        source, target, rule = (
+            record.source,
+            record.target,
+            record.socks_rule,
+        )
         # What may be long and hostile comes last: there is room for so much only.
         where = f"{client.host} {client.port}\0{local.host} {local.port}\0"
         if source is not None:
@@ -152,15 +162,15 @@ class Ledger:
             memory,
             place,
             len(text),
-            _PHASE_CODES[session.phase],
+            _PHASE_CODES[record.phase],
             0 if request is None else _COMMAND_CODES[request.command],
             0 if request is None else _PROTOCOL_CODES[request.proxy_protocol],
-            session.policy.generation,
-            session.client_rule.number,
+            record.policy.generation,
+            record.client_rule.number,
             0 if rule is None else rule.number + 1,
-            session.number,
-            session.accepted_at,
-            session.connected_at,
+            record.number,
+            record.accepted_at,
+            record.connected_at,
         )
         self.count(session.server)
 
@@ -225,10 +235,10 @@ class Ledger:
         """
         for session, place in self._slots.items():
             performing = session.performing
-            if not session.connected_at and not session.ended:
+            if not session.record.connected_at and not session.ended:
                 # Most sessions get there sooner, and need no note of what lies between.
                 phase = self._memory[place + _PHASE_AT]
-                if phase != _PHASE_CODES[session.phase]:
+                if phase != _PHASE_CODES[session.record.phase]:
                     self.note(session)
             if performing is not None and performing.stirred >= self._looked:
                 counts = performing.counts

@@ -7,6 +7,8 @@ The story of a session.
   a client negotiates with.
 - :mod:`.session`: the story itself: accepted, admitted, negotiated, and at the other end its one
   end.
+- :mod:`.record`: the facts of a session; :mod:`.context`: a policy, and what is made of it for all
+  sessions that begin with it.
 - :mod:`.authenticating`: a login on the way.
 - :mod:`.proving`: who the client is, where that takes asking others.
 - :mod:`.requesting`: the middle of it: resolved, authorised, given to a command;

@@ -22,23 +22,24 @@ _NOTHING: Final = Performing()
 
 def account(session: Session, ending: Ending) -> Ended:
     """All there is to say of a session that ends now; its sockets must still be open."""
-    request, performing = session.request, session.performing or _NOTHING
+    record = session.record
+    request, performing = record.request, session.performing or _NOTHING
     times = Times(
-        session.accepted_at,
+        record.accepted_at,
         session.server.monotonic(),
-        session.negotiating_at,
-        session.requested_at,
-        session.connected_at,
+        record.negotiating_at,
+        record.requested_at,
+        record.connected_at,
         performing.first_io,
-        session.logging_in_at,
-        session.logged_in_at,
-        session.resolved_at,
-        session.connecting_at,
+        record.logging_in_at,
+        record.logged_in_at,
+        record.resolved_at,
+        record.connecting_at,
     )
     return Ended(
-        session.number,
-        session.client_rule,
-        session.socks_rule,
+        record.number,
+        record.client_rule,
+        record.socks_rule,
         path_of(session),
         ending,
         times,
@@ -46,42 +47,44 @@ def account(session: Session, ending: Ending) -> Ended:
         command=request.command if request is not None else None,
         protocol=PROTOCOL_OF[request.command] if request is not None else Protocol.TCP,
         proxy_protocol=request.proxy_protocol if request is not None else None,
-        asked=session.asked,
+        asked=record.asked,
         read=session.negotiation.read if session.negotiation is not None else 0,
         tcpinfo=tcpinfo_of(session),
-        method=session.method if session.user is None else session.user.method,
-        claimed=session.claimed,
-        addresses=session.addresses or (),
+        method=record.method if record.user is None else record.user.method,
+        claimed=record.claimed,
+        addresses=record.addresses or (),
         traffic=performing.traffic,
         packets=performing.packets,
         drops=performing.drops,
-        tried=session.tried,
-        reply_rule=session.reply_rule,
-        named=named_of(session) if ending.text or session.tried else (),
+        tried=record.tried,
+        reply_rule=record.reply_rule,
+        named=named_of(session) if ending.text or record.tried else (),
         attempts=performing.attempts,
     )
 
 
 def path_of(session: Session) -> Path:
     """Who talks to whom, as far as it has come."""
-    shown = None if session.proving is None else session.proving.client
+    record = session.record
+    identity = record.identity
     return Path(
-        session.client,
-        session.local,
-        session.user,
-        session.source,
-        session.target,
-        None if shown is None else shown.user,
+        record.client,
+        record.local,
+        record.user,
+        record.source,
+        record.target,
+        None if identity is None else identity.user,
     )
 
 
 def rules_log(session: Session) -> int:
     """The ``LOG_…`` bits of all the rules that the session has come under."""
-    log = session.client_rule.log
-    if session.socks_rule is not None:
-        log |= session.socks_rule.log
-    if session.reply_rule is not None:
-        log |= session.reply_rule.log
+    record = session.record
+    log = record.client_rule.log
+    if record.socks_rule is not None:
+        log |= record.socks_rule.log
+    if record.reply_rule is not None:
+        log |= record.reply_rule.log
     return log
 
 

@@ -27,10 +27,11 @@ def numeric(session: Session, announced: Endpoint) -> Endpoint:
     The announced address: of a name's, which have been looked up, the first one of the family that
     the client is connected by, or the first one.
     """
-    if announced.family is not Family.NAME or not session.addresses:
+    record = session.record
+    if announced.family is not Family.NAME or not record.addresses:
         return announced
-    found = [Endpoint.of((address, announced.port)) for address in session.addresses]
-    fitting = (each for each in found if each.family is session.local.family)
+    found = [Endpoint.of((address, announced.port)) for address in record.addresses]
+    fitting = (each for each in found if each.family is record.local.family)
     return next(fitting, found[0])
 
 
@@ -46,10 +47,11 @@ def unreceivable_text(session: Session, announced: Endpoint) -> str:
 
     :param announced: as the client has it; of a name nobody knows yet.
     """
+    record = session.record
     family = announced.family
-    if family is Family.NAME or announced.host in UNSPECIFIED or family is session.local.family:
+    if family is Family.NAME or announced.host in UNSPECIFIED or family is record.local.family:
         return ""
-    policy = session.policy
+    policy = record.policy
     if any(e.family is family for line in policy.internal for e in line.listens):
         return ""
     if any(rule.udp_connected for rule in policy.socks_rules):
@@ -69,10 +71,11 @@ def receiving_host(session: Session, announced: Endpoint) -> str:
 
     :param announced: numeric.
     """
+    record = session.record
     family = announced.family
-    if announced.host in UNSPECIFIED or family is session.local.family:
-        return session.local.host
-    for line in session.policy.internal:
+    if announced.host in UNSPECIFIED or family is record.local.family:
+        return record.local.host
+    for line in record.policy.internal:
         for endpoint in line.listens:
             if endpoint.family is family and endpoint.host not in UNSPECIFIED:
                 return endpoint.host
@@ -81,12 +84,13 @@ def receiving_host(session: Session, announced: Endpoint) -> str:
 
 def unreceived_text(session: Session, family: Family) -> str:
     """Why there is none, in Dante's words."""
+    record = session.record
     said = SAID[family]
-    for line in session.policy.internal:
+    for line in record.policy.internal:
         if any(endpoint.family is family for endpoint in line.listens):
             return (
                 f"no specific {said} address found amongst the internal addresses, only an unbound"
                 " wildcard address found.  This client requires an internal IP-address to be"
-                f" specified in {session.policy.file} however"
+                f" specified in {record.policy.file} however"
             )
     return f"no {said} address found amongst the internal addresses"

@@ -27,17 +27,18 @@ _log = Logger()
 
 def log_in(session: Session, credentials: Credentials) -> None:
     """Check what the client has given, or keep it for the socks rules."""
+    record = session.record
     assert session.transport is not None
-    session.phase = Phase.AUTHENTICATE
-    session.claimed = credentials.name
-    session.logging_in_at = session.server.monotonic()
+    record.phase = Phase.AUTHENTICATE
+    record.claimed = credentials.name
+    record.logging_in_at = session.server.monotonic()
     session.transport.pauseProducing()
     if session.proving is not None:
         _prove(session, session.proving, credentials)
         return
     user = User(Method.USERNAME, credentials.name)
-    users: IAuthenticator = session.authenticators[Method.USERNAME]
-    check = users.authenticate(credentials.name, credentials.password, session.client.host)
+    users: IAuthenticator = session.context.authenticators[Method.USERNAME]
+    check = users.authenticate(credentials.name, credentials.password, record.client.host)
     session.when(
         check,
         lambda _: _logged_in(session, user),
@@ -46,7 +47,8 @@ def log_in(session: Session, credentials: Credentials) -> None:
 
 
 def _prove(session: Session, proving: Proving, credentials: Credentials) -> None:
-    check = at_once(session.policy, session.client_rule.socks_methods)
+    record = session.record
+    check = at_once(record.policy, record.client_rule.socks_methods)
     method = Method.USERNAME if check is None else check.method
     proving.given(credentials, method)
     if check is None:
@@ -63,17 +65,18 @@ def _prove(session: Session, proving: Proving, credentials: Credentials) -> None
 
 
 def _logged_in(session: Session, user: User) -> None:
-    session.user = user
+    session.record.user = user
     if session.server.journal.debug:
         tracing.logged_in(session, user)
     _let_in(session)
 
 
 def _let_in(session: Session) -> None:
+    record = session.record
     negotiation, transport = session.negotiation, session.transport
     assert negotiation is not None and transport is not None
-    session.phase = Phase.NEGOTIATE
-    session.logged_in_at = session.server.monotonic()
+    record.phase = Phase.NEGOTIATE
+    record.logged_in_at = session.server.monotonic()
     transport.write(negotiation.accepted())
     transport.resumeProducing()
     session.negotiate(b"")
@@ -93,5 +96,5 @@ def _refused(session: Session, text: str) -> None:
     assert negotiation is not None and transport is not None
     session.end(Ending(Side.CLIENT, Phase.AUTHENTICATE, Cause.CREDENTIALS, text=text))
     session.transport = None
-    delay = answer_delay(session.logging_in_at, server.monotonic())
+    delay = answer_delay(session.record.logging_in_at, server.monotonic())
     server.punish(transport, negotiation.refused(), delay)

@@ -36,7 +36,7 @@ def order(session: Session, named: Endpoint | None, first: Endpoint) -> tuple[st
     """
     unreached, port = session.server.unreached, first.port
     leading = "" if named is not None else first.host
-    addresses = session.addresses or ()
+    addresses = session.record.addresses or ()
     return arrange(addresses, leading, lambda host: unreached.lately(host, port))
 
 
@@ -46,11 +46,12 @@ def judge(session: Session, target: Endpoint) -> Callable[[Known], Decision | Lo
 
     :param target: the address.
     """
-    assert session.request is not None and session.asked is not None
-    question = question_of(session, session.request, session.asked)
+    record = session.record
+    assert record.request is not None and record.asked is not None
+    question = question_of(session, record.request, record.asked)
     question = replace(question, addresses=(target.host,))
     claim = None if session.proving is None else session.proving.claim(session)
-    ask = partial(decide_socks, session.policy, question)
+    ask = partial(decide_socks, record.policy, question)
     return partial(tracing.judged, session, ask, claim, datagram=question)
 
 
@@ -60,10 +61,14 @@ def passed(session: Session, decision: Decision | AuthCheck) -> tuple[Rule | Non
 
     The password is gone by now, so an address is only for what the client has shown already.
     """
+    record = session.record
     if isinstance(decision, AuthCheck):
         return None, False
     shown = decision.shown
-    same = shown is None or (shown.user, shown.method) == (session.user, session.method)
+    same = shown is None or (shown.user, shown.method) == (
+        record.user,
+        record.method,
+    )
     return decision.rule, same and not decision.blocks
 
 

@@ -78,7 +78,7 @@ class Control:
             self._tell(f"{len(data)} unexpected bytes", shown, self._pace.taken())
 
     def _tell(self, what: str, shown: str = "", more: int = 0) -> None:
-        client = self._session.client
+        client = self._session.record.client
         text = f"run_io(): {what} over control connection from client {client}"
         if shown:
             text = f"{text}: {shown}"

@@ -123,5 +123,7 @@ class Drops:
         command = Command.UDPASSOCIATE if origin is Side.CLIENT else Command.UDPREPLY
         named = named_of(session, path) if text else ()
         session.server.journal.record(
-            Dropped(session.number, rule, path, origin, drop, text, more, named, command=command)
+            Dropped(
+                session.record.number, rule, path, origin, drop, text, more, named, command=command
+            )
         )

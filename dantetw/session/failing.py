@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 
 def tell(session: Session, ending: Ending) -> None:
     """Tell of the failure that ends a session, if its connections have failed."""
+    record = session.record
     operation = ending.operation
     if operation is None:
         return
-    edge, endpoint = Edge.INTERNAL, session.client
+    edge, endpoint = Edge.INTERNAL, record.client
     if ending.side is Side.TARGET:
-        assert session.target is not None
-        edge, endpoint = Edge.EXTERNAL, session.target
+        assert record.target is not None
+        edge, endpoint = Edge.EXTERNAL, record.target
     # Our own time limit has no errno: it is told as the system's.
     number = ETIMEDOUT if ending.cause is Cause.TIMEOUT else ending.errno
     # What ``connect`` itself has said, Dante reports of the address, and has words for.
@@ -63,17 +64,25 @@ def failed(
     severity = _severity(session, edge, symbol, more)
     if not journal.wants(severity):
         return
-    record, client, user = journal.record, session.client, session.user
+    record, client, user = journal.record, session.record.client, session.record.user
     if operation is Operation.CONNECT:
         record(
             ConnectFailed(
-                severity, edge, endpoint, symbol, number, session.number, asked, client, user
+                severity, edge, endpoint, symbol, number, session.record.number, asked, client, user
             )
         )
     else:
         record(
             TrafficFailed(
-                severity, edge, operation, endpoint, symbol, number, session.number, client, user
+                severity,
+                edge,
+                operation,
+                endpoint,
+                symbol,
+                number,
+                session.record.number,
+                client,
+                user,
             )
         )
 
@@ -85,20 +94,21 @@ def unresolved(session: Session, failed: ResolveError, asked: Endpoint | None = 
 
     :param asked: the target; None: the session's.
     """
-    asked = asked or session.asked
-    theirs = () if asked is None else (asked.host, *(session.addresses or ()))
-    if session.target is not None:
-        theirs += (session.target.host,)  # of a BIND, who has come
+    record = session.record
+    asked = asked or record.asked
+    theirs = () if asked is None else (asked.host, *(record.addresses or ()))
+    if record.target is not None:
+        theirs += (record.target.host,)  # of a BIND, who has come
     # Names in rules are internal in Dante, whatever they are compared with.
     edge = Edge.EXTERNAL if failed.name in theirs else Edge.INTERNAL
     severity, journal = _severity(session, edge, failed.symbol), session.server.journal
     if journal.wants(severity):
         name, symbol, reason = failed.name, failed.symbol, failed.reason
         reverse = literal(name) is not None
-        client, user = session.client, session.user
+        client, user = record.client, record.user
         journal.record(
             ResolveFailed(
-                severity, edge, name, symbol, reason, session.number, reverse, client, user
+                severity, edge, name, symbol, reason, record.number, reverse, client, user
             )
         )
 
@@ -107,7 +117,7 @@ def limited(session: Session, failed: ResolveError) -> ResolveError:
     """
     A failed look-up in the families that we go out by, with them in its reason, as Dante has it.
     """
-    families = session.sources.families()
+    families = session.context.sources.families()
     if len(families) != 1 or failed.symbol not in _FAMILY_MATTERS:
         return failed
     (family,) = families
@@ -117,20 +127,22 @@ def limited(session: Session, failed: ResolveError) -> ResolveError:
 
 def unaccepted(session: Session, bound: Endpoint, number: int) -> None:
     """Tell of a BIND's peer that could not be accepted."""
+    record = session.record
     symbol, journal = symbol_of(number), session.server.journal
     severity = _severity(session, Edge.EXTERNAL, symbol)
     if journal.wants(severity):
-        client, user = session.client, session.user
+        client, user = record.client, record.user
         journal.record(
             AcceptFailed(
-                severity, Edge.EXTERNAL, bound, symbol, number, session.number, client, user
+                severity, Edge.EXTERNAL, bound, symbol, number, record.number, client, user
             )
         )
 
 
 def _severity(session: Session, edge: Edge, symbol: str, more: tuple[Rule, ...] = ()) -> Severity:
-    rules = (session.client_rule, *more)
-    for rule in (session.socks_rule, session.reply_rule):
+    record = session.record
+    rules = (record.client_rule, *more)
+    for rule in (record.socks_rule, record.reply_rule):
         if rule is not None:
             rules += (rule,)
-    return session.filters.severity(edge, symbol, rules)
+    return session.context.filters.severity(edge, symbol, rules)

@@ -60,7 +60,7 @@ class Judge:
             self._judge(client, asked, None, decided)
             return
         session = self._session
-        resolver, families = session.server.resolver, session.sources.families() or BOTH
+        resolver, families = session.server.resolver, session.context.sources.families() or BOTH
         found = resolver.cached(asked.host, families)
         if found is not None:
             self._judge(client, asked, found, decided)
@@ -78,7 +78,7 @@ class Judge:
             unresolved(too_many(asked.host))
             return
         self._wait(
-            resolver.resolve(asked.host, families, session.client.host),
+            resolver.resolve(asked.host, families, session.record.client.host),
             lambda found: self._judge(client, asked, found, decided),
             failed,
         )
@@ -91,7 +91,8 @@ class Judge:
         decided: Decided,
     ) -> None:
         session = self._session
-        assert session.request is not None
+        record = session.record
+        assert record.request is not None
 
         def found(decision: Decision) -> None:
             target = decision.target
@@ -99,24 +100,26 @@ class Judge:
                 target = Endpoint.of((addresses[0], target.port))
             decided(decision, target)
 
-        question = question_of(session, session.request, asked)
+        question = question_of(session, record.request, asked)
         self._ask(replace(question, source=client, target=asked, addresses=addresses), found)
 
     def sender(self, sender: Endpoint, client: Endpoint, decided: Decided) -> None:
         """May what a target answers go to the client?"""
         session = self._session
-        assert session.request is not None
+        record = session.record
+        assert record.request is not None
         question = Question(
             source=sender,
             target=client,
             command=Command.UDPREPLY,
             protocol=Protocol.UDP,
-            proxy_protocol=session.request.proxy_protocol,
+            proxy_protocol=record.request.proxy_protocol,
         )
         self._ask(question, lambda decision: decided(decision, sender))
 
     def _ask(self, question: Question, found: Callable[[Decision], None]) -> None:
         session = self._session
+        record = session.record
         server, proving = session.server, session.proving
         claim = None if proving is None else proving.claim(session)
 
@@ -127,10 +130,10 @@ class Judge:
             found(decision)
 
         def blocked() -> Decision:
-            nobody = block_rule(RuleKind.SOCKS, session.policy.default_log)
+            nobody = block_rule(RuleKind.SOCKS, record.policy.default_log)
             return Decision(nobody, question.target or question.source)
 
-        ask = partial(decide_socks, session.policy, question)
+        ask = partial(decide_socks, record.policy, question)
         decide = partial(tracing.judged, session, ask, claim, datagram=question)
         decision = decide(server.known)
         if not isinstance(decision, Lookup):
@@ -142,7 +145,7 @@ class Judge:
         # Whose names are the target's: the far end's.
         far = question.source if question.command is Command.UDPREPLY else question.target
         unresolved = partial(failing.unresolved, session, asked=far)
-        waiting = server.known.decide_waiting(decide, unresolved, session.client.host)
+        waiting = server.known.decide_waiting(decide, unresolved, record.client.host)
         self._wait(Deferred.fromCoroutine(waiting), known)
 
     def _wait(

@@ -161,7 +161,7 @@ class Listener:
     def _tell(self, number: int) -> bool:
         """Tell that ``accept`` has failed; whether anybody has asked for that."""
         symbol, journal = symbol_of(number), self._factory.journal
-        severity = self._factory.filters.severity(Edge.INTERNAL, symbol)
+        severity = self._factory.context.filters.severity(Edge.INTERNAL, symbol)
         if journal.wants(severity):
             journal.record(AcceptFailed(severity, Edge.INTERNAL, self.endpoint, symbol, number))
         return severity is not Severity.DEBUG

@@ -19,22 +19,23 @@ def named_of(session: Session, path: Path | None = None) -> Named:
 
     :param path: of a datagram of the session's that it is about.
     """
-    found = [("client", session.client.host), ("user", session.claimed)]
+    record = session.record
+    found = [("client", record.client.host), ("user", record.claimed)]
     if path is not None:
         found.append(("client", path.client.host))
         if path.target is not None:
             found.append(("target", path.target.host))
-    if session.user is not None:
-        found.append(("user", session.user.name))
+    if record.user is not None:
+        found.append(("user", record.user.name))
     if session.proving is not None:
         found += [("user", name) for name in session.proving.names()]
-    request = session.request
+    request = record.request
     # What an association asks for is where its client will send from.
     associates = request is not None and request.command is Command.UDPASSOCIATE
     field = "client" if associates else "target"
     received = None if request is None else request.target
-    for endpoint in (session.asked, session.target, received):
+    for endpoint in (record.asked, record.target, received):
         if endpoint is not None:
             found.append((field, endpoint.host))
-    found += [(field, address) for address in session.addresses or ()]
+    found += [(field, address) for address in record.addresses or ()]
     return tuple(found)

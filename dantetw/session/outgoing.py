@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def low_binder(session: Session) -> LowBinder | None:
     """What binds ports below 1024 for a session, if anything may (``compatibility: sameport``)."""
-    return session.server.bind_low if session.policy.same_port else None
+    return session.server.bind_low if session.record.policy.same_port else None
 
 
 def source_for(session: Session, target: Endpoint, failing: str) -> str:
@@ -44,8 +44,9 @@ def source_for(session: Session, target: Endpoint, failing: str) -> str:
     :param target: numeric.
     :param failing: what fails without an address, in Dante's words.
     """
+    record = session.record
     try:
-        return session.sources.choose(target, session.client, session.local)
+        return session.context.sources.choose(target, record.client, record.local)
     except NoSource as none:
         _warn(session, target, none)
         refuse_sourceless(session, none, failing)
@@ -59,8 +60,9 @@ def choose_source(session: Session, target: Endpoint) -> str:
     :param target: numeric.
     :raises NoSource: if there is none; a warning says so if that is the configuration's fault.
     """
+    record = session.record
     try:
-        return session.sources.choose(target, session.client, session.local)
+        return session.context.sources.choose(target, record.client, record.local)
     except NoSource as none:
         _warn(session, target, none)
         raise
@@ -87,7 +89,7 @@ def refuse_sourceless(session: Session, none: NoSource, failing: str) -> None:
 def anywhere(session: Session, request: Request) -> Endpoint:
     """Where the peers of a port that takes many come from: of a family that we have outside."""
     speaks_both = request.proxy_protocol is ProxyProtocol.SOCKS_V5
-    if speaks_both and not session.sources.addresses(Family.IPV4):
+    if speaks_both and not session.context.sources.addresses(Family.IPV4):
         return Endpoint("::", 0, Family.IPV6)
     return NOWHERE
 
@@ -101,24 +103,25 @@ def bind(session: Session, asked: Endpoint, target: Endpoint) -> Endpoint | None
     :param target: the same as an address, whose family is that of the port.
     :returns: what was bound, which is what the socks rules are asked about.
     """
+    record = session.record
     server = session.server
     extended = asked.host == EXTENSION
-    if extended and not session.policy.bind_extension:
+    if extended and not record.policy.bind_extension:
         # Dante too says it in the name of the built-in rule.
-        session.socks_rule = block_rule(RuleKind.SOCKS, session.policy.default_log)
+        record.socks_rule = block_rule(RuleKind.SOCKS, record.policy.default_log)
         text = "client requested disabled Dante extension: bind"
         ending = Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED, text=text)
         session.refuse(ending, ReplyCode.NOT_ALLOWED)
         return None
-    session.phase = Phase.CONNECT
+    record.phase = Phase.CONNECT
     failing = "could not get address to use"
     source = source_for(session, target, failing)
     if not source:
         return None
     port = asked.port if asked.host in UNSPECIFIED else 0
     if extended:
-        port = session.client.port
-    options = session.policy.socket_options
+        port = record.client.port
+    options = record.policy.socket_options
     try:
         session.awaited = server.wait_on(
             Endpoint(source, port, target.family), options, server.keep_alive, low_binder(session)

@@ -66,11 +66,12 @@ def answer_delay(since: float, now: float) -> float:
 
 def refuse_late(session: Session, text: str) -> None:
     """Record at once that a login was wrong, and answer the request later."""
-    request, sock, server = session.request, session.sock, session.server
+    record = session.record
+    request, sock, server = record.request, session.sock, session.server
     if request is None or sock is None:
         return  # gone meanwhile
     session.sock = None
     session.end(Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED, text=text))
     answer = reply(request.proxy_protocol, ReplyCode.NOT_ALLOWED, request.target)
-    delay = answer_delay(session.requested_at, server.monotonic())
+    delay = answer_delay(record.requested_at, server.monotonic())
     server.punish(Parting(sock, server.poller), answer, delay)

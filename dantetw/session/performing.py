@@ -106,8 +106,9 @@ def answer(session: Session, told: Endpoint) -> OSError | None:
     :param told: the address for it.
     :returns: why it cannot be told.
     """
-    assert session.request is not None and session.sock is not None
-    data = reply(session.request.proxy_protocol, _SUCCEEDED, told)
+    record = session.record
+    assert record.request is not None and session.sock is not None
+    data = reply(record.request.proxy_protocol, _SUCCEEDED, told)
     try:
         # A few bytes always fit into a buffer nothing else was ever written to.
         os.write(session.sock.fileno(), data)

@@ -18,7 +18,6 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
 from dantetw.addresses import without_zone
-from dantetw.auth.groups import Groups
 from dantetw.net.awaiting import Await
 from dantetw.net.errors import words_of
 from dantetw.net.poller import IPoller
@@ -28,16 +27,15 @@ from dantetw.net.sources import Sources
 from dantetw.net.transports import ClientTransport, SocketLost
 from dantetw.net.unreached import Unreached
 from dantetw.net.zones import kernel_choice
-from dantetw.observe.filters import ErrorFilters
 from dantetw.observe.journal import Journal
-from dantetw.policy import Edge, Policy, Rule, RuleKind, SocketOption
+from dantetw.policy import Edge, Policy, Rule, SocketOption
 from dantetw.relay.latency import Stopwatch
 from dantetw.relay.sweep import Sweep
 from dantetw.rules.addresses import Known, Lookup
-from dantetw.rules.authentication import AuthCheck, asks
-from dantetw.rules.cache import DecisionCache
-from dantetw.rules.decision import Decision, asks_for_groups, block_rule
+from dantetw.rules.authentication import AuthCheck
+from dantetw.rules.decision import Decision
 from dantetw.session.answers import RuleFacts
+from dantetw.session.context import PolicyContext
 from dantetw.session.failing import unresolved
 from dantetw.session.parting import Parting
 from dantetw.session.room import Room
@@ -94,15 +92,13 @@ class SocksFactory(Factory):
     """
     What all sessions of a process share.
 
-    :ivar policy: what new sessions begin with; ``sources``, ``filters``, ``groups`` and ``memory``
-        are made of it.
+    :ivar policy: what new sessions begin with; ``context``: what is made of it.
     :ivar sessions: all that are alive, by number, and so in order of arrival.
     :ivar unreached: addresses of targets that could not be reached lately.
     :ivar commands: what performs each command; one that is absent is not supported.
     :ivar keep_alive: whether connections get TCP keep-alive.
     :ivar punished: connections that are closed in a while, their sessions being over.
     :ivar room: how many descriptors are left for clients.
-    :ivar nobody: stands for the client rule before there is one.
     :ivar bind_low: binds ports below 1024, for ``compatibility: sameport``.
     :ivar ledger: where it is noted what we do; None: nowhere.
     :ivar accepted: how many clients have come since the start; ``requested``: how many of them have
@@ -117,14 +113,8 @@ class SocksFactory(Factory):
 
     noisy = False
     policy: Policy
-    sources: Sources
+    context: PolicyContext
     unreached: Unreached
-    filters: ErrorFilters
-    groups: Groups
-    memory: DecisionCache
-    nobody: Rule
-    authenticators: Mapping[Method, Any]
-    asks: bool
     #: Binds the port of a BIND.
     wait_on: Callable[[Endpoint, Sequence[SocketOption], bool, LowBinder | None], Await] = Await
     bind_low: LowBinder = staticmethod(socket.socket.bind)
@@ -172,14 +162,9 @@ class SocksFactory(Factory):
             :class:`~dantetw.auth.interfaces.IProver`.
         """
         self.policy = policy
-        self.asks = asks(policy)
-        self.memory = DecisionCache(policy, self.asks)
-        self.authenticators = authenticators
-        self.sources = Sources(policy, self._addresses_of, self.monotonic, kernel_choice)
+        sources = Sources(policy, self._addresses_of, self.monotonic, kernel_choice)
+        self.context = PolicyContext(policy, authenticators, sources, self.reactor)
         self.unreached = Unreached(self.monotonic)
-        self.filters = ErrorFilters(policy)
-        self.nobody = block_rule(RuleKind.CLIENT, policy.default_log)
-        self.groups = Groups(asks_for_groups(policy), self.reactor)
 
     def buildProtocol(self, addr: IAddress | None) -> SocksProtocol:
         return SocksProtocol(self)
@@ -227,7 +212,7 @@ class SocksFactory(Factory):
         self, decide: Callable[[Known], Decision | Lookup | AuthCheck], session: Session
     ) -> Decision:
         while True:
-            host = session.client.host
+            host = session.record.client.host
             decision: Decision | AuthCheck
             decision = await self.known.decide_waiting(decide, partial(unresolved, session), host)
             if isinstance(decision, Decision):

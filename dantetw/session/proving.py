@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred
 
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator, IProver, Visitor
-from dantetw.rules.authentication import AuthCheck, AuthResult, AuthState, Identity
+from dantetw.rules.authentication import AuthCheck, AuthResult, AuthState
 from dantetw.values import Method, Phase
 from dantetw.wire.messages import Credentials
 
@@ -21,16 +21,11 @@ if TYPE_CHECKING:
 
 
 class Proving:
-    """
-    What one client has shown.
+    """What one client has shown."""
 
-    :ivar client: to the client rule that decided; None before that.
-    """
-
-    __slots__ = ("_credentials", "_method", "_name", "_proofs", "client")
+    __slots__ = ("_credentials", "_method", "_name", "_proofs")
 
     def __init__(self) -> None:
-        self.client: Identity | None = None
         self._credentials: Credentials | None = None
         self._method = Method.NONE
         self._name: str | None = None
@@ -38,7 +33,7 @@ class Proving:
 
     def claim(self, session: Session) -> AuthState:
         """The client, for rules."""
-        return AuthState(self._proofs, session.groups.of, self._method, self._name)
+        return AuthState(self._proofs, session.context.groups.of, self._method, self._name)
 
     def names(self) -> list[str]:
         """The names that others have given for it."""
@@ -63,24 +58,25 @@ class Proving:
         return Deferred.fromCoroutine(self._ask(session, check))
 
     async def _ask(self, session: Session, check: AuthCheck) -> AuthResult:
-        phase = session.phase
+        record = session.record
+        phase = record.phase
         if phase is Phase.AUTHORISE:
             # What holds for a login, such as its time limit, holds for one that comes late.
-            session.phase = Phase.AUTHENTICATE
+            record.phase = Phase.AUTHENTICATE
             session.server.sweep.add(session)
         if check.method is Method.USERNAME:
             proof = await self._log_in(session)
         else:
-            prover: IProver = session.authenticators[check.method]
-            visitor = Visitor(session.client, session.local, self._credentials)
+            prover: IProver = session.context.authenticators[check.method]
+            visitor = Visitor(record.client, record.local, self._credentials)
             proof = await prover.prove(check, visitor)
-        session.phase = phase
+        record.phase = phase
         self._proofs[check] = proof
         return proof
 
     async def _log_in(self, session: Session) -> AuthResult:
-        users: IAuthenticator = session.authenticators[Method.USERNAME]
-        credentials, client = self._credentials, session.client.host
+        users: IAuthenticator = session.context.authenticators[Method.USERNAME]
+        credentials, client = self._credentials, session.record.client.host
         assert credentials is not None
         try:
             await users.authenticate(credentials.name, credentials.password, client)

@@ -311,7 +311,7 @@ class Telling:
 
 def work_of(session: Session) -> Work:
     """What is being done for a session."""
-    if session.request is None:
+    if session.record.request is None:
         return Work.NEGOTIATE
     performing = session.performing
     return Work.IO if performing is not None and performing.under_way else Work.REQUEST
@@ -319,29 +319,30 @@ def work_of(session: Session) -> Work:
 
 def actives(session: Session, report: int) -> Iterator[Active]:
     """What to tell of a session that is alive."""
-    now, work, policy = session.server.monotonic(), work_of(session), session.policy
-    request, performing = session.request, session.performing
-    accepted = session.accepted_at
+    record = session.record
+    now, work, policy = session.server.monotonic(), work_of(session), record.policy
+    request, performing = record.request, session.performing
+    accepted = record.accepted_at
     ways: Iterable[tuple[Path, Standing | None]] = ((path_of(session), None),)
     if performing is not None and work is Work.IO:
         ways = performing.standing()
     for path, standing in ways:
         yield Active(
             report,
-            session.number,
+            record.number,
             work,
             now,
             accepted,
-            accepted if work is Work.NEGOTIATE else session.requested_at,
-            session.client_rule,
-            session.socks_rule,
+            accepted if work is Work.NEGOTIATE else record.requested_at,
+            record.client_rule,
+            record.socks_rule,
             path,
-            session.phase,
+            record.phase,
             command=None if request is None else request.command,
             protocol=values.Protocol.TCP if request is None else PROTOCOL_OF[request.command],
             proxy_protocol=None if request is None else request.proxy_protocol,
-            method=session.method if session.user is None else session.user.method,
-            asked=session.asked,
+            method=record.method if record.user is None else record.user.method,
+            asked=record.asked,
             choice=len(policy.client_rules) > 1 or len(policy.socks_rules) > 1,
             standing=standing,
             tcpinfo=tcpinfo_of(session),

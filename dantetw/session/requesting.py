@@ -82,7 +82,7 @@ def perform(session: Session, request: Request, asked: Endpoint) -> None:
     else:
         server = session.server
         # Without any the refusal says so, not that the name has no address.
-        families = session.sources.families() or BOTH
+        families = session.context.sources.families() or BOTH
         if request.command is _ASSOCIATE:
             families = FAMILIES  # it is not where we go
         elif request.command is _BIND and request.proxy_protocol is ProxyProtocol.SOCKS_V4:
@@ -93,7 +93,7 @@ def perform(session: Session, request: Request, asked: Endpoint) -> None:
             return
         server.sweep.add(session)
         session.when(
-            server.resolver.resolve(asked.host, families, session.client.host),
+            server.resolver.resolve(asked.host, families, session.record.client.host),
             lambda found: _looked_up(session, request, asked, found),
             lambda failure: _unresolved(session, failure),
         )
@@ -102,33 +102,34 @@ def perform(session: Session, request: Request, asked: Endpoint) -> None:
 def _looked_up(
     session: Session, request: Request, asked: Endpoint, addresses: tuple[str, ...]
 ) -> None:
-    session.resolved_at = session.server.monotonic()
+    session.record.resolved_at = session.server.monotonic()
     _resolved(session, request, asked, addresses)
 
 
 def _unresolved(session: Session, failure: Failure) -> None:
+    record = session.record
     failed = failure.value
     if not isinstance(failed, ResolveError):
         failure.raiseException()
     # What an association names is on the client's side.
-    associates = session.request is not None and session.request.command is _ASSOCIATE
+    associates = record.request is not None and record.request.command is _ASSOCIATE
     if not associates:
         failed = limited(session, failed)
-    unresolved(session, failed, session.client if associates else None)
+    unresolved(session, failed, record.client if associates else None)
     refuse_name(session, Cause.UNRESOLVED, failed.name, failed.reason)
 
 
 def refuse_name(session: Session, cause: Cause, name: str, reason: str) -> None:
     """Refuse a request whose target has no address, or none in time."""
     text = f'could not resolve hostname "{escape(name)}": {reason}'
-    ending = Ending(Side.TARGET, session.phase, cause, text=text)
+    ending = Ending(Side.TARGET, session.record.phase, cause, text=text)
     session.refuse(ending, UNRESOLVED_REPLY)
 
 
 def _resolved(
     session: Session, request: Request, asked: Endpoint, addresses: tuple[str, ...] | None
 ) -> None:
-    session.addresses = addresses
+    session.record.addresses = addresses
     if addresses is not None and session.server.journal.debug:
         tracing.resolved(session, asked.host, addresses)
     if request.command is _ASSOCIATE:
@@ -153,9 +154,10 @@ def _resolved(
 
 def _numeric(session: Session, target: Endpoint) -> Endpoint:
     """The address to go to: the first of a name's."""
-    if target.family is not _NAME or not session.addresses:
+    record = session.record
+    if target.family is not _NAME or not record.addresses:
         return target
-    return Endpoint.of((session.addresses[0], target.port))
+    return Endpoint.of((record.addresses[0], target.port))
 
 
 def _first_usable(session: Session, target: Endpoint, addresses: tuple[str, ...]) -> Endpoint:
@@ -184,7 +186,7 @@ def unusable(
     :returns: None: there is nothing in the way, or it is a missing interface, which is reported
         when a source address is chosen.
     """
-    if not (session.sources.addresses(target.family) or session.sources.missing()):
+    if not (session.context.sources.addresses(target.family) or session.context.sources.missing()):
         return _UNUSABLE_FAMILY, no_address_text(target.family)
     if connects and (text := unusable_text(target)):
         return _UNUSABLE_FAMILY, text
@@ -200,13 +202,14 @@ def refuse_unusable(session: Session, code: ReplyCode, text: str) -> None:
 
 def _authorise(session: Session, request: Request, asked: Endpoint) -> None:
     """Ask the socks rules about ``asked``, or what was bound for it."""
-    session.phase = _AUTHORISE
+    record = session.record
+    record.phase = _AUTHORISE
     if shuns_login(session, request):
-        block = block_rule(RuleKind.SOCKS, session.policy.default_log)
+        block = block_rule(RuleKind.SOCKS, record.policy.default_log)
         _authorised(session, request, asked, Decision(block, asked))
         return
     question = question_of(session, request, asked)
-    known = None if session.server.journal.debug else session.memory.of_request(question)
+    known = None if session.server.journal.debug else session.context.decisions.of_request(question)
     if known is not None:
         _authorised(session, request, asked, known)
     elif request.command is _ASSOCIATE and is_complete(asked):
@@ -220,11 +223,11 @@ def _ask(session: Session, question: Question, decided: Callable[[Decision], Non
     server, proving = session.server, session.proving
     claim = None if proving is None else proving.claim(session)
     decide = partial(
-        tracing.judged, session, partial(decide_socks, session.policy, question), claim
+        tracing.judged, session, partial(decide_socks, session.record.policy, question), claim
     )
     decision = decide(server.known)
     if isinstance(decision, Decision):
-        session.memory.remember_request(question, decision)
+        session.context.decisions.remember_request(question, decision)
         decided(decision)
     else:
         server.sweep.add(session)
@@ -253,40 +256,41 @@ def shuns_login(session: Session, request: Request) -> bool:
     Whether a request is blocked before any socks rule: SOCKS 4 has no negotiation of methods, and
     must not be a way around it.
     """
-    methods = session.client_rule.socks_methods
+    methods = session.record.client_rule.socks_methods
     return request.method not in methods and CLIENT_METHODS.isdisjoint(methods)
 
 
 def question_of(session: Session, request: Request, asked: Endpoint) -> Question:
     """What the socks rules are asked about a request."""
-    proving, user = session.proving, session.user
-    shown = None if proving is None else proving.client
+    record = session.record
+    identity, user = record.identity, record.user
     return Question(
-        source=session.client,
+        source=record.client,
         target=asked if request.command is not _ASSOCIATE else None,
         command=request.command,
         protocol=PROTOCOL_OF[request.command],
         proxy_protocol=request.proxy_protocol,
-        client_method=_NONE if shown is None else shown.method,
+        client_method=_NONE if identity is None else identity.method,
         method=request.method,
         user=user,
-        groups=session.groups.of(user.name) if user is not None else None,
-        addresses=session.addresses if asked.family is _NAME else None,
+        groups=session.context.groups.of(user.name) if user is not None else None,
+        addresses=record.addresses if asked.family is _NAME else None,
     )
 
 
 def _authorised(
     session: Session, request: Request, asked: Endpoint, decision: Decision, why: str = ""
 ) -> None:
-    session.socks_rule = decision.rule
+    record = session.record
+    record.socks_rule = decision.rule
     if session.awaited is not None:
-        session.target = session.asked  # the peer of a BIND is not there yet
+        record.target = record.asked  # the peer of a BIND is not there yet
     elif request.command is not _ASSOCIATE:
-        session.target = decision.target
+        record.target = decision.target
     if session.proving is not None:
         session.proving.forget()
         if decision.shown is not None:
-            session.user, session.method = decision.shown.user, decision.shown.method
+            record.user, record.method = decision.shown.user, decision.shown.method
         if decision.refusal:
             refuse_late(session, decision.refusal)
             return
@@ -299,7 +303,7 @@ def _authorised(
         target = _numeric(session, decision.target)
         connects = request.command is _CONNECT
         # The rule may have chosen another of the name's addresses; of several each is looked at.
-        if decision.target is not asked and not (connects and len(session.addresses or ()) > 1):
+        if decision.target is not asked and not (connects and len(record.addresses or ()) > 1):
             wrong = unusable(session, target, connects)
             if wrong is not None:
                 refuse_unusable(session, *wrong)

@@ -25,7 +25,6 @@ from dantetw.net.errors import EAI_WORDS, words_of
 from dantetw.net.poller import FAILED
 from dantetw.net.resolving import ResolveError
 from dantetw.observe.events import Accepted
-from dantetw.policy import Rule
 from dantetw.rules.decision import Decision, decide_client
 from dantetw.session import tracing
 from dantetw.session.accounting import account, path_of, rules_log, tcpinfo_of
@@ -34,6 +33,7 @@ from dantetw.session.failing import tell, unresolved
 from dantetw.session.parting import UNREAD
 from dantetw.session.performing import Performing
 from dantetw.session.proving import Proving
+from dantetw.session.record import SessionRecord
 from dantetw.session.requesting import perform, refuse_name
 from dantetw.values import (
     LOG_CONNECT,
@@ -41,12 +41,10 @@ from dantetw.values import (
     Cause,
     Ending,
     Endpoint,
-    Method,
     Operation,
     Phase,
     ReplyCode,
     Side,
-    User,
 )
 from dantetw.wire.messages import ProtocolError, Reply, Request
 from dantetw.wire.negotiation import Negotiation
@@ -67,68 +65,37 @@ _log = Logger()
 
 class Session:
     """
-    One client's visit.
+    One client's visit: what drives it from stage to stage, and what it holds meanwhile.
 
-    :ivar server: what all sessions share; ``policy`` the configuration this one began with, and
-        ``authenticators``, ``sources``, ``filters``, ``groups`` and ``memory`` what was made of it.
-    :ivar number: from 1, in order of arrival.
-    :ivar phase: how far it has come.
-    :ivar client: the client's address; ``local`` the one it came in on.
-    :ivar client_rule: the client rule that matched; ``socks_rule`` likewise, once there is one, and
-        ``reply_rule``, the one about the peer of a BIND.
+    :ivar server: what all sessions share; ``context``: what was made of the configuration that this
+        one began with.
+    :ivar record: the facts.
+    :ivar ended: it is over.
+    :ivar proving: how the client shows who it is, where that takes asking others.
+    :ivar transport: the client's connection and ``negotiation`` what is said there, until the
+        request is complete; ``sock``: the client's socket after that.
+    :ivar hints: what the poller has said of ``sock`` that nobody has acted on; ``leftover``: what
+        came behind the request.
+    :ivar performing: the command at work.
     :ivar awaited: of a BIND the port that was bound, until its peer has come.
-    :ivar user: who the client has shown to be; ``proving`` how, where that takes asking others.
-    :ivar request: what it asks for; ``asked`` its target, ``addresses`` of the name in it;
-        ``target`` what became of it when the rules had been asked; ``source`` our end of the way
-        there.
-    :ivar sock: the client's socket, once negotiation is over; ``hints`` what the poller has said of
-        it that nobody has acted on; ``leftover`` what came behind the request.
-    :ivar method: how it has shown that; ``claimed`` the name it gave; ``tried`` what blocked it.
+    :ivar waiting: what is waited for, which the end cancels.
     :ivar since: monotonic seconds from which the current time limit counts.
     """
 
     __slots__ = (
-        "accepted_at",
-        "addresses",
-        "asked",
-        "authenticators",
         "awaited",
-        "claimed",
-        "client",
-        "client_rule",
-        "connected_at",
-        "connecting_at",
+        "context",
         "ended",
-        "filters",
-        "groups",
         "hints",
         "leftover",
-        "local",
-        "logged_in_at",
-        "logging_in_at",
-        "memory",
-        "method",
-        "negotiating_at",
         "negotiation",
-        "number",
         "performing",
-        "phase",
-        "policy",
         "proving",
-        "reply_rule",
-        "request",
-        "requested_at",
-        "resolved_at",
+        "record",
         "server",
         "since",
         "sock",
-        "socks_rule",
-        "source",
-        "sources",
-        "target",
         "transport",
-        "tried",
-        "user",
         "waiting",
     )
 
@@ -136,55 +103,34 @@ class Session:
         self, server: SocksFactory, number: int, client: Endpoint, local: Endpoint
     ) -> None:
         self.server = server
-        self.policy = server.policy
-        self.authenticators = server.authenticators
-        self.sources = server.sources
-        self.filters = server.filters
-        self.groups = server.groups
-        self.memory = server.memory
-        self.number = number
-        self.phase = _ACCEPT
-        self.client = client
-        self.local = local
-        self.client_rule: Rule = server.nobody
-        self.socks_rule: Rule | None = None
-        self.reply_rule: Rule | None = None
-        self.user: User | None = None
-        self.proving = Proving() if server.asks else None
-        self.request: Request | None = None
-        self.asked: Endpoint | None = None
-        self.addresses: tuple[str, ...] | None = None
-        self.target: Endpoint | None = None
-        self.source: Endpoint | None = None
+        context = self.context = server.context
+        self.since = now = server.monotonic()
+        self.record = SessionRecord(number, context.policy, client, local, context.nobody, now)
+        self.ended = False
+        self.proving = Proving() if context.asks else None
         self.transport: ClientTransport | None = None
         self.negotiation: Negotiation | None = None
         self.sock: socket.SocketType | None = None
+        self.hints = 0
+        self.leftover = b""
         self.performing: Performing | None = None
         self.awaited: Await | None = None
         self.waiting: Deferred[Any] | None = None
-        self.hints = 0
-        self.leftover = b""
-        self.ended = False
-        self.method: Method | None = None
-        self.tried: tuple[str, ...] = ()
-        self.claimed = ""
-        self.accepted_at = self.since = server.monotonic()
-        self.negotiating_at = self.requested_at = self.connected_at = 0.0
-        self.logging_in_at = self.logged_in_at = self.resolved_at = self.connecting_at = 0.0
 
     # Accepted.
 
     def begin(self, transport: ClientTransport) -> None:
         """The client is there: ask the client rules."""
+        record = self.record
         self.transport = transport
-        self.server.sessions[self.number] = self
+        self.server.sessions[record.number] = self
         if self.server.journal.debug:
-            tracing.step(self, f"accepted on {self.local}")
-        elif (known := self.memory.of_client(self.client, self.local)) is not None:
+            tracing.step(self, f"accepted on {record.local}")
+        elif (known := self.context.decisions.of_client(record.client, record.local)) is not None:
             self._admit(known)
             return
         claim = None if self.proving is None else self.proving.claim(self)
-        ask = partial(decide_client, self.policy, self.client, self.local)
+        ask = partial(decide_client, record.policy, record.client, record.local)
         decide = partial(tracing.judged, self, ask, claim)
         try:
             decision = decide(self.server.known)
@@ -192,7 +138,7 @@ class Session:
             self.broken(Failure())
             return
         if isinstance(decision, Decision):
-            self.memory.remember_client(self.client, self.local, decision)
+            self.context.decisions.remember_client(record.client, record.local, decision)
             self._admit(decision)
         else:
             transport.pauseProducing()
@@ -206,18 +152,19 @@ class Session:
             transport.resumeProducing()
 
     def _admit(self, decision: Decision) -> None:
-        rule = self.client_rule = decision.rule
+        record = self.record
+        rule = record.client_rule = decision.rule
         if self.proving is not None:
-            self.proving.client = decision.shown
+            record.identity = decision.shown
         if decision.blocks:
             self._close(Ending(Side.RULE, _ACCEPT, Cause.BLOCKED, text=decision.refusal))
             return
         if rule.log & LOG_CONNECT:
             tcpinfo = tcpinfo_of(self)[0] if rule.log & LOG_TCPINFO else b""
-            self.server.journal.record(Accepted(self.number, rule, path_of(self), tcpinfo))
+            self.server.journal.record(Accepted(record.number, rule, path_of(self), tcpinfo))
         if rule.socket_options and self.transport is not None:
             self.server.set_options(self.transport.socket, rule.socket_options)
-        self.phase = _NEGOTIATE
+        record.phase = _NEGOTIATE
         self.negotiation = Negotiation(rule.socks_methods)
         self.server.sweep.add(self)
 
@@ -225,10 +172,11 @@ class Session:
 
     def received(self, data: bytes) -> None:
         """Bytes from the client while it negotiates."""
-        if not self.negotiating_at:
-            self.negotiating_at = self.server.monotonic()
+        record = self.record
+        if not record.negotiating_at:
+            record.negotiating_at = self.server.monotonic()
         if self.server.journal.debug > 1:
-            tracing.step(self, f"{len(data)} bytes in phase {self.phase.word}")
+            tracing.step(self, f"{len(data)} bytes in phase {record.phase.word}")
         self.negotiate(data)
 
     def negotiate(self, data: bytes) -> None:
@@ -270,26 +218,27 @@ class Session:
         self.transport = None
         if lost is None:
             text = "eof from local client"
-            self.end(Ending(Side.CLIENT, self.phase, Cause.CLOSED, text=text))
+            self.end(Ending(Side.CLIENT, self.record.phase, Cause.CLOSED, text=text))
         else:
             self._client_failed(lost.number, lost.operation, words_of(lost.number))
 
     def _client_failed(self, number: int, operation: Operation, text: str) -> None:
-        self.end(Ending(Side.CLIENT, self.phase, Cause.ERROR, number, text, operation))
+        self.end(Ending(Side.CLIENT, self.record.phase, Cause.ERROR, number, text, operation))
 
     # The request.
 
     def _take_over(self, request: Request) -> None:
         """The negotiation is over: leave Twisted's transport, watch the bare socket."""
+        record = self.record
         server, transport, negotiation = self.server, self.transport, self.negotiation
         assert transport is not None and negotiation is not None
         server.requested += 1
-        self.request = request
-        self.method = request.method
+        record.request = request
+        record.method = request.method
         # Names such as 0x7f.1 are addresses to the C library, so they must be to the rules.
-        self.asked = literal_endpoint(request.target)
-        self.phase = _RESOLVE
-        self.requested_at = self.since = server.monotonic()
+        record.asked = literal_endpoint(request.target)
+        record.phase = _RESOLVE
+        record.requested_at = self.since = server.monotonic()
         self.leftover = negotiation.leftover
         if server.journal.debug:
             tracing.offered(self, negotiation.offered)
@@ -300,7 +249,7 @@ class Session:
         server.poller.pause(self.sock.fileno())
         server.poller.hand_over(self.sock.fileno(), self._stirs)
         try:
-            perform(self, request, self.asked)
+            perform(self, request, record.asked)
         except Exception:
             self.broken(Failure())
 
@@ -309,16 +258,17 @@ class Session:
         self.hints |= mask
         if mask & FAILED and self.sock is not None:
             number = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.EPIPE
-            text = "" if self.source is not None else words_of(number)
+            text = "" if self.record.source is not None else words_of(number)
             self._client_failed(number, Operation.RECEIVE, text)
 
     def refuse(self, ending: Ending, code: ReplyCode, bound: Endpoint | None = None) -> None:
         """Answer the request with a failure, and end.  Dante echoes the target as the address."""
-        assert self.request is not None
+        record = self.record
+        assert record.request is not None
         if self.server.journal.debug:
             tracing.replied(self, code)
         if self.sock is not None:
-            answer = reply(self.request.proxy_protocol, code, bound or self.request.target)
+            answer = reply(record.request.proxy_protocol, code, bound or record.request.target)
             try:
                 self.sock.send(answer)
                 self.sock.shutdown(socket.SHUT_WR)
@@ -360,23 +310,24 @@ class Session:
         """A mistake of ours must cost one session only."""
         if failure.check(CancelledError) is None:
             _log.failure("Failure in a session", failure)
-        self._close(Ending(Side.US, self.phase, Cause.ERROR, errno.EIO, "internal error"))
+        self._close(Ending(Side.US, self.record.phase, Cause.ERROR, errno.EIO, "internal error"))
 
     def check(self, now: float) -> None:
         """Act if a time limit has passed; ``now`` is monotonic seconds."""
-        if self.phase in _TALKING:
+        record = self.record
+        if record.phase in _TALKING:
             # As long as no client rule has been found the global limit holds.
-            rule = self.client_rule
-            limit = (rule if rule.number else self.policy).timeouts.negotiate
+            rule = record.client_rule
+            limit = (rule if rule.number else record.policy).timeouts.negotiate
             if limit and int(now) - int(self.since) > limit:
-                self._close(Ending(Side.CLIENT, self.phase, Cause.TIMEOUT))
+                self._close(Ending(Side.CLIENT, record.phase, Cause.TIMEOUT))
         elif self.performing is not None:
             self.performing.check(now)
         else:
-            limit = self.policy.timeouts.connect
-            if limit and int(now) - int(self.since) > limit and self.request is not None:
-                name, reason = self.request.target.host, EAI_WORDS["EAI_AGAIN"]
-                if self.phase is _RESOLVE:
+            limit = record.policy.timeouts.connect
+            if limit and int(now) - int(self.since) > limit and record.request is not None:
+                name, reason = record.request.target.host, EAI_WORDS["EAI_AGAIN"]
+                if record.phase is _RESOLVE:
                     unresolved(self, ResolveError("EAI_AGAIN", reason, name))
                 refuse_name(self, Cause.TIMEOUT, name, reason)
 
@@ -384,7 +335,7 @@ class Session:
 
     def stop(self) -> None:
         """The server is stopping."""
-        ending = Ending(Side.US, self.phase, Cause.SHUTDOWN)
+        ending = Ending(Side.US, self.record.phase, Cause.SHUTDOWN)
         if self.transport is not None:
             self._close(ending)
         else:
@@ -392,13 +343,14 @@ class Session:
 
     def end(self, ending: Ending) -> None:
         """End, once: give back what is held, and record what has happened."""
+        record = self.record
         if self.ended:
             return
         self.ended = True
         server = self.server
-        server.sessions.pop(self.number, None)
+        server.sessions.pop(record.number, None)
         server.sweep.discard(self)
-        if self.request is None:
+        if record.request is None:
             server.unrequested += 1
         elif self.performing is None or not self.performing.under_way:
             server.unperformed += 1
@@ -419,7 +371,7 @@ class Session:
         finally:
             self._give_back()
             if server.room.short:
-                server.room.left(self.number)
+                server.room.left(record.number)
 
     def _give_back(self) -> None:
         """Let go of all that is held."""

@@ -31,8 +31,9 @@ _FIRST = {Side.CLIENT: "the client closed first", Side.TARGET: "the target close
 
 def step(session: Session, text: str, more: Named = ()) -> None:
     """Tell one step; ``more`` of what may stand in its text."""
+    record = session.record
     named = named_of(session) + more
-    session.server.journal.record(Step(session.number, session.client, text, named))
+    session.server.journal.record(Step(record.number, record.client, text, named))
 
 
 def judged(
@@ -56,7 +57,7 @@ def judged(
         if datagram is None and decision.blocks and journal.explains:
             if not journal.debug:
                 ask(known, trace, claim)
-            session.tried = tuple(told(trace))
+            session.record.tried = tuple(told(trace))
         if journal.debug:
             named = () if datagram is None else _named_in(datagram)
             for line in told(trace):
@@ -90,7 +91,7 @@ def logged_in(session: Session, user: User) -> None:
 
 def requested(session: Session) -> None:
     """The request is complete."""
-    request = session.request
+    request = session.record.request
     assert request is not None
     step(
         session,
@@ -101,7 +102,7 @@ def requested(session: Session) -> None:
 
 def resolved(session: Session, name: str, addresses: Sequence[str]) -> None:
     """The target's name has addresses, from the cache or from a look-up."""
-    seconds = session.server.monotonic() - session.requested_at
+    seconds = session.server.monotonic() - session.record.requested_at
     step(session, f'"{name}" resolved to {", ".join(addresses)} in {seconds:.6f}s')
 
 
@@ -113,10 +114,11 @@ def options(session: Session, set_: Sequence[SocketOption]) -> None:
 
 def connected(session: Session) -> None:
     """The connection stands, whoever has made it."""
-    seconds = session.connected_at - session.requested_at
-    way = f"to {session.target} from {session.source}"
-    if session.reply_rule is not None:
-        way = f"by {session.target} to {session.source}"
+    record = session.record
+    seconds = record.connected_at - record.requested_at
+    way = f"to {record.target} from {record.source}"
+    if record.reply_rule is not None:
+        way = f"by {record.target} to {record.source}"
     step(session, f"connected {way} after {seconds:.6f}s")
 
 
@@ -134,6 +136,7 @@ def replied(session: Session, code: ReplyCode) -> None:
 
 def ended(session: Session, ending: Ending) -> None:
     """It is over."""
+    record = session.record
     how = f"{ending.side.word}, {ending.phase.word}, {ending.cause.word}"
     if ending.cause is Cause.CLOSED and ending.side in _FIRST:
         how = f"{how} ({_FIRST[ending.side]})"
@@ -141,11 +144,11 @@ def ended(session: Session, ending: Ending) -> None:
         how = f"{how} ({words_of(ending.errno)})"
     text = ending.text
     if ending.cause is Cause.BLOCKED and not text:
-        text = blocked_by(session.reply_rule or session.socks_rule or session.client_rule)
+        text = blocked_by(record.reply_rule or record.socks_rule or record.client_rule)
     if text:
         how = f"{how}: {text}"
-    if session.request is not None and session.socks_rule is None and ending.cause in REFUSALS:
+    if record.request is not None and record.socks_rule is None and ending.cause in REFUSALS:
         how = f"{how}; {UNASKED}"
-    seconds = session.server.monotonic() - session.accepted_at
+    seconds = session.server.monotonic() - record.accepted_at
     others = len(session.server.sessions)
     step(session, f"ends after {seconds:.6f}s: {how}; {others} other sessions")

@@ -413,10 +413,10 @@ class SameTests(SynchronousTestCase):
                 (session,) = world.sessions
                 if client.command is Command.BIND:
                     self.assertEqual([x.bound.host for x in world.awaits], [outcome.source])
-                    self.assertEqual(session.target, outcome.target)
+                    self.assertEqual(session.record.target, outcome.target)
                 else:
                     self.assertEqual([dial.target for dial in world.dials], [outcome.target])
-                rules = (session.client_rule, session.socks_rule)
+                rules = (session.record.client_rule, session.record.socks_rule)
             else:
                 self.assertEqual(world.dials, [])
                 (ended,) = world.ended

@@ -57,8 +57,10 @@ class SessionTests(LedgerCase):
         self.world.client()
         tally, (ended,) = self.settle()
         (session,) = self.world.factory.sessions.values()
-        self.assertEqual((ended.session, ended.client_rule), (2, session.client_rule))
-        self.assertEqual((ended.path.client, ended.path.local), (session.client, session.local))
+        self.assertEqual((ended.session, ended.client_rule), (2, session.record.client_rule))
+        self.assertEqual(
+            (ended.path.client, ended.path.local), (session.record.client, session.record.local)
+        )
         ending = ended.ending
         self.assertEqual(
             (ending.side, ending.phase, ending.cause), (Side.US, Phase.NEGOTIATE, Cause.CRASH)
@@ -74,8 +76,10 @@ class SessionTests(LedgerCase):
         self.world.settle()
         self.ledger.look(self.world.reactor.seconds())
         tally, (ended,) = self.settle()
-        self.assertEqual(ended.socks_rule, session.socks_rule)
-        self.assertEqual((ended.path.target, ended.path.source), (session.target, session.source))
+        self.assertEqual(ended.socks_rule, session.record.socks_rule)
+        self.assertEqual(
+            (ended.path.target, ended.path.source), (session.record.target, session.record.source)
+        )
         self.assertEqual((ended.counts.from_target, ended.counts.to_client), (6, 6))
         self.assertEqual((tally.accepted, tally.performed, tally.current), (1, 1, 0))
 
@@ -86,8 +90,8 @@ class SessionTests(LedgerCase):
         self.ledger.look(self.world.reactor.seconds())
         _, (ended,) = self.settle()
         self.assertEqual((ended.ending.phase, ended.ending.cause), (Phase.CONNECT, Cause.CRASH))
-        self.assertEqual(ended.socks_rule, session.socks_rule)
-        self.assertEqual((ended.path.target, ended.path.source), (TARGET, session.source))
+        self.assertEqual(ended.socks_rule, session.record.socks_rule)
+        self.assertEqual((ended.path.target, ended.path.source), (TARGET, session.record.source))
         self.assertEqual(ended.command, Command.CONNECT)
         for make in FORMATS.values():
             lines = [line for _, line in make(False, "run").lines(ended)]
@@ -131,7 +135,7 @@ class SessionTests(LedgerCase):
             with self.subTest(name):
                 self.world.client()
                 (session,) = self.world.factory.sessions.values()
-                session.user = User(Method.USERNAME, name)
+                session.record.user = User(Method.USERNAME, name)
                 self.ledger.note(session)
                 (ended,) = self.settle()[1]
                 assert ended.path.user is not None
@@ -143,13 +147,15 @@ class SessionTests(LedgerCase):
         """A target that does not fit is told as far as it does, and the session has its end."""
         self.world.client()
         (session,) = self.world.factory.sessions.values()
-        session.target = Endpoint("n" * 255, 80, Family.NAME)
-        session.client = session.local = Endpoint("2001:db8:" + "1:" * 5 + "ffff", 1, Family.IPV6)
+        session.record.target = Endpoint("n" * 255, 80, Family.NAME)
+        session.record.client = session.record.local = Endpoint(
+            "2001:db8:" + "1:" * 5 + "ffff", 1, Family.IPV6
+        )
         self.ledger.note(session)
         (ended,) = self.settle()[1]
         assert ended.path.target is not None
         self.assertRegex(ended.path.target.host, "^n{100,255}$")
-        self.assertEqual(ended.path.client, session.client)
+        self.assertEqual(ended.path.client, session.record.client)
 
     def test_generations(self) -> None:
         """The policies that sessions have begun with are known; without one there is no end."""

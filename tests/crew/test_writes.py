@@ -155,7 +155,9 @@ class KilledTests(KillingCase):
         number, crashes = 0, 0
         while True:
             self.begin()
-            clients = {str(session.client) for session in self.world.factory.sessions.values()}
+            clients = {
+                str(session.record.client) for session in self.world.factory.sessions.values()
+            }
             self.assertEqual(len(clients), TOGETHER + 1)
             killed = self.killed_at(number)
             self.settle_in_files()

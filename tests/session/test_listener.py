@@ -163,7 +163,7 @@ class ListenerTests(ListenerCase):
         self.assertNotEqual(listener.endpoint.port, 0)
         self.arrive(world, listener)
         self.arrive(world, listener)
-        self.assertEqual(sorted(session.number for session in world.sessions), [1, 2])
+        self.assertEqual(sorted(session.record.number for session in world.sessions), [1, 2])
 
     def test_many(self) -> None:
         """Of many who wait some get in, whoever else comes, and the rest in the next turns."""
@@ -186,7 +186,7 @@ class ListenerTests(ListenerCase):
         client.connect(("127.0.0.1", listener.endpoint.port))
         world.until(lambda: world.sessions)
         (session,) = world.sessions
-        self.assertEqual(session.local.host, "127.0.0.1")
+        self.assertEqual(session.record.local.host, "127.0.0.1")
 
     def test_ipv6(self) -> None:
         """An IPv6 address takes IPv6 clients."""
@@ -198,7 +198,7 @@ class ListenerTests(ListenerCase):
         client.connect(("::1", listener.endpoint.port))
         world.until(lambda: world.sessions)
         (session,) = world.sessions
-        self.assertEqual(session.client, Endpoint.of(client.getsockname()))
+        self.assertEqual(session.record.client, Endpoint.of(client.getsockname()))
 
     def test_in_use(self) -> None:
         """An address somebody else listens on is an error, and leaves no descriptor behind."""

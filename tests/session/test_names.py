@@ -98,7 +98,7 @@ class NameTests(SynchronousTestCase):
     def test_misrouted(self) -> None:
         """One that no address of ours goes to: the name."""
         world = World(self, f"external.rotation: route\n{OPEN}")
-        world.factory.sources._route_to = lambda target: "192.0.2.66"
+        world.factory.context.sources._route_to = lambda target: "192.0.2.66"
         world.client(GREETING + request(NAMED))
         world.look_up()
         self.assertIn(f"tcp/connect ]: {NEAR} -> 0.0.0.0.0 {NAME}.80: could not", world.lines()[2])

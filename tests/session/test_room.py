@@ -86,7 +86,7 @@ class RoomTests(SynchronousTestCase):
         self.world.client()
         (session,) = self.world.sessions
         for number in (2, 6, 4):
-            room.hold(session.number, number)
+            room.hold(session.record.number, number)
             self.assertEqual(room._left(), before - 4 - number)
         self.assertTrue(room.short)
         session.end(Ending(Side.US, Phase.RELAY, Cause.SHUTDOWN))
@@ -102,7 +102,7 @@ class RoomTests(SynchronousTestCase):
         self.assertEqual(room._left(), before - 2)
         self.world.client()
         (session,) = self.world.sessions
-        room.hold(session.number, room._left() - 1)
+        room.hold(session.record.number, room._left() - 1)
         pooled = pipes.take()
         self.assertRaises(OSError, pipes.take)
         self.assertEqual((room.clients(), pipes.number()), (0, 1))
@@ -139,7 +139,7 @@ class WaitingTests(ListenerCase):
             world.until(lambda n=number: world.factory.accepted == n + 1)  # type: ignore[misc]
             self.assertEqual(len(world.factory.sessions), 1)
             (session,) = world.factory.sessions.values()
-            came.append(session.local)
+            came.append(session.record.local)
             session.stop()
         # Who came first stays first; then each port has its turn.
         self.assertEqual(len(set(came[1:3])), 2, came)

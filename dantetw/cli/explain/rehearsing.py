@@ -194,10 +194,10 @@ class Rehearsal:
         server.wait_on = Supposed
         server.listening = frozenset(e for line in policy.internal for e in line.listens)
         if groups is not None:
-            server.groups = Members(groups)
+            server.context.groups = Members(groups)
         self._assumed = Assumed(client)
         self._visit = _Visit(server, 1, client.source, client.local)
-        if server.asks:
+        if server.context.asks:
             self._visit.proving = Proven(self._assumed)
 
     def play(self) -> Outcome:
@@ -207,15 +207,16 @@ class Rehearsal:
         :raises ValueError: if no client can say that in its protocol; the message says what.
         """
         visit = self._visit
+        record = visit.record
         self._converse(self._client.said())
         if self._several and visit.ending is None:
             self._consider()
-        ending, request, asked = visit.ending, visit.request, visit.asked
+        ending, request, asked = visit.ending, record.request, record.asked
         # What follows may look up and assume more than the server does.
         answers, proofs = tuple(self._names.answers), dict(self._assumed.asked)
         socks: tuple[Fared, ...] = ()
         unnegotiated = False
-        if request is not None and asked is not None and visit.socks_rule is not None:
+        if request is not None and asked is not None and record.socks_rule is not None:
             unnegotiated = shuns_login(visit, request)
             judged: Endpoint | None = asked
             if request.command is Command.BIND:
@@ -224,13 +225,13 @@ class Rehearsal:
                 socks = self._socks(self._datagram or question_of(visit, request, judged))
         return Outcome(
             ending,
-            visit.client_rule,
-            visit.socks_rule,
+            record.client_rule,
+            record.socks_rule,
             self._clients(),
             socks,
             request.method if request is not None else Method.NONE,
-            visit.user,
-            visit.target,
+            record.user,
+            record.target,
             self._source,
             answers,
             proofs,
@@ -242,7 +243,7 @@ class Rehearsal:
     @property
     def _several(self) -> bool:
         connects = self._client.command is Command.CONNECT
-        return connects and len(self._visit.addresses or ()) > 1
+        return connects and len(self._visit.record.addresses or ()) > 1
 
     def _converse(self, said: bytes) -> None:
         """Let the client come and say all it has to say."""
@@ -263,12 +264,13 @@ class Rehearsal:
 
     def _reached(self, session: Session, rule: Rule, target: Endpoint) -> None:
         """The command would be performed now: which of our addresses would it use?"""
-        session.phase = Phase.CONNECT
+        record = session.record
+        record.phase = Phase.CONNECT
         if session.awaited is not None:
             self._source = session.awaited.bound.host
             return
         self._rule = rule
-        self._passed, session.target = session.target, target
+        self._passed, record.target = record.target, target
         if self._client.command is Command.CONNECT:
             if not self._several:
                 self._choose(session, target)
@@ -277,17 +279,20 @@ class Rehearsal:
 
     def _send(self, session: Session) -> None:
         """The client has its association, and sends a datagram."""
-        self._association = session.socks_rule
+        record = session.record
+        self._association = record.socks_rule
         client = self._client
         asked = literal_endpoint(client.target)
 
         def decided(decision: Decision, target: Endpoint) -> None:
-            assert session.request is not None
-            session.socks_rule, session.target = decision.rule, target
+            assert record.request is not None
+            record.socks_rule, record.target = decision.rule, target
             addresses = None
             if asked.family is Family.NAME:
-                addresses = self._server.resolver.cached(asked.host, session.sources.families())
-            question = question_of(session, session.request, asked)
+                addresses = self._server.resolver.cached(
+                    asked.host, session.context.sources.families()
+                )
+            question = question_of(session, record.request, asked)
             self._datagram = replace(question, target=asked, addresses=addresses)
             if decision.blocks:
                 blocked = Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED)
@@ -304,8 +309,9 @@ class Rehearsal:
         Judge(session).target(client.source, asked, decided, unresolved)
 
     def _choose(self, session: Session, target: Endpoint) -> None:
+        record = session.record
         try:
-            self._source = session.sources.choose(target, session.client, session.local)
+            self._source = session.context.sources.choose(target, record.client, record.local)
         except NoSource as none:
             session.refuse(
                 Ending(Side.US, Phase.CONNECT, Cause.UNUSABLE, text=none.text), none.reply
@@ -313,7 +319,8 @@ class Rehearsal:
 
     def _consider(self) -> None:
         """Look at each of a name's addresses, as the server does before it tries it."""
-        visit, first, passed = self._visit, self._visit.target, self._passed
+        visit, first, passed = self._visit, self._visit.record.target, self._passed
+        record = visit.record
         assert first is not None and passed is not None
         named = passed if passed.family is Family.NAME else None
         found = tuple(
@@ -323,7 +330,7 @@ class Rehearsal:
         self._addresses = found
         tried = [each for each in found if not each.why]
         if tried:
-            visit.socks_rule, visit.target = tried[0].rule, tried[0].target
+            record.socks_rule, record.target = tried[0].rule, tried[0].target
             self._source = tried[0].source
         elif (wrong := unusable(visit, first)) is not None:
             refuse_unusable(visit, *wrong)
@@ -332,6 +339,7 @@ class Rehearsal:
 
     def _considered(self, target: Endpoint, first: Endpoint) -> Considered:
         visit = self._visit
+        record = visit.record
         if (wrong := unusable(visit, target)) is not None:
             return Considered(target, None, why=wrong[1])
         rule: Rule | None = self._rule
@@ -340,7 +348,7 @@ class Rehearsal:
             if not may:
                 return Considered(target, rule, why=BLOCKED)
         try:
-            source = visit.sources.choose(target, visit.client, visit.local)
+            source = visit.context.sources.choose(target, record.client, record.local)
         except NoSource as none:
             return Considered(target, rule, why=none.text)
         return Considered(target, rule, source)
@@ -362,13 +370,13 @@ class Rehearsal:
     # How the rules fared.
 
     def _clients(self) -> tuple[Fared, ...]:
-        source, local, asks = self._client.source, self._client.local, self._server.asks
+        source, local, asks = self._client.source, self._client.local, self._server.context.asks
         question = Question(source=source, target=local, command=Command.ACCEPT)
 
         def decide(
             policy: Policy, known: Known, trace: list[Tried]
         ) -> Decision | Lookup | AuthCheck:
-            claim = AuthState(self._assumed, self._visit.groups.of) if asks else None
+            claim = AuthState(self._assumed, self._visit.context.groups.of) if asks else None
             return decide_client(policy, source, local, known, trace, claim)
 
         return self._fared(decide, question, Method.NONE)

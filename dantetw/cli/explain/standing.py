@@ -63,7 +63,7 @@ class Proven(Proving):
         self._assumed = assumed
 
     def claim(self, session: Session) -> AuthState:
-        return AuthState(self._assumed, session.groups.of, self._method, self._name)
+        return AuthState(self._assumed, session.context.groups.of, self._method, self._name)
 
     def ask(self, session: Session, check: AuthCheck) -> Deferred[AuthResult]:
         return defer.succeed(self._assumed[check])

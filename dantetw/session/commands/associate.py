@@ -23,21 +23,22 @@ def associate(session: Session, rule: Rule, announced: Endpoint) -> None:
 
     :param announced: where the client will send from, or nowhere; its port, or 0.
     """
+    record = session.record
     where = numeric(session, announced)
     host = receiving_host(session, where)
     if not host and rule.udp_connected:
-        host = session.local.host  # it can still be served from where it is connected from
+        host = record.local.host  # it can still be served from where it is connected from
     if not host:
         text = unreceived_text(session, where.family)
         ending = Ending(Side.CLIENT, Phase.CONNECT, Cause.UNUSABLE, text=text)
         session.refuse(ending, ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED)
         return
-    session.connecting_at = session.server.monotonic()
+    record.connecting_at = session.server.monotonic()
     family = Family.IPV6 if ":" in host else Family.IPV4
     sock = _bind(session, rule, host, family)
     if sock is None:
         return
-    expected = Endpoint(session.client.host, where.port, session.client.family)
+    expected = Endpoint(record.client.host, where.port, record.client.family)
     if where.host not in UNSPECIFIED:
         expected = where
     connected = is_complete(where) and not rule.udp_connected
@@ -45,13 +46,13 @@ def associate(session: Session, rule: Rule, announced: Endpoint) -> None:
         return
     association = Association(session, rule, sock, announced, expected, connected)
     session.performing = association
-    session.server.room.hold(session.number, OUTSIDE)
+    session.server.room.hold(record.number, OUTSIDE)
     association.begin()
 
 
 def _bind(session: Session, rule: Rule, host: str, family: Family) -> socket.socket | None:
     """A socket for the client's datagrams; None if there is none, and the client has been told."""
-    options = session.policy.socket_options + rule.socket_options
+    options = session.record.policy.socket_options + rule.socket_options
     try:
         if family is Family.IPV6 and session.sock is not None:
             host = on_link_of(host, session.sock)

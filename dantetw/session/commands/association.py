@@ -110,7 +110,7 @@ class Association(Performing):
         self.client = announced
         self._expected = expected
         # The first datagram may come from here as well, from any port.
-        self._also = session.client.host if rule.udp_connected else ""
+        self._also = session.record.client.host if rule.udp_connected else ""
         self._judge = Judge(session)
         self._drops = Drops(session)
         self._control = Control(session)
@@ -120,21 +120,22 @@ class Association(Performing):
     def begin(self) -> None:
         """Tell the client, and listen to it."""
         session, rule = self._session, self.rule
+        record = session.record
         server = session.server
-        session.phase = Phase.RELAY
-        session.connected_at = server.monotonic()
+        record.phase = Phase.RELAY
+        record.connected_at = server.monotonic()
         server.performed += 1
         if server.ledger is not None:
             server.ledger.note(session)
-        failed = answer(session, session.policy.announced(self.local))
+        failed = answer(session, record.policy.announced(self.local))
         if failed is not None:
             number, operation = failed.errno or 0, Operation.SEND
             session.end(Ending(Side.CLIENT, Phase.RELAY, Cause.ERROR, number, operation=operation))
             return
         if rule.log & LOG_CONNECT:
-            path = Path(self.client, self.local, session.user)
+            path = Path(self.client, self.local, record.user)
             server.journal.record(
-                Connected(session.number, rule, path, Protocol.UDP, Command.UDPASSOCIATE)
+                Connected(record.number, rule, path, Protocol.UDP, Command.UDPASSOCIATE)
             )
         if server.journal.debug:
             tracing.step(session, f"expects datagrams from {self._expected} on {self.local}")
@@ -151,7 +152,7 @@ class Association(Performing):
             self._also = ""  # who has come first stays
             return True
         text = f"expected udp packet from clientaddress {expected}, got it from {client}"
-        path = Path(client, self.local, self._session.user)
+        path = Path(client, self.local, self._session.record.user)
         self._drops.drop(self.rule, path, Side.CLIENT, Drop.STRANGER, text)
         return False
 
@@ -170,7 +171,9 @@ class Association(Performing):
                 self.relay.settled(route)
 
         asked = literal_endpoint(route.asked)
-        if asked.family is not Family.NAME and not self._session.sources.addresses(asked.family):
+        if asked.family is not Family.NAME and not self._session.context.sources.addresses(
+            asked.family
+        ):
             # The blank at the end is Dante's, and so is it that no rule is asked.
             said = f"{SAID[asked.family]} address"
             text = (
@@ -223,7 +226,7 @@ class Association(Performing):
             return
         route.tapped = self._wants_to_see(route.rule)
         try:
-            outside.aim(route, session.policy.udp_connectdst)
+            outside.aim(route, session.record.policy.udp_connectdst)
         except OSError as failed:
             number = failed.errno or 0
             failing.failed(session, Edge.EXTERNAL, Operation.CONNECT, target, number)
@@ -241,12 +244,13 @@ class Association(Performing):
         :raises OSError: if no socket can be had.
         """
         session = self._session
-        host = session.sources.choose(target, session.client, session.local)
-        options = session.policy.socket_options + self.rule.socket_options
+        record = session.record
+        host = session.context.sources.choose(target, record.client, record.local)
+        options = record.policy.socket_options + self.rule.socket_options
         if self.relay.outsides:
             if not session.server.room.has(OUTSIDE):
                 raise OSError(EMFILE, "for another family")
-            session.server.room.hold(session.number, 2 * OUTSIDE)
+            session.server.room.hold(record.number, 2 * OUTSIDE)
         # Below 1024 too, whatever ``compatibility`` says, as Dante: NTP peers count on it.
         low = session.server.bind_low
         sock, refused = bind_outside(host, target.family, self.client.port, options, low)
@@ -271,7 +275,7 @@ class Association(Performing):
         if outside is None and target is not None:
             outside = self.relay.outsides.get(target.family)
         source = None if outside is None else outside.source
-        return Path(self.client, self.local, session.user, source, target)
+        return Path(self.client, self.local, session.record.user, source, target)
 
     def _drop(self, judged: Judged, drop: Drop, text: str = "") -> None:
         side = Side.CLIENT if isinstance(judged, Route) else Side.TARGET
@@ -293,7 +297,7 @@ class Association(Performing):
             except AddressError:
                 found = None
             target = None if found is None else found[0]
-        path = Path(self.client, self.local, self._session.user, None, target)
+        path = Path(self.client, self.local, self._session.record.user, None, target)
         self._drops.drop(self.rule, path, Side.CLIENT, drop, text)
 
     def unsendable(self, judged: Judged, size: int, number: int) -> None:
@@ -306,17 +310,18 @@ class Association(Performing):
 
     def delayed(self, outside: Outside | None, target: Endpoint | None, number: int) -> None:
         session = self._session
+        record = session.record
         text = f"{words_of(number)} (delayed error)"
         if outside is None:
             failing.failed(session, Edge.INTERNAL, Operation.SEND, self.client, number)
-            path = Path(self.client, self.local, session.user)
+            path = Path(self.client, self.local, record.user)
             self._drops.drop(self.rule, path, Side.TARGET, Drop.UNDELIVERED, text)
             return
         if target is None:
             target = outside.connected_to
         if target is not None:
             failing.failed(session, Edge.EXTERNAL, Operation.SEND, target, number)
-        path = Path(self.client, self.local, session.user, outside.source, target)
+        path = Path(self.client, self.local, record.user, outside.source, target)
         self._drops.drop(self.rule, path, Side.CLIENT, Drop.UNDELIVERED, text)
 
     def unasked(self) -> None:
@@ -333,7 +338,7 @@ class Association(Performing):
         if rule.log & TAPPED:
             session.server.journal.record(
                 Transferred(
-                    session.number,
+                    session.record.number,
                     rule,
                     self._path(judged),
                     origin,
@@ -357,7 +362,7 @@ class Association(Performing):
     def closing(self) -> None:
         self._control.close()
         self._drops.count(Drop.OVERFLOW, self.relay.overflows)
-        self._drops.close(self.rule, Path(self.client, self.local, self._session.user))
+        self._drops.close(self.rule, Path(self.client, self.local, self._session.record.user))
 
     def cancel(self) -> None:
         self.relay.end()
@@ -369,15 +374,16 @@ class Association(Performing):
 
     def standing(self) -> Iterator[tuple[Path, Standing]]:
         session, relay = self._session, self.relay
+        record = session.record
         for outside in relay.outsides.values():
-            path = Path(self.client, self.local, session.user, outside.source, outside.target)
+            path = Path(self.client, self.local, record.user, outside.source, outside.target)
             yield (
                 path,
                 Standing(outside.since, outside.stamp, outside.counts, packets=outside.packets),
             )
         if not relay.outsides:
-            path = Path(self.client, self.local, session.user)
-            began = session.accepted_at
+            path = Path(self.client, self.local, record.user)
+            began = record.accepted_at
             yield path, Standing(began, relay.stamp, Counts(), packets=Counts())
 
     @property
@@ -394,7 +400,7 @@ class Association(Performing):
 
     @property
     def traffic(self) -> tuple[Traffic, ...]:
-        user = self._session.user
+        user = self._session.record.user
         found = tuple(
             Traffic(
                 Path(self.client, self.local, user, outside.source, outside.target),

@@ -103,7 +103,7 @@ class Bind(Waiting):
             self._cannot_accept(failed)
             return
         self._awaited.close()
-        session.target, session.since = peer, session.server.monotonic()
+        session.record.target, session.since = peer, session.server.monotonic()
         if session.server.journal.debug:
             tracing.step(session, f"{peer} has come to {bound}")
         try:
@@ -115,21 +115,22 @@ class Bind(Waiting):
             session.broken(Failure())
 
     def _expects(self, peer: Endpoint) -> bool:
-        session, asked = self._session, self._session.asked
+        session, asked = self._session, self._session.record.asked
         assert asked is not None
         if asked.host in UNSPECIFIED:
             return True
         host = without_zone(peer.host)
         if asked.family is Family.NAME:
-            return host in map(without_zone, session.addresses or ())
+            return host in map(without_zone, session.record.addresses or ())
         return host == asked.host
 
     def _refuse_other(self, peer: Endpoint) -> None:
         session = self._session
-        assert session.asked is not None
+        record = session.record
+        assert record.asked is not None
         # Dante has no rule for this: it is told under the request's, as number 0.
-        session.reply_rule = replace(self._rule, number=0, verdict=Verdict.BLOCK)
-        expected = f"{escape(session.asked.host)}.0"
+        record.reply_rule = replace(self._rule, number=0, verdict=Verdict.BLOCK)
+        expected = f"{escape(record.asked.host)}.0"
         text = f"expected bindreply from {expected}, but got it from {peer}"
         ending = Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED, text=text)
         session.refuse(ending, ReplyCode.NOT_ALLOWED, peer)
@@ -138,7 +139,7 @@ class Bind(Waiting):
         """Ask the socks rules about the peer."""
         session = self._session
         server, question = session.server, self._about(peer)
-        ask = partial(decide_socks, session.policy, question)
+        ask = partial(decide_socks, session.record.policy, question)
         decide = partial(tracing.judged, session, ask, None)
         decision = decide(server.known)
         if isinstance(decision, Decision):
@@ -148,17 +149,18 @@ class Bind(Waiting):
 
     def _judged(self, decision: Decision) -> None:
         session, rule, peer = self._session, decision.rule, self._peer
+        record = session.record
         server = session.server
-        assert peer is not None and session.target is not None
-        session.reply_rule = self._rule = rule
+        assert peer is not None and record.target is not None
+        record.reply_rule = self._rule = rule
         if rule.verdict is Verdict.BLOCK:
             ending = Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED)
-            session.refuse(ending, ReplyCode.NOT_ALLOWED, session.target)
+            session.refuse(ending, ReplyCode.NOT_ALLOWED, record.target)
             return
         server.poller.watch(peer.fileno(), _unheard)
         self._peer = None
         server.performed += 1
-        self.relay(peer, session.target)
+        self.relay(peer, record.target)
 
     def check(self, now: float) -> None:
         session = self._session
@@ -167,7 +169,7 @@ class Bind(Waiting):
             return
         if self._peer is not None:
             # Names that the rules about the peer ask for.
-            limit, code = session.policy.timeouts.connect, ReplyCode.HOST_UNREACHABLE
+            limit, code = session.record.policy.timeouts.connect, ReplyCode.HOST_UNREACHABLE
         else:
             if self._unaccepted:
                 self._awaited.resume()
@@ -193,11 +195,12 @@ def bind(session: Session, rule: Rule, target: Endpoint) -> None:
 
     :param target: what was bound for it.
     """
-    assert session.awaited is not None and session.asked is not None
-    session.phase = Phase.CONNECT
-    session.source = target
-    if session.asked.host == EXTENSION:
-        session.target = NOWHERE
+    record = session.record
+    assert session.awaited is not None and record.asked is not None
+    record.phase = Phase.CONNECT
+    record.source = target
+    if record.asked.host == EXTENSION:
+        record.target = NOWHERE
         kind: type[Waiting] = Forwarding
     else:
         kind = Bind

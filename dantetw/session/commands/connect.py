@@ -26,8 +26,9 @@ def connect(session: Session, rule: Rule, target: Endpoint) -> None:
     :param target: a numeric endpoint; of a name with several addresses, the one that ``rule`` is
         about.
     """
-    session.phase = _CONNECT
-    passed, addresses = session.target, session.addresses
+    record = session.record
+    record.phase = _CONNECT
+    passed, addresses = record.target, record.addresses
     named = passed if passed is not None and passed.family is _NAME else None
     if addresses is not None and len(addresses) > 1:
         racing = session.performing = Racing(session, rule, named, target)
@@ -36,7 +37,7 @@ def connect(session: Session, rule: Rule, target: Endpoint) -> None:
     source = source_for(session, target, SOURCELESS)
     if not source:
         return
-    session.target = target
+    record.target = target
     performing = session.performing = Connect(session, rule, named)
     try:
         performing.dial(source, target)

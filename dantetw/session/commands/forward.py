@@ -74,9 +74,10 @@ class Forward(Relaying):
         """
         self._rule = rule
         session = self._session
-        server, target = session.server, session.client
-        options = session.policy.socket_options + rule.socket_options
-        source = session.local.host
+        record = session.record
+        server, target = session.server, record.client
+        options = record.policy.socket_options + rule.socket_options
+        source = record.local.host
         if target.family is Family.IPV6 and session.sock is not None:
             source = on_link_of(source, session.sock)
             host = on_link_of(target.host, session.sock)
@@ -123,7 +124,7 @@ class Forward(Relaying):
         if rule.log:
             session.server.journal.record(
                 Parted(
-                    session.number,
+                    session.record.number,
                     rule,
                     self._path(),
                     ending,
@@ -163,8 +164,9 @@ class Forward(Relaying):
 
     def _path(self) -> Path:
         session = self._session
+        record = session.record
         local = self.source or NOWHERE
-        return Path(session.client, local, session.user, session.source, self.peer)
+        return Path(record.client, local, record.user, record.source, self.peer)
 
     def _tcpinfo(self) -> tuple[bytes, bytes]:
         if not self._rule.log & LOG_TCPINFO or self._client is None:

@@ -199,7 +199,7 @@ class Forwarding(Waiting):
             return
         self._awaited.pause()
         forward = self._coming = Forward(session, self._rule, sock, peer, self._gone)
-        room.hold(session.number, _EACH * (self._number + 1))
+        room.hold(session.record.number, _EACH * (self._number + 1))
         if session.server.journal.debug:
             self._step(f"{peer} has come to {self._awaited.bound}", forward)
         try:
@@ -216,7 +216,7 @@ class Forwarding(Waiting):
         session = self._session
         if session.ended or self._coming is not None:
             return
-        session.server.room.hold(session.number, _EACH * self._number)
+        session.server.room.hold(session.record.number, _EACH * self._number)
         if self._number < MOST:
             self._awaited.resume()
             self._comes(0)
@@ -228,15 +228,16 @@ class Forwarding(Waiting):
     def _judge(self, peer: Endpoint) -> None:
         """Ask the socks rules about a peer."""
         session = self._session
+        record = session.record
         server, question = session.server, self._about(peer)
-        ask = partial(decide_socks, session.policy, question)
+        ask = partial(decide_socks, record.policy, question)
         decide = partial(tracing.judged, session, ask, None, datagram=question)
         decision = decide(server.known)
         if isinstance(decision, Decision):
             self._judged(decision)
             return
         tell = partial(unresolved, session, asked=peer)
-        waiting = server.known.decide_waiting(decide, tell, session.client.host)
+        waiting = server.known.decide_waiting(decide, tell, record.client.host)
         session.when(Deferred.fromCoroutine(waiting), self._judged)
 
     def _judged(self, decision: Decision) -> None:
@@ -253,7 +254,7 @@ class Forwarding(Waiting):
             self._unreached(forward, wrong)
             return
         if session.server.journal.debug:
-            self._step(f"connecting to {session.client} from {forward.source}", forward)
+            self._step(f"connecting to {session.record.client} from {forward.source}", forward)
 
     def _reached(self, forward: Forward, client: socket.SocketType) -> None:
         try:
@@ -275,10 +276,11 @@ class Forwarding(Waiting):
     def _unreached(self, forward: Forward, wrong: DialError) -> None:
         """The client does not listen where it should: then the port is of no use to anybody."""
         session, number, source = self._session, wrong.number, wrong.source
+        record = session.record
         forward.source = source
-        client, more = session.client, (forward.rule,)
+        client, more = record.client, (forward.rule,)
         failed(session, Edge.INTERNAL, Operation.CONNECT, client, number, more)
-        text = f"connect(2) to {session.client} from {source} failed: {words_of(number)}"
+        text = f"connect(2) to {record.client} from {source} failed: {words_of(number)}"
         ending = Ending(Side.CLIENT, Phase.CONNECT, Cause.ERROR, number, text)
         forward.part(ending)
         forward.cancel()
@@ -306,7 +308,7 @@ class Forwarding(Waiting):
         for forward in tuple(self._relays):
             forward.check(now)
         if coming is not None:
-            limit = session.policy.timeouts.connect
+            limit = session.record.policy.timeouts.connect
             if coming.late(now):
                 assert coming.source is not None
                 self._unreached(coming, DialError(ETIMEDOUT, False, coming.source))
@@ -353,7 +355,7 @@ class Forwarding(Waiting):
         for forward in self._relays:
             yield from forward.standing()
         if not self._relays:
-            yield path_of(session), Standing(session.accepted_at, session.since, Counts())
+            yield path_of(session), Standing(session.record.accepted_at, session.since, Counts())
 
     @property
     def stirred(self) -> float:

@@ -177,7 +177,7 @@ class Racing(Connect):
         more = max(0, more)
         if more != self._more:
             self._more = more
-            self._session.server.room.hold(self._session.number, more)
+            self._session.server.room.hold(self._session.record.number, more)
 
     def _next(self) -> None:
         """Time has passed."""
@@ -209,7 +209,7 @@ class Racing(Connect):
             return
         self._judging = trial
         unresolved = partial(failing.unresolved, session)
-        client = session.client.host
+        client = session.record.client.host
         waiting = server.known.decide_waiting(decide, unresolved, client, self._known)
         session.when(Deferred.fromCoroutine(waiting), partial(self._judged_late, trial))
 
@@ -241,12 +241,13 @@ class Racing(Connect):
     def _try(self, trial: _Trial) -> None:
         """A rule passes an address: connect."""
         session, target, rule = self._session, trial.target, trial.rule
+        record = session.record
         server = session.server
         assert rule is not None
         # There is one more attempt, so what has failed before was not the last.
         self._report()
-        self._rule = session.socks_rule = rule
-        session.target, self.named = target, trial.named
+        self._rule = record.socks_rule = rule
+        record.target, self.named = target, trial.named
         try:
             source = choose_source(session, target)
         except NoSource as none:
@@ -262,12 +263,13 @@ class Racing(Connect):
         if not self._dialled:
             self._dialled = True
             server.performed += 1
-            session.connecting_at = session.since = trial.began
+            record.connecting_at = session.since = trial.began
             server.sweep.add(session)
         dial.then(partial(self._won, trial), partial(self._failed, trial))
 
     def _won(self, trial: _Trial, sock: socket.socket) -> None:
         session, race, dial = self._session, self._race, trial.dial
+        record = session.record
         unreached, target = session.server.unreached, trial.target
         assert dial is not None and trial.rule is not None
         trial.dial = None
@@ -284,8 +286,8 @@ class Racing(Connect):
         self._report()
         if self._rule is not trial.rule and session.sock is not None:
             session.server.set_options(session.sock, trial.rule.socket_options)
-        self._rule = session.socks_rule = trial.rule
-        session.target, session.source = target, dial.source
+        self._rule = record.socks_rule = trial.rule
+        record.target, record.source = target, dial.source
         later = self._order[self._order.index(target.host) + 1 :]
         self.others_left = trial.named is not None and any(
             (":" in host) == (":" in target.host) for host in later
@@ -318,7 +320,7 @@ class Racing(Connect):
             super().check(now)
             return
         session, late = self._session, False
-        limit = session.policy.timeouts.connect
+        limit = session.record.policy.timeouts.connect
         if self._judging is not None and limit and int(now) - int(self._judging.began) > limit:
             judging, self._judging = self._judging, None
             self._skip(judging, Outcome.BLOCKED, "no answer to what its rules ask for")
@@ -349,19 +351,20 @@ class Racing(Connect):
     def _give_up(self) -> None:
         """No attempt is left."""
         session, reason = self._session, self._reason
+        record = session.record
         self._reason = None
         if reason is None:
             self._refuse()
             return
         trial, why = reason
         assert trial.rule is not None
-        self._rule = session.socks_rule = trial.rule
-        session.target, self.named = trial.target, trial.named
+        self._rule = record.socks_rule = trial.rule
+        record.target, self.named = trial.target, trial.named
         if isinstance(why, NoSource):
-            session.source = None
+            record.source = None
             refuse_sourceless(session, why, SOURCELESS)
         elif why.number == errno.ETIMEDOUT and not why.immediate:
-            session.source = why.source
+            record.source = why.source
             self.late()
         else:
             self.failed(why)

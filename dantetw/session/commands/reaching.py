@@ -63,7 +63,7 @@ class Connect(Relaying):
         dial = self._dial = self._open(source, target)
         server = session.server
         server.performed += 1
-        session.connecting_at = session.since = server.monotonic()
+        session.record.connecting_at = session.since = server.monotonic()
         server.sweep.add(session)
         dial.then(self.connected, self.unreached)
 
@@ -74,16 +74,17 @@ class Connect(Relaying):
         :raises DialError: if it fails at once.
         """
         session = self._session
+        record = session.record
         server, rule = session.server, self._rule
-        options = session.policy.socket_options + rule.socket_options
+        options = record.policy.socket_options + rule.socket_options
         low = low_binder(session)
         # On loopback the client's port is taken, by the client, and nobody looks at ours.
-        port = 0 if is_loopback(source) else session.client.port
+        port = 0 if is_loopback(source) else record.client.port
         wish = Endpoint(source, port, target.family)
         dial = Dial(server.poller, wish, target, options, server.keep_alive, low)
-        session.source = dial.source
+        record.source = dial.source
         if server.journal.debug:
-            tracing.step(session, f"connecting to {target} from {session.source}")
+            tracing.step(session, f"connecting to {target} from {record.source}")
         if options:
             if server.journal.debug > 1:
                 tracing.options(session, options)
@@ -102,11 +103,12 @@ class Connect(Relaying):
     def failed(self, failed: DialError) -> None:
         """The target cannot be reached: say why."""
         session = self._session
-        session.source, number = failed.source, failed.number
+        record = session.record
+        record.source, number = failed.source, failed.number
         text = ""
         if failed.immediate:
             words = words_of(number)
-            text = f"connect(2) to {session.target} from {failed.source} failed: {words}"
+            text = f"connect(2) to {record.target} from {failed.source} failed: {words}"
         ending = Ending(Side.TARGET, Phase.CONNECT, Cause.ERROR, number, text, Operation.CONNECT)
         session.refuse(ending, reply_of(number), failed.source)
 
@@ -119,10 +121,11 @@ class Connect(Relaying):
     def connected(self, target: socket.SocketType) -> None:
         """The connection stands."""
         session = self._session
-        assert session.source is not None
+        record = session.record
+        assert record.source is not None
         self._dial = None
         try:
-            self.relay(target, session.source)
+            self.relay(target, record.source)
         except Exception:
             session.broken(Failure())
 
@@ -144,6 +147,7 @@ class Connect(Relaying):
 
     def standing(self) -> Iterator[tuple[Path, Standing]]:
         session = self._session
+        record = session.record
         if self._relay is not None:
             yield from super().standing()
             return
@@ -152,8 +156,8 @@ class Connect(Relaying):
         yield (
             path_of(session),
             Standing(
-                session.accepted_at,
-                session.connecting_at,
+                record.accepted_at,
+                record.connecting_at,
                 Counts(),
                 early,
                 Buffered(),

@@ -69,10 +69,11 @@ class Relaying(Performing):
         :param told: the address for the client.
         """
         session = self._session
+        record = session.record
         server, client = session.server, session.sock
         assert client is not None
-        session.phase = _RELAY
-        session.connected_at = server.monotonic()
+        record.phase = _RELAY
+        record.connected_at = server.monotonic()
         if server.journal.debug:
             tracing.connected(session)
         relay = self._join(client, target)
@@ -102,17 +103,18 @@ class Relaying(Performing):
 
     def _tell_connected(self) -> None:
         session, rule = self._session, self._rule
+        record = session.record
         if rule.log & LOG_CONNECT:
             path, tcpinfo = self._path(), self._tcpinfo()
             session.server.journal.record(
                 Connected(
-                    session.number,
+                    record.number,
                     rule,
                     path,
                     Protocol.TCP,
                     self.command,
                     tcpinfo,
-                    session.asked,
+                    record.asked,
                     self.others_left,
                 )
             )
@@ -135,7 +137,7 @@ class Relaying(Performing):
         tcpinfo = self._tcpinfo() if rule.log & LOG_TCPINFO else (b"", b"")
         session.server.journal.record(
             Transferred(
-                session.number,
+                session.record.number,
                 rule,
                 self._path(),
                 origin,
@@ -182,7 +184,7 @@ class Relaying(Performing):
     @property
     def _began(self) -> float:
         """Since when the report says that it has lasted."""
-        return self._session.accepted_at
+        return self._session.record.accepted_at
 
     @property
     def stirred(self) -> float:

@@ -54,6 +54,7 @@ class Waiting(Relaying):
     def wait(self) -> None:
         """Let the peer come, and tell the client where to."""
         session, rule, awaited = self._session, self._rule, self._awaited
+        record = session.record
         server, client = session.server, session.sock
         assert client is not None
         options = rule.socket_options
@@ -69,8 +70,8 @@ class Waiting(Relaying):
         if options:
             server.set_options(client, options)
         if server.journal.debug:
-            tracing.step(session, f"waits on {session.source} for a peer")
-        session.connecting_at = session.since = server.monotonic()
+            tracing.step(session, f"waits on {record.source} for a peer")
+        record.connecting_at = session.since = server.monotonic()
         if server.ledger is not None:
             server.ledger.note(session)
         server.sweep.add(session)
@@ -82,7 +83,7 @@ class Waiting(Relaying):
             return
         if rule.log & LOG_CONNECT:
             server.journal.record(
-                Connected(session.number, rule, path_of(session), command=Command.BIND)
+                Connected(record.number, rule, path_of(session), command=Command.BIND)
             )
         server.poller.resume(client.fileno())
         server.poller.hand_over(client.fileno(), self._client_stirs)
@@ -103,12 +104,13 @@ class Waiting(Relaying):
     def _about(self, peer: Endpoint) -> Question:
         """What the socks rules are asked about somebody who has come."""
         session = self._session
-        assert session.request is not None
+        record = session.record
+        assert record.request is not None
         return Question(
             source=peer,
-            target=session.client,
+            target=record.client,
             command=Command.BINDREPLY,
-            proxy_protocol=session.request.proxy_protocol,
+            proxy_protocol=record.request.proxy_protocol,
         )
 
     def _cannot_accept(self, failed: OSError) -> None:

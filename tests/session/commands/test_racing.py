@@ -468,7 +468,7 @@ class JudgingTests(RacingCase):
             return "192.0.2.66" if target.host == ONE else "192.0.2.1"
 
         world = self.world(f"external.rotation: route\n{OPEN}", (ONE, TWO))
-        world.factory.sources._route_to = route_to
+        world.factory.context.sources._route_to = route_to
         client = self.ask(world)
         self.assertEqual(self.tried(world), [TWO])
         self.decide(world, world.dials[0])
@@ -481,7 +481,7 @@ class JudgingTests(RacingCase):
     def test_all_misrouted(self) -> None:
         """If that is so of all, the request is refused as with one address."""
         world = self.world(f"external.rotation: route\n{OPEN}", (ONE, TWO))
-        world.factory.sources._route_to = lambda target: "192.0.2.66"
+        world.factory.context.sources._route_to = lambda target: "192.0.2.66"
         client = self.ask(world)
         self.assertEqual(client.hear()[2:4], b"\x05\x03")
         self.assertIn("could not bind address to use on external side", world.ending.text)

@@ -1,0 +1,50 @@
+"""
+A policy, and what is made of it once for all sessions that begin with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from dantetw.auth.groups import Groups
+from dantetw.net.sources import Sources
+from dantetw.observe.filters import ErrorFilters
+from dantetw.policy import Policy, RuleKind
+from dantetw.rules.authentication import asks
+from dantetw.rules.cache import DecisionCache
+from dantetw.rules.decision import asks_for_groups, block_rule
+from dantetw.values import Method
+
+
+class PolicyContext:
+    """
+    A policy as sessions use it.
+
+    :param authenticators: for each method that has something to check, what does: an
+        :class:`~dantetw.auth.interfaces.IAuthenticator` for ``username``, else an
+        :class:`~dantetw.auth.interfaces.IProver`.
+    :param sources: chooses source addresses.
+    :param reactor: the clock of ``groups``.
+    :ivar asks: whether rules have methods that need checks beyond the negotiation.
+    :ivar decisions: the decision cache.
+    :ivar filters: which failures are logged.
+    :ivar groups: the users' groups that rules name.
+    :ivar nobody: the client rule of a session for which none has been found yet.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        authenticators: Mapping[Method, Any],
+        sources: Sources,
+        reactor: Any,
+    ) -> None:
+        self.policy: Final = policy
+        self.authenticators = authenticators
+        self.sources = sources
+        self.asks: Final = asks(policy)
+        self.decisions: Final = DecisionCache(policy, self.asks)
+        self.filters: Final = ErrorFilters(policy)
+        self.groups = Groups(asks_for_groups(policy), reactor)
+        self.nobody: Final = block_rule(RuleKind.CLIENT, policy.default_log)

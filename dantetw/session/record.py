@@ -1,0 +1,101 @@
+"""
+The facts of a session: who the client is, what it asked for, and how far that has come.
+
+A record waits for nothing and holds no resource.  Events, the status report and the crash record
+are made from it; the machine that changes it is :class:`~dantetw.session.session.Session`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dantetw.policy import Policy, Rule
+from dantetw.rules.authentication import Identity
+from dantetw.values import Endpoint, Method, Phase, User
+from dantetw.wire.messages import Request
+
+# Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
+_ACCEPT: Final = Phase.ACCEPT
+
+
+class SessionRecord:
+    """
+    The facts of one session.
+
+    :ivar number: from 1, in order of arrival.
+    :ivar policy: the configuration that the session began with.
+    :ivar client: the client's address; ``local``: the one of ours that it connected to.
+    :ivar client_rule: the client rule that matched, number 0 before that; ``socks_rule``: the socks
+        rule, None before that; ``reply_rule``: the one about the peer of a BIND.
+    :ivar identity: what the client has shown to the client rule, if its methods had to be checked.
+    :ivar user: the user that the client has authenticated as; ``method``: how; ``claimed``: the
+        name it gave with a password, right or wrong; hostile.
+    :ivar request: what the client asks for; ``asked``: its target, with an address in place of a
+        name that is one in disguise; ``addresses``: of the name in it, None if it has none.
+    :ivar target: where the session goes, once the rules have been asked; ``source``: our end of
+        that connection.
+    :ivar tried: how each rule fared, if one blocked the session and an output wants to know.
+    :ivar phase: how far the session has come.
+    :ivar accepted_at: monotonic seconds, as all times here, which are 0.0 before the session comes
+        to them: see :class:`~dantetw.observe.events.Times`.
+    """
+
+    __slots__ = (
+        "accepted_at",
+        "addresses",
+        "asked",
+        "claimed",
+        "client",
+        "client_rule",
+        "connected_at",
+        "connecting_at",
+        "identity",
+        "local",
+        "logged_in_at",
+        "logging_in_at",
+        "method",
+        "negotiating_at",
+        "number",
+        "phase",
+        "policy",
+        "reply_rule",
+        "request",
+        "requested_at",
+        "resolved_at",
+        "socks_rule",
+        "source",
+        "target",
+        "tried",
+        "user",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        policy: Policy,
+        client: Endpoint,
+        local: Endpoint,
+        client_rule: Rule,
+        accepted_at: float,
+    ) -> None:
+        self.number = number
+        self.policy = policy
+        self.client = client
+        self.local = local
+        self.client_rule = client_rule
+        self.socks_rule: Rule | None = None
+        self.reply_rule: Rule | None = None
+        self.identity: Identity | None = None
+        self.user: User | None = None
+        self.method: Method | None = None
+        self.claimed = ""
+        self.request: Request | None = None
+        self.asked: Endpoint | None = None
+        self.addresses: tuple[str, ...] | None = None
+        self.target: Endpoint | None = None
+        self.source: Endpoint | None = None
+        self.tried: tuple[str, ...] = ()
+        self.phase = _ACCEPT
+        self.accepted_at = accepted_at
+        self.negotiating_at = self.logging_in_at = self.logged_in_at = self.requested_at = 0.0
+        self.resolved_at = self.connecting_at = self.connected_at = 0.0
