@@ -1,8 +1,8 @@
 """
 All that dantetw can do, on one page.
 
-A new authentication method, command, log format or log destination is one new file and one line
-here.  Importing a module changes nothing that the program can do; being listed here does.
+A new dialect, authentication method, command, log format or log destination is one new file and one
+line here.  Importing a module changes nothing that the program can do; being listed here does.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ from dantetw.session.commands.bind import bind
 from dantetw.session.commands.connect import connect
 from dantetw.session.protocol import Perform
 from dantetw.values import Command, Method
+from dantetw.wire import socks4, socks5
+from dantetw.wire.dialects import IDialect
+
+#: The protocols in which clients can ask for something, which their first byte tells apart.
+DIALECTS: Final[tuple[IDialect, ...]] = (socks4.DIALECT, socks5.DIALECT)
 
 #: What a client can ask for.
 COMMANDS: Final[Mapping[Command, Perform]] = {

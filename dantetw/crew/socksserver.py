@@ -29,6 +29,7 @@ from dantetw.session.ports import Listeners
 from dantetw.session.protocol import SocksFactory
 from dantetw.threads import Threads
 from dantetw.values import PAM_METHODS, Endpoint, Method, Severity
+from dantetw.wire.dialects import Dialects
 
 #: Objects that may come to be before the garbage collector looks for cycles; Python's own figure,
 #: 700, is a handful of sessions.
@@ -62,6 +63,7 @@ class SocksServer:
             journal,
             Resolver(reactor),
             make_poller(reactor, turn),
+            Dialects(catalogue.DIALECTS),
             catalogue.COMMANDS,
             self._interfaces.addresses_of,
             self._interfaces.all_addresses,

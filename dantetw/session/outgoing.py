@@ -21,12 +21,11 @@ from dantetw.values import (
     Endpoint,
     Family,
     Phase,
-    ProxyProtocol,
     ReplyCode,
     Severity,
     Side,
 )
-from dantetw.wire.messages import Request
+from dantetw.wire.dialects import Request
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
@@ -88,8 +87,8 @@ def refuse_sourceless(session: Session, none: NoSource, failing: str) -> None:
 
 def anywhere(session: Session, request: Request) -> Endpoint:
     """Where the peers of a port that takes many come from: of a family that we have outside."""
-    speaks_both = request.proxy_protocol is ProxyProtocol.SOCKS_V5
-    if speaks_both and not session.context.sources.addresses(Family.IPV4):
+    families = request.dialect.families
+    if Family.IPV6 in families and not session.context.sources.addresses(Family.IPV4):
         return Endpoint("::", 0, Family.IPV6)
     return NOWHERE
 

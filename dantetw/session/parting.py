@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from dantetw.net.poller import IPoller
 from dantetw.values import Cause, Ending, Phase, ReplyCode, Side
-from dantetw.wire.replies import reply
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
@@ -72,6 +71,6 @@ def refuse_late(session: Session, text: str) -> None:
         return  # gone meanwhile
     session.sock = None
     session.end(Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED, text=text))
-    answer = reply(request.proxy_protocol, ReplyCode.NOT_ALLOWED, request.target)
+    answer = request.dialect.reply(ReplyCode.NOT_ALLOWED, request.target)
     delay = answer_delay(record.requested_at, server.monotonic())
     server.punish(Parting(sock, server.poller), answer, delay)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from dantetw.observe.events import Attempt, Traffic
 from dantetw.observe.status import Standing
 from dantetw.values import Counts, Drop, Endpoint, Path, ReplyCode
-from dantetw.wire.replies import reply
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
@@ -106,9 +105,9 @@ def answer(session: Session, told: Endpoint) -> OSError | None:
     :param told: the address for it.
     :returns: why it cannot be told.
     """
-    record = session.record
-    assert record.request is not None and session.sock is not None
-    data = reply(record.request.proxy_protocol, _SUCCEEDED, told)
+    request = session.record.request
+    assert request is not None and session.sock is not None
+    data = request.dialect.reply(_SUCCEEDED, told)
     try:
         # A few bytes always fit into a buffer nothing else was ever written to.
         os.write(session.sock.fileno(), data)

@@ -41,6 +41,7 @@ from dantetw.session.parting import Parting
 from dantetw.session.room import Room
 from dantetw.session.session import Session
 from dantetw.values import Command, Endpoint, Method, Severity
+from dantetw.wire.dialects import Dialects
 
 #: A command of :mod:`dantetw.session.commands`.
 Perform = Callable[[Session, Rule, Endpoint], None]
@@ -95,6 +96,7 @@ class SocksFactory(Factory):
     :ivar policy: what new sessions begin with; ``context``: what is made of it.
     :ivar sessions: all that are alive, by number, and so in order of arrival.
     :ivar unreached: addresses of targets that could not be reached lately.
+    :ivar dialects: the protocols in which clients may ask.
     :ivar commands: what performs each command; one that is absent is not supported.
     :ivar keep_alive: whether connections get TCP keep-alive.
     :ivar punished: connections that are closed in a while, their sessions being over.
@@ -125,6 +127,7 @@ class SocksFactory(Factory):
         journal: Journal,
         resolver: Resolver,
         poller: IPoller,
+        dialects: Dialects,
         commands: Mapping[Command, Perform],
         addresses_of: Callable[[str], Sequence[str]],
         all_addresses: Callable[[], Collection[str]],
@@ -135,6 +138,7 @@ class SocksFactory(Factory):
         self.journal = journal
         self.resolver = resolver
         self.poller = poller
+        self.dialects = dialects
         self.commands = commands
         self.keep_alive = keep_alive
         self.monotonic = monotonic

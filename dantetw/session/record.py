@@ -12,7 +12,7 @@ from typing import Final
 from dantetw.policy import Policy, Rule
 from dantetw.rules.authentication import Identity
 from dantetw.values import Endpoint, Method, Phase, User
-from dantetw.wire.messages import Request
+from dantetw.wire.dialects import Request
 
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
 _ACCEPT: Final = Phase.ACCEPT

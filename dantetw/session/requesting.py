@@ -38,12 +38,11 @@ from dantetw.values import (
     Method,
     Phase,
     Protocol,
-    ProxyProtocol,
     ReplyCode,
     Side,
     Verdict,
 )
-from dantetw.wire.messages import Request
+from dantetw.wire.dialects import Request
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
@@ -85,8 +84,8 @@ def perform(session: Session, request: Request, asked: Endpoint) -> None:
         families = session.context.sources.families() or BOTH
         if request.command is _ASSOCIATE:
             families = FAMILIES  # it is not where we go
-        elif request.command is _BIND and request.proxy_protocol is ProxyProtocol.SOCKS_V4:
-            families &= {Family.IPV4}  # it could not be told of a port on another
+        elif request.command is _BIND:
+            families &= request.dialect.families  # it could not be told of a port on another
         found = server.resolver.cached(asked.host, families)
         if found is not None:
             _resolved(session, request, asked, found)

@@ -46,9 +46,8 @@ from dantetw.values import (
     ReplyCode,
     Side,
 )
-from dantetw.wire.messages import ProtocolError, Reply, Request
-from dantetw.wire.negotiation import Negotiation
-from dantetw.wire.replies import reply
+from dantetw.wire.dialects import Negotiation, Request
+from dantetw.wire.messages import ProtocolError, Reply
 
 if TYPE_CHECKING:
     from dantetw.net.awaiting import Await
@@ -165,7 +164,6 @@ class Session:
         if rule.socket_options and self.transport is not None:
             self.server.set_options(self.transport.socket, rule.socket_options)
         record.phase = _NEGOTIATE
-        self.negotiation = Negotiation(rule.socks_methods)
         self.server.sweep.add(self)
 
     # Negotiating.
@@ -175,6 +173,8 @@ class Session:
         record = self.record
         if not record.negotiating_at:
             record.negotiating_at = self.server.monotonic()
+            methods = record.client_rule.socks_methods
+            self.negotiation = self.server.dialects.negotiate(data[0], methods)
         if self.server.journal.debug > 1:
             tracing.step(self, f"{len(data)} bytes in phase {record.phase.word}")
         self.negotiate(data)
@@ -268,7 +268,7 @@ class Session:
         if self.server.journal.debug:
             tracing.replied(self, code)
         if self.sock is not None:
-            answer = reply(record.request.proxy_protocol, code, bound or record.request.target)
+            answer = record.request.dialect.reply(code, bound or record.request.target)
             try:
                 self.sock.send(answer)
                 self.sock.shutdown(socket.SHUT_WR)

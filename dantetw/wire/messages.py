@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import field
 
-from dantetw.values import Cause, Command, Endpoint, Method, ProxyProtocol, value
+from dantetw.values import Cause, value
 
 
 class ProtocolError(Exception):
@@ -53,25 +53,6 @@ class Credentials:
 
     name: str
     password: bytes = field(repr=False)
-
-
-@value
-class Request:
-    """
-    What a client asks for: the end of its negotiation.
-
-    :ivar command: one of ``CONNECT``, ``BIND``, ``UDPASSOCIATE``.
-    :ivar target: as the client named it; port 0 and unspecified addresses are let through.
-    :ivar proxy_protocol: ``SOCKS_V4`` (4a included) or ``SOCKS_V5``.
-    :ivar method: the authentication method the client got through with.
-    :ivar user_id: SOCKS 4: who the client says it is, unchecked; else empty.
-    """
-
-    command: Command
-    target: Endpoint
-    proxy_protocol: ProxyProtocol = ProxyProtocol.SOCKS_V5
-    method: Method = Method.NONE
-    user_id: str = ""
 
 
 def user_text(raw: bytes) -> str:

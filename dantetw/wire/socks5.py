@@ -1,5 +1,13 @@
 """
-SOCKS 5 (:rfc:`1928`): greeting, choice of a method, request, reply.
+SOCKS 5 (:rfc:`1928`): greeting, choice of a method, perhaps a login, request, reply.
+
+The order of a negotiation, in which each state is the function that reads it::
+
+    _read_greeting --(no login)----------------------------> _read_request --> over
+        \\--(login)--> _read_login --> read_ahead --(accepted)--^
+                                          \\--(refused)--> over
+
+Any :exc:`~dantetw.wire.messages.ProtocolError` leads to ``over``.
 """
 
 from __future__ import annotations
@@ -7,10 +15,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from dantetw.values import NOWHERE, Cause, Command, Endpoint, Method, ProxyProtocol, ReplyCode
+from zope.interface import implementer
+
+from dantetw.values import (
+    NOWHERE,
+    Cause,
+    Command,
+    Endpoint,
+    Family,
+    Method,
+    ProxyProtocol,
+    ReplyCode,
+)
+from dantetw.wire import userpass
 from dantetw.wire.addresses import AddressError, build_address, parse_address
-from dantetw.wire.messages import ProtocolError, Request
-from dantetw.wire.replies import reply
+from dantetw.wire.dialects import (
+    IDialect,
+    Negotiation,
+    Reader,
+    Request,
+    over,
+    read_ahead,
+)
+from dantetw.wire.messages import Credentials, ProtocolError, Reply
 
 VERSION: Final = 5
 
@@ -39,6 +66,9 @@ METHOD_CODES: Final[dict[Method, tuple[int, ...]]] = {
 #: Command codes (:rfc:`1928`, 4).
 COMMANDS: Final = {1: Command.CONNECT, 2: Command.BIND, 3: Command.UDPASSOCIATE}
 COMMAND_CODES: Final = {command: code for code, command in COMMANDS.items()}
+
+#: The address that says nothing.
+_ZEROS: Final = b"\x01\x00\x00\x00\x00\x00\x00"
 
 
 def parse_greeting(data: bytes) -> tuple[bytes, int] | None:
@@ -119,7 +149,7 @@ def parse_request(data: bytes, method: Method = Method.NONE) -> tuple[Request, i
     if command is None:
         raise ProtocolError(
             f"unknown socks_v5 command: {data[1]}",
-            reply(ProxyProtocol.SOCKS_V5, ReplyCode.COMMAND_NOT_SUPPORTED, NOWHERE),
+            DIALECT.reply(ReplyCode.COMMAND_NOT_SUPPORTED, NOWHERE),
             Cause.UNSUPPORTED,
             2,
         )
@@ -128,14 +158,14 @@ def parse_request(data: bytes, method: Method = Method.NONE) -> tuple[Request, i
     except AddressError as error:
         raise ProtocolError(
             error.text,
-            reply(ProxyProtocol.SOCKS_V5, error.code, NOWHERE),
+            DIALECT.reply(error.code, NOWHERE),
             error.cause,
             3 + error.at,
         ) from None
     if found is None:
         return None
     target, end = found
-    return Request(command, target, ProxyProtocol.SOCKS_V5, method), end
+    return Request(command, target, DIALECT, method), end
 
 
 def build_request(command: Command, target: Endpoint) -> bytes:
@@ -151,8 +181,6 @@ def build_request(command: Command, target: Endpoint) -> bytes:
 def parse_reply(data: bytes) -> tuple[int, Endpoint, int] | None:
     """
     A server's reply: its code, the bound endpoint, and where it ends; None: not complete yet.
-
-    Build replies with :func:`dantetw.wire.replies.reply`.
 
     The code is a plain number, as servers may use codes that :class:`ReplyCode` does not know.
 
@@ -170,3 +198,79 @@ def parse_reply(data: bytes) -> tuple[int, Endpoint, int] | None:
         return None
     bound, end = found
     return data[1], bound, end
+
+
+class _Negotiation(Negotiation):
+    """The logins of SOCKS 5."""
+
+    __slots__ = ()
+
+    def accepted(self) -> bytes:
+        self.decide(_read_request)
+        return userpass.ACCEPTED
+
+    def refused(self) -> bytes:
+        self.decide(over)
+        return userpass.REFUSED
+
+
+def _read_greeting(negotiation: Negotiation, data: bytes) -> tuple[Reply, Reader, int] | None:
+    found = parse_greeting(data)
+    if found is None:
+        return None
+    negotiation.offered, end = found
+    chosen = choose(negotiation.methods, negotiation.offered)
+    if chosen is None:
+        raise ProtocolError(
+            "client offered no acceptable authentication method",
+            build_choice(NO_ACCEPTABLE),
+            at=end,
+        )
+    negotiation.method, code = chosen
+    return *_CHOICES[code], end
+
+
+def _read_login(negotiation: Negotiation, data: bytes) -> tuple[Credentials, Reader, int] | None:
+    found = userpass.parse_login(data)
+    return None if found is None else (found[0], read_ahead, found[1])
+
+
+def _read_request(negotiation: Negotiation, data: bytes) -> tuple[Request, Reader, int] | None:
+    found = parse_request(data, negotiation.method)
+    return None if found is None else (found[0], over, found[1])
+
+
+# The two answers to a greeting that the server knows, by method code, with what follows them.
+_CHOICES: Final[dict[int, tuple[Reply, Reader]]] = {
+    NO_LOGIN: (Reply(build_choice(NO_LOGIN)), _read_request),
+    LOGIN: (Reply(build_choice(LOGIN)), _read_login),
+}
+
+
+@implementer(IDialect)
+class Socks5:
+    """SOCKS 5 as clients talk it to the server."""
+
+    proxy_protocol = ProxyProtocol.SOCKS_V5
+    first_bytes = bytes((VERSION,))
+    families = frozenset((Family.IPV4, Family.IPV6))
+
+    def negotiate(self, methods: tuple[Method, ...]) -> Negotiation:
+        """See :meth:`IDialect.negotiate`."""
+        return _Negotiation(methods, _read_greeting)
+
+    def reply(self, code: ReplyCode, bound: Endpoint) -> bytes:
+        """
+        See :meth:`IDialect.reply`.
+
+        Of a host name that is empty, too long or not bytes, the port is left out too, since a port
+        without its host would mislead.
+        """
+        try:
+            address = build_address(bound)
+        except ValueError:
+            address = _ZEROS
+        return b"\x05" + code.to_bytes(1, "big") + b"\x00" + address
+
+
+DIALECT: Final = Socks5()

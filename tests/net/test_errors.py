@@ -17,8 +17,8 @@ from dantetw.net.errors import (
     symbol_of,
     words_of,
 )
-from dantetw.values import NOWHERE, Operation, ProxyProtocol, ReplyCode
-from dantetw.wire.replies import reply
+from dantetw.values import NOWHERE, Operation, ReplyCode
+from dantetw.wire import socks4, socks5
 
 #: ``errno``, the replies' numbers on the wire by SOCKS 5 and 4, the words.
 TABLE = [
@@ -44,8 +44,8 @@ class NamingTests(SynchronousTestCase):
         """The common ones are as Dante has them."""
         for number, code5, code4, words in TABLE:
             code = reply_of(number)
-            self.assertEqual(reply(ProxyProtocol.SOCKS_V5, code, NOWHERE)[1], code5)
-            self.assertEqual(reply(ProxyProtocol.SOCKS_V4, code, NOWHERE)[1], code4)
+            self.assertEqual(socks5.DIALECT.reply(code, NOWHERE)[1], code5)
+            self.assertEqual(socks4.DIALECT.reply(code, NOWHERE)[1], code4)
             self.assertEqual(words_of(number), words)
             self.assertEqual(getattr(errno, symbol_of(number)), number)
 
@@ -72,7 +72,7 @@ class NamingTests(SynchronousTestCase):
         self.assertEqual(
             lookup_text("10.0.0.1", "no", True), "could not DNS reversemap address 10.0.0.1: no"
         )
-        self.assertEqual(reply(ProxyProtocol.SOCKS_V5, UNRESOLVED_REPLY, NOWHERE)[1], 4)
+        self.assertEqual(socks5.DIALECT.reply(UNRESOLVED_REPLY, NOWHERE)[1], 4)
 
     def test_eai_words(self) -> None:
         """The words of failures that we find ourselves are the C library's."""

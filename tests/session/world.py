@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
+from dantetw.catalogue import DIALECTS
 from dantetw.config import Policy, parse
 from dantetw.net.dialling import Connected, DialError, Failed
 from dantetw.net.poller import (
@@ -44,6 +45,7 @@ from dantetw.session.protocol import SocksFactory, SocksProtocol
 from dantetw.session.session import Session
 from dantetw.values import Command, Ending, Endpoint, Family, Method
 from dantetw.wire import socks5, userpass
+from dantetw.wire.dialects import Dialects
 from tests.held import ReportingClock, held
 
 #: Where the clock of a world begins; not a whole number, since limits count whole seconds.
@@ -450,6 +452,7 @@ class World:
             Journal(lambda event: self.events.append(event["event"])),
             Resolver(self.reactor, threads, self._getaddrinfo, self._getnameinfo),
             self.poller,
+            Dialects(DIALECTS),
             COMMANDS if commands is None else commands,
             machine.addresses_of,
             machine.all_addresses,

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
-from dantetw.values import Cause, Command, Endpoint, Family, Method, ProxyProtocol
+from dantetw.catalogue import DIALECTS
+from dantetw.values import Cause, Command, Endpoint, Family, Method
 from dantetw.wire import socks4, socks5, userpass
-from dantetw.wire.messages import Credentials, ProtocolError, Reply, Request
-from dantetw.wire.negotiation import Negotiation
+from dantetw.wire.dialects import Dialects, IDialect, Request
+from dantetw.wire.messages import Credentials, ProtocolError, Reply
 
 NONE = (Method.NONE,)
 USERNAME = (Method.USERNAME,)
@@ -41,14 +43,16 @@ def converse(
     pieces: Iterable[bytes],
     methods: tuple[Method, ...] = NONE,
     good: bool = True,
-    v4_refusal: str | None = None,
 ) -> Outcome:
     """Hold a dialogue with a client whose bytes arrive in ``pieces``; ``good`` credentials pass."""
-    negotiation = Negotiation(methods, v4_refusal is None, v4_refusal or "")
     sent = b""
     credentials: Credentials | None = None
     rest = iter(pieces)
-    for piece in rest:
+    first = next((piece for piece in rest if piece), b"")
+    if not first:
+        return Outcome()
+    negotiation = Dialects(DIALECTS).negotiate(first[0], methods)
+    for piece in chain([first], rest):
         try:
             step = negotiation.feed(piece)
             while step is not None:
@@ -77,11 +81,11 @@ def asked(
     target: Endpoint,
     command: Command = Command.CONNECT,
     method: Method = Method.NONE,
-    proxy_protocol: ProxyProtocol = ProxyProtocol.SOCKS_V5,
+    dialect: IDialect = socks5.DIALECT,
     user_id: str = "",
 ) -> Request:
     """A request with the usual fields."""
-    return Request(command, target, proxy_protocol, method, user_id)
+    return Request(command, target, dialect, method, user_id)
 
 
 def zeros(code: int) -> bytes:
@@ -98,11 +102,10 @@ class Dialogue:
     outcome: Outcome
     methods: tuple[Method, ...] = NONE
     good: bool = True
-    v4_refusal: str | None = None
 
     def run(self, pieces: Iterable[bytes]) -> Outcome:
         """The outcome if the client's bytes arrive in ``pieces``."""
-        return converse(pieces, self.methods, self.good, self.v4_refusal)
+        return converse(pieces, self.methods, self.good)
 
 
 DIALOGUES = [
@@ -264,7 +267,7 @@ DIALOGUES = [
         "SOCKS 4",
         socks4.build_request(Command.CONNECT, HERE, b"joe") + b"data",
         Outcome(
-            request=asked(HERE, proxy_protocol=ProxyProtocol.SOCKS_V4, user_id="joe"),
+            request=asked(HERE, dialect=socks4.DIALECT, user_id="joe"),
             read=12,
             leftover=b"data",
         ),
@@ -273,29 +276,11 @@ DIALOGUES = [
         "SOCKS 4a, and no method that allows it",
         socks4.build_request(Command.BIND, LONG, b"u" * 1382) + b"\x00",
         Outcome(
-            request=asked(
-                LONG, Command.BIND, proxy_protocol=ProxyProtocol.SOCKS_V4, user_id="u" * 1382
-            ),
+            request=asked(LONG, Command.BIND, dialect=socks4.DIALECT, user_id="u" * 1382),
             read=1647,
             leftover=b"\x00",
         ),
         USERNAME,
-    ),
-    Dialogue(
-        "SOCKS 4 not allowed",
-        socks4.build_request(Command.CONNECT, HERE, b"joe"),
-        Outcome(
-            error=("client-rule #1 requires more", socks4.REFUSAL, Cause.BLOCKED),
-            read=1,
-        ),
-        USERNAME,
-        v4_refusal="client-rule #1 requires more",
-    ),
-    Dialogue(
-        "SOCKS 5 where SOCKS 4 is not allowed",
-        b"\x05\x01\x00" + CONNECT,
-        Outcome(b"\x05\x00", request=asked(HERE), read=13),
-        v4_refusal="client-rule #1 requires more",
     ),
     Dialogue(
         "SOCKS 4, unknown command",

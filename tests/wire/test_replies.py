@@ -1,12 +1,11 @@
-"""Tests for :mod:`dantetw.wire.replies`."""
+"""Tests for replies in the dialects of :mod:`dantetw.wire`."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.values import Endpoint, Family, ProxyProtocol, ReplyCode
+from dantetw.values import Endpoint, Family, ReplyCode
 from dantetw.wire import socks4, socks5
-from dantetw.wire.replies import reply
 
 HERE = Endpoint("192.0.2.1", 8080, Family.IPV4)
 HERE_6 = Endpoint("2001:db8::1", 8080, Family.IPV6)
@@ -28,13 +27,13 @@ ADDRESSES = [
 
 
 class ReplyTests(SynchronousTestCase):
-    """Tests for :func:`reply`."""
+    """Tests for :meth:`IDialect.reply`."""
 
     def test_v5_addresses(self) -> None:
         """SOCKS 5 can say each kind of address; what it cannot say is zeros."""
         for bound, address in ADDRESSES:
             with self.subTest(bound):
-                data = reply(ProxyProtocol.SOCKS_V5, ReplyCode.SUCCEEDED, bound)
+                data = socks5.DIALECT.reply(ReplyCode.SUCCEEDED, bound)
                 self.assertEqual(data, b"\x05\x00\x00" + address)
 
     def test_v5_codes(self) -> None:
@@ -42,7 +41,7 @@ class ReplyTests(SynchronousTestCase):
         self.assertEqual([int(code) for code in ReplyCode], list(range(9)))
         for code in ReplyCode:
             with self.subTest(code):
-                data = reply(ProxyProtocol.SOCKS_V5, code, HERE)
+                data = socks5.DIALECT.reply(code, HERE)
                 self.assertEqual(data[1], code)
                 self.assertEqual(socks5.parse_reply(data + b"x"), (code, HERE, 10))
 
@@ -50,7 +49,7 @@ class ReplyTests(SynchronousTestCase):
         """SOCKS 4 says 90 for success and 91 for all else."""
         for code in ReplyCode:
             with self.subTest(code):
-                data = reply(ProxyProtocol.SOCKS_V4, code, HERE)
+                data = socks4.DIALECT.reply(code, HERE)
                 verdict = 90 if code is ReplyCode.SUCCEEDED else 91
                 self.assertEqual(data, bytes((0, verdict)) + bytes.fromhex("1f90 c0000201"))
                 granted = code is ReplyCode.SUCCEEDED
@@ -60,5 +59,5 @@ class ReplyTests(SynchronousTestCase):
         """What SOCKS 4 cannot say is zeros, the port included."""
         for bound in (HERE_6, LOCALHOST):
             with self.subTest(bound):
-                data = reply(ProxyProtocol.SOCKS_V4, ReplyCode.SUCCEEDED, bound)
+                data = socks4.DIALECT.reply(ReplyCode.SUCCEEDED, bound)
                 self.assertEqual(data, bytes.fromhex("005a 0000 00000000"))

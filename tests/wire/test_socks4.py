@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.values import Cause, Command, Endpoint, Family, ProxyProtocol
+from dantetw.values import Cause, Command, Endpoint, Family
 from dantetw.wire import socks4
-from dantetw.wire.messages import ProtocolError, Request
+from dantetw.wire.dialects import Request
+from dantetw.wire.messages import ProtocolError
 
 HERE = Endpoint("127.0.0.1", 80, Family.IPV4)
 REFUSAL = bytes.fromhex("005b 0000 00000000")
@@ -64,7 +65,7 @@ class RequestTests(SynchronousTestCase):
         for what, data, command, target, user_id in TABLE:
             with self.subTest(what):
                 text = user_id.decode("utf-8", "surrogateescape")
-                request = Request(command, target, ProxyProtocol.SOCKS_V4, user_id=text)
+                request = Request(command, target, socks4.DIALECT, user_id=text)
                 self.assertEqual(socks4.parse_request(data + b"rest"), (request, len(data)))
                 self.assertEqual(socks4.build_request(command, target, user_id), data)
                 self.assertLessEqual(len(data), socks4.REQUEST_LIMIT)

@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.values import Cause, Command, Endpoint, Family, Method, ReplyCode
 from dantetw.wire import socks5
-from dantetw.wire.messages import ProtocolError, Request
+from dantetw.wire.dialects import Request
+from dantetw.wire.messages import ProtocolError
 
 HERE = Endpoint("127.0.0.1", 80, Family.IPV4)
 NAMED = Endpoint("example.org", 443, Family.NAME)
@@ -100,7 +101,7 @@ class RequestTests(SynchronousTestCase):
         for data, command, target in REQUESTS:
             with self.subTest(command):
                 found = socks5.parse_request(data + b"rest", Method.USERNAME)
-                request = Request(command, target, method=Method.USERNAME)
+                request = Request(command, target, socks5.DIALECT, Method.USERNAME)
                 self.assertEqual(found, (request, len(data)))
                 self.assertEqual(socks5.build_request(command, target), data)
 
@@ -118,7 +119,7 @@ class RequestTests(SynchronousTestCase):
     def test_reserved(self) -> None:
         """The reserved byte is ignored."""
         found = socks5.parse_request(b"\x05\x01\xee\x01\x7f\x00\x00\x01\x00\x50")
-        self.assertEqual(found, (Request(Command.CONNECT, HERE), 10))
+        self.assertEqual(found, (Request(Command.CONNECT, HERE, socks5.DIALECT), 10))
 
     def test_faults(self) -> None:
         """Each fault is found at its first byte, has its text and the reply made for it."""

@@ -65,6 +65,7 @@ from dantetw.values import (
     User,
     value,
 )
+from dantetw.wire.dialects import Dialects
 
 #: Why an address is not tried that a rule blocks.
 BLOCKED: Final = "blocked"
@@ -185,6 +186,7 @@ class Rehearsal:
                 names.getnameinfo,
             ),
             Deaf(),
+            Dialects(catalogue.DIALECTS),
             dict.fromkeys(catalogue.COMMANDS, self._reached),
             system.addresses_of,
             system.all_addresses,

@@ -47,8 +47,8 @@ from dantetw.values import (
     Verdict,
 )
 from dantetw.wire import socks4, socks5
-from dantetw.wire.messages import ProtocolError, Request
-from dantetw.wire.replies import reply
+from dantetw.wire.dialects import Request
+from dantetw.wire.messages import ProtocolError
 
 #: Most peers of a port, those included whom the client has not asked about yet.  Each takes two
 #: descriptors, of which a process often has 1024.
@@ -162,7 +162,7 @@ class Forwarding(Waiting):
         forward = self._unasked.get(key)
         told = NOWHERE if forward is None else forward.peer
         try:
-            session.sock.send(reply(request.proxy_protocol, ReplyCode.SUCCEEDED, told))
+            session.sock.send(request.dialect.reply(ReplyCode.SUCCEEDED, told))
         except OSError as unsent:
             number = unsent.errno or 0
             text = f"sending bind-response to client failed: {words_of(number)}"

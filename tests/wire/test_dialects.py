@@ -1,4 +1,4 @@
-"""Tests for :mod:`dantetw.wire.negotiation`."""
+"""Tests for :mod:`dantetw.wire.dialects`, and for each dialect there is."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
 
-from dantetw.values import Method
+from dantetw.catalogue import DIALECTS
+from dantetw.values import Endpoint, Family, Method, ReplyCode
 from dantetw.wire import socks4, socks5, userpass
-from dantetw.wire.messages import Credentials, ProtocolError, Request
-from dantetw.wire.negotiation import (
-    EARLY_LIMIT,
-    READERS,
-    TRANSITIONS,
-    Heard,
-    Negotiation,
-    State,
-)
+from dantetw.wire.dialects import EARLY_LIMIT, Dialects, IDialect, Negotiation, Request
+from dantetw.wire.messages import Credentials, ProtocolError
 from tests.wire.dialogues import (
     BOTH,
     CONNECT,
@@ -33,12 +28,18 @@ from tests.wire.dialogues import (
     converse,
 )
 
-#: The most that may be held of an incomplete message.
+#: The most that may be held of an incomplete message, by what reads it.
 LIMITS = {
-    State.AWAIT_GREETING: max(socks5.GREETING_LIMIT, socks4.REQUEST_LIMIT) - 1,
-    State.AWAIT_LOGIN: userpass.LOGIN_LIMIT - 1,
-    State.AWAIT_REQUEST: socks5.REQUEST_LIMIT - 1,
+    socks4._read_request: socks4.REQUEST_LIMIT - 1,
+    socks5._read_greeting: socks5.GREETING_LIMIT - 1,
+    socks5._read_login: userpass.LOGIN_LIMIT - 1,
+    socks5._read_request: socks5.REQUEST_LIMIT - 1,
 }
+
+
+def negotiate(first: int = socks5.VERSION, methods: tuple[Method, ...] = NONE) -> Negotiation:
+    """A negotiation with a client whose first byte is ``first``."""
+    return Dialects(DIALECTS).negotiate(first, methods)
 
 
 def single(data: bytes) -> Iterator[bytes]:
@@ -121,8 +122,9 @@ class LimitTests(SynchronousTestCase):
     )
     def test_incomplete(self, start: bytes, data: bytes, filling: int) -> None:
         """An incomplete message is never longer than its format allows."""
-        negotiation = Negotiation(BOTH)
-        for piece in single(start + data + bytes((filling,)) * 1700):
+        data = start + data + bytes((filling,)) * 1700
+        negotiation = negotiate(data[0], BOTH)
+        for piece in single(data):
             try:
                 while (step := negotiation.feed(piece)) is not None:
                     piece = b""
@@ -132,12 +134,12 @@ class LimitTests(SynchronousTestCase):
                         return
             except ProtocolError:
                 return
-            self.assertLessEqual(len(negotiation.leftover), LIMITS[negotiation._state])
+            self.assertLessEqual(len(negotiation.leftover), LIMITS[negotiation._reader])
         self.fail("endless negotiation")
 
     def test_ahead_of_the_verdict(self) -> None:
         """What comes while credentials are checked is kept, up to a limit, and not counted."""
-        negotiation = Negotiation(USERNAME)
+        negotiation = negotiate(methods=USERNAME)
         negotiation.feed(b"\x05\x01\x02")
         self.assertIsInstance(negotiation.feed(LOGIN), Credentials)
         self.assertIsNone(negotiation.feed(CONNECT))
@@ -150,7 +152,7 @@ class LimitTests(SynchronousTestCase):
 
     def test_after_the_verdict(self) -> None:
         """What came while credentials were checked is read when they have been accepted."""
-        negotiation = Negotiation(USERNAME)
+        negotiation = negotiate(methods=USERNAME)
         negotiation.feed(b"\x05\x01\x02")
         negotiation.feed(LOGIN)
         negotiation.feed(CONNECT[:4])
@@ -160,36 +162,93 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(negotiation.leftover, b"data")
 
 
-class TransitionsTests(SynchronousTestCase):
-    """The tables agree with each other."""
-
-    def test_states(self) -> None:
-        """Each state has a row, and each but the last is read in, can fail, and can be reached."""
-        self.assertEqual(set(TRANSITIONS), set(State))
-        self.assertEqual(set(READERS), set(State) - {State.OVER})
-        self.assertEqual(TRANSITIONS[State.OVER], {})
-        for state in READERS:
-            self.assertIs(TRANSITIONS[state][Heard.NONSENSE], State.OVER)
-        reached = {state for row in TRANSITIONS.values() for state in row.values()}
-        self.assertEqual(reached, set(State) - {State.AWAIT_GREETING})
-
-    def test_not_without_verdict(self) -> None:
-        """No way leads past the verdict once a login was demanded."""
-        self.assertEqual(
-            set(TRANSITIONS[State.AWAIT_LOGIN].values()), {State.AWAIT_VERDICT, State.OVER}
-        )
-        self.assertEqual(
-            [h for h, s in TRANSITIONS[State.AWAIT_VERDICT].items() if s is not State.OVER],
-            [Heard.ACCEPTED],
-        )
-
-    def test_verdict_without_login(self) -> None:
-        """A verdict nobody waits for is our own mistake and does not go unnoticed."""
-        self.assertRaises(KeyError, Negotiation(NONE).accepted)
-        self.assertRaises(KeyError, Negotiation(NONE).refused)
+class MisuseTests(SynchronousTestCase):
+    """Calls that nothing allows are bugs, and do not go unnoticed."""
 
     def test_over(self) -> None:
-        """Nor do bytes that are fed when it is over."""
-        negotiation = Negotiation(NONE)
+        """Bytes are not taken when it is over."""
+        negotiation = negotiate(9)
         self.assertRaises(ProtocolError, negotiation.feed, b"\x09")
-        self.assertRaises(KeyError, negotiation.feed, b"")
+        self.assertRaises(RuntimeError, negotiation.feed, b"")
+
+    def test_same_first_byte(self) -> None:
+        """A first byte belongs to one dialect."""
+        self.assertRaises(ValueError, Dialects, [socks5.DIALECT, socks5.Socks5()])
+
+
+endpoints = st.one_of(
+    st.builds(Endpoint, st.ip_addresses(v=4).map(str), st.integers(0, 65535), st.just(Family.IPV4)),
+    st.builds(Endpoint, st.ip_addresses(v=6).map(str), st.integers(0, 65535), st.just(Family.IPV6)),
+    st.builds(Endpoint, st.text(max_size=300), st.integers(0, 65535), st.just(Family.NAME)),
+)
+
+
+class CatalogueTests(SynchronousTestCase):
+    """What holds for each dialect of the catalogue."""
+
+    def test_interface(self) -> None:
+        """Each is an ``IDialect``, with a protocol and first bytes of its own."""
+        for dialect in DIALECTS:
+            with self.subTest(dialect):
+                verifyObject(IDialect, dialect)
+                self.assertTrue(dialect.first_bytes)
+                self.assertTrue(dialect.families)
+        protocols = {dialect.proxy_protocol for dialect in DIALECTS}
+        self.assertEqual(len(protocols), len(DIALECTS))
+        Dialects(DIALECTS)
+
+    def test_dialogues(self) -> None:
+        """Each has dialogues that lead to a request and to an error."""
+        for dialect in DIALECTS:
+            with self.subTest(dialect):
+                own = [d.outcome for d in DIALOGUES if d.data and d.data[0] in dialect.first_bytes]
+                self.assertTrue(any(outcome.error for outcome in own))
+                requests = {outcome.request for outcome in own if outcome.request is not None}
+                self.assertEqual({request.dialect for request in requests}, {dialect})
+                for request in requests:
+                    self.assertIs(request.proxy_protocol, dialect.proxy_protocol)
+
+    @given(st.sampled_from(DIALECTS), st.sampled_from(list(ReplyCode)), endpoints)
+    def test_reply(self, dialect: IDialect, code: ReplyCode, bound: Endpoint) -> None:
+        """A reply can be written to whatever has come of a request."""
+        self.assertTrue(dialect.reply(code, bound))
+
+    def test_no_login(self) -> None:
+        """Nobody is logged in, or refused, whose credentials were not asked for."""
+        for dialect in DIALECTS:
+            with self.subTest(dialect):
+                for methods in (NONE, USERNAME):
+                    negotiation = dialect.negotiate(methods)
+                    self.assertRaises(RuntimeError, negotiation.accepted)
+                    self.assertRaises(RuntimeError, negotiation.refused)
+
+    @given(st.data(), st.sampled_from(DIALECTS), st.binary(max_size=700), cut_places)
+    def test_garbage(
+        self, data: st.DataObject, dialect: IDialect, behind: bytes, cuts: list[int]
+    ) -> None:
+        """Garbage in a dialect raises nothing but ``ProtocolError``, and splits change nothing."""
+        said = bytes((data.draw(st.sampled_from(dialect.first_bytes)),)) + behind
+        for methods in (NONE, USERNAME, BOTH):
+            outcome = converse([said], methods)
+            self.assertEqual(converse(split(said, cuts), methods), outcome)
+            if outcome.request is not None:
+                self.assertIs(outcome.request.dialect, dialect)
+
+    @given(st.sampled_from([d for d in DIALOGUES if d.methods == USERNAME]), st.binary(max_size=40))
+    def test_not_without_verdict(self, dialogue: Dialogue, behind: bytes) -> None:
+        """No bytes lead past the check of credentials that a client has given."""
+        negotiation = negotiate(dialogue.data[0], dialogue.methods)
+        data, checking = dialogue.data + behind, False
+        try:
+            while (step := negotiation.feed(data)) is not None:
+                self.assertFalse(checking)
+                data, checking = b"", isinstance(step, Credentials)
+                if isinstance(step, Request):
+                    self.assertEqual(step.method, Method.NONE)
+                    self.assertIs(step.dialect, socks4.DIALECT)
+                    return
+        except ProtocolError:
+            return
+        self.assertTrue(checking)
+        self.assertEqual(negotiation.refused(), userpass.REFUSED)
+        self.assertRaises(RuntimeError, negotiation.feed, CONNECT)
