@@ -196,7 +196,7 @@ def makeService(options: Any) -> Service:
         startup.close()
         raise SystemExit(1)
     policy = parsed.policy
-    outputs = (*policy.logoutput, *policy.errorlog)
+    outputs = (*policy.logging.outputs, *policy.logging.errors)
     startup.logged_here = any(output.text in ("stdout", "stderr") for output in outputs)
     settings = ServiceOptions(
         program=options["program"],
@@ -207,7 +207,7 @@ def makeService(options: Any) -> Service:
         notices=_DEFAULT_SAID if path is None else (),
         twistd_log=_keeps_log(options.parent),
         take_over=options["take-over"],
-        workers=options["workers"] or policy.workers or processors(),
+        workers=options["workers"] or policy.processes.workers or processors(),
     )
     service = SockdService(
         policy,

@@ -23,7 +23,7 @@ TABLES = {"dantetw.config.keywords": 600}  # one table, a row for each keyword
 CIRCULAR = ("dantetw.config.", "dantetw.relay.", "dantetw.session.")
 CIRCULAR_PACKAGES: set[str] = set()
 #: Public classes that have a namesake in another module, which is not renamed yet.
-NAMESAKES = {"Answer", "Names", "Outcome", "Pace", "Ports"}
+NAMESAKES = {"Answer", "Names", "Outcome", "Pace"}
 
 VALUES, PURE, EDGES, STORY, WIRING = range(5)
 

@@ -149,7 +149,7 @@ class RereadTests(SynchronousTestCase):
         parsed = tap.reread(str(path), 3, system, open_regular)
         policy, problems = parsed.policy, parsed.problems
         assert policy is not None, problems
-        self.assertEqual((policy.file, policy.debug), (str(path), 3))
+        self.assertEqual((policy.file, policy.logging.debug), (str(path), 3))
         texts = "\n".join(problem.text for problem in problems)
         self.assertIn("setting the unprivileged uid to 0", texts)
 

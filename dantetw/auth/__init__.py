@@ -21,6 +21,6 @@ Method ``none`` needs nothing here: there is nothing to check.
 They are put together like this::
 
     threads = Threads(reactor, verifying.THREADS, verifying.WAITING, "login")
-    users = UsersFile(policy.username_file, reactor, threads, report)
+    users = UsersFile(policy.authentication.username_file, reactor, threads, report)
     username = CredentialsCache(users, reactor)
 """

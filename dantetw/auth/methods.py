@@ -35,9 +35,14 @@ def for_username(
     :raises LibcryptMissingError: if this system cannot check passwords.
     """
     inner: IAuthenticator
-    if policy.username_file is not None:
+    if policy.authentication.username_file is not None:
         inner = UsersFile(
-            policy.username_file, reactor, threads, report, rights.open_file, rights.look
+            policy.authentication.username_file,
+            reactor,
+            threads,
+            report,
+            rights.open_file,
+            rights.look,
         )
     else:
         inner = SystemUsers(reactor, threads, rights.check_password, rights.look)

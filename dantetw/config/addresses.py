@@ -14,7 +14,7 @@ from dantetw.config.machine import Machine, Transport
 from dantetw.config.reader import number_of
 from dantetw.config.report import Mistake
 from dantetw.config.tree import AddressText, PortText
-from dantetw.policy import ALL_PORTS, Address, HostKind, Ports
+from dantetw.policy import ALL_PORTS, Address, HostKind, PortSet
 from dantetw.values import AF_OF, Family
 
 _BITS: Final = {Family.IPV4: 32, Family.IPV6: 128}
@@ -153,7 +153,7 @@ def doubt(address: Address) -> str:
     return ""
 
 
-def _any(text: AddressText, ports: Ports) -> Address:
+def _any(text: AddressText, ports: PortSet) -> Address:
     if text.mask is None:
         raise Mistake(text.host, '"0" is not an address', '"0/0" for every address')
     if "." in text.mask.text or number_of(text.mask):
@@ -196,7 +196,7 @@ def _mask(token: Token, family: Family) -> int:
     return ((1 << bits) - 1) ^ ((1 << (bits - length)) - 1)
 
 
-def ports_of(text: PortText | None, system: Machine, protocol: Transport) -> Ports:
+def ports_of(text: PortText | None, system: Machine, protocol: Transport) -> PortSet:
     """
     The ports that a port condition lets through.
 
@@ -208,19 +208,19 @@ def ports_of(text: PortText | None, system: Machine, protocol: Transport) -> Por
     match text.operator:
         case "-":
             assert text.last is not None
-            return Ports(first, number_of(text.last), text=text.text)
+            return PortSet(first, number_of(text.last), text=text.text)
         case "ne" | "!=":
-            return Ports(first, first, outside=True, text=text.text)
+            return PortSet(first, first, outside=True, text=text.text)
         case "ge" | ">=":
-            return Ports(first, 65535, text=text.text)
+            return PortSet(first, 65535, text=text.text)
         case "gt" | ">":
-            return Ports(first + 1, 65535, text=text.text)
+            return PortSet(first + 1, 65535, text=text.text)
         case "le" | "<=":
-            return Ports(0, first, text=text.text)
+            return PortSet(0, first, text=text.text)
         case "lt" | "<":
-            return Ports(0, first - 1, text=text.text)
+            return PortSet(0, first - 1, text=text.text)
         case _:
-            return Ports(first, first, text=text.text)
+            return PortSet(first, first, text=text.text)
 
 
 def first_port(text: PortText, system: Machine) -> int:

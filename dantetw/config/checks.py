@@ -15,7 +15,7 @@ def check_policy(policy: Policy, settings: Settings, system: Machine, report: Re
     """Note what is missing and what does not fit together."""
     _check_methods(policy, report)
     if system.effective_root and "user.unprivileged" not in report.attempted:
-        user = policy.user_unprivileged
+        user = policy.users.unprivileged
         if user is None or user == "root":
             report.warning(
                 None,
@@ -45,7 +45,7 @@ def check_policy(policy: Policy, settings: Settings, system: Machine, report: Re
 
 
 def _check_methods(policy: Policy, report: Report) -> None:
-    methods = policy.socks_methods
+    methods = policy.authentication.socks_methods
     if not methods and "socksmethod" not in report.attempted and "method" not in report.attempted:
         report.warning(
             None,

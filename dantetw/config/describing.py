@@ -26,21 +26,21 @@ def describe(policy: Policy) -> Iterator[str]:
         yield f"external #{number}, line {external.where.line}: {external.text}: {what}"
     families = _words(policy.external_families)
     yield f"external: families: {families}, external.rotation: {policy.rotation.value}"
-    yield f"clientmethod: {_methods(policy.client_methods)}"
-    yield f"socksmethod: {_methods(policy.socks_methods)}"
+    yield f"clientmethod: {_methods(policy.authentication.client_methods)}"
+    yield f"socksmethod: {_methods(policy.authentication.socks_methods)}"
     yield (
-        f"user.privileged: {policy.user_privileged or 'as started'},"
-        f" user.unprivileged: {policy.user_unprivileged or 'as started'}"
+        f"user.privileged: {policy.users.privileged or 'as started'},"
+        f" user.unprivileged: {policy.users.unprivileged or 'as started'}"
     )
-    if policy.username_file is not None:
-        yield f"username.file: {policy.username_file}"
+    if policy.authentication.username_file is not None:
+        yield f"username.file: {policy.authentication.username_file}"
     yield f"timeouts: {_timeouts(policy.timeouts)}"
-    yield f"logoutput: {_outputs(policy.logoutput)}"
-    yield f"errorlog: {_outputs(policy.errorlog)}"
+    yield f"logoutput: {_outputs(policy.logging.outputs)}"
+    yield f"errorlog: {_outputs(policy.logging.errors)}"
     yield f"resolveprotocol: {policy.resolve_protocol.value}"
     for option in policy.socket_options:
         yield f"socket option, line {option.where.line}: {option.text}: {option.value}"
-    for wanted in policy.error_filters:
+    for wanted in policy.logging.error_filters:
         keyword = f"{wanted.edge.value}.log.{_LEVELS[wanted.severity]}.error"
         yield f"{keyword}, line {wanted.where.line}: {' '.join(sorted(wanted.symbols))}"
     for rules in (policy.client_rules, policy.socks_rules):
@@ -67,8 +67,8 @@ def _rule(rule: Rule, policy: Policy) -> str:
         parts.append(f"group: {' '.join(sorted(rule.groups))}")
     if not PAM_METHODS.isdisjoint(rule.client_methods + rule.socks_methods):
         parts.append(f"pam.servicename: {rule.pam_service}")
-    if rule.udp_portrange is not None:
-        low, high = rule.udp_portrange
+    if rule.udp.portrange is not None:
+        low, high = rule.udp.portrange
         parts.append(f"udp.portrange: {low}-{high}")
     if rule.timeouts != policy.timeouts:
         parts.append(f"timeouts: {_timeouts(rule.timeouts)}")

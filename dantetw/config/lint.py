@@ -12,7 +12,7 @@ from typing import Final
 
 from dantetw.config.addresses import packed
 from dantetw.config.report import Report
-from dantetw.policy import Address, HostKind, Policy, Ports, Rule, RuleKind
+from dantetw.policy import Address, HostKind, Policy, PortSet, Rule, RuleKind
 from dantetw.values import (
     LOG_CONNECT,
     LOG_DATA,
@@ -53,7 +53,7 @@ def lint(policy: Policy, report: Report) -> None:
 # Rules that can never match
 
 
-def ports_cover(wide: Ports, narrow: Ports) -> bool:
+def ports_cover(wide: PortSet, narrow: PortSet) -> bool:
     """Whether every port that ``narrow`` lets through is let through by ``wide``."""
     if narrow.outside:
         if wide.outside:
@@ -96,7 +96,7 @@ def rule_covers(wide: Rule, narrow: Rule) -> bool:
     if (
         wide.verdict is Verdict.BLOCK
         and Command.UDPASSOCIATE in narrow.commands
-        and not (wide.target.kind is HostKind.ANY and ports_cover(wide.target.ports, Ports()))
+        and not (wide.target.kind is HostKind.ANY and ports_cover(wide.target.ports, PortSet()))
     ):
         return False
     return (
@@ -261,7 +261,7 @@ def _listens_outside(policy: Policy) -> bool:
 
 def _is_everything(address: Address) -> bool:
     """Any port of any address, of IPv4 at least."""
-    if not ports_cover(address.ports, Ports()):
+    if not ports_cover(address.ports, PortSet()):
         return False
     return address.kind is HostKind.ANY or (
         address.kind is HostKind.NET and address.family is Family.IPV4 and address.mask == 0

@@ -20,7 +20,16 @@ from dantetw.config.report import Report, TooManyError
 from dantetw.config.rule import Rules
 from dantetw.config.settings import Settings
 from dantetw.config.unsupported import UNSUPPORTED
-from dantetw.policy import Policy, Where
+from dantetw.policy import (
+    AuthenticationPolicy,
+    CompatibilityPolicy,
+    LoggingPolicy,
+    Policy,
+    ProcessPolicy,
+    UdpPolicy,
+    UserPolicy,
+    Where,
+)
 from dantetw.values import Severity
 
 
@@ -177,36 +186,37 @@ def _unreadable(text: bytes, file: str) -> Problem | None:
 def _policy(file: str, settings: Settings, rules: Rules) -> Policy:
     return Policy(
         file,
-        tuple(settings.internal),
-        tuple(settings.external),
-        settings.accepted_families("external"),
-        settings.rotation,
-        settings.client_methods,
-        settings.socks_methods,
-        settings.user_privileged,
-        settings.user_unprivileged,
-        settings.username_file,
-        settings.timeouts,
-        settings.forms.applied(settings.logoutput),
-        settings.forms.applied(settings.errorlog),
-        settings.debug,
-        settings.resolve_protocol,
-        settings.udp_connectdst,
-        tuple(settings.udp_announce),
-        tuple(rules.client),
-        tuple(rules.socks),
-        tuple(settings.error_filters),
-        tuple(settings.socket_options),
-        settings.hash_key_file,
-        settings.same_port,
-        settings.bind_extension,
-        settings.handover,
-        settings.workers,
-        settings.max_requests,
+        internal=tuple(settings.internal),
+        external=tuple(settings.external),
+        external_families=settings.accepted_families("external"),
+        rotation=settings.rotation,
         waits=settings.waits,
-        unmatched_log=settings.unmatched_log,
-        max_lifetime=settings.max_lifetime,
-        worker_timeout=settings.worker_timeout,
+        authentication=AuthenticationPolicy(
+            settings.client_methods, settings.socks_methods, settings.username_file
+        ),
+        users=UserPolicy(settings.user_privileged, settings.user_unprivileged),
+        timeouts=settings.timeouts,
+        logging=LoggingPolicy(
+            outputs=settings.forms.applied(settings.logoutput),
+            errors=settings.forms.applied(settings.errorlog),
+            debug=settings.debug,
+            error_filters=tuple(settings.error_filters),
+            unmatched=settings.unmatched_log,
+            hash_key_file=settings.hash_key_file,
+        ),
+        resolve_protocol=settings.resolve_protocol,
+        udp=UdpPolicy(settings.udp_connectdst, tuple(settings.udp_announce)),
+        compatibility=CompatibilityPolicy(settings.same_port, settings.bind_extension),
+        processes=ProcessPolicy(
+            workers=settings.workers,
+            max_requests=settings.max_requests,
+            max_lifetime=settings.max_lifetime,
+            worker_timeout=settings.worker_timeout,
+            handover=settings.handover,
+        ),
+        socket_options=tuple(settings.socket_options),
+        client_rules=tuple(rules.client),
+        socks_rules=tuple(rules.socks),
     )
 
 

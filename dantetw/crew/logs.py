@@ -59,16 +59,16 @@ class Logs:
         :param opener: opens the file with it, if the policy names one.
         :raises UnusableError: if that cannot be used.
         """
-        if policy.hash_key_file is None:
+        if policy.logging.hash_key_file is None:
             return self.key
         try:
-            with open(policy.hash_key_file, "rb", opener=opener) as file:
+            with open(policy.logging.hash_key_file, "rb", opener=opener) as file:
                 key = file.read(LONGEST_KEY).strip()
         except OSError as failed:
             reason = words_of_error(failed)
-            raise UnusableError(f"log.hashkey: {policy.hash_key_file}: {reason}") from None
+            raise UnusableError(f"log.hashkey: {policy.logging.hash_key_file}: {reason}") from None
         if len(key) < SHORTEST_KEY:
-            text = f"log.hashkey: {policy.hash_key_file}: less than {SHORTEST_KEY} bytes"
+            text = f"log.hashkey: {policy.logging.hash_key_file}: less than {SHORTEST_KEY} bytes"
             raise UnusableError(text)
         return key
 
@@ -120,8 +120,8 @@ class Logs:
     def use(self, policy: Policy, key: bytes, outputs: Outputs) -> None:
         """The same with destinations that have been opened."""
         level = self._debug
-        debug = level if level is not None else max(policy.debug, 0)
-        forms = {output.form for output in (*policy.logoutput, *policy.errorlog)}
+        debug = level if level is not None else max(policy.logging.debug, 0)
+        forms = {output.form for output in (*policy.logging.outputs, *policy.logging.errors)}
         formats = {form: self._format(form, debug, key) for form in {PLAIN_FORM, *forms}}
         self.observer.configure(outputs, debug, formats)
         self.journal.debug = debug

@@ -95,7 +95,7 @@ class Supervisor:
             monotonic,
             journal,
             lambda: self.children,
-            lambda: self._estate.policy.worker_timeout,
+            lambda: self._estate.policy.processes.worker_timeout,
             self._stalled,
             self._balance,
         )

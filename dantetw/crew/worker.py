@@ -237,10 +237,10 @@ class Worker:
         self._ledger.look(now)
         self._ledger.count(factory)
         policy = factory.policy
-        if policy.max_requests and factory.requested >= policy.max_requests:
+        if policy.processes.max_requests and factory.requested >= policy.processes.max_requests:
             self._retire()
         # Not all workers at once.
-        lifetime = policy.max_lifetime * (1.0 - LIFETIME_SPREAD * self._ledger.share)
+        lifetime = policy.processes.max_lifetime * (1.0 - LIFETIME_SPREAD * self._ledger.share)
         if lifetime and now - self._born >= lifetime:
             self._retire()
         if now - self._sent >= SEND:

@@ -19,7 +19,7 @@ class ErrorFilters:
     """
 
     def __init__(self, policy: Policy) -> None:
-        self._filters = policy.error_filters
+        self._filters = policy.logging.error_filters
 
     def severity(self, edge: Edge, symbol: str, rules: Iterable[Rule] = ()) -> Severity:
         """

@@ -49,9 +49,9 @@ class Permitted:
     @classmethod
     def of(cls, policy: Policy) -> Permitted:
         """What one configuration names."""
-        outputs = (*policy.logoutput, *policy.errorlog)
-        users = policy.username_file
-        files = frozenset(filter(None, (users, policy.hash_key_file)))
+        outputs = (*policy.logging.outputs, *policy.logging.errors)
+        users = policy.authentication.username_file
+        files = frozenset(filter(None, (users, policy.logging.hash_key_file)))
         pam = not PAM_METHODS.isdisjoint(policy.methods)
         rules = (*policy.client_rules, *policy.socks_rules)
         passwords = Method.USERNAME in policy.methods and users is None
@@ -68,7 +68,7 @@ class Permitted:
                 if line.interface
                 for family in line.families
             ),
-            policy.same_port,
+            policy.compatibility.same_port,
             passwords,
             pam,
             frozenset(rule.pam_service for rule in rules) if pam else frozenset(),

@@ -178,7 +178,7 @@ class AuthState:
 
 def asks(policy: Policy) -> bool:
     """Whether a policy has methods beyond ``none`` and ``username``."""
-    methods = {*policy.client_methods, *policy.socks_methods}
+    methods = {*policy.authentication.client_methods, *policy.authentication.socks_methods}
     for rule in (*policy.client_rules, *policy.socks_rules):
         methods.update(rule.client_methods, rule.socks_methods)
     return not methods <= _NEGOTIATED

@@ -106,7 +106,7 @@ class SockdService(MultiService):
         self._reread = reread
         self._startup = startup
         self._privileges = Privileges(
-            policy.user_privileged, policy.user_unprivileged, settings.pidfile, settings.config
+            policy.users.privileged, policy.users.unprivileged, settings.pidfile, settings.config
         )
         self._prefix = Prefix(settings.program)
         self._logs = Logs(reactor, settings.debug)
@@ -123,7 +123,7 @@ class SockdService(MultiService):
                 self._listening,
                 self._retire,
                 self._busy,
-                lambda: self._policy.handover,
+                lambda: self._policy.processes.handover,
                 self._reopen,
                 lambda: self._status,
                 self._current,
@@ -150,7 +150,7 @@ class SockdService(MultiService):
     def privilegedStartService(self) -> None:
         """Open the logs and bind the addresses, with the rights we were started with."""
         policy, settings = self._policy, self._settings
-        has_workers = settings.workers > 1 or policy.replaces_workers
+        has_workers = settings.workers > 1 or policy.processes.replaces_workers
         if self._startup is not None:
             self._startup.begin()
         # Not earlier: in the background, standard output and error are others than before.
@@ -245,12 +245,12 @@ class SockdService(MultiService):
         try:
             self._privileges.drop()
         except OSError as failed:
-            name = self._policy.user_unprivileged
+            name = self._policy.users.unprivileged
             self._fail(f"could not become user {name}: {os.strerror(failed.errno or 0)}")
         self._privileges.watch(self._reactor)
         if self._privileges.lacking:
             text = (
-                f"checkugid(): not started as user {self._policy.user_privileged}: work that needs"
+                f"checkugid(): not started as user {self._policy.users.privileged}: work that needs"
                 " its privileges will fail"
             )
             self.journal.message(Severity.WARNING, "server.privileges", text)
@@ -386,7 +386,9 @@ class SockdService(MultiService):
         if _users(policy) != _users(self._policy):
             text = "user.privileged and user.unprivileged change when the server is started anew"
             self.journal.message(Severity.WARNING, "server.privileges", text)
-        if policy.workers != self._policy.workers or (policy.replaces_workers and mother is None):
+        if policy.processes.workers != self._policy.processes.workers or (
+            policy.processes.replaces_workers and mother is None
+        ):
             text = (
                 "workers, and child.maxrequests and child.maxlifetime without workers, change when"
                 " the server is started anew"
@@ -445,4 +447,4 @@ class SockdService(MultiService):
 
 
 def _users(policy: Policy) -> tuple[str | None, str | None]:
-    return policy.user_privileged, policy.user_unprivileged
+    return policy.users.privileged, policy.users.unprivileged

@@ -54,7 +54,7 @@ def unreceivable_text(session: Session, announced: Endpoint) -> str:
     policy = record.policy
     if any(e.family is family for line in policy.internal for e in line.listens):
         return ""
-    if any(rule.udp_connected for rule in policy.socks_rules):
+    if any(rule.udp.from_connected for rule in policy.socks_rules):
         return ""
     said = SAID[family]
     return (

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def low_binder(session: Session) -> LowBinder | None:
     """What binds ports below 1024 for a session, if anything may (``compatibility: sameport``)."""
-    return session.server.bind_low if session.record.policy.same_port else None
+    return session.server.bind_low if session.record.policy.compatibility.same_port else None
 
 
 def source_for(session: Session, target: Endpoint, failing: str) -> str:
@@ -105,7 +105,7 @@ def bind(session: Session, asked: Endpoint, target: Endpoint) -> Endpoint | None
     record = session.record
     server = session.server
     extended = asked.host == EXTENSION
-    if extended and not record.policy.bind_extension:
+    if extended and not record.policy.compatibility.bind_extension:
         # Dante too says it in the name of the built-in rule.
         record.socks_rule = block_rule(RuleKind.SOCKS, record.policy.default_log)
         text = "client requested disabled Dante extension: bind"

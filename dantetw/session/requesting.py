@@ -237,7 +237,7 @@ def _authorised_client(
     session: Session, request: Request, asked: Endpoint, question: Question, decision: Decision
 ) -> None:
     """The client itself may have an association or not: now for the address that it announces."""
-    if not decision.blocks and decision.rule.udp_connected:
+    if not decision.blocks and decision.rule.udp.from_connected:
         _authorised(session, request, asked, decision)
         return
 

@@ -28,7 +28,9 @@ def mistake(*lines: str) -> Problem:
 def forms(*lines: str) -> dict[str, Form]:
     """The forms of all destinations, by their names."""
     policy = policy_of(parsed(*lines))
-    return {output.text: output.form for output in (*policy.logoutput, *policy.errorlog)}
+    return {
+        output.text: output.form for output in (*policy.logging.outputs, *policy.logging.errors)
+    }
 
 
 class FormsTests(SynchronousTestCase):

@@ -99,7 +99,7 @@ class BetterTests(SynchronousTestCase):
         ):
             parsed = read(text)
             policy = policy_of(parsed)
-            self.assertEqual([output.text for output in policy.logoutput], ["stderr"])
+            self.assertEqual([output.text for output in policy.logging.outputs], ["stderr"])
             self.assertEqual((len(policy.client_rules), len(policy.socks_rules)), (1, 1))
 
     def test_non_ascii_names(self) -> None:

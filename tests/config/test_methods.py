@@ -46,9 +46,11 @@ class MethodTests(SynchronousTestCase):
         """They are taken globally and in rules, for clients and for requests."""
         policy = policy_of(read(f"{OPEN}{RULES}"))
         methods = (Method.PAM_USERNAME, Method.RFC931, Method.USERNAME)
-        self.assertEqual(policy.socks_methods, methods)
+        self.assertEqual(policy.authentication.socks_methods, methods)
         self.assertEqual(policy.socks_rules[0].socks_methods, methods)
-        self.assertEqual(policy.client_methods[:2], (Method.RFC931, Method.PAM_ADDRESS))
+        self.assertEqual(
+            policy.authentication.client_methods[:2], (Method.RFC931, Method.PAM_ADDRESS)
+        )
 
     def test_user(self) -> None:
         """``user`` in a client rule is possible with methods that give a name."""

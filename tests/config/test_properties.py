@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.config.keywords import KEYWORDS
-from dantetw.policy import ALL_PORTS, Address, HostKind, Ports, Rule
+from dantetw.policy import ALL_PORTS, Address, HostKind, PortSet, Rule
 from dantetw.values import LOG_WORDS, Command, Family, Protocol, Verdict
 from tests.config.fakes import HEAD, SYSTEM, policy_of, read
 
@@ -105,11 +105,11 @@ def addresses(draw: st.DrawFn) -> tuple[Address, str]:
         st.sampled_from(
             (
                 (ALL_PORTS, ""),
-                (Ports(low, low), f" port = {low}"),
-                (Ports(low, low, outside=True), f" port ne {low}"),
-                (Ports(low, high), f" port {low} - {high}"),
-                (Ports(low, 65535), f" port ge {low:#x}"),
-                (Ports(0, high - 1), f" port<{high}"),
+                (PortSet(low, low), f" port = {low}"),
+                (PortSet(low, low, outside=True), f" port ne {low}"),
+                (PortSet(low, high), f" port {low} - {high}"),
+                (PortSet(low, 65535), f" port ge {low:#x}"),
+                (PortSet(0, high - 1), f" port<{high}"),
             )
         )
     )

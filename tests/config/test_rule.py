@@ -147,7 +147,7 @@ class RuleTests(SynchronousTestCase):
     def test_portrange(self) -> None:
         """``udp.portrange`` is two ports, the first not above the last."""
         for body, expected in (("1-2", (1, 2)), ("1 - 2 log: error", (1, 2)), ("5-5", (5, 5))):
-            self.assertEqual(socks(f"udp.portrange: {body}").udp_portrange, expected)
+            self.assertEqual(socks(f"udp.portrange: {body}").udp.portrange, expected)
         for body in ("3-2", "0-70000", "5", "x-y", ""):
             parsed = with_rules(f"socks pass {{ {ALL}\nudp.portrange: {body}\n}}")
             self.assertEqual(len(errors(parsed)), 1, body)

@@ -147,41 +147,42 @@ class KeywordTests(SynchronousTestCase):
             )
         )
         self.assertEqual(
-            [output.text for output in policy.logoutput], ["stderr", "stdout", "syslog/daemon"]
+            [output.text for output in policy.logging.outputs],
+            ["stderr", "stdout", "syslog/daemon"],
         )
-        self.assertEqual([output.text for output in policy.errorlog], ["/var/log/errors.log"])
-        self.assertEqual(policy.debug, 1)
+        self.assertEqual([output.text for output in policy.logging.errors], ["/var/log/errors.log"])
+        self.assertEqual(policy.logging.debug, 1)
         self.assertIs(policy.rotation, Rotation.ROUTE)
-        self.assertEqual(policy.client_methods, (Method.NONE,))
-        self.assertEqual(policy.socks_methods, (Method.USERNAME, Method.NONE))
-        self.assertEqual(policy.username_file, "/etc/users")
+        self.assertEqual(policy.authentication.client_methods, (Method.NONE,))
+        self.assertEqual(policy.authentication.socks_methods, (Method.USERNAME, Method.NONE))
+        self.assertEqual(policy.authentication.username_file, "/etc/users")
         self.assertIs(policy.resolve_protocol, ResolveProtocol.FAKE)
-        self.assertFalse(policy.udp_connectdst)
+        self.assertFalse(policy.udp.connectdst)
         times = policy.timeouts
         self.assertEqual(
             (times.connect, times.negotiate, times.io_tcp, times.io_udp, times.tcp_fin_wait),
             (1, 2, 3, 4, 2),
         )
-        self.assertEqual((policy.user_privileged, policy.user_unprivileged), ("nobody", "root"))
+        self.assertEqual((policy.users.privileged, policy.users.unprivileged), ("nobody", "root"))
 
     def test_workers(self) -> None:
         """How long workers live, and how long they may be silent."""
         policy = policy_of(read(ADDRESSES))
-        self.assertEqual((policy.max_lifetime, policy.worker_timeout), (0, 10))
-        self.assertFalse(policy.replaces_workers)
+        self.assertEqual((policy.processes.max_lifetime, policy.processes.worker_timeout), (0, 10))
+        self.assertFalse(policy.processes.replaces_workers)
         policy = policy_of(read(HEAD + "child.maxlifetime: 60\ntimeout.worker: 0\n"))
-        self.assertEqual((policy.max_lifetime, policy.worker_timeout), (60, 0))
-        self.assertTrue(policy.replaces_workers)
-        self.assertTrue(policy_of(read(HEAD + "child.maxrequests: 1\n")).replaces_workers)
+        self.assertEqual((policy.processes.max_lifetime, policy.processes.worker_timeout), (60, 0))
+        self.assertTrue(policy.processes.replaces_workers)
+        self.assertTrue(policy_of(read(HEAD + "child.maxrequests: 1\n")).processes.replaces_workers)
         self.assertEqual(len(errors(read(HEAD + "child.maxlifetime: soon\n"))), 1)
 
     def test_defaults(self) -> None:
         """What the file does not say is as Dante has it."""
         policy = policy_of(read(ADDRESSES))
-        self.assertEqual(policy.client_methods, (Method.NONE,))
-        self.assertEqual(policy.socks_methods, ())
+        self.assertEqual(policy.authentication.client_methods, (Method.NONE,))
+        self.assertEqual(policy.authentication.socks_methods, ())
         self.assertEqual((policy.timeouts.connect, policy.timeouts.io_udp), (30, 86400))
-        self.assertEqual((policy.debug, policy.default_log), (-1, 0))
+        self.assertEqual((policy.logging.debug, policy.default_log), (-1, 0))
         policy = policy_of(with_globals("log.unmatched: connect", "log.unmatched: error tcpinfo"))
         self.assertEqual(policy.default_log, LOG_CONNECT | LOG_ERROR | LOG_TCPINFO)
 
@@ -190,10 +191,10 @@ class KeywordTests(SynchronousTestCase):
         text = (HEAD + "debug: 1\n" + RULES).encode()
         for debug, expected, logs in ((None, 1, True), (0, 0, False), (2, 2, True)):
             policy = policy_of(parse(text, "f", FakeSystem(), debug=debug))
-            self.assertEqual(policy.debug, expected)
+            self.assertEqual(policy.logging.debug, expected)
             self.assertEqual(bool(policy.socks_rules[0].log), logs)
         alone = policy_of(parse((HEAD + RULES).encode(), "f", FakeSystem(), debug=1))
-        self.assertEqual((alone.debug, alone.socks_rules[0].log), (-1, 0))
+        self.assertEqual((alone.logging.debug, alone.socks_rules[0].log), (-1, 0))
 
     def test_overridden(self) -> None:
         """That the command line overrides the file is a notice for the log, as Dante words it."""
@@ -266,7 +267,7 @@ class KeywordTests(SynchronousTestCase):
         parsed = with_globals("logoutput: syslog/kern syslog/local0 syslog")
         self.assertEqual(warnings(parsed), ['unknown syslog facility "kern"'])
         self.assertEqual(
-            [output.text for output in policy_of(parsed).logoutput],
+            [output.text for output in policy_of(parsed).logging.outputs],
             ["stderr", "syslog/kern", "syslog/local0", "syslog"],
         )
 
@@ -281,8 +282,8 @@ class KeywordTests(SynchronousTestCase):
         ]
         parsed = with_globals(f"logoutput: {' '.join(words)} syslog", f"errorlog: {words[0]} # no")
         policy = policy_of(parsed)
-        self.assertEqual([output.text for output in policy.logoutput][1:], [*words, "syslog"])
-        self.assertEqual([output.text for output in policy.errorlog], [words[0]])
+        self.assertEqual([output.text for output in policy.logging.outputs][1:], [*words, "syslog"])
+        self.assertEqual([output.text for output in policy.logging.errors], [words[0]])
 
     def test_remote_logs_refused(self) -> None:
         """What is wrong with a destination is told at its place: all of it, where words add up."""
@@ -358,13 +359,13 @@ class KeywordTests(SynchronousTestCase):
             ("compatibility: sameport draft-5.05", True),
             ("compatibility: sameport\ncompatibility: draft-5.05", True),
         ):
-            self.assertIs(policy_of(with_globals(line)).same_port, same, line)
+            self.assertIs(policy_of(with_globals(line)).compatibility.same_port, same, line)
 
     def test_extension(self) -> None:
         """``extension: bind`` counts, with Dante's warning."""
         parsed = with_globals("extension: bind")
-        self.assertIs(policy_of(parsed).bind_extension, True)
-        self.assertIs(policy_of(with_globals("")).bind_extension, False)
+        self.assertIs(policy_of(parsed).compatibility.bind_extension, True)
+        self.assertIs(policy_of(with_globals("")).compatibility.bind_extension, False)
         (warning,) = warnings(parsed)
         self.assertIn("deprecating the Dante-specific SOCKS bind extension", warning)
 
@@ -387,7 +388,7 @@ class ErrorFilterTests(SynchronousTestCase):
                 "internal.log.info.error: dns-any",
             )
         )
-        external, internal = policy.error_filters
+        external, internal = policy.logging.error_filters
         self.assertEqual((external.edge, external.severity), (Edge.EXTERNAL, Severity.ERROR))
         self.assertEqual(
             external.symbols,
@@ -398,7 +399,9 @@ class ErrorFilterTests(SynchronousTestCase):
 
     def test_system_any(self) -> None:
         """``system-any`` is every errno, but no resolver's error."""
-        (found,) = policy_of(with_globals("external.log.err.error: system-any")).error_filters
+        (found,) = policy_of(
+            with_globals("external.log.err.error: system-any")
+        ).logging.error_filters
         self.assertEqual(found.symbols, set(errno.errorcode.values()))
 
     def test_second_names(self) -> None:
@@ -410,7 +413,7 @@ class ErrorFilterTests(SynchronousTestCase):
         ):
             for name in (first, second):
                 line = f"external.log.err.error: {name}"
-                (found,) = policy_of(with_globals(line)).error_filters
+                (found,) = policy_of(with_globals(line)).logging.error_filters
                 self.assertEqual(found.symbols, {errno.errorcode[getattr(errno, name)]})
 
     def test_unknown(self) -> None:

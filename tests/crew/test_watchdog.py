@@ -14,6 +14,7 @@ from dantetw.crew.lending import LEND, RETURN
 from dantetw.crew.supervisor import FIRST_PAUSE, PROVEN
 from dantetw.crew.watchdog import LATE, STALLED
 from dantetw.net.listening import Port, open_port
+from dantetw.policy import ProcessPolicy
 from dantetw.values import Severity
 from tests.crew.test_supervisor import HERE, ChangeCase, MotherCase
 
@@ -90,7 +91,7 @@ class WatchdogTests(BeatingCase):
 
     def test_never(self) -> None:
         """``timeout.worker: 0`` kills none."""
-        policy = replace(self.policy, worker_timeout=0)
+        policy = replace(self.policy, processes=ProcessPolicy(worker_timeout=0))
         self.mother._estate = replace(self.mother._estate, policy=policy)
         self.still = {1000}
         self.live(120)
@@ -98,7 +99,7 @@ class WatchdogTests(BeatingCase):
 
     def test_soon(self) -> None:
         """A limit below the time of the report is kept too."""
-        policy = replace(self.policy, worker_timeout=1)
+        policy = replace(self.policy, processes=ProcessPolicy(worker_timeout=1))
         self.mother._estate = replace(self.mother._estate, policy=policy)
         self.still = {1000}
         self.live(STALLED + 2 * BEAT)

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw.config.vocabulary import symbols
 from dantetw.net.errors import eai_symbol_of, symbol_of
 from dantetw.observe.filters import ErrorFilters
-from dantetw.policy import BUILT_IN, Edge, ErrorFilter, Policy, Rule
+from dantetw.policy import BUILT_IN, Edge, ErrorFilter, LoggingPolicy, Policy, Rule
 from dantetw.values import Severity
 from tests.observe.making import rule
 from tests.session.world import HEAD, OPEN, compiled
@@ -130,7 +130,7 @@ class ErrorFiltersTests(SynchronousTestCase):
         self, first: list[ErrorFilter], second: list[ErrorFilter], third: list[ErrorFilter]
     ) -> None:
         """It is always the most severe of all lines that name it, globally and in the rules."""
-        found = ErrorFilters(replace(POLICY, error_filters=tuple(first)))
+        found = ErrorFilters(replace(POLICY, logging=LoggingPolicy(error_filters=tuple(first))))
         rules: list[Rule] = [
             replace(rule(), error_filters=tuple(lines)) for lines in (second, third)
         ]

@@ -12,8 +12,9 @@ from dantetw.policy import (
     ALL_PORTS,
     Address,
     HostKind,
+    LoggingPolicy,
     Policy,
-    Ports,
+    PortSet,
     ResolveProtocol,
     Rule,
     RuleKind,
@@ -35,7 +36,7 @@ FILE = "sockd.conf"
 REQUESTS = frozenset(Command) - {Command.ACCEPT}
 
 
-def address(text: str, ports: Ports = ALL_PORTS, line: int = 1) -> Address:
+def address(text: str, ports: PortSet = ALL_PORTS, line: int = 1) -> Address:
     """The address condition that ``text`` makes in a file; ``%`` before it means an interface."""
     where = Where(FILE, line, 10)
     if text == "0/0":
@@ -67,8 +68,8 @@ def rule(
     source: str = "0/0",
     target: str = "0/0",
     kind: RuleKind = RuleKind.SOCKS,
-    source_ports: Ports = ALL_PORTS,
-    target_ports: Ports = ALL_PORTS,
+    source_ports: PortSet = ALL_PORTS,
+    target_ports: PortSet = ALL_PORTS,
     commands: frozenset[Command] = REQUESTS,
     protocols: frozenset[Protocol] = frozenset(Protocol),
     proxy_protocols: frozenset[ProxyProtocol] = frozenset(
@@ -115,7 +116,7 @@ def policy(
         client_rules=client_rules,
         external_families=families,
         resolve_protocol=ResolveProtocol.FAKE if fake else ResolveProtocol.UDP,
-        debug=debug,
+        logging=LoggingPolicy(debug=debug),
     )
 
 

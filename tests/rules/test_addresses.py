@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.addresses import literal, number_of
-from dantetw.policy import ALL_PORTS, Ports
+from dantetw.policy import ALL_PORTS, PortSet
 from dantetw.rules.addresses import Lookup, LookupKind, LookupNeededError, Subject, fits
 from dantetw.values import Family
 from tests.rules.building import address, endpoint
@@ -161,12 +161,12 @@ class FitsTests(SynchronousTestCase):
     def test_ports(self) -> None:
         """A port that does not fit is enough, whatever the address."""
         cases = [
-            (Ports(80, 80), 80, True),
-            (Ports(80, 80), 81, False),
-            (Ports(80, 80, outside=True), 80, False),
-            (Ports(80, 80, outside=True), 81, True),
-            (Ports(65536, 65535), 65535, False),
-            (Ports(1, 10), 10, True),
+            (PortSet(80, 80), 80, True),
+            (PortSet(80, 80), 81, False),
+            (PortSet(80, 80, outside=True), 80, False),
+            (PortSet(80, 80, outside=True), 81, True),
+            (PortSet(65536, 65535), 65535, False),
+            (PortSet(1, 10), 10, True),
         ]
         for ports, port, expected in cases:
             for text in ("0/0", "192.0.2.0/24", ".example.org"):
@@ -206,8 +206,8 @@ class FitsTests(SynchronousTestCase):
     def test_all_ports_is_a_shortcut_only(self) -> None:
         """All ports, written out, mean the same as none written."""
         subject = Subject(endpoint("192.0.2.1", 0))
-        self.assertIsNot(Ports(), ALL_PORTS)
-        self.assertTrue(fits(address("0/0", Ports()), subject, {}))
+        self.assertIsNot(PortSet(), ALL_PORTS)
+        self.assertTrue(fits(address("0/0", PortSet()), subject, {}))
 
 
 class LiteralTests(SynchronousTestCase):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.policy import Policy, RuleKind
+from dantetw.policy import AuthenticationPolicy, Policy, RuleKind
 from dantetw.rules.authentication import (
     IDENT,
     AuthCheck,
@@ -225,8 +225,8 @@ class PolicyTests(SynchronousTestCase):
         self.assertFalse(asks(plain))
         self.assertTrue(asks(policy(rule(socks_methods=(ANY,)))))
         self.assertTrue(asks(policy(rule(client_methods=(ADDRESS,)))))
-        self.assertTrue(asks(replace(plain, client_methods=(RFC931,))))
-        self.assertTrue(asks(replace(plain, socks_methods=(RFC931,))))
+        for own in (AuthenticationPolicy((RFC931,)), AuthenticationPolicy(socks_methods=(RFC931,))):
+            self.assertTrue(asks(replace(plain, authentication=own)))
 
     def test_at_once(self) -> None:
         """A login is checked at once if only one password can be meant."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.policy import Policy, Ports, Rule, RuleKind
+from dantetw.policy import Policy, PortSet, Rule, RuleKind
 from dantetw.rules import cache as remembering
 from dantetw.rules.cache import DecisionCache
 from dantetw.rules.decision import Decision
@@ -42,7 +42,7 @@ class ClientTests(SynchronousTestCase):
             {"source": "gate.example.org"},
             {"source": "%eth0"},
             {"target": "%eth0"},
-            {"source_ports": Ports(5000, 5000)},
+            {"source_ports": PortSet(5000, 5000)},
             {"verdict": Verdict.BLOCK},
         ):
             asked = rule(kind=RuleKind.CLIENT, **changes)  # type: ignore[arg-type]
@@ -87,7 +87,7 @@ class RequestTests(SynchronousTestCase):
 
     def test_passed(self) -> None:
         """A request that has passed does so again."""
-        passed = rule(target="192.0.2.0/24", target_ports=Ports(1080, 1080))
+        passed = rule(target="192.0.2.0/24", target_ports=PortSet(1080, 1080))
         self.assertEqual(self.remembered(passed), Decision(passed, LOCAL))
 
     def test_asked_anew(self) -> None:
@@ -95,7 +95,7 @@ class RequestTests(SynchronousTestCase):
         for asked in (
             rule(target=".example.org"),
             rule(source="%eth0"),
-            rule(source_ports=Ports(5000, 5000)),
+            rule(source_ports=PortSet(5000, 5000)),
             rule(verdict=Verdict.BLOCK),
         ):
             self.assertIsNone(self.remembered(asked))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.policy import BUILT_IN, Policy, Ports, Rule, RuleKind, Where
+from dantetw.policy import BUILT_IN, Policy, PortSet, Rule, RuleKind, Where
 from dantetw.rules.addresses import Lookup, LookupKind
 from dantetw.rules.decision import (
     Decision,
@@ -70,7 +70,7 @@ class DecideSocksTests(SynchronousTestCase):
         fitting = rule(
             source="127.0.0.0/8",
             target="192.0.2.0/24",
-            target_ports=Ports(443, 443),
+            target_ports=PortSet(443, 443),
             commands=frozenset((Command.CONNECT,)),
             protocols=frozenset((Protocol.TCP,)),
             proxy_protocols=frozenset((ProxyProtocol.SOCKS_V5,)),
@@ -85,7 +85,7 @@ class DecideSocksTests(SynchronousTestCase):
             {"proxy_protocols": frozenset((ProxyProtocol.SOCKS_V4,))},
             {"source": rule(source="10.0.0.0/8").source},
             {"target": rule(target="10.0.0.0/8").target},
-            {"target": rule(target_ports=Ports(80, 80)).target},
+            {"target": rule(target_ports=PortSet(80, 80)).target},
             {"client_methods": (Method.RFC931,)},
             {"socks_methods": (Method.NONE,)},
             {"socks_methods": ()},
@@ -171,14 +171,14 @@ class DecideSocksTests(SynchronousTestCase):
         both = frozenset((Family.IPV4, Family.IPV6))
         only4 = frozenset((Family.IPV4,))
         for families, target, ports, blocked in (
-            (both, "0/0", Ports(), True),
-            (both, "0/0", Ports(53, 53), False),
-            (both, "0/0", Ports(53, 53, outside=True), False),
-            (both, "0.0.0.0/0", Ports(), False),
-            (only4, "0.0.0.0/0", Ports(), True),
-            (only4, "::/0", Ports(), False),
-            (only4, "10.0.0.0/8", Ports(), False),
-            (both, ".", Ports(), False),
+            (both, "0/0", PortSet(), True),
+            (both, "0/0", PortSet(53, 53), False),
+            (both, "0/0", PortSet(53, 53, outside=True), False),
+            (both, "0.0.0.0/0", PortSet(), False),
+            (only4, "0.0.0.0/0", PortSet(), True),
+            (only4, "::/0", PortSet(), False),
+            (only4, "10.0.0.0/8", PortSet(), False),
+            (both, ".", PortSet(), False),
         ):
             rules = (rule(1, BLOCK, target=target, target_ports=ports), rule(2, target=".x"))
             decision = decided(policy(*rules, families=families), asked)
@@ -194,7 +194,7 @@ class DecideClientTests(SynchronousTestCase):
         accept = frozenset((Command.ACCEPT,))
         rules = (
             rule(1, BLOCK, source="127.0.0.9/32", kind=RuleKind.CLIENT, commands=accept),
-            rule(2, target_ports=Ports(1080, 1080), kind=RuleKind.CLIENT, commands=accept),
+            rule(2, target_ports=PortSet(1080, 1080), kind=RuleKind.CLIENT, commands=accept),
         )
         compiled = policy(client_rules=rules)
         for client, port, number in (("127.0.0.9", 1080, 1), ("::1", 1080, 2), ("::1", 1, 0)):
@@ -232,7 +232,7 @@ class TraceTests(SynchronousTestCase):
             proxy_protocols=frozenset((ProxyProtocol.SOCKS_V4,)),
             source="10.0.0.0/8",
             target="172.16.0.0/12",
-            target_ports=Ports(80, 80, text="port = http"),
+            target_ports=PortSet(80, 80, text="port = http"),
             client_methods=(Method.RFC931,),
             socks_methods=(Method.PAM_USERNAME, Method.USERNAME),
             users=frozenset(("bob", "alice")),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.policy import ALL_PORTS, Policy, Ports, Rule, RuleKind
+from dantetw.policy import ALL_PORTS, Policy, PortSet, Rule, RuleKind
 from dantetw.rules.addresses import Lookup, LookupKind, Subject
 from dantetw.rules.authentication import AuthCheck, AuthResult, AuthState
 from dantetw.rules.decision import Decision, Question, decide_client, decide_socks
@@ -34,7 +34,7 @@ NETS = (
 )
 OTHERS = ("www.example.org", ".example.org", ".", "%eth0")
 ADDRESSES = st.sampled_from(NETS * 2 + OTHERS)
-PORTS = st.sampled_from((ALL_PORTS, ALL_PORTS, Ports(80, 80), Ports(80, 80, outside=True)))
+PORTS = st.sampled_from((ALL_PORTS, ALL_PORTS, PortSet(80, 80), PortSet(80, 80, outside=True)))
 VERDICTS = st.sampled_from(Verdict)
 
 RULES = st.builds(

@@ -448,7 +448,9 @@ class ReloadTests(ServiceCase):
         self.assertIn("SIGHUP ]: config reloaded.", other.read_text())
         self.assertEqual(listeners_of(made), before)
         assert made._serving is not None
-        self.assertEqual(made._serving.factory.policy.socks_methods, (Method.USERNAME,))
+        self.assertEqual(
+            made._serving.factory.policy.authentication.socks_methods, (Method.USERNAME,)
+        )
         made.stopService()
 
     def test_names_in_rules(self) -> None:

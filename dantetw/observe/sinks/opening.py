@@ -68,8 +68,8 @@ def build_sinks(
     """
     problems: list[Message] = []
     # Dante reads logoutput's and errorlog's files in the order of the configuration.
-    places = [(output, False) for output in policy.logoutput]
-    places += [(output, True) for output in policy.errorlog]
+    places = [(output, False) for output in policy.logging.outputs]
+    places += [(output, True) for output in policy.logging.errors]
     places.sort(key=lambda place: (place[0].where.line, place[0].where.column))
     opened: dict[bool, list[ISink]] = {False: [], True: []}
     forms: dict[ISink, Form] = {}

@@ -26,7 +26,7 @@ def associate(session: Session, rule: Rule, announced: Endpoint) -> None:
     record = session.record
     where = numeric(session, announced)
     host = receiving_host(session, where)
-    if not host and rule.udp_connected:
+    if not host and rule.udp.from_connected:
         host = record.local.host  # it can still be served from where it is connected from
     if not host:
         text = unreceived_text(session, where.family)
@@ -41,7 +41,7 @@ def associate(session: Session, rule: Rule, announced: Endpoint) -> None:
     expected = Endpoint(record.client.host, where.port, record.client.family)
     if where.host not in UNSPECIFIED:
         expected = where
-    connected = is_complete(where) and not rule.udp_connected
+    connected = is_complete(where) and not rule.udp.from_connected
     if connected and not _connect(session, sock, where):
         return
     association = Association(session, rule, sock, announced, expected, connected)
@@ -56,7 +56,7 @@ def _bind(session: Session, rule: Rule, host: str, family: Family) -> socket.soc
     try:
         if family is Family.IPV6 and session.sock is not None:
             host = on_link_of(host, session.sock)
-        sock, refused = bind_inside(host, family, rule.udp_portrange, options)
+        sock, refused = bind_inside(host, family, rule.udp.portrange, options)
     except OSError as failed:
         number = failed.errno or 0
         text = f"could not bind local address {Endpoint(host, 0, family)}: {words_of(number)}"

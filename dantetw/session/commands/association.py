@@ -110,7 +110,7 @@ class Association(Performing):
         self.client = announced
         self._expected = expected
         # The first datagram may come from here as well, from any port.
-        self._also = session.record.client.host if rule.udp_connected else ""
+        self._also = session.record.client.host if rule.udp.from_connected else ""
         self._judge = Judge(session)
         self._drops = Drops(session)
         self._control = Control(session)
@@ -127,7 +127,7 @@ class Association(Performing):
         server.performed += 1
         if server.ledger is not None:
             server.ledger.note(session)
-        failed = answer(session, record.policy.announced(self.local))
+        failed = answer(session, record.policy.udp.announced(self.local))
         if failed is not None:
             number, operation = failed.errno or 0, Operation.SEND
             session.end(Ending(Side.CLIENT, Phase.RELAY, Cause.ERROR, number, operation=operation))
@@ -226,7 +226,7 @@ class Association(Performing):
             return
         route.tapped = self._wants_to_see(route.rule)
         try:
-            outside.aim(route, session.record.policy.udp_connectdst)
+            outside.aim(route, session.record.policy.udp.connectdst)
         except OSError as failed:
             number = failed.errno or 0
             failing.failed(session, Edge.EXTERNAL, Operation.CONNECT, target, number)

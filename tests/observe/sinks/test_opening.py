@@ -12,7 +12,7 @@ from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.kind import MisnamedError, Surroundings
 from dantetw.observe.sinks.opening import Outputs, build_sinks, open_sink
-from dantetw.policy import Output, Policy, Where
+from dantetw.policy import LoggingPolicy, Output, Policy, Where
 from dantetw.values import Severity
 from tests.descriptors import descriptors
 from tests.observe.sinks.fakes import FakeReactor
@@ -45,9 +45,8 @@ class BuildTests(SynchronousTestCase):
         self, logoutput: tuple[str, ...], errorlog: tuple[str, ...] = (), reload: bool = False
     ) -> Outputs:
         """Open destinations; those of ``errorlog`` stand on the first line."""
-        policy = Policy(
-            "sockd.conf", errorlog=outputs(1, *errorlog), logoutput=outputs(2, *logoutput)
-        )
+        logging = LoggingPolicy(errors=outputs(1, *errorlog), outputs=outputs(2, *logoutput))
+        policy = Policy("sockd.conf", logging=logging)
         built = build_sinks(policy, self.surroundings, SINKS, reload)
         for sink in built.errorlog + built.logoutput:
             self.addCleanup(sink.close)
