@@ -34,7 +34,8 @@ setup(
             "pamela>=1.2",
             "PySocks>=1.7",
         ],
-        "lint": ["ruff==0.17.6", "mypy==2.4.1", "mypy-zope==1.0.17"],
+        "lint": ["ruff==0.17.6", "mypy==2.4.1", "mypy-zope==1.0.17", "coverage>=7.6"],
+        "fuzz": ["atheris>=2.3"],
     },
     entry_points={"console_scripts": ["sockd = dantetw.cli.main:main"]},
     classifiers=[

@@ -25,7 +25,11 @@ def one_input(data: bytes) -> None:
     pieces = [said[at : at + size] for at in range(0, len(said), size)]
     cut = converse(pieces, methods, good)
     # After an error or a request more bytes may have been read, or not have come yet.
-    assert (cut.sent, cut.credentials, cut.request) == (whole.sent, whole.credentials, whole.request)
+    assert (cut.sent, cut.credentials, cut.request) == (
+        whole.sent,
+        whole.credentials,
+        whole.request,
+    )
     assert (cut.error is None) == (whole.error is None), (cut.error, whole.error)
     try:
         target, size = parse_datagram(said)

@@ -212,6 +212,13 @@ class FairQueueTests(SynchronousTestCase):
         queue.finish(running)
         self.assertIsNone(queue.take())
 
+    def test_reassign_running(self) -> None:
+        """A job that runs stays its client's."""
+        queue = self.queue(1)
+        running = self.submit(queue, "a")
+        queue.reassign(running, "b")
+        self.assertEqual(running.owner, "a")
+
     def test_bounded_memory(self) -> None:
         """The faults of so many clients are remembered; the oldest are forgotten."""
         queue = self.queue()

@@ -66,7 +66,7 @@ from dantetw.values import (
 from tests.observe.formats.binds import BINDS, OURS
 from tests.observe.formats.names import NAMES
 from tests.observe.formats.refusals import REFUSALS
-from tests.observe.formats.report import REPORT
+from tests.observe.formats.report import RELAYING, REPORT
 from tests.observe.formats.traffic import TRAFFIC
 from tests.observe.making import ALL, BLOCKED, CLIENT, RESET, TARGET, ended, endpoint, path, rule
 
@@ -483,6 +483,23 @@ class ContentTests(SynchronousTestCase):
         self.assertEqual(
             one(Repeated(Severity.WARNING, 3, message)), {**one(message), "repeated": 3}
         )
+
+    def test_repeated_unwanted(self) -> None:
+        """A summary of what its rule does not want is not wanted either."""
+        unwanted = Connected(1, rule(log=0), WAY)
+        self.assertEqual(written(Repeated(Severity.WARNING, 3, unwanted)), [])
+
+    def test_delete(self) -> None:
+        """DEL, which JSON leaves as it is, is escaped: terminals act on it."""
+        ((_, text),) = Json().lines(Message(Severity.WARNING, "x", "a\x7fb"))
+        self.assertNotIn("\x7f", text)
+        self.assertEqual(one(Message(Severity.WARNING, "x", "a\x7fb"))["text"], "a\x7fb")
+
+    def test_active_tcpinfo(self) -> None:
+        """With ``log: tcpinfo`` a session of a status report has what the kernel says."""
+        told = one(replace(RELAYING, client_rule=rule(1, LOG_TCPINFO), tcpinfo=(INFO, b"")))
+        self.assertIn("tcpinfo", told)
+        self.assertNotIn("tcpinfo", one(RELAYING))
 
     def test_unknown_event(self) -> None:
         """An event that nobody has taught it is told with its fields."""
