@@ -1,5 +1,5 @@
 """
-One result for everybody who waits for it.
+One result shared by all that wait for it.
 
 Many sessions ask the same thing at once: a browser opens thirty connections to one name with one
 password.  The first asks, the others wait along.
@@ -19,7 +19,7 @@ class Shared(Generic[_T]):
     """
     A result to come.
 
-    :param abandoned: called when the last who waited has cancelled.
+    :param abandoned: called when the last waiter has cancelled.
     """
 
     def __init__(self, abandoned: Callable[[], None]) -> None:
@@ -27,25 +27,25 @@ class Shared(Generic[_T]):
         self._waiters: list[Deferred[_T]] = []
 
     def wait(self) -> Deferred[_T]:
-        """Fires or fails with the result.  Cancelling it disturbs nobody else who waits."""
+        """Fires or fails with the result.  Cancelling it does not affect other waiters."""
         waiter: Deferred[_T] = Deferred(self._give_up)
         self._waiters.append(waiter)
         return waiter
 
     def succeed(self, result: _T) -> None:
-        """Give everybody the result."""
+        """Fire all waiters with the result."""
         for waiter in self._leaving():
             waiter.callback(result)
 
     def fail(self, error: Exception) -> None:
-        """Give everybody the error."""
+        """Fail all waiters with the error."""
         for waiter in self._leaving():
             waiter.errback(error)
 
     def _leaving(self) -> Iterator[Deferred[_T]]:
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
-            # Who had the result before may have cancelled others.
+            # A waiter that was called before may have cancelled others.
             if not waiter.called:
                 yield waiter
 

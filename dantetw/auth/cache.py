@@ -1,9 +1,9 @@
 """
-A login that was right a moment ago is right.
+Caching successful logins.
 
 A browser opens a hundred sessions for one page, each with the same name and password, and each
-would cost a hash.  What is kept of a login is a keyed digest, whose key is made afresh in each
-process: whoever reads our memory later learns no password from it that they could not guess.
+would cost a hash.  What is kept of a login is a keyed digest with a key made afresh in each
+process: a later reader of our memory learns no password from it that could not be guessed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _DIGEST_SIZE: Final = 32
 @dataclass(frozen=True, slots=True)
 class _Login:
     """
-    A login that was right.
+    A successful login.
 
     :ivar expires: seconds of the clock; ``revision``: the user's when it was checked.
     """
@@ -47,7 +47,7 @@ class _Login:
 
 
 class _Check(Shared[None]):
-    """A check under way, and everybody who waits for it."""
+    """A check in progress, and all that wait for it."""
 
     revision: object
     inner: Deferred[None]
@@ -56,13 +56,13 @@ class _Check(Shared[None]):
 @implementer(IAuthenticator)
 class CredentialsCache:
     """
-    Remembers logins that were right, and lets equal ones that come meanwhile wait along.
+    Remembers successful logins, and lets equal ones that come meanwhile share one check.
 
     A login is forgotten when its time is up or the user's
-    :meth:`~dantetw.auth.interfaces.IAuthenticator.revision` is another.  Wrong ones are not
+    :meth:`~dantetw.auth.interfaces.IAuthenticator.revision` has changed.  Failed ones are not
     remembered.
 
-    :param inner: who really checks.
+    :param inner: does the checks.
     :param seconds: how long a login is remembered; 0: not at all.
     :param entries: how many are; the least recently used goes first.
     """
@@ -152,5 +152,5 @@ class CredentialsCache:
         if isinstance(error, AuthenticationFailed):
             check.fail(error)
             return
-        # Cancelled, by ourselves: then nobody waits any more, and this tells nobody.
+        # Cancelled, by ourselves: nothing waits for it any more.
         assert isinstance(error, defer.CancelledError), error

@@ -1,5 +1,5 @@
 """
-``crypt_r`` of the C library: whatever hashes the system's password file has, it knows them.
+``crypt_r`` of the C library, which knows all hashes that the system's password file may have.
 
 Python's own ``crypt`` module is gone since 3.13.
 """
@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Callable
 from typing import Any, Final
 
-# struct crypt_data is 32 KB in libxcrypt, 128 KB in the old glibc; neither tells at run time.
+# struct crypt_data is 32 KB in libxcrypt, 128 KB in the old glibc; neither says so at run time.
 _DATA_SIZE: Final = 256 * 1024
 
 

@@ -1,5 +1,5 @@
 """
-Which of the system's groups is a user in?  For the keyword ``group`` of rules.
+Membership in the system's groups, for the keyword ``group`` of rules.
 """
 
 from __future__ import annotations

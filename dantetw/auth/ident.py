@@ -1,7 +1,7 @@
 """
-Method ``rfc931``: the client's own host says whose connection it is (:rfc:`1413`, once :rfc:`931`).
+Method ``rfc931``: the client's own host names the connection's user (:rfc:`1413`, once :rfc:`931`).
 
-Whoever owns that host can have it say anything, so this is of use where the hosts are one's own.
+The owner of that host decides what it answers, so this is of use where the hosts are trusted.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Ident:
 
     :param reactor: connects, and watches the time.
     :param port: where they are asked.
-    :param getpwnam: the password database; as in Dante nobody is let in who is not there.
+    :param getpwnam: the password database; as in Dante a user that it lacks is refused.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Ident:
         ports = (visitor.client.port, visitor.local.port)
         asked = Deferred.fromCoroutine(self._ask(visitor, ports))
         asked.addTimeout(SECONDS, self._reactor)
-        return asked.addCallbacks(lambda answer: self._proof(name_in(answer, ports)), _unanswered)
+        return asked.addCallbacks(lambda answer: self._result(name_in(answer, ports)), _unanswered)
 
     async def _ask(self, visitor: Visitor, ports: tuple[int, int]) -> bytes:
         host, local = visitor.client.host, visitor.local.host
@@ -128,7 +128,7 @@ class Ident:
         finally:
             question.abort()
 
-    def _proof(self, name: str | None) -> AuthResult:
+    def _result(self, name: str | None) -> AuthResult:
         if name is None:
             return AuthResult()
         try:

@@ -1,5 +1,5 @@
 """
-What every method is: one that checks a name and a password, or one that asks elsewhere.
+The interfaces of authentication methods: some check a name and a password, others ask elsewhere.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dantetw.wire.messages import Credentials
 
 class AuthenticationFailed(Exception):  # noqa: N818 - the name of the outcome, as in Dante's log
     """
-    Somebody is not who they say, or nobody can tell.
+    The login is wrong, or cannot be checked.
 
-    ``str()`` of it is one line for the log, in Dante's words, with the name escaped.
+    ``str()`` gives one line for the log, in Dante's words, with the name escaped.
     """
 
     @classmethod
@@ -28,7 +28,7 @@ class AuthenticationFailed(Exception):  # noqa: N818 - the name of the outcome, 
     @classmethod
     def no_record(cls, name: str, reason: str = "no system error") -> AuthenticationFailed:
         """
-        There is no such user, or no way to see.
+        There is no such user, or the records cannot be read.
 
         :param reason: the system's words, if there was an error.
         """
@@ -47,28 +47,28 @@ class IAuthenticator(Interface):
         client: str = "",
     ) -> Deferred[None]:
         """
-        Whether this is somebody.
+        Check a login.
 
         :param name: as received: any text; bytes that are not UTF-8 as surrogate escapes.
         :param password: as received: any bytes.
-        :param client: the client's numeric address, which logins take turns by
-            (:mod:`dantetw.fairness`); empty: on our own behalf.
-        :returns: fires with None if it is them; fails with :class:`AuthenticationFailed` and
-            nothing else.  May be cancelled.
+        :param client: the client's numeric address, by which logins are scheduled
+            (:mod:`dantetw.fairness`); empty: on the server's own behalf.
+        :returns: fires with None if the login is right; fails with :class:`AuthenticationFailed`
+            and nothing else.  May be cancelled.
         """
 
     def revision(name: str) -> object:  # noqa: N805 - zope's way
         """
-        Something that compares equal as long as the answers for this name stay the same.
+        A value that compares equal as long as the answers for this name stay the same.
 
-        Asked once per session: cheap, and never an error.
+        Called once per session: cheap, and never raises.
         """
 
 
 @value
 class Visitor:
     """
-    A client, for whoever is asked about it.
+    A client that another program is asked about.
 
     :ivar client: its end of the connection; ``local``: ours.
     :ivar credentials: what it gave to log in; None: nothing, or not yet.
@@ -80,13 +80,13 @@ class Visitor:
 
 
 class IProver(Interface):
-    """Asks somebody else who a client is."""
+    """Asks another program for the user of a client's connection."""
 
     def prove(check: AuthCheck, visitor: Visitor) -> Deferred[AuthResult]:  # noqa: N805 - zope's way
         """
-        What came of a check.
+        Carry out a check.
 
-        :returns: fires with the answer, which is a refusal if there is none to be had.  May be
+        :returns: fires with the answer, which is a refusal if there is no other.  May be
             cancelled, and fails with nothing else.
         """
 
@@ -95,7 +95,7 @@ def key_of(name: str) -> bytes:
     """
     The bytes a name was received as, for comparing it with those in a file.
 
-    :returns: empty, which is nobody's name, if no bytes stand for it or no file could hold it.
+    :returns: empty, which is no user's name, if it has no encoding or no file could hold it.
     """
     try:
         key = name.encode("utf-8", "surrogateescape")

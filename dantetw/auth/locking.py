@@ -2,9 +2,9 @@
 Changing a file that other processes may change at the same time.
 
 The file is locked (:manpage:`flock(2)`) while it is read, changed and replaced.  Since the lock is
-the file's, and the file is replaced, whoever gets the lock looks whether the name still leads to
-the file it has locked.  A lock of the folder would be one that any user could hold who may read the
-folder; the file can be opened by those who may read the hashes only.
+the file's, and the file is replaced, a process that gets the lock checks that the name still leads
+to the file it has locked.  A lock of the folder could be held by any user that may read the folder;
+the file can be opened only by those that may read the hashes.
 """
 
 from __future__ import annotations

@@ -22,15 +22,15 @@ def for_username(
     policy: Policy,
     reactor: Any,
     threads: Threads,
-    rights: Privileged,
+    privileged: Privileged,
     report: Callable[[str], None],
 ) -> IAuthenticator:
     """
     ``username``: the users of ``username.file`` if the policy has one, else the system's.
 
     :param threads: where hashes are computed.
-    :param rights: do what takes privileges.
-    :param report: told of mistakes in the users file.
+    :param privileged: does what takes privileges.
+    :param report: called with each error in the users file.
     :raises UsersFileError: if the file cannot be used; its text says why.
     :raises LibcryptMissingError: if this system cannot check passwords.
     """
@@ -41,11 +41,11 @@ def for_username(
             reactor,
             threads,
             report,
-            rights.open_file,
-            rights.look,
+            privileged.open_file,
+            privileged.look,
         )
     else:
-        inner = SystemUsers(reactor, threads, rights.check_password, rights.look)
+        inner = SystemUsers(reactor, threads, privileged.check_password, privileged.look)
     return CredentialsCache(inner, reactor)
 
 
@@ -53,10 +53,10 @@ def for_rfc931(
     policy: Policy,
     reactor: Any,
     threads: Threads,
-    rights: Privileged,
+    privileged: Privileged,
     report: Callable[[str], None],
 ) -> IProver:
-    """``rfc931``: whoever the client's host says it is."""
+    """``rfc931``: the user that the client's host names."""
     return Ident(reactor)
 
 
@@ -64,8 +64,8 @@ def for_pam(
     policy: Policy,
     reactor: Any,
     threads: Threads,
-    rights: Privileged,
+    privileged: Privileged,
     report: Callable[[str], None],
 ) -> IProver:
     """``pam.address``, ``pam.any``, ``pam.username``: whatever PAM says."""
-    return Pam(reactor, rights.start_pam)
+    return Pam(reactor, privileged.start_pam)

@@ -1,10 +1,10 @@
 """
-Methods ``pam.username``, ``pam.any`` and ``pam.address``: whatever PAM says.
+Methods ``pam.username``, ``pam.any`` and ``pam.address``: PAM decides.
 
 PAM's modules block, for as long as a directory somewhere takes to answer; change the user they run
 as, which in one thread is all of them; and may crash.  So they run in processes of their own, with
-the program :mod:`.pamworker`, as ``user.privileged``: few, begun when they are needed, and ended
-when nobody has needed them for a while.
+the program :mod:`.pamworker`, as ``user.privileged``: few, started on demand, and ended when
+they have been idle for a while.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class _Job(Ticket):
         self.request = b"".join(_field(each) for each in fields)
 
     def refuse(self, what: str, reason: str) -> None:
-        """Somebody said no; ``what`` names the function as Dante does."""
+        """Refuse the login; ``what`` names the function as Dante does."""
         if what == "pam_authenticate":
             name = "<no user specified>" if self.name is None else escape(self.name)
             text = f'pam_authenticate() for user "{name}" failed: {reason}'
@@ -83,11 +83,11 @@ class _Job(Ticket):
             text = f"{what}() failed: {reason}"
         self.answer(AuthResult(refusal=text))
 
-    def answer(self, proof: AuthResult) -> None:
-        """Tell whoever still wants to know."""
-        self.refused = bool(proof.refusal)
+    def answer(self, result: AuthResult) -> None:
+        """Deliver the result, if something still waits for it."""
+        self.refused = bool(result.refusal)
         if not self.done.called:
-            self.done.callback(proof)
+            self.done.callback(result)
 
 
 def _bytes(name: str) -> bytes:
@@ -144,7 +144,7 @@ class _Worker(Protocol):
         self._let_go()
 
     def _let_go(self) -> None:
-        """Whoever holds the other end of the leash kills the process, if it is still there."""
+        """The holder of the other end of the leash kills the process, if it still runs."""
         if self._leash >= 0:
             os.close(self._leash)
             self._leash = -1

@@ -1,6 +1,6 @@
 """
-Processes that run the program :mod:`.pamworker`: started by whoever has the rights that PAM takes,
-talked to by the server, which may be somebody else.
+Processes that run the program :mod:`.pamworker`.  They are started by the process that has the
+privileges PAM takes, and used by the server, which may be another one.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from typing import Final
 
 from dantetw.values import value
 
-#: Processes there may be, whoever asks for them, and for one process of the server.
+#: Most processes in all, and for one process of the server.
 MOST: Final = 64
 MOST_FOR_ONE: Final = 12
 
-#: What stands before the only services that the program may be asked about.
+#: The option that lists the only services that the program may be asked about.
 ONLY: Final = "--only"
 
 _PROGRAM: Final = Path(__file__).with_name("pamworker.py")
-# Milliseconds until the end of a process is noticed by us; who talks to it notices at once.
+# Milliseconds until the starting process notices its end; the one that uses it notices at once.
 _INTERVAL: Final = 1000
 
 
 @value
 class PamProcess:
     """
-    The descriptors of a process, for whoever talks to it.
+    The descriptors of a process, for the one that uses it.
 
     :ivar talk: a socket for requests and answers; ``complaints``: one for what it says on standard
         error.

@@ -9,9 +9,9 @@ A request is five fields, each two bytes of length, in network order, and as man
 client's host, ``1`` or nothing for whether the client gave a name and a password, name, password.
 The answer is one field: empty, or which function refused, a NUL, and PAM's reason.
 
-Whoever asks may be in an attacker's hands.  So with ``--only SERVICE...`` there is no asking about
-other services, and after :data:`REFUSED_BURST` refusals there are :data:`REFUSED_PER_SECOND` a
-second.
+The process that asks may be compromised.  So ``--only SERVICE...`` limits the services that can be
+asked about, and after :data:`REFUSED_BURST` refusals :data:`REFUSED_PER_SECOND` a second are
+allowed.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from typing import Any, Final
 import pamela  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
 FIELDS: Final = 5
-#: Who asks, and who wants to log in where no name was given (observed with Dante 1.4.2).
-NOBODY_IN_PARTICULAR: Final = b"rhostusr"
+#: The asking user, and the user where the client gave no name (observed with Dante 1.4.2).
+NO_USER_NAME: Final = b"rhostusr"
 
 AUTHENTICATE: Final = b"pam_authenticate"
 ACCOUNT: Final = b"pam_acct_mgmt"
@@ -46,7 +46,7 @@ _PAM_CONV_ERR: Final = 19
 _PROMPTS: Final = (pamela.PAM_PROMPT_ECHO_OFF, pamela.PAM_PROMPT_ECHO_ON)
 
 
-# Whoever asked waits anyway after a failure; sleeping here would keep others from being served.
+# The client is answered late anyway after a failure; sleeping here would hold up other clients.
 _DELAY: Final = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)
 _no_delay: Final = _DELAY(lambda status, microseconds, data: None)
 
@@ -61,7 +61,7 @@ def field(data: bytes) -> bytes:
 
 
 def conversation(name: bytes, password: bytes) -> Any:
-    """What answers a module: with the password where nothing must be shown, else with the name."""
+    """Answers a module: with the password to prompts without echo, else with the name."""
 
     def answer(count: int, messages: Any, replies: Any, _: Any) -> int:
         memory = pamela.CALLOC(count, ctypes.sizeof(pamela.PamResponse))
@@ -88,7 +88,7 @@ def ask(service: bytes, host: bytes, named: bool, name: bytes, password: bytes) 
     # C would cut them at a NUL, and then take the rest for right.
     if b"\0" in name + password:
         return _refusal(AUTHENTICATE, "Authentication failure")
-    user = name if named else NOBODY_IN_PARTICULAR
+    user = name if named else NO_USER_NAME
     answer = conversation(user, password)
     try:
         handle = pamela.pam_start(service, user, answer)
@@ -99,7 +99,7 @@ def ask(service: bytes, host: bytes, named: bool, name: bytes, password: bytes) 
     try:
         for item, value in (
             (pamela.PAM_RHOST, host),
-            (pamela.PAM_RUSER, NOBODY_IN_PARTICULAR),
+            (pamela.PAM_RUSER, NO_USER_NAME),
             (_PAM_FAIL_DELAY, delay),
         ):
             status = status or pamela.PAM_SET_ITEM(handle, item, value)

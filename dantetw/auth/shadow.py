@@ -1,9 +1,9 @@
 """
-The system's passwords: is this one right?
+Checking passwords of the system's users.
 
 The user must be in the password database (``getpwnam``, so ``nsswitch.conf`` counts); the hash is
-there or, as on every system of today, in ``/etc/shadow``, which takes privileges to read.  Whoever
-cannot log in to the system is refused: no password, a locked one, an account that has expired.
+there or, as on every present system, in ``/etc/shadow``, which takes privileges to read.  Users
+that cannot log in to the system are refused: no password, a locked one, an expired account.
 
 An unknown user and a locked one cost as much as the costliest of all passwords would
 (:class:`HashCosts`).
@@ -28,7 +28,7 @@ SHADOW: Final = "/etc/shadow"
 
 _DAY: Final = 24 * 60 * 60
 
-# Hashed when nobody's hash can be: SHA-512 with the default of 5000 rounds.
+# Hashed when there is no user's hash: SHA-512 with the default of 5000 rounds.
 _DUMMY: Final = b"$6$nobody.at.all$"
 
 _ANY_HASH: Final = re.compile(rb"^[^:\n]+:(\$[^:\n]+):", re.MULTILINE)
@@ -128,7 +128,7 @@ class HashCosts:
 
 
 class PasswordVerdict(Enum):
-    """What there is to say of a name and a password; wrong is also who cannot log in at all."""
+    """The outcome for a name and a password; also WRONG: an account that cannot log in at all."""
 
     RIGHT = "right"
     WRONG = "wrong"

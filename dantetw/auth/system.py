@@ -1,8 +1,8 @@
 """
 Method ``username``: the system's users, as Dante checks them.
 
-Their passwords are read, and compared, by somebody with the rights to (:mod:`.shadow`), who may be
-another process.
+Their passwords are read and compared (:mod:`.shadow`) by a process with the privileges to do so,
+which may be another one.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ class SystemUsers:
         look: Look = look,
         shadow: str = SHADOW,
     ) -> None:
-        # Whoever checks has the same library; an operator shall hear now that it is missing.
+        # The process that checks has the same library: report now that it is missing.
         Libcrypt()
         self._threads = threads
         self._thd_check = thd_check
-        self._stamps = FileWatch((PASSWD, shadow), clock, look)
+        self._watch = FileWatch((PASSWD, shadow), clock, look)
 
     def revision(self, name: str) -> object:
         """See :class:`~dantetw.auth.interfaces.IAuthenticator`."""
-        return self._stamps.current()
+        return self._watch.current()
 
     def authenticate(self, name: str, password: bytes, client: str = "") -> Deferred[None]:
         """See :class:`~dantetw.auth.interfaces.IAuthenticator`."""

@@ -1,10 +1,10 @@
 """
-Method ``username`` with a file of users (``username.file``), who need not be users of the system.
+Method ``username`` with a file of users (``username.file``), which need not be users of the system.
 
 One ``name:hash`` per line, the hash being bcrypt's, so that ``htpasswd -B`` can edit it as well as
-our own command (:mod:`dantetw.cli.users`).  Blank lines and lines that begin with ``#`` do
-not count.  The file is read again when it has changed; if it is faulty then, the users of before
-remain and the fault is reported.
+our own command (:mod:`dantetw.cli.users`).  Blank lines and lines that begin with ``#`` are
+ignored.  The file is read again when it has changed; if it has errors then, they are reported and
+the previous users remain.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NAME_BYTES: Final = 255
 # Some 40,000 users; much more is another kind of file.
 _FILE_BYTES: Final = 4 * 1024 * 1024
 
-# Errors shown of a file that is no users file at all.
+# Most errors reported: the file may be no users file at all.
 _PROBLEMS: Final = 20
 
 _BCRYPT: Final = re.compile(rb"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
@@ -155,7 +155,7 @@ def thd_matches(bcrypt: Any, password: bytes, stored: bytes) -> bool:
 
 
 def _whose(path: str) -> str:
-    """Whose file it is and who we are, where that can be found out; for messages."""
+    """The file's mode and owner and our own user id, as far as they are known; for messages."""
     try:
         status = os.stat(path)
     except OSError:
@@ -169,9 +169,9 @@ class UsersFile:
     The users in a file.
 
     :param path: the file; it is read at once.
-    :param clock: it is looked at once a second at most, when somebody logs in.
+    :param clock: it is looked at once a second at most, when a client logs in.
     :param threads: where hashes are computed.
-    :param report: told, in one line, what an operator should know of the file.
+    :param report: called with one line for the operator about the file.
     :param opener: opens it, for :func:`open`, with the privileges that takes; ``look`` looks at it
         likewise.
     :raises UsersFileError: if the file cannot be used.
@@ -191,8 +191,8 @@ class UsersFile:
         self._report = report
         self._opener = opener
         self._bcrypt = load_bcrypt()
-        self._stamps = FileWatch((path,), clock, look)
-        self._read_at: tuple[Stamp | None, ...] = self._stamps.current()
+        self._watch = FileWatch((path,), clock, look)
+        self._read_at: tuple[Stamp | None, ...] = self._watch.current()
         self._users = self._read()
 
     def revision(self, name: str) -> object:
@@ -205,7 +205,7 @@ class UsersFile:
         stored = users.get(key_of(name))
         known = stored is not None
         if stored is None:
-            # The costliest hash of all: an unknown user must not be known by a quick answer.
+            # The costliest hash of all: a quick answer would reveal an unknown user.
             stored = self._costliest
             refusal = AuthenticationFailed.no_record(name)
         else:
@@ -219,7 +219,7 @@ class UsersFile:
 
     def _current(self) -> dict[bytes, bytes]:
         """The users, read again if the file has changed."""
-        stamp = self._stamps.current()
+        stamp = self._watch.current()
         if stamp != self._read_at:
             self._read_at = stamp
             try:

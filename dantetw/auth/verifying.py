@@ -1,8 +1,8 @@
 """
-Password hashes, computed where they disturb nobody.
+Password hashes, computed in threads of their own.
 
 One hash costs 5-100 ms of CPU by design: far too long for the reactor's thread, and enough to
-bring a server down if anybody may ask for many.  So there are few threads and few who may wait.
+bring a server down if clients could ask for many.  So threads are few, and so are waiting logins.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dantetw.fairness import BusyError
 from dantetw.threads import Threads
 
 #: Threads for hashing.  The C libraries release the interpreter's lock meanwhile, so two threads
-#: are two CPUs that somebody guessing passwords can occupy; the relays want the others.
+#: are two CPUs that password guessing can occupy; the relays need the others.
 THREADS: Final = 2
 
 #: Logins that may wait for a thread, of all clients together.  At 50 ms a hash the last of them
