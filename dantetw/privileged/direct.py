@@ -1,5 +1,5 @@
 """
-What takes privileges, done in this process with the rights it has.
+Privileged work, done in this process with the privileges it has.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class ByProcess:
     Implements :class:`~dantetw.auth.privileges.Privileged`.
 
     :param pidfile: the process id's file; empty: none.
-    :param owner: user and group that logs we create shall belong to; None: whoever we are.
-    :param untrusted: a user who must not choose what files a name leads to (:mod:`.paths`); None:
-        there is no other user whom this is done for.
+    :param owner: user and group of the logs it creates; None: this process's.
+    :param untrusted: a user that must not choose what files a name leads to (:mod:`.paths`); None:
+        this is done for no other user.
     :param server: process id of the server, which the pid file may have; 0: ours.
     """
 

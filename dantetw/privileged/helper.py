@@ -1,5 +1,5 @@
 """
-The privileged helper: a process with the rights of ``user.privileged`` that listens to no network.
+The privileged helper: a process of ``user.privileged`` that listens to no network.
 
 It is a fork of the server from before it drops its privileges, and serves the requests of
 :mod:`.requests` as far as :mod:`.permitted` allows.  The processes that make them read what
@@ -41,12 +41,12 @@ from dantetw.threads import Gate
 #: What ``ps`` shows of it.
 NAME: Final = "sockd: helper"
 
-#: Channels there may be in all; :mod:`.peers` says what one process may have.
+#: Most channels in all; :mod:`.peers` limits those of one process.
 MOST_CHANNELS: Final = 512
-#: Doors of workers there may be, those that end included.
+#: Most doors of workers, those that end included.
 MOST_DOORS: Final = 1024
 
-#: What is not for the helper, though a terminal or a script tells the whole process group.
+#: Signals that the helper ignores: terminals and scripts send them to the whole process group.
 IGNORED: Final = (
     "SIGHUP",
     "SIGINT",
@@ -72,18 +72,18 @@ class Reread(Protocol):
 
 
 class Refusal(Exception):  # noqa: N818 - what is said, not what went wrong
-    """An order is not permitted; the text says why."""
+    """A request is not permitted; the text says why."""
 
 
 class Helper:
     """
-    What answers requests.
+    Answers requests.
 
     :param door: our end of the supervisor's.
     :param direct: does what is permitted.
     :param permitted: what the configuration in force names.
     :param doors: there are workers, which make doors of their own.
-    :param report: gets, in one line, what the operator should know; from any thread.
+    :param report: called, from any thread, with one line for the operator.
     """
 
     def __init__(
@@ -98,15 +98,15 @@ class Helper:
         self._door = door
         self._direct = direct
         self._reread = reread
-        # Of all configurations since the start: which of them is in force the server knows, whose
-        # word does not count here, and each was the operator's.
+        # What all configurations since the start permit: only the server knows which of them is in
+        # force, and it is not trusted here; each was the operator's.
         self._permitted = permitted
         self._changing = Lock()
         self._hashing = Gate(THREADS, MOST_CHANNELS, time.monotonic)
         self._places = BoundedSemaphore(MOST_CHANNELS)
         self._supervisor = Peer(True)
-        # How many doors there may still be.  A supervisor that serves clients itself could make
-        # some for its own use, each with a share.
+        # Doors that can still be made.  A supervisor that serves clients itself could make some
+        # for its own use, each with a share.
         self._doors = BoundedSemaphore(MOST_DOORS if doors else 1)
         if not doors:
             self._doors.acquire()
@@ -134,18 +134,18 @@ class Helper:
             self._let_in(packet, descriptors, peer)
 
     def _let_in(self, packet: bytes, descriptors: list[int], peer: Peer) -> None:
-        """Carry out an order that came by a door."""
+        """Carry out a request that came by a door."""
         try:
-            order = requests.parse_order(packet, len(descriptors))
-            if order.what is not requests.HelperTask.CHANNEL and (
-                order.what is not requests.HelperTask.DOOR or not peer.is_server
+            request = requests.parse_request(packet, len(descriptors))
+            if request.what is not requests.HelperTask.CHANNEL and (
+                request.what is not requests.HelperTask.DOOR or not peer.is_server
             ):
                 raise requests.MalformedError("not by the door")
             sock = socket.socket(fileno=descriptors[0])
         except (requests.MalformedError, OSError):
             requests.close(descriptors)
             return
-        if order.what is requests.HelperTask.DOOR:
+        if request.what is requests.HelperTask.DOOR:
             self._start("door", self._thd_door, sock, Peer(False), self._doors)
         elif peer.channels.acquire(blocking=False):
             if not self._start("channel", self._thd_channel, sock, peer, self._places):
@@ -199,7 +199,7 @@ class Helper:
             while self._serve_one(channel, peer):
                 pass
         except requests.MalformedError as malformed:
-            # No other process shall suffer.
+            # Other processes must not be affected.
             self._report(
                 f"the privileged helper has closed a channel of {name_of(channel)}: {malformed}"
             )
@@ -209,25 +209,25 @@ class Helper:
             peer.channels.release()
 
     def _serve_one(self, channel: socket.socket, peer: Peer) -> bool:
-        """Answer one order; False if there are no more."""
+        """Answer one request; False if there are no more."""
         packet, descriptors = requests.receive(channel)
         if not packet:
             requests.close(descriptors)
             return False
         found: tuple[int, ...] = ()
         try:
-            order = requests.parse_order(packet, len(descriptors))
-            answer, found = self._answer(order, descriptors, peer, name_of(channel))
+            request = requests.parse_request(packet, len(descriptors))
+            answer, found = self._answer(request, descriptors, peer, name_of(channel))
             requests.send(channel, requests.pack_answer(answer), found)
         finally:
             requests.close((*descriptors, *found))
         return True
 
     def _answer(
-        self, order: requests.HelperRequest, descriptors: Sequence[int], peer: Peer, name: str
+        self, request: requests.HelperRequest, descriptors: Sequence[int], peer: Peer, name: str
     ) -> tuple[requests.HelperAnswer, tuple[int, ...]]:
         try:
-            found, opened = self._carry_out(order, descriptors, peer, name)
+            found, opened = self._carry_out(request, descriptors, peer, name)
         except Refusal as refusal:
             words = str(refusal)
         except OSError as error:
@@ -235,25 +235,25 @@ class Helper:
             return requests.HelperAnswer(requests.HelperOutcome.FAILED, words, error.errno or 0), ()
         except (OverflowError, UnicodeError):
             words = "that makes no sense"
-        except Exception as mistake:
-            _complain(mistake)
-            words = f"internal error: {type(mistake).__name__}"
+        except Exception as bug:
+            _complain(bug)
+            words = f"internal error: {type(bug).__name__}"
         else:
             return requests.HelperAnswer(requests.HelperOutcome.DONE, found=found), opened
-        self._report(f"{requests.refused(order.what, words)} ({name})")
+        self._report(f"{requests.refused(request.what, words)} ({name})")
         return requests.HelperAnswer(requests.HelperOutcome.REFUSED, words), ()
 
     def _carry_out(
-        self, order: requests.HelperRequest, descriptors: Sequence[int], peer: Peer, name: str
+        self, request: requests.HelperRequest, descriptors: Sequence[int], peer: Peer, name: str
     ) -> tuple[tuple[str | int, ...], tuple[int, ...]]:
         """
-        Do what was ordered.
+        Do what was requested.
 
         :param name: of the process, for people.
         :returns: what was found, and descriptors for the server.
         """
         direct, permitted = self._direct, self._permitted
-        match order.what, order.arguments:
+        match request.what, request.arguments:
             case requests.HelperTask.OPEN_LOG, (path,):
                 _require(path in permitted.logs, f"{path} is no log of the configuration")
                 return (), (direct.open_log(path),)
@@ -288,8 +288,8 @@ class Helper:
         self, user: str, password: bytes, client: str, peer: Peer, name: str
     ) -> PasswordVerdict:
         """
-        Check a password when it is the client's turn, whichever process of the server asks, and as
-        often as that process may try wrong ones.
+        Check a password, fairly among the clients of all processes, and within the limit of wrong
+        passwords of the process that asks.
         """
         while wait := peer.wrong.wait():
             self._report(
@@ -340,7 +340,7 @@ class Helper:
         return opened[0]
 
     def _bind(self, descriptor: int, host: str, port: int, scope: int, peer: Peer) -> None:
-        # Not the descriptor itself, which is closed by whoever has received it.
+        # A duplicate: the receiver closes the descriptor itself.
         with adopt(os.dup(descriptor), socket.socket) as sock:
             address: tuple[str | int, ...] = (host, port)
             if sock.family == socket.AF_INET6:
@@ -381,7 +381,7 @@ def fork(
     """
     Start the helper.
 
-    :param prepare: called in the new process: takes the user the helper shall be.
+    :param prepare: called in the new process: becomes the helper's user.
     :param make: makes it of its end of the door.
     :param keep: further descriptors of ours that it needs.
     :returns: our end of the door, and the helper's process id.

@@ -47,7 +47,7 @@ class BentError(OSError):
 @dataclass(frozen=True, slots=True)
 class Untrusted:
     """
-    A user who must not choose what a name leads to.
+    A user that must not choose what a name leads to.
 
     :ivar uid: the user; ``gids``: all its groups.
     """

@@ -1,5 +1,5 @@
 """
-Which processes give the privileged helper orders, and what share of it each of them has.
+The processes that use the privileged helper, and the share of it that each of them has.
 
 A worker is known by the door that it has made when it began (:mod:`.requests`).  What it starts
 later, when an attacker may have taken it over, has the same door and no share of its own.
@@ -78,7 +78,7 @@ class Bucket:
 
 class Peer:
     """
-    A process of the server that gives orders, with whatever it has started.
+    A process of the server that makes requests, with those it has started.
 
     :param is_server: it is the supervisor process.
     :param clock: returns seconds.

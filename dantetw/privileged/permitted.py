@@ -106,7 +106,7 @@ class Permitted:
     ) -> bool:
         """
         Whether a socket may be bound: to listen where clients come in, or to a client's own port
-        below 1024 on the way out.
+        below 1024 for an outgoing connection.
 
         :param addresses_of: the addresses that an interface has now.
         :param listening: to listen may be the purpose.

@@ -1,8 +1,8 @@
 """
-Whose rights we work with: ``user.privileged`` and ``user.unprivileged``.
+The users ``user.privileged`` and ``user.unprivileged``.
 
-The server opens and binds with the rights it was started with, then gives them up for good, while
-Dante keeps the way back open in every process.  What takes rights later is done by a helper
+The server opens files and binds ports with the privileges it was started with, then drops them for
+good; Dante can regain them in every process.  What takes privileges later is done by a helper
 (:mod:`.helper`), which is started only if it will be needed.
 """
 
@@ -60,16 +60,16 @@ class ServerUser:
 
     @classmethod
     def current(cls) -> ServerUser:
-        """Who we are now."""
+        """The user of this process now."""
         return cls(os.geteuid(), os.getegid(), tuple(os.getgroups()))
 
     def become(self) -> None:
         """
-        Be this user, without a way back.
+        Become this user for good.
 
-        :raises OSError: if we may not.
+        :raises OSError: if that is not permitted.
         """
-        # In this order: who is not root any more may not change groups.  The kernel makes the
+        # In this order: only root may change groups.  The kernel makes the
         # process undumpable with it, so that others of the same user cannot look into its memory.
         os.setgroups(self.groups)
         os.setresgid(self.gid, self.gid, self.gid)
@@ -87,12 +87,12 @@ class Privileges:
     After a fork all processes can go on using it.  What :meth:`drop` does counts for the process
     that calls it and those it forks later.
 
-    :param privileged: name in ``user.privileged``, None: whoever started us; ``unprivileged``
-        likewise.
+    :param privileged: name in ``user.privileged``, None: the user that started the server;
+        ``unprivileged`` likewise.
     :param pidfile: the process id's file; ``config``: the configuration's; empty: none.
-    :ivar lacking: who started us cannot become ``user.privileged``.
-    :ivar owner: user and group that files which we create for ``user.privileged`` shall belong to;
-        None: whoever creates them.
+    :ivar lacking: the user that started the server cannot become ``user.privileged``.
+    :ivar owner: user and group of files that are created for ``user.privileged``; None: those of
+        the process that creates them.
     """
 
     def __init__(
@@ -130,15 +130,15 @@ class Privileges:
                 self._low.uid, frozenset((self._low.gid, *self._low.groups))
             )
         self._direct = ByProcess(pidfile, self.owner, self._untrusted)
-        self._rights: Privileged = self._direct
+        self._backend: Privileged = self._direct
 
     def start(self, policy: Policy, reread: Reread | None = None, workers: bool = False) -> None:
         """
         Start the helper, if it will be needed; before anything is opened, and before any thread.
 
-        :param policy: what it permits; ``reread``: how it reads that anew.
+        :param policy: says what it permits; ``reread``: reads that again.
         :param workers: there will be some, which call :meth:`be_worker`.
-        :raises OSError: if there can be no further process.
+        :raises OSError: if no further process can be started.
         """
         if self._untrusted is None:
             return
@@ -159,7 +159,7 @@ class Privileges:
         """Warn of files that let a taken-over server have more than it should."""
         for path, what in (
             (self._config, "it will not be read again at SIGHUP"),
-            (self._pidfile, "whoever sends a signal to the process id in it may meet another one"),
+            (self._pidfile, "a signal to the process id in it may reach another process"),
             (_PROGRAM, "the server's user can become user.privileged by it"),
         ):
             if path and (why := changeable(path, untrusted)) and self._journal is not None:
@@ -167,7 +167,7 @@ class Privileges:
                 self._journal.message(Severity.WARNING, "server.privileges", text)
 
     def tell(self, journal: Journal) -> None:
-        """Let the operator know there what the helper reports; each process has its own."""
+        """Log there what the helper reports; each process has a journal of its own."""
         self._journal = journal
 
     def _report(self, text: str) -> None:
@@ -194,9 +194,9 @@ class Privileges:
 
     def drop(self) -> None:
         """
-        Be ``user.unprivileged`` from now on, for good.
+        Become ``user.unprivileged`` for good.
 
-        :raises OSError: if we may not.
+        :raises OSError: if that is not permitted.
         """
         if not self._dropping:
             return
@@ -204,32 +204,34 @@ class Privileges:
         if self._door is not None:
             # Without a helper PAM's modules run as we do, and need a setuid program for passwords.
             prctl.forbid_privileges()
-            self._rights = ByHelper(self._door)
+            self._backend = ByHelper(self._door)
 
     def be_worker(self) -> None:
         """
-        Be a worker for the helper from now on: with a share of its own, and no more than that.
+        Use the helper as a worker from now on, with a share of its own.
 
-        For a new process, before it has read anything that strangers send.
+        For a new process, before it has read anything from clients.
         """
-        if self._door is None or not isinstance(self._rights, ByHelper):
+        if self._door is None or not isinstance(self._backend, ByHelper):
             return
-        self._rights.close()
+        self._backend.close()
         ours, theirs = requests.pair()
         with theirs, suppress(OSError):  # the helper is gone, which is found when it is asked
             requests.send(
-                self._door, requests.pack_order(HelperRequest(HelperTask.DOOR)), (theirs.fileno(),)
+                self._door,
+                requests.pack_request(HelperRequest(HelperTask.DOOR)),
+                (theirs.fileno(),),
             )
         # Open in the supervisor process as before, which alone may use it.
         self._door.close()
         self._door = ours
-        self._rights = ByHelper(ours)
+        self._backend = ByHelper(ours)
 
     def watch(self, reactor: Any) -> None:
         """
-        Report it when the helper ends, and what it reports.
+        Log when the helper ends, and what it reports.
 
-        For the process that has started it, once the reactor is its own.
+        For the process that has started it, once it has its own reactor.
         """
         if self._door is not None:
             self._watch = HelperWatch(reactor, self._door, self._process, self._ended)
@@ -238,7 +240,7 @@ class Privileges:
     def _ended(self, how: str) -> None:
         self._report(
             f"the privileged helper (process {self._process}) has ended, {how}: work that needs its"
-            " privileges will fail until the server is started anew"
+            " privileges will fail until the server is restarted"
         )
 
     @property
@@ -255,41 +257,41 @@ class Privileges:
         elif self._reports >= 0:
             os.close(self._reports)
         self._reports = -1
-        if isinstance(self._rights, ByHelper):
-            self._rights.close()
+        if isinstance(self._backend, ByHelper):
+            self._backend.close()
         if self._door is not None:
             self._door.close()
             self._door = None
 
-    # The work: see Rights.
+    # The work: see Privileged.
 
     def open_log(self, path: str) -> int:
         """Open a log file for appending."""
-        return self._rights.open_log(path)
+        return self._backend.open_log(path)
 
     def open_file(self, path: str, flags: int = 0) -> int:
         """Open a file for reading."""
-        return self._rights.open_file(path, flags)
+        return self._backend.open_file(path, flags)
 
     def open_config(self, path: str, flags: int = 0) -> int:
         """Open the configuration for a reload."""
-        return self._rights.open_config(path, flags)
+        return self._backend.open_config(path, flags)
 
     def look(self, path: str) -> Stamp:
         """A file's stamp."""
-        return self._rights.look(path)
+        return self._backend.look(path)
 
     def bind(self, sock: socket.SocketType, address: tuple[str | int, ...]) -> None:
         """Bind a socket."""
-        self._rights.bind(sock, address)
+        self._backend.bind(sock, address)
 
     def check_password(self, name: str, password: bytes, client: str = "") -> PasswordVerdict:
         """Check a password of the system."""
-        return self._rights.check_password(name, password, client)
+        return self._backend.check_password(name, password, client)
 
     def start_pam(self) -> PamProcess:
         """Start a process that talks to PAM."""
-        return self._rights.start_pam()
+        return self._backend.start_pam()
 
     def open_pidfile(self) -> None:
         """
@@ -311,6 +313,6 @@ class Privileges:
 
     def empty_pidfile(self) -> None:
         """Take the process id out of its file, if it can be done."""
-        # It may be in a folder that is gone by now; nobody is served by a complaint.
+        # It may be in a folder that is gone by now: not worth a warning.
         with suppress(OSError):
-            self._rights.empty_pidfile()
+            self._backend.empty_pidfile()

@@ -30,7 +30,7 @@ from dantetw.process.regular import open_regular
 QUICK: Final = 10
 SLOW: Final = 300
 
-LOST: Final = "the privileged helper has ended: the server must be started anew"
+LOST: Final = "the privileged helper has ended: the server must be restarted"
 LATE: Final = "the privileged helper does not answer"
 
 
@@ -137,12 +137,12 @@ class ByHelper:
         timeout: float = QUICK,
     ) -> tuple[tuple[Any, ...], list[int]]:
         """
-        Give an order and wait for the answer.
+        Make a request and wait for the answer.
 
         :returns: what was found, and descriptors.
         :raises OSError: if it was not done.
         """
-        packet = requests.pack_order(HelperRequest(what, arguments))
+        packet = requests.pack_request(HelperRequest(what, arguments))
         channel = self._channel()
         try:
             channel.settimeout(timeout)
@@ -165,7 +165,7 @@ class ByHelper:
 
     def _channel(self) -> socket.socket:
         """
-        A channel of this process that nobody uses.
+        A channel of this process that is not in use.
 
         :raises LostError: if there is none and none can be had.
         """
@@ -181,8 +181,8 @@ class ByHelper:
             pass
         ours, theirs = requests.pair()
         try:
-            order = requests.pack_order(HelperRequest(HelperTask.CHANNEL))
-            requests.send(self._door, order, (theirs.fileno(),))
+            packet = requests.pack_request(HelperRequest(HelperTask.CHANNEL))
+            requests.send(self._door, packet, (theirs.fileno(),))
         except OSError:
             ours.close()
             raise LostError(LOST) from None

@@ -1,13 +1,13 @@
 """
-The wire between the server and its privileged helper (:mod:`.helper`): orders and answers.
+The wire between the server and its privileged helper (:mod:`.helper`): requests and answers.
 
 Each is one packet of a Unix socket (``SOCK_SEQPACKET``), a JSON array in ASCII, with descriptors
 beside it (``SCM_RIGHTS``).  Nothing that runs code on being read, such as a pickle, may be used
-here: those who read have more rights than those who write.
+here: the reader has more privileges than the writer.
 
 There are two kinds of sockets.  By a *door* the helper is handed one end of a fresh pair, and says
-nothing.  That pair is a *channel*: one order, then its answer, then the next.  So no thread gets
-another's answer, and who wants two things at a time opens two channels.  The supervisor process has
+nothing.  That pair is a *channel*: one request, then its answer, then the next.  So no thread gets
+another's answer; two requests at a time take two channels.  The supervisor process has
 the first door.  A worker hands the helper one end of a door of its own by it when it begins, and
 lets go of the first one: by that the helper knows them apart.
 """
@@ -37,11 +37,11 @@ _CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class MalformedError(Exception):
-    """A packet is no order, or no answer; the text says why."""
+    """A packet is no request, or no answer; the text says why."""
 
 
 class HelperTask(Enum):
-    """What can be ordered."""
+    """What can be requested."""
 
     DOOR = "door"
     CHANNEL = "channel"
@@ -55,7 +55,7 @@ class HelperTask(Enum):
     EMPTY_PIDFILE = "empty pidfile"
 
 
-#: For each order the types of its arguments, and how many descriptors come with it.
+#: For each request the types of its arguments, and how many descriptors come with it.
 SIGNATURES: Final[Mapping[HelperTask, tuple[tuple[type, ...], int]]] = {
     HelperTask.DOOR: ((), 1),
     HelperTask.CHANNEL: ((), 1),
@@ -64,10 +64,8 @@ SIGNATURES: Final[Mapping[HelperTask, tuple[tuple[type, ...], int]]] = {
     HelperTask.OPEN_CONFIG: ((), 0),
     HelperTask.STAMP: ((str,), 0),  # path
     HelperTask.BIND: ((str, int, int), 1),  # host, port, scope
-    HelperTask.CHECK_PASSWORD: (
-        (str, str, str),
-        0,
-    ),  # name; password, a byte each character; client
+    # Name; password, a byte each character; client.
+    HelperTask.CHECK_PASSWORD: ((str, str, str), 0),
     HelperTask.START_PAM: ((), 0),
     HelperTask.EMPTY_PIDFILE: ((), 0),
 }
@@ -76,7 +74,7 @@ SIGNATURES: Final[Mapping[HelperTask, tuple[tuple[type, ...], int]]] = {
 @value
 class HelperRequest:
     """
-    What to do.
+    A request: what to do.
 
     :ivar arguments: as :data:`SIGNATURES` says; they do not show in a ``repr``, since one of them
         may be a password.
@@ -86,11 +84,11 @@ class HelperRequest:
     arguments: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<Order {self.what.value}>"
+        return f"<HelperRequest {self.what.value}>"
 
 
 class HelperOutcome(Enum):
-    """What came of an order: done, not done by an error of the system, or not allowed."""
+    """Done, failed by an error of the system, or refused."""
 
     DONE = "done"
     FAILED = "failed"
@@ -100,7 +98,7 @@ class HelperOutcome(Enum):
 @value
 class HelperAnswer:
     """
-    What came of an order.
+    The answer to a request.
 
     :ivar words: for people: the error, or why it was refused.
     :ivar number: the error's ``errno``.
@@ -114,18 +112,18 @@ class HelperAnswer:
 
 
 def refused(what: HelperTask, words: str) -> str:
-    """That an order is not permitted, and why, for people."""
+    """A log line: a request is not permitted, and why."""
     return f"the privileged helper refuses to {what.value}: {words}"
 
 
-def pack_order(order: HelperRequest) -> bytes:
-    """An order as a packet."""
-    return json.dumps([order.what.value, *order.arguments]).encode()
+def pack_request(request: HelperRequest) -> bytes:
+    """A request as a packet."""
+    return json.dumps([request.what.value, *request.arguments]).encode()
 
 
-def parse_order(packet: bytes, descriptors: int) -> HelperRequest:
+def parse_request(packet: bytes, descriptors: int) -> HelperRequest:
     """
-    The order in a packet.
+    The request in a packet.
 
     :param descriptors: how many came with it.
     :raises MalformedError: if it is none.
@@ -134,7 +132,7 @@ def parse_order(packet: bytes, descriptors: int) -> HelperRequest:
     try:
         what = HelperTask(fields[0])
     except (IndexError, ValueError):
-        raise MalformedError("no such order") from None
+        raise MalformedError("no such request") from None
     types, wanted = SIGNATURES[what]
     # Not isinstance: True is not a number here.
     if tuple(type(field) for field in fields[1:]) != types:
@@ -185,7 +183,7 @@ def send(sock: socket.socket, packet: bytes, descriptors: Sequence[int] = ()) ->
     """
     Send a packet, and descriptors, which stay open here.
 
-    :raises OSError: if nobody hears.
+    :raises OSError: if the other end is closed.
     """
     if descriptors:
         socket.send_fds(sock, [packet], list(descriptors))
@@ -219,6 +217,6 @@ def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def close(descriptors: Sequence[int]) -> None:
-    """Close descriptors that nobody wants."""
+    """Close descriptors that are not used."""
     for descriptor in descriptors:
         os.close(descriptor)

@@ -29,10 +29,10 @@ def words_of(status: int) -> str:
 @implementer(IReadDescriptor)
 class HelperWatch:
     """
-    Waits for the other end of the door to be closed, which the helper does by its end.
+    Waits for the other end of the door to be closed, which happens when the helper ends.
 
     :param process: the helper's process id, a child of ours.
-    :param report: told, in words, how it ended.
+    :param report: called with how it ended, in words.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class HelperWatch:
             # It closes the door by ending: there is nothing to wait for but the kernel.
             _, status = os.waitpid(self._process, 0)
         except ChildProcessError:
-            self._report("nobody knows how")
+            self._report("in an unknown way")
         else:
             self._report(words_of(status))
 

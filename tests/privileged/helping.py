@@ -139,7 +139,7 @@ class HelperCase(RightsCase):
         ours, theirs = requests.pair()
         with theirs:
             requests.send(
-                self.door, requests.pack_order(HelperRequest(HelperTask.DOOR)), [theirs.fileno()]
+                self.door, requests.pack_request(HelperRequest(HelperTask.DOOR)), [theirs.fileno()]
             )
         self.doors.append(ours)
         return ours
@@ -148,7 +148,7 @@ class HelperCase(RightsCase):
         """A channel to say anything by."""
         ours, theirs = requests.pair()
         with theirs:
-            order = requests.pack_order(HelperRequest(HelperTask.CHANNEL))
+            order = requests.pack_request(HelperRequest(HelperTask.CHANNEL))
             requests.send(door or self.door, order, [theirs.fileno()])
         self.addCleanup(ours.close)
         ours.settimeout(PATIENCE)

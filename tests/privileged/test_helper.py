@@ -60,7 +60,7 @@ class RefusalTests(HelperCase):
         channel = self.channel()
         with socket.socket(socket.AF_UNIX) as sock, open(os.devnull) as file:
             for descriptor in (sock.fileno(), file.fileno()):
-                requests.send(channel, requests.pack_order(order), [descriptor])
+                requests.send(channel, requests.pack_request(order), [descriptor])
                 answer = requests.parse_answer(requests.receive(channel)[0])
                 self.assertIsNot(answer.outcome, requests.HelperOutcome.DONE)
 
@@ -118,7 +118,7 @@ class HostileTests(HelperCase):
         """There is no other way in than the door."""
         channel = self.channel()
         requests.send(
-            channel, requests.pack_order(HelperRequest(HelperTask.CHANNEL)), [channel.fileno()]
+            channel, requests.pack_request(HelperRequest(HelperTask.CHANNEL)), [channel.fileno()]
         )
         answer = requests.parse_answer(requests.receive(channel)[0])
         self.assertIs(answer.outcome, requests.HelperOutcome.REFUSED)
@@ -129,15 +129,15 @@ class HostileTests(HelperCase):
             (b"", []),
             (b"", [0]),
             (b"x" * (requests.LARGEST + 1), []),
-            (requests.pack_order(HelperRequest(HelperTask.CHANNEL)), []),
-            (requests.pack_order(HelperRequest(HelperTask.CHANNEL)), [0, 0]),
-            (requests.pack_order(HelperRequest(HelperTask.EMPTY_PIDFILE)), []),
+            (requests.pack_request(HelperRequest(HelperTask.CHANNEL)), []),
+            (requests.pack_request(HelperRequest(HelperTask.CHANNEL)), [0, 0]),
+            (requests.pack_request(HelperRequest(HelperTask.EMPTY_PIDFILE)), []),
         ):
             with open(os.devnull) as file:
                 requests.send(self.door, data, [file.fileno() for _ in descriptors])
         with open(os.devnull) as file:
             requests.send(
-                self.door, requests.pack_order(HelperRequest(HelperTask.CHANNEL)), [file.fileno()]
+                self.door, requests.pack_request(HelperRequest(HelperTask.CHANNEL)), [file.fileno()]
             )
         self.serve()
 
@@ -148,7 +148,7 @@ class HostileTests(HelperCase):
         second = self.channel()
         self.assertEqual(requests.receive(second), (b"", []))
         requests.send(
-            first, requests.pack_order(HelperRequest(HelperTask.OPEN_LOG, ("/etc/passwd",)))
+            first, requests.pack_request(HelperRequest(HelperTask.OPEN_LOG, ("/etc/passwd",)))
         )
         self.assertNotEqual(requests.receive(first)[0], b"")
 
@@ -157,7 +157,7 @@ class HostileTests(HelperCase):
         for _ in range(5):
             channel = self.channel()
             requests.send(
-                channel, requests.pack_order(HelperRequest(HelperTask.STAMP, (str(self.users),)))
+                channel, requests.pack_request(HelperRequest(HelperTask.STAMP, (str(self.users),)))
             )
             channel.close()
         self.serve()
@@ -206,7 +206,7 @@ class ShareTests(HelperCase):
             ours.settimeout(PATIENCE)
             with theirs:
                 requests.send(
-                    by, requests.pack_order(HelperRequest(HelperTask.DOOR)), [theirs.fileno()]
+                    by, requests.pack_request(HelperRequest(HelperTask.DOOR)), [theirs.fileno()]
                 )
             self.assertEqual(requests.receive(ours), (b"", []))
             # The same for the supervisor, now that there can be no further one.
@@ -290,7 +290,9 @@ class ShareTests(HelperCase):
         self.assertEqual(requests.receive(channel), (b"", []))
         self.assertEqual(
             self.reports,
-            [f"the privileged helper has closed a channel of process {os.getpid()}: no such order"],
+            [
+                f"the privileged helper has closed a channel of process {os.getpid()}: no such request"
+            ],
         )
 
 

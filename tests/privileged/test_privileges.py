@@ -102,7 +102,7 @@ class PrivilegesTests(SynchronousTestCase):
         """Start and drop."""
         privileges = Privileges(privileged, unprivileged)
         privileges.start(policy())
-        self.assertIsInstance(privileges._rights, ByProcess)
+        self.assertIsInstance(privileges._backend, ByProcess)
         privileges.drop()
         return privileges
 
@@ -112,7 +112,7 @@ class PrivilegesTests(SynchronousTestCase):
             kernel = _Kernel(self)
             privileges = self.run_with(*names)
             self.assertEqual((kernel.calls, self.forked), ([], []))
-            self.assertIsInstance(privileges._rights, ByProcess)
+            self.assertIsInstance(privileges._backend, ByProcess)
 
     def test_not_root(self) -> None:
         """A server started by a user runs as that user, without a helper."""
@@ -138,7 +138,7 @@ class PrivilegesTests(SynchronousTestCase):
         kernel.calls.clear()
         prepare()
         self.assertEqual(kernel.calls, [])
-        self.assertIsInstance(privileges._rights, ByHelper)
+        self.assertIsInstance(privileges._backend, ByHelper)
 
     def test_other_privileged(self) -> None:
         """The helper is ``user.privileged``, if that is not root, and trusts not the other."""
@@ -157,7 +157,7 @@ class PrivilegesTests(SynchronousTestCase):
         privileges = self.run_with("nobody", "nobody")
         self.assertEqual(kernel.uids, (65534,) * 3)
         self.assertEqual(self.forked, [])
-        self.assertIsInstance(privileges._rights, ByProcess)
+        self.assertIsInstance(privileges._backend, ByProcess)
         # PAM's modules, which it runs itself, need a setuid program to see passwords.
         self.assertNotIn("no new privileges", kernel.calls)
 
@@ -197,8 +197,8 @@ class PrivilegesTests(SynchronousTestCase):
             [line.partition(": ")[2] for line in told[:2]],
             [
                 "it can be changed by user.unprivileged: it will not be read again at SIGHUP",
-                "it can be changed by user.unprivileged: whoever sends a signal to the process id"
-                " in it may meet another one",
+                "it can be changed by user.unprivileged: a signal to the process id"
+                " in it may reach another process",
             ],
         )
 
@@ -228,7 +228,7 @@ class PrivilegesTests(SynchronousTestCase):
         privileges.drop()
         privileges.be_worker()
         packet, descriptors = requests.receive(made._door)
-        self.assertEqual(requests.parse_order(packet, 1).what, HelperTask.DOOR)
+        self.assertEqual(requests.parse_request(packet, 1).what, HelperTask.DOOR)
         # The other end of the door that is left.
         with socket.socket(fileno=descriptors[0]) as door:
             (after,) = privileges.descriptors

@@ -22,9 +22,9 @@ from dantetw.privileged.requests import (
     HelperTask,
     MalformedError,
     pack_answer,
-    pack_order,
+    pack_request,
     parse_answer,
-    parse_order,
+    parse_request,
 )
 
 EXAMPLES = [
@@ -53,7 +53,7 @@ class OrderTests(SynchronousTestCase):
     def test_both_ways(self) -> None:
         """Each order comes out as it went in, and all orders are tried."""
         for order, descriptors in EXAMPLES:
-            self.assertEqual(parse_order(pack_order(order), descriptors), order)
+            self.assertEqual(parse_request(pack_request(order), descriptors), order)
         self.assertEqual({order.what for order, _ in EXAMPLES}, set(SIGNATURES))
         self.assertEqual(set(SIGNATURES), set(HelperTask))
 
@@ -65,7 +65,7 @@ class OrderTests(SynchronousTestCase):
                 HelperTask.CHECK_PASSWORD, ("\ud800" * 255, "\xff" * 255, "2001:db8::/64")
             ),
         ):
-            self.assertLessEqual(len(pack_order(order)), LARGEST)
+            self.assertLessEqual(len(pack_request(order)), LARGEST)
 
     def test_malformed(self) -> None:
         """What is no order is told from one, and nothing else is raised."""
@@ -87,18 +87,18 @@ class OrderTests(SynchronousTestCase):
             packet("open log", ["a"]),
             packet("check password", "joe"),
             packet("start pam", "login"),
-            pack_order(HelperRequest(HelperTask.CHANNEL)),
-            pack_order(HelperRequest(HelperTask.BIND, ("192.0.2.1", 80, 0))),
+            pack_request(HelperRequest(HelperTask.CHANNEL)),
+            pack_request(HelperRequest(HelperTask.BIND, ("192.0.2.1", 80, 0))),
         ):
-            self.assertRaises(MalformedError, parse_order, data, 0)
+            self.assertRaises(MalformedError, parse_request, data, 0)
         for fields in (("bind", "h", True, 0), ("bind", "h", 1.0, 0), ("bind", "h", "1", 0)):
-            self.assertRaises(MalformedError, parse_order, packet(*fields), 1)
-        self.assertRaises(MalformedError, parse_order, packet("open log", "a"), 1)
+            self.assertRaises(MalformedError, parse_request, packet(*fields), 1)
+        self.assertRaises(MalformedError, parse_request, packet("open log", "a"), 1)
 
     @given(st.one_of(st.binary(max_size=60), st.text(max_size=60).map(lambda text: text.encode())))
     def test_any_bytes(self, data: bytes) -> None:
         """Any bytes are an order or malformed; answers likewise."""
-        for parse in (lambda: parse_order(data, 0), lambda: parse_answer(data)):
+        for parse in (lambda: parse_request(data, 0), lambda: parse_answer(data)):
             try:
                 parse()
             except MalformedError:

@@ -175,7 +175,7 @@ class PrivilegeScenarios(RootScenario):
         # It has been buried.
         self.assertNotIn(pid, children(server.pid))
         self.assertEqual(self.log_in(server, name, password, port), b"\x05\x02\x01\x01")
-        server.wait_for(1, "the privileged helper has ended: the server must be started anew")
+        server.wait_for(1, "the privileged helper has ended: the server must be restarted")
         self.rewrite(server, "socksmethod: username", "socksmethod: none")
         server.wait_for(1, "could not open config file")
         server.wait_for(1, "the old one stays in force")
