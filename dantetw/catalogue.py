@@ -34,8 +34,7 @@ COMMANDS: Final[Mapping[Command, Perform]] = {
     Command.UDPASSOCIATE: associate,
 }
 
-#: How a client can show who it is, and what makes the check for a policy.  ``none`` has nothing to
-#: check.
+#: Authentication methods, and what makes the check for a policy.  ``none`` has nothing to check.
 METHODS: Final = {
     Method.NONE: None,
     Method.USERNAME: for_username,
@@ -52,7 +51,7 @@ FORMATS: Final[Mapping[str, Callable[[bool, str], IFormat]]] = {
     "json": lambda timing, run: Json(run),
 }
 
-#: Where lines can go.  A file takes every name that is left, so it stands last.
+#: Log destinations.  A file takes every name that is left, so it comes last.
 SINKS: Final[tuple[Kind, ...]] = (stdio.opened, syslog.opened, remote.opened, file.opened)
 
 #: What the server says of itself: stable identifiers of messages, and what each means.
@@ -68,7 +67,7 @@ MESSAGES: Final[Mapping[str, str]] = {
     "internal.bound": "clients can come in by an address that could not be bound before",
     "internal.exhausted": "no descriptors or memory are left to accept a client",
     "internal.unbound": "an internal address cannot be bound",
-    "log.broken": "an event could not be told, by a mistake in the server or a library",
+    "log.broken": "an event could not be logged, by a bug in the server or a library",
     "log.lost": "how many lines a log destination lost",
     "log.unopenable": "a log file cannot be opened or created",
     "log.unopened": "a log destination is not in use",

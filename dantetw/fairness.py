@@ -1,26 +1,26 @@
 """
-Which client's job is next, and how many places each client has.
+Fair scheduling: which client's job runs next, and how many jobs of a client may wait.
 
-Passwords and names are checked in few threads or processes, and whoever connects can ask for a
-check.  :class:`FairQueue` decides what runs next, by these rules:
+Passwords and names are checked in few threads or processes, and any client can cause checks.
+:class:`FairQueue` decides what runs next, by these rules:
 
 1. A client is an IPv4 address or an IPv6 /64 (:func:`client_of`): addresses within a /64 cost
    nothing.
-2. Clients take turns; the jobs of one client stay in order.  Where :data:`CROWD` clients wait, one
-   that comes has its first turn before them: more come than can be served, and in order all would
-   be served when they have given up.
+2. Clients are served round-robin; the jobs of one client stay in order.  Where :data:`CROWD`
+   clients wait, the first job of a new client runs before theirs: more come than can be served,
+   and in order all would be served when they have given up.
 3. A client may use one in ``share`` of the slots that are *free*, rounded up.  A fixed share of all
    slots would let a fixed number of clients take all of them; a share of what is free leaves some
-   to those who come later.
+   to later clients.
 4. Clients with the fewest recent faults (a wrong password, a name server that does not answer) go
-   first, and each fault halves a client's places to wait.  So one who mistypes a password is served
-   before one who guesses.  One fault is forgiven every :data:`FORGIVE_SECONDS`: not sooner, since a
-   client of which many wait may have a turn no more often than that.
+   first, and each fault halves a client's places to wait.  So a client that mistypes a password is
+   served before one that guesses.  One fault is forgiven every :data:`FORGIVE_SECONDS`: not sooner, since a
+   client may be served no more often than that where many wait.
 5. A job that runs longer than ``patience`` counts as a fault while it still runs.
 6. Clients with faults together use at most half of the slots; what is free of these is what rule 3
    means for them.
 7. Every :data:`OLDEST_EVERY` th job taken from the queue is the one that has waited longest,
-   whatever its client's faults, so that nobody waits forever.
+   whatever its client's faults, so that no job waits forever.
 8. A full queue drops the last job of the client with the most faults and the most jobs in favour of
    one that is no worse.
 
@@ -49,7 +49,7 @@ MOST_FAULTS: Final = 6
 #: Clients whose faults are remembered; the one whose last fault is oldest is forgotten first.
 REMEMBERED: Final = 4096
 
-#: Clients that wait for a turn before it is taken to be a crowd.
+#: Waiting clients from which on rule 2's exception holds.
 CROWD: Final = 16
 
 #: One in so many jobs taken from the queue is taken regardless of faults.

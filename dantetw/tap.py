@@ -66,7 +66,7 @@ def default_configuration(system: Machine) -> bytes:
     What to do without a configuration: serve this host's own clients, log to standard output.
 
     ``external`` is every interface that has an address now; the kernel's routes choose.  Started by
-    root it works as ``nobody``.
+    root it runs as ``nobody``.
     """
     names = [name for _, name in socket.if_nameindex() if system.addresses_of(name)]
     externals = "\n".join(f"external: {name}" for name in names)
@@ -185,7 +185,7 @@ def makeService(options: Any) -> Service:
     """
     Make the service; twistd calls this before it goes to the background.
 
-    :raises SystemExit: if the configuration is wrong, when all its errors have been told.
+    :raises SystemExit: if the configuration is wrong, when all its errors have been reported.
     """
     startup = Startup(options["program"], options.parent)
     path = options["config"]

@@ -1,8 +1,8 @@
 """
-Plain values that everybody speaks of: hosts, endpoints, commands, methods, endings.
+Plain values used everywhere: hosts, endpoints, commands, methods, endings.
 
 Nothing here knows a socket, a clock or a log.  The names are those of :rfc:`1928` and of Dante's
-manual; the ``value`` of an enumeration's member is the word that stands in ``sockd.conf`` and in
+manual; the ``value`` of an enumeration's member is the word used in ``sockd.conf`` and in
 the log.
 """
 
@@ -78,7 +78,7 @@ class Endpoint:
     host: str
     port: int
     family: Family
-    # As lines of the log have it, once one had to: the same endpoint stands in several.
+    # As log lines show it, cached: the same endpoint is in several lines.
     text: str = field(default="", init=False, repr=False, compare=False)
 
     @classmethod
@@ -99,7 +99,7 @@ class Endpoint:
         """
         Dante's notation: ``127.0.0.1.1080``, ``::1.1080``, ``example.org.80``.
 
-        A link-local address stands there without its zone, a name as it was received.
+        A link-local address is shown without its zone, a name as it was received.
         """
         return f"{self.shown}.{self.port}"
 
@@ -116,7 +116,7 @@ NOWHERE: Final = Endpoint("0.0.0.0", 0, Family.IPV4)
 #: In a BIND this address asks for Dante's extension, under which a port takes many peers.
 EXTENSION: Final = "255.255.255.255"
 
-#: Addresses that are none: of a target a mistake, of a BIND's peer "whoever comes".
+#: Unspecified addresses: an error as a target, "any" as the peer of a BIND.
 UNSPECIFIED: Final = frozenset(("0.0.0.0", "::"))
 
 
@@ -248,7 +248,7 @@ class Phase(_Word):
 class Work(_Word):
     """
     What is being done for a session, by Dante's names for the processes that do it: ``NEGOTIATE``
-    until its request is there, ``REQUEST`` until the request is under way, then ``IO``.
+    until its request has come, ``REQUEST`` until the command is active, then ``IO``.
     """
 
     NEGOTIATE = "negotiate"
@@ -328,7 +328,7 @@ class Ending:
 @value
 class User:
     """
-    Somebody who has shown who they are.
+    An authenticated user.
 
     :ivar method: how.
     :ivar name: as received, hence hostile: escape it in logs.
@@ -341,14 +341,14 @@ class User:
 @value
 class Path:
     """
-    Who talks to whom through us: client -> local, then source -> target.
+    The endpoints of a session: client -> local, then source -> target.
 
     :ivar client: the client's end of its connection; ``local``: our end of it.
-    :ivar user: who the client has shown to be; None: nobody in particular.
+    :ivar user: the client's authenticated user; None: it has none.
     :ivar source: our end of the outgoing connection; ``target``: the far end.  None as long as
         there is none.
-    :ivar client_user: who the client's address has shown it to be, by the client rule's method
-        (``rfc931``, ``pam.address``); it stands in ``tcp/accept`` lines, ``user`` in the others.
+    :ivar client_user: the user by the client rule's method (``rfc931``, ``pam.address``); it is in
+        ``tcp/accept`` lines, ``user`` in the others.
     """
 
     client: Endpoint
@@ -357,7 +357,7 @@ class Path:
     source: Endpoint | None = None
     target: Endpoint | None = None
     client_user: User | None = None
-    # Either side as lines of the log have it, once one had to: several lines tell the same way.
+    # Either side as log lines show it, cached: several lines have the same path.
     near: str = field(default="", init=False, repr=False, compare=False)
     far: str = field(default="", init=False, repr=False, compare=False)
 
@@ -396,5 +396,5 @@ class ReplyCode(IntEnum):
 
 #: Methods that need nothing but the client's connection, the only ones that fit ``clientmethod``.
 CLIENT_METHODS: Final = frozenset((Method.NONE, Method.RFC931, Method.PAM_ADDRESS, Method.PAM_ANY))
-#: Methods that PAM stands behind.
+#: Methods that ask PAM.
 PAM_METHODS: Final = frozenset((Method.PAM_ADDRESS, Method.PAM_ANY, Method.PAM_USERNAME))

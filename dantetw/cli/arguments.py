@@ -14,7 +14,7 @@ def read_arguments(
     parser: argparse.ArgumentParser, argv: Sequence[str], stdout: TextIO, stderr: TextIO
 ) -> argparse.Namespace | int:
     """
-    Parse a command's arguments without ending the process, as :mod:`argparse` does by itself.
+    Parse a command's arguments without ending the process, as :mod:`argparse` would.
 
     :param stdout: for the help, if that is asked for; ``stderr``: for what is wrong.
     :returns: the options; or the exit status if there is nothing left to do: 0 after the help, 2

@@ -4,7 +4,7 @@ containers and supervisors.
 
 It greets the server as a SOCKS client does, at its ``internal`` addresses, and leaves.  Any answer
 will do, also that no method fits or a closed connection: whether *this* client may pass is a matter
-of the rules.  A server that stands still answers nothing, though its kernel accepts connections.
+of the rules.  A server that hangs answers nothing, though its kernel accepts connections.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main(argv: Sequence[str], system: Machine, stdout: TextIO, stderr: TextIO) -
     """
     Carry out the command.
 
-    :param argv: what stands after ``sockd health``.
+    :param argv: the arguments after ``sockd health``.
     :returns: the exit status: 0 if the server answers at one address at least, 1 if not, 2 if the
         configuration is wrong or the command makes no sense.
     """

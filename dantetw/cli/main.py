@@ -165,7 +165,7 @@ def _written(do: Callable[[], int]) -> int:
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        pass  # whoever reads has seen enough
+        pass  # the reader has seen enough
     except OSError as failed:
         what = failed.filename or "standard output"
         with suppress(OSError):

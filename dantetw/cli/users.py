@@ -1,5 +1,5 @@
 """
-The command ``sockd users``: who may log in with ``username.file``.
+The command ``sockd users``: edits the users of ``username.file``.
 
 ====================  =====================================================
 ``add FILE NAME``     adds a user or gives them a new password
@@ -46,7 +46,7 @@ DEFAULT_COST: Final = 10
 
 
 class _RefusedError(Exception):
-    """What to tell, and to leave with status 1."""
+    """An error to report; the exit status is 1."""
 
 
 def main(
@@ -59,7 +59,7 @@ def main(
     """
     Carry out one command.
 
-    :param argv: what stands after ``sockd users``.
+    :param argv: the arguments after ``sockd users``.
     :param ask: prompts for a password without echo.
     :returns: the exit status: 0, 1 if it could not be done or ``check`` found fault, 2 if the
         command makes no sense.
@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("add", help="add a user, or give them a new password")
     remove = commands.add_parser("remove", help="remove a user")
     names = commands.add_parser("list", help="name the users")
-    check = commands.add_parser("check", help="check the file, or somebody's password")
+    check = commands.add_parser("check", help="check the file, or a user's password")
     for command in (add, remove, names, check):
         command.add_argument("file", metavar="FILE")
     for command in (add, remove):

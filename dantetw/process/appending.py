@@ -23,12 +23,12 @@ def open_appending(
     """
     Open ``path`` for appending, creating it with :data:`MODE` if there is none.
 
-    :param owner: user and group that a created file shall belong to; None: whoever we are.
+    :param owner: user and group of a created file; None: this process's.
     :param flags: for ``open(2)``, beside ours.
     :param folder: descriptor of the folder that a relative path begins at; None: the current one.
 
-    It is readable too if that is allowed, so that one sees how a file ends.  Never waits: a FIFO
-    opened for both directions needs no reader, and spares us ``EPIPE`` when readers come and go.
+    It is readable too if that is allowed, so that the end of the file can be read.  Never waits: a
+    FIFO opened for both directions needs no reader, and avoids ``EPIPE`` when readers come and go.
 
     :raises OSError: it cannot be opened or created.
     """
@@ -49,6 +49,6 @@ def open_appending(
                 with contextlib.suppress(OSError):
                     os.fchown(descriptor, *owner)
             return descriptor
-        # Somebody else created it between the two.
+        # Another process created it between the two.
     # Or it is a link to nowhere, which O_EXCL does not follow.
     return os.open(path, create, MODE, dir_fd=folder)

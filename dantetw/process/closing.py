@@ -1,5 +1,5 @@
 """
-Letting go, in a process that was forked, of what is its parent's.
+Closing, in a forked process, the descriptors of its parent.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ def close_all_but(descriptors: Iterable[int]) -> None:
     """
     Close all descriptors but these and the standard ones.
 
-    Whatever still names a closed one must never be collected: it would close that number again,
-    which may be somebody else's by then.
+    Objects that still hold a closed descriptor must never be collected: they would close its number
+    again, which may be reused by then.
     """
     kept = {0, 1, 2, *descriptors}
     try:

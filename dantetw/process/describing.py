@@ -15,7 +15,7 @@ from dantetw.process import prctl
 
 
 def environment(reactor: Any) -> Iterator[str]:
-    """What we run on, and as whom."""
+    """The platform, the process and its user."""
     yield (
         f"Python {platform.python_version()}, Twisted {twisted.__version__},"
         f" {type(reactor).__name__}, {platform.system()} {platform.release()},"
@@ -26,7 +26,7 @@ def environment(reactor: Any) -> Iterator[str]:
 
 
 def identity() -> str:
-    """Who we are to the system."""
+    """The user and group ids of this process."""
     uids, gids = os.getresuid(), os.getresgid()
     return (
         f"user ids: real {uids[0]}, effective {uids[1]}, saved {uids[2]};"
@@ -36,7 +36,7 @@ def identity() -> str:
 
 
 def usage() -> str:
-    """What we have used of the machine since the start (:manpage:`getrusage(2)`)."""
+    """The resources used since the start (:manpage:`getrusage(2)`)."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return (
         f"resource usage: {used.ru_utime:.3f}s of CPU time for us, {used.ru_stime:.3f}s for the"

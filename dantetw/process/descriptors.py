@@ -18,8 +18,8 @@ def open_missing() -> None:
     """
     Open those of the descriptors 0 to 2 that are closed on ``/dev/null``.
 
-    Otherwise the next thing that is opened gets the number, and whoever writes to standard error,
-    or becomes a daemon, writes into it or replaces it.
+    Otherwise the next thing that is opened gets the number, and code that writes to standard
+    error, or becomes a daemon, writes into it or replaces it.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -41,7 +41,7 @@ class Inherited:
     """
     The descriptors above 2 that the process that started us left open, by intention or not.
 
-    They are told from our own by their flags: Python opens everything close-on-exec
+    Their flags distinguish them from our own: Python opens everything close-on-exec
     (:pep:`446`), and what has survived an ``exec`` is not.
     """
 
@@ -50,10 +50,10 @@ class Inherited:
 
     def close(self) -> None:
         """
-        Close those that nobody has taken since.
+        Close those that have not been adopted since.
 
-        The sockets of systemd are close-on-exec once they have been adopted, as is whatever else
-        got one of the numbers meanwhile.
+        The sockets of systemd are close-on-exec once they have been adopted, as is anything else
+        that got one of the numbers meanwhile.
         """
         for number, mark in self._found.items():
             if _mark(number) == mark:
@@ -72,7 +72,7 @@ def _numbers() -> list[int]:
 
 
 def _mark(number: int) -> tuple[int, int] | None:
-    """What tells an inherited descriptor from another of the same number; None: ours, or none."""
+    """Identifies the file of an inherited descriptor; None: it is not inherited, or closed."""
     try:
         if fcntl.fcntl(number, fcntl.F_GETFD) & fcntl.FD_CLOEXEC:
             return None

@@ -1,5 +1,5 @@
 """
-Has a file changed?
+Noticing that a file has changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _INTERVAL: Final = 1
 
 def look(path: str) -> Stamp:
     """
-    A file's stamp, with the rights we have.
+    A file's stamp, with this process's privileges.
 
     :raises OSError: if it may not be looked at, or is not there.
     """

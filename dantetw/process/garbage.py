@@ -1,9 +1,8 @@
 """
-What the garbage collector is told, as far as the interpreter's can be told anything.
+Settings of the garbage collector, as far as the interpreter has any.
 
-CPython's can leave alone what there is at a moment, and be told how often to look for the rest.
-PyPy's moves objects about, sees to its own pace, and finds without a reference count what nobody
-uses: some time later.
+CPython's can ignore the objects that exist at a moment, and its frequency can be set.  PyPy's moves
+objects, sets its own pace, and finds unused objects some time later, without reference counts.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import gc
 
 def leave_alone() -> None:
     """
-    Let nothing that is there now be collected later on, garbage or not.
+    Let no object that exists now be collected later, garbage or not.
 
     For a fork: garbage that is there at that moment is in both processes.  If it names a descriptor
     that one of the two has closed before collecting it, what has that number by then is closed.

@@ -1,5 +1,5 @@
 """
-How much of the machine we may have: descriptors, of which each session takes two, and processors.
+Limits of the machine's resources: descriptors, of which each session takes two, and processors.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def tasks() -> int:
 
 def count_files() -> Iterator[int]:
     """
-    Count our open files, a step at a time: the last number is how many there are.  Nothing comes
-    where the system does not tell.
+    Count the open files, a step at a time: the last number is the result.  Yields nothing where the
+    system does not show them.
 
     A step at a time, since before Linux 6.2 each costs 2 us, and we may have tens of thousands.
     """

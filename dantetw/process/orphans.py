@@ -1,5 +1,5 @@
 """
-What the first process of a container has to do besides: wait for processes that nobody waits for.
+The duty of a container's first process: to wait for processes whose parents have ended.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 from twisted.application.service import Service
 from twisted.internet.task import LoopingCall
 
-#: Seconds between two looks.
+#: Seconds between two checks.
 INTERVAL_SECONDS: Final = 5.0
 #: The process that inherits orphans (:manpage:`pid_namespaces(7)`).
 INIT: Final = 1
@@ -23,9 +23,9 @@ class Orphans(Service):
     Reaps orphans if we are process 1.
 
     Their parents have ended, the kernel made them ours, and each leaves a place in the table of
-    processes behind.  Our own children are waited for by those who started them, at once.  Hence a
-    child is taken to be an orphan when it has been dead at two looks: no exit status that anybody
-    asks for is taken away.
+    processes behind.  Our own children are waited for at once by the code that started them.  So a
+    child counts as an orphan when it was dead at two checks: no exit status that is still wanted is
+    taken away.
 
     :param reactor: keeps the time; default: Twisted's.
     """
@@ -64,7 +64,7 @@ class Orphans(Service):
 
 
 def _dead_children() -> frozenset[int]:
-    """Our children that nobody has waited for yet."""
+    """Our children that are dead and have not been waited for."""
     ours, found = str(os.getpid()), set()
     for name in os.listdir("/proc"):
         if name.isdecimal():

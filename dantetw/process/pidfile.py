@@ -1,7 +1,7 @@
 """
-Pid files: Dante's, written when the server runs; emptied, not removed, when it ends, which takes
-privileges (:mod:`.direct`).  And twistd's, which it writes itself, and which it believes as long as
-there is any process of that number.
+PID files.  Dante's is written when the server runs, and truncated, not removed, when it ends, which
+takes privileges (:mod:`dantetw.privileged`).  twistd writes its own, and takes it as valid as long
+as there is any process of that number.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def open_pidfile(
     """
     Open the file for :func:`write`; one that does not exist becomes 0644.
 
-    :param owner: user and group that a created file shall belong to: who will empty it.
+    :param owner: user and group of a created file: those that will truncate it.
     :param flags: for ``open(2)``, beside ours.
     :param folder: descriptor of the folder that a relative path begins at; None: the current one.
     :raises OSError: if the file cannot be opened.
@@ -100,7 +100,7 @@ def is_stale(path: str) -> bool:
     Whether a pid file was left by a server that has ended.
 
     After a power cut its number is often another process's, in a container even our own, and the
-    file may be empty or full of zeros.  In doubt it is not stale: it is not when somebody
+    file may be empty or full of zeros.  In doubt it is not stale: it is not when a process
     :func:`holds <hold>` it, nor when the process may be a server and is older than the file.
 
     :raises OSError: if there is such a file and it cannot be read.

@@ -15,8 +15,8 @@ _GET_NO_NEW_PRIVS: Final = 39
 
 def forbid_privileges() -> bool:
     """
-    Let no program that we run have more rights than we, setuid or not; for good, and for our
-    children too.
+    Let no program that this process runs gain privileges, setuid or not; for good, also for its
+    children.
 
     :returns: whether the system knows such a thing.
     """

@@ -20,17 +20,17 @@ STATUS = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGINFO") if hasat
 
 def deafen() -> None:
     """
-    Hear no stopping signal any more.
+    Block the stopping signals.
 
-    Once the reactor has stopped it gives the signals back to the system, and a second SIGTERM would
-    make a clean stop look like a death.
+    Once the reactor has stopped it restores the system's handlers, and a second SIGTERM would make
+    a clean stop look like a death.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
 
 def keep(reactor: Any, catch: Callable[[], None]) -> None:
     """
-    Let signals be ours through the start of a reactor, which sets handlers of its own.
+    Keep our signal handlers when the reactor starts, which sets handlers of its own.
 
     :param catch: sets our handlers, which :func:`install` does; called once more after that.
     """
@@ -69,5 +69,5 @@ def install(
     arrange(STOPPING, stop)
     arrange((signal.SIGHUP,), lambda _: reload())
     arrange(STATUS, lambda _: status())
-    # Neither the manual nor anybody else expects anything of it, and Dante outlives it.
+    # No meaning is documented for it, and Dante ignores it.
     signal.signal(signal.SIGALRM, signal.SIG_IGN)

@@ -291,7 +291,8 @@ class ShareTests(HelperCase):
         self.assertEqual(
             self.reports,
             [
-                f"the privileged helper has closed a channel of process {os.getpid()}: no such request"
+                f"the privileged helper has closed a channel of process {os.getpid()}:"
+                " no such request"
             ],
         )
 
