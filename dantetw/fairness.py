@@ -14,8 +14,8 @@ Passwords and names are checked in few threads or processes, and any client can 
    to later clients.
 4. Clients with the fewest recent faults (a wrong password, a name server that does not answer) go
    first, and each fault halves a client's places to wait.  So a client that mistypes a password is
-   served before one that guesses.  One fault is forgiven every :data:`FORGIVE_SECONDS`: not sooner, since a
-   client may be served no more often than that where many wait.
+   served before one that guesses.  One fault is forgiven every :data:`FORGIVE_SECONDS`: not sooner,
+   since a client may be served no more often than that where many wait.
 5. A job that runs longer than ``patience`` counts as a fault while it still runs.
 6. Clients with faults together use at most half of the slots; what is free of these is what rule 3
    means for them.
