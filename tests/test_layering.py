@@ -20,10 +20,10 @@ LONGEST = 450
 TABLES = {"dantetw.config.keywords": 600}  # one table, a row for each keyword
 
 #: Packages whose circles are not untied yet.
-CIRCULAR = ("dantetw.config.", "dantetw.relay.", "dantetw.session.")
+CIRCULAR = ("dantetw.config.", "dantetw.session.")
 CIRCULAR_PACKAGES: set[str] = set()
 #: Public classes that have a namesake in another module, which is not renamed yet.
-NAMESAKES = {"Answer", "Names", "Outcome", "Pace"}
+NAMESAKES = {"Names", "Outcome"}
 
 VALUES, PURE, EDGES, STORY, WIRING = range(5)
 

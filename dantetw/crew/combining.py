@@ -9,7 +9,7 @@ from __future__ import annotations
 from dantetw.crew.supervisor import Supervisor
 from dantetw.observe.journal import Journal
 from dantetw.observe.status import Reported, WorkerReport
-from dantetw.relay.latency import Measured
+from dantetw.relay.latency import LatencySnapshot
 from dantetw.session.reporting import Reports
 from dantetw.session.totals import KINDS, latency, status
 
@@ -52,7 +52,7 @@ class Combined(Reports):
                     child.retired,
                 )
             )
-        nothing = Measured.nothing()
+        nothing = LatencySnapshot.nothing()
         for kind in KINDS:
             measured = [child.measured.get(kind, nothing) for child in children]
             record(latency(number, kind, (mother.measured.get(kind, nothing), *measured)))

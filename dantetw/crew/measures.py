@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from dantetw.relay.latency import LATEST as MOST
-from dantetw.relay.latency import SIZE, Histogram, Measured
+from dantetw.relay.latency import HISTOGRAM_PLACES, Histogram, LatencySnapshot
+from dantetw.relay.latency import LATEST_VALUES as MOST
 
 # What a list may hold that comes from a worker.
 _LARGEST: Final = 2**63
 
 
-def pack(measured: Measured) -> list[Any]:
+def pack(measured: LatencySnapshot) -> list[Any]:
     """As it can be sent."""
     return [
         _histogram(measured.since_start),
@@ -22,7 +22,7 @@ def pack(measured: Measured) -> list[Any]:
     ]
 
 
-def unpack(packed: Any) -> Measured:
+def unpack(packed: Any) -> LatencySnapshot:
     """
     As it was.
 
@@ -30,7 +30,7 @@ def unpack(packed: Any) -> Measured:
     """
     match packed:
         case [since_start, last_minute, [*latest]] if len(latest) <= MOST:
-            return Measured(_unpacked(since_start), _unpacked(last_minute), _numbers(latest))
+            return LatencySnapshot(_unpacked(since_start), _unpacked(last_minute), _numbers(latest))
     raise ValueError("not what was measured")
 
 
@@ -48,7 +48,7 @@ def _unpacked(packed: Any) -> Histogram:
             )
             places, numbers = _numbers(counts[::2]), _numbers(counts[1::2])
             for place, number in zip(places, numbers, strict=True):
-                if place >= SIZE:
+                if place >= HISTOGRAM_PLACES:
                     raise ValueError("no such place")
                 histogram.counts[place] = number
             return histogram

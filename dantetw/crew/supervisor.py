@@ -29,7 +29,7 @@ from dantetw.observe.journal import Journal
 from dantetw.observe.observer import Observer
 from dantetw.observe.sinks.inherited import InheritedLogs
 from dantetw.policy import Policy
-from dantetw.relay.latency import Measured
+from dantetw.relay.latency import LatencySnapshot
 from dantetw.session.reporting import LONGEST
 from dantetw.session.totals import Tally
 from dantetw.values import Endpoint, Severity
@@ -88,7 +88,7 @@ class Supervisor:
         self.children: list[WorkerProcess] = []
         self.started = [0] * number
         self.past = Tally()
-        self.measured: dict[str, Measured] = {}
+        self.measured: dict[str, LatencySnapshot] = {}
         self._lending = Lending(number, estate.ports)
         self._watchdog = Watchdog(
             reactor,
@@ -252,7 +252,7 @@ class Supervisor:
         tally, ends = child.ledger.settle(self._policies, now, sinks)
         self.past += tally
         for name, measured in child.measured.items():
-            self.measured.setdefault(name, Measured.nothing()).since_start.merge(
+            self.measured.setdefault(name, LatencySnapshot.nothing()).since_start.merge(
                 measured.since_start
             )
         for end, lacking in ends:

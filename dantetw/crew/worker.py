@@ -362,7 +362,7 @@ class Worker:
         self._slices.begin(count(), counted)
 
     def _send_measures(self) -> None:
-        measured = {name: pack(each.standing()) for name, each in kinds(self._serving.factory)}
+        measured = {name: pack(each.snapshot()) for name, each in kinds(self._serving.factory)}
         self._channel.send("measures", measured)
 
     def _tell(self, report: int, up: float) -> None:

@@ -15,7 +15,7 @@ from dantetw.crew.ledger import Ledger
 from dantetw.crew.measures import unpack
 from dantetw.net.channel import Answers, Channel, Frame
 from dantetw.observe.sinks.inherited import InheritedLogs
-from dantetw.relay.latency import Measured
+from dantetw.relay.latency import LatencySnapshot
 from dantetw.session.totals import KINDS
 
 #: Seconds that workers have to answer, and to end.
@@ -58,7 +58,7 @@ class WorkerProcess:
         self.ledger = ledger
         self.bequests = [bequest]
         self.channel: Channel
-        self.measured: dict[str, Measured] = {}
+        self.measured: dict[str, LatencySnapshot] = {}
         self.free: int | None = None
         self.running = self.retired = self.leaving = False
         self.silent = 0.0

@@ -43,7 +43,7 @@ _DROPS, _MEMINFO = 8, struct.Struct("9I")
 RANDOM_TRIES: Final = 10
 
 
-def bind_inside(
+def bind_internal(
     host: str, family: Family, ports: tuple[int, int] | None, options: Sequence[SocketOption]
 ) -> tuple[socket.socket, list[tuple[SocketOption, int]]]:
     """
@@ -64,7 +64,7 @@ def bind_inside(
     return sock, refused
 
 
-def bind_outside(
+def bind_external(
     host: str,
     family: Family,
     port: int,

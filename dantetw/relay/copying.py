@@ -113,7 +113,7 @@ class CopyingRelay:
     :param done: called once with how it ended; the sockets are closed behind it.
     :param tap: sees every chunk, if given.
     :ivar up: the flow from client to target; ``down``: from target to client.
-    :ivar stamp: monotonic seconds of the last activity; ``first_io``: of the first bytes, or 0.0.
+    :ivar last_activity: monotonic seconds; ``first_io``: of the first bytes, or 0.0.
     :ivar first_closed: who sent the first end of file, None as long as nobody has.
     :ivar ended: nothing more will happen.
     """
@@ -127,7 +127,7 @@ class CopyingRelay:
         "ended",
         "first_closed",
         "first_io",
-        "stamp",
+        "last_activity",
         "up",
     )
 
@@ -146,7 +146,7 @@ class CopyingRelay:
         self.down = Flow(Side.TARGET, target, client, self._copy, self._send_pending)
         # One object for each number, not two: 64 bytes less for a session that idles.
         self.down.source_fd, self.down.sink_fd = self.up.sink_fd, self.up.source_fd
-        self.stamp = poller.now
+        self.last_activity = poller.now
         self.first_io = 0.0
         self.first_closed: Side | None = None
         self.ended = False
@@ -161,12 +161,12 @@ class CopyingRelay:
         """
         client = self.up.source_fd
         self._poller.refresh()
-        self.stamp = self._poller.now
+        self.last_activity = self._poller.now
         self._poller.resume(client)
         self._poller.hand_over(client, self._client_ready)
         self._poller.hand_over(self.down.source_fd, self._target_ready)
         if early:
-            self.first_io = self.stamp
+            self.first_io = self.last_activity
             self.up.read += len(early)
             if self._tap is not None:
                 self._tap(Side.CLIENT, early)
@@ -187,7 +187,7 @@ class CopyingRelay:
 
     def _ready(self, mask: int, inward: Flow, outward: Flow) -> None:
         # ``inward`` comes from the socket that is ready, ``outward`` goes to it.
-        self.stamp = self._poller.now
+        self.last_activity = self._poller.now
         # Most often there is something to read and nothing waits: one look, and no call but pull.
         if mask == _USUAL and not (
             outward.pending
@@ -248,7 +248,7 @@ class CopyingRelay:
             count = len(data)
             flow.read += count
             if not self.first_io:
-                self.first_io = self.stamp
+                self.first_io = self.last_activity
             if tap is not None:
                 tap(flow.side, data)
                 if self.ended:

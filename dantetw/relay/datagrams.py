@@ -1,372 +1,294 @@
 """
 The relay of datagrams (:rfc:`1928`, 7).
 
-A client sends to one socket of ours; each family that it sends to by us has an
-:class:`~dantetw.relay.outside.Outside`, which goes out from one address and port.
+A client sends to one socket of ours; each address family of its targets has an
+:class:`~dantetw.relay.egress.Egress`, which sends from one address and port.
 
-A datagram's header says where it is to go.  What has been decided about a header is remembered as
-a :class:`~dantetw.relay.routes.Route`, about a sender as an :class:`~dantetw.relay.routes.Answer`,
-so that most datagrams cost a comparison of bytes.  Decisions are not taken here, but by the
-:class:`~dantetw.relay.routes.Owner`.
+A datagram's header names its target.  The decision about a header is cached as an
+:class:`~dantetw.relay.flows.OutboundFlow`, that about a sender as a
+:class:`~dantetw.relay.flows.ReplyFlow`, so that most datagrams cost a comparison of bytes.
+Decisions are made by the :class:`~dantetw.relay.flows.DatagramDelegate`.
 
-All sockets are watched level-triggered: of each so many datagrams are relayed, and then others have
-their turn, so who sends without end keeps nobody waiting.  Nothing waits in memory but datagrams
-whose fate is being found out, :data:`HELD` at most; what a socket does not take is lost, as
-datagrams may be, and counted.
+All sockets are watched level-triggered: of each a batch of datagrams is relayed, and then the
+others are served, so a flood from one sender delays nobody.  Nothing waits in memory but datagrams
+whose flow is not decided yet, :data:`~dantetw.relay.clientport.MAX_HELD` at most; what a socket
+does not take is lost, as datagrams may be, and counted.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import time
 from typing import Final
 
-from dantetw.net.datagrams import drops_of, errors_of
+from dantetw.net.datagrams import drops_of
 from dantetw.net.poller import FAILED, IPoller
 from dantetw.policy import SocketOption
-from dantetw.relay.acquainting import Acquaintance
+from dantetw.relay.clientaddress import ClientAddress
+from dantetw.relay.clientport import (
+    DATAGRAMS_PER_BATCH,
+    MAX_DATAGRAM_BYTES,
+    ClientPort,
+    ReadBatch,
+)
+from dantetw.relay.egress import Egress
+from dantetw.relay.flows import DatagramDelegate, OutboundFlow, ReplyFlow
 from dantetw.relay.latency import Stopwatch
-from dantetw.relay.outside import LARGEST, TURN, Outside
-from dantetw.relay.routes import Helping, Judged, Owner, Route
 from dantetw.values import Endpoint, Family
 from dantetw.wire.messages import ProtocolError
 from dantetw.wire.udp import parse_datagram
 
-#: Headers that are remembered of an association.
-REMEMBERED: Final = 1024
-#: Datagrams that may wait until it is known what becomes of them, and their bytes.
-HELD: Final = 32
-HELD_BYTES: Final = 65536
+#: Headers of an association that the flow cache holds.
+MAX_FLOWS: Final = 1024
 
-# One for all relays of the process: what is in it never outlives a call.
-_buffer: Final = bytearray(LARGEST)
+# One for all relays of the process: its content never outlives a call.
+_buffer: Final = bytearray(MAX_DATAGRAM_BYTES)
 _view: Final = memoryview(_buffer)
 
 
-class _Nothing(Route):
-    """Stands for the last route where there was none: no datagram begins with its header."""
+class _NoFlow(OutboundFlow):
+    """Stands for the latest flow where there is none: no datagram begins with its header."""
 
     def __init__(self) -> None:
         super().__init__(b"", Endpoint("", 0, Family.NAME))
-        self.size = LARGEST + 1
+        self.size = MAX_DATAGRAM_BYTES + 1
 
 
-_NOTHING: Final = _Nothing()
+_NO_FLOW: Final = _NoFlow()
 
 
-class DatagramRelay:
+class DatagramRelay(ClientPort):
     """
-    Carries one client's datagrams, and the answers to them.
+    Carries one client's datagrams, and the replies to them.
 
-    :param client: a bound socket; ``connected``: to the client, who is known.
-    :ivar acquaintance: who the client is.
-    :ivar owner: decides, until the end; ``stopwatch`` measures.
-    :ivar stamp: monotonic seconds of the last activity; ``first_io``: of the first, or 0.0.
-    :ivar outsides: by family.
-    :ivar ended: nothing more will happen.
+    :param connected: the client's socket is connected to the client, whose address is known.
+    :ivar address: the client's, as far as it is known.
+    :ivar egresses: by family.
     """
 
-    __slots__ = (
-        "_held",
-        "_held_bytes",
-        "_helping",
-        "_route",
-        "_routes",
-        "acquaintance",
-        "client",
-        "ended",
-        "first_io",
-        "outsides",
-        "owner",
-        "poller",
-        "stamp",
-        "stopwatch",
-    )
+    __slots__ = ("_batch", "_flows", "_latest", "address", "egresses")
 
     def __init__(
         self,
         poller: IPoller,
         client: socket.socket,
-        owner: Owner,
+        delegate: DatagramDelegate,
         stopwatch: Stopwatch,
         connected: bool = False,
     ) -> None:
-        self.poller = poller
-        self.owner = owner
-        self.stopwatch = stopwatch
-        self.client = client
-        self.outsides: dict[Family, Outside] = {}
-        poller.refresh()
-        self.stamp = poller.now
-        self.first_io = 0.0
-        self.ended = False
-        self._route: Route = _NOTHING
-        self._routes: dict[bytes, Route] = {}
-        self._held = self._held_bytes = 0
-        self._helping = Helping(TURN)
+        super().__init__(poller, client, delegate, stopwatch)
+        self.egresses: dict[Family, Egress] = {}
+        self._latest: OutboundFlow = _NO_FLOW
+        self._flows: dict[bytes, OutboundFlow] = {}
+        self._batch = ReadBatch(DATAGRAMS_PER_BATCH)
         self.watch(client, self._client_ready)
-        self.acquaintance = Acquaintance(self, connected, _buffer)
+        self.address = ClientAddress(self, connected, _buffer, self._relay)
 
-    def open(self, family: Family, sock: socket.socket, options: Sequence[SocketOption]) -> Outside:
-        """Go out by a bound socket, for this family; ``options`` are for another one like it."""
-        outside = self.outsides[family] = Outside(self, sock, options)
-        return outside
+    def open(self, family: Family, sock: socket.socket, options: Sequence[SocketOption]) -> Egress:
+        """Send from a bound socket to this family; ``options`` are for another one like it."""
+        egress = self.egresses[family] = Egress(self, sock, options)
+        return egress
 
-    def watch(self, sock: socket.socket, ready: Callable[[int], None]) -> None:
-        """Let ``ready`` hear of a socket whose datagrams are measured."""
-        self.stopwatch.prepare(sock.fileno())
-        self.poller.watch_input(sock.fileno(), ready)
-
-    # What the client sends.
+    # Datagrams of the client.
 
     def _client_ready(self, mask: int) -> None:
         client = self.client
         if mask & FAILED:
-            self.hear(None, client)
-        if not self.acquaintance.complete:
-            self.acquaintance.listen()
+            self.report_errors(None, client)
+        if not self.address.complete:
+            self.address.learn()
             return
         receive, stopwatch = client.recv_into, self.stopwatch
-        route, wait = self._route, stopwatch.wait
-        send, size, header = route.send, route.size, route.header
+        flow, wait = self._latest, stopwatch.wait
+        send, size, header = flow.send, flow.size, flow.header
         number = moved = 0
         length, payload = -1, _view
-        for read in range(self._helping.size):
+        for read in range(self._batch.size):
             try:
                 count = receive(_buffer)
             except BlockingIOError:
-                self._helping.was(read)
+                self._batch.drained(read)
                 break
             except OSError:
-                self.hear(None, client)
+                self.report_errors(None, client)
                 if self.ended:
                     return
                 continue
-            # Most often a datagram is like the one before: then nothing is done but what must be.
+            # The usual case, a datagram like the one before: there is no more to do than this.
             if wait and send and count >= size and _buffer.startswith(header):
                 if count != length:
-                    # Those that come together are often of one length: then one view does.
+                    # Datagrams of one batch often have one length: then one view does.
                     length, payload = count, _view[size:count]
                 try:
                     send(payload)
                 except OSError:
-                    pass  # it is tried once more below, where there is time to look
+                    pass  # it is tried again below, where errors are looked at
                 else:
                     number += 1
                     moved += count
                     wait -= 1
                     continue
             stopwatch.wait = wait
-            self._count(route, number, moved)
+            self._count(flow, number, moved)
             number = moved = 0
-            self.consider(count)
+            self._relay(count)
             if self.ended:
                 return
-            route, wait, length = self._route, stopwatch.wait, -1
-            send, size, header = route.send, route.size, route.header
+            flow, wait, length = self._latest, stopwatch.wait, -1
+            send, size, header = flow.send, flow.size, flow.header
         else:
-            self._helping.full()
+            self._batch.filled()
         stopwatch.wait = wait
-        self._count(route, number, moved)
+        self._count(flow, number, moved)
 
-    def _count(self, route: Route, number: int, moved: int) -> None:
-        """Count datagrams that were sent on, and their bytes."""
-        outside = route.outside
-        if number and outside is not None:
-            outside.packets_from_client += number
-            outside.from_client += moved
-            outside.packets_to_target += number
-            outside.to_target += moved - number * route.size
-            self.stamp = outside.stamp = self.poller.now
+    def _count(self, flow: OutboundFlow, number: int, moved: int) -> None:
+        """Count datagrams that were relayed, and their bytes."""
+        egress = flow.egress
+        if number and egress is not None:
+            egress.packets_from_client += number
+            egress.from_client += moved
+            egress.packets_to_target += number
+            egress.to_target += moved - number * flow.size
+            self.last_activity = egress.last_activity = self.poller.now
 
-    def consider(self, count: int) -> None:
-        """See to the client's datagram in the buffer, whatever it is."""
-        route = self._route
-        if count < route.size or not _buffer.startswith(route.header):
+    def _relay(self, count: int) -> None:
+        """Relay the client's datagram in the buffer, if it can be parsed and its flow passes."""
+        flow = self._latest
+        if count < flow.size or not _buffer.startswith(flow.header):
             found = self._find(count)
             if found is None:
                 return
-            route = self._route = found
+            flow = self._latest = found
         stopwatch = self.stopwatch
-        if not route.passes:
-            self._blocked(route, count)
+        if not flow.passes:
+            self._blocked(flow, count)
         elif stopwatch.wait:
             stopwatch.wait -= 1
-            self._forward(route, count)
+            self._forward(flow, count)
         else:
             read_at = time()
-            self._forward(route, count)
+            self._forward(flow, count)
             if not self.ended:
                 stopwatch.measure(self.client.fileno(), read_at, stopwatch.to_target)
 
-    def _find(self, count: int) -> Route | None:
-        """The route of the datagram in the buffer, if it can be gone now."""
+    def _find(self, count: int) -> OutboundFlow | None:
+        """The flow of the datagram in the buffer; None if that is not decided, or it is lost."""
         try:
             asked, offset = parse_datagram(_view[:count])
-        except ProtocolError as wrong:
-            self.owner.malformed(_view[:count], wrong)
+        except ProtocolError as error:
+            self.delegate.malformed(_view[:count], error)
             return None
         header = bytes(_view[:offset])
-        route = self._routes.get(header)
-        if route is None:
-            if len(self._routes) >= REMEMBERED:
-                self._forget(next(iter(self._routes.values())))
-            route = self._routes[header] = Route(header, asked)
-            self.owner.route(route)
+        flow = self._flows.get(header)
+        if flow is None:
+            if len(self._flows) >= MAX_FLOWS:
+                self._forget(next(iter(self._flows.values())))
+            flow = self._flows[header] = OutboundFlow(header, asked)
+            self.delegate.decide_outbound(flow)
         if self.ended:
             return None
-        if route.gone:
-            # It could not be aimed, which has been told.
-            self._count_lost(route, count)
+        if flow.gone:
+            # Its target cannot be reached, which the delegate has logged.
+            self._count_lost(flow, count)
             return None
-        if route.passes is None:
-            if not self.hold(route, bytes(_view[:count])):
-                self.owner.overflowed(1)
-                if not route.held:
-                    self._forget(route)
+        if flow.passes is None:
+            if not self.hold(flow, bytes(_view[:count])):
+                self.delegate.overflowed(1)
+                if not flow.held:
+                    self._forget(flow)
             return None
-        return route
+        return flow
 
     @staticmethod
-    def _count_lost(route: Route, count: int) -> None:
-        """Count a datagram that came for a way out and does not go."""
-        if route.outside is not None:
-            route.outside.packets_from_client += 1
-            route.outside.from_client += count
+    def _count_lost(flow: OutboundFlow, count: int) -> None:
+        """Count a datagram of a flow that is not sent."""
+        if flow.egress is not None:
+            flow.egress.packets_from_client += 1
+            flow.egress.from_client += count
 
-    def _blocked(self, route: Route, count: int) -> None:
-        outside = self.outsides.get(route.target.family)
-        if outside is not None:
-            outside.packets_from_client += 1
-            outside.from_client += count
-            outside.target = None
-        self.owner.blocked(route)
+    def _blocked(self, flow: OutboundFlow, count: int) -> None:
+        egress = self.egresses.get(flow.target.family)
+        if egress is not None:
+            egress.packets_from_client += 1
+            egress.from_client += count
+            egress.target = None
+        self.delegate.blocked(flow)
 
-    def _forward(self, route: Route, count: int) -> None:
-        """Send what is in the buffer on."""
-        outside, size = route.outside, route.size
-        assert outside is not None and route.sock is not None
-        outside.packets_from_client += 1
-        outside.from_client += count
+    def _forward(self, flow: OutboundFlow, count: int) -> None:
+        """Send the datagram in the buffer to its target."""
+        egress, size = flow.egress, flow.size
+        assert egress is not None and flow.sock is not None
+        egress.packets_from_client += 1
+        egress.from_client += count
         payload = _view[size:count]
-        sent = self.send(outside, route.sock, payload, route.address)
+        sent = self.send(egress, flow.sock, payload, flow.address)
         if self.ended:
             return
         if sent is None:
-            self.owner.overflowed(1)
+            self.delegate.overflowed(1)
         elif sent < 0:
-            self.owner.unsendable(route, count - size, -sent)
+            self.delegate.send_failed(flow, count - size, -sent)
         else:
-            outside.packets_to_target += 1
-            outside.to_target += sent
-            self.stamp = outside.stamp = self.poller.now
-            if route.tapped:
-                self.owner.seen(route, payload)
+            egress.packets_to_target += 1
+            egress.to_target += sent
+            self.last_activity = egress.last_activity = self.poller.now
+            if flow.tapped:
+                self.delegate.relayed(flow, payload)
 
-    # What waits, and what is remembered.
+    # The flow cache.
 
-    def hold(self, judged: Judged, data: bytes) -> bool:
-        """Keep a datagram until it is known what becomes of it; False if there is no room."""
-        if self._held >= HELD or self._held_bytes + len(data) > HELD_BYTES:
-            return False
-        self._held += 1
-        self._held_bytes += len(data)
-        judged.held.append(data)
-        return True
-
-    def release(self, judged: Judged) -> list[bytes]:
-        """The datagrams that have waited, which do so no longer."""
-        held, judged.held = judged.held, []
-        self._held -= len(held)
-        self._held_bytes -= sum(map(len, held))
-        return held
-
-    def settled(self, route: Route) -> None:
-        """It has turned out what becomes of a route's datagrams: see to those that have waited."""
+    def release(self, flow: OutboundFlow) -> None:
+        """A late decision was made: relay the datagrams that have waited for it, or not."""
         self.poller.refresh()
-        for data in self.release(route):
+        for data in self.take_held(flow):
             if self.ended:
                 return
             _view[: len(data)] = data
-            if route.passes:
-                self._forward(route, len(data))
+            if flow.passes:
+                self._forward(flow, len(data))
             else:
-                self._blocked(route, len(data))
+                self._blocked(flow, len(data))
 
-    def drop(self, route: Route) -> int:
-        """Remember nothing of a route, and give up what waits for it; how many that was."""
-        if self._routes.get(route.header) is route:
-            del self._routes[route.header]
-        if route is self._route:
-            self._route = _NOTHING
-        route.gone = True
-        held = self.release(route)
+    def release_replies(self, flow: ReplyFlow) -> None:
+        """Likewise about a target's replies."""
+        egress = self.egresses.get(flow.sender.family)
+        if egress is not None:
+            egress.release(flow)
+
+    def drop(self, flow: OutboundFlow) -> int:
+        """Remove a flow from the cache, and lose the datagrams it holds; how many that was."""
+        if self._flows.get(flow.header) is flow:
+            del self._flows[flow.header]
+        if flow is self._latest:
+            self._latest = _NO_FLOW
+        flow.gone = True
+        held = self.take_held(flow)
         for data in held:
-            self._count_lost(route, len(data))
+            self._count_lost(flow, len(data))
         return len(held)
 
-    def _forget(self, route: Route) -> None:
-        if lost := self.drop(route):
-            self.owner.overflowed(lost)
+    def _forget(self, flow: OutboundFlow) -> None:
+        if lost := self.drop(flow):
+            self.delegate.overflowed(lost)
 
-    def ask_anew(self) -> None:
-        """Forget what has been decided: names, in headers or in rules, may have moved."""
-        for route in tuple(self._routes.values()):
-            if route.passes is not None:
-                self._forget(route)
-        for outside in self.outsides.values():
-            outside.ask_anew()
-
-    # Sending, and what the network says of it.
-
-    def send(
-        self,
-        outside: Outside | None,
-        sock: socket.socket,
-        data: memoryview,
-        address: tuple[str, int] | None,
-    ) -> int | None:
-        """
-        Send a datagram.
-
-        :param outside: whose socket it is; None: the client's.
-        :param address: None if the socket is connected.
-        :returns: how many bytes; negative, the ``errno``; None: there is no room.
-        """
-        try:
-            return sock.send(data) if address is None else sock.sendto(data, address)
-        except BlockingIOError:
-            return None
-        except OSError as failed:
-            # Often the failure of an earlier datagram, and then this one has not been tried.
-            if not self.hear(outside, sock) or self.ended:
-                return -(failed.errno or 1)
-        try:
-            return sock.send(data) if address is None else sock.sendto(data, address)
-        except BlockingIOError:
-            return None
-        except OSError as failed:
-            return -(failed.errno or 1)
-
-    def hear(self, outside: Outside | None, sock: socket.socket) -> bool:
-        """Tell what became of earlier datagrams; whether there was anything."""
-        heard = False
-        for number, target in errors_of(sock):
-            heard = True
-            if not self.ended:
-                self.owner.delayed(outside, target, number)
-        return heard
+    def forget_decisions(self) -> None:
+        """Forget all decisions: names, in headers or in rules, may have other addresses by now."""
+        for flow in tuple(self._flows.values()):
+            if flow.passes is not None:
+                self._forget(flow)
+        for egress in self.egresses.values():
+            egress.forget_decisions()
 
     @property
     def overflows(self) -> int:
-        """Datagrams the kernel has dropped since they came faster than they could be relayed."""
+        """Datagrams the kernel has dropped because they came faster than they were relayed."""
         return sum(map(drops_of, self._served()))
 
     def _served(self) -> list[socket.socket]:
         found = [self.client]
-        for outside in self.outsides.values():
-            found += outside.sockets()
+        for egress in self.egresses.values():
+            found += egress.sockets()
         return found
 
     def end(self) -> None:
@@ -374,14 +296,14 @@ class DatagramRelay:
         if self.ended:
             return
         self.ended = True
-        for sock in self._served() + self.acquaintance.sockets():
+        for sock in self._served() + self.address.sockets():
             self.poller.forget(sock.fileno())
             sock.close()
-        # What refers to each other would stay until the garbage collector comes.
-        for outside in self.outsides.values():
-            outside.forget()
-        self.outsides = {}
-        self._routes = {}
-        self._route = _NOTHING
-        del self.acquaintance
-        del self.owner
+        # Reference cycles would stay until the garbage collector runs.
+        for egress in self.egresses.values():
+            egress.forget()
+        self.egresses = {}
+        self._flows = {}
+        self._latest = _NO_FLOW
+        del self.address
+        del self.delegate

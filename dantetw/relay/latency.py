@@ -22,19 +22,19 @@ from typing import Final
 from dantetw.figures import Figures, Latest
 
 #: Seconds in one of the parts of the last minute, and how many there are.
-PART: Final = 10.0
+PART_SECONDS: Final = 10.0
 PARTS: Final = 6
 #: Values that Dante's figures are of, the latest ones.
-LATEST: Final = 128
+LATEST_VALUES: Final = 128
 #: Datagrams measured in a second before only each sixteenth is: measuring takes time itself.
-MANY: Final = 1000
-SPARSE: Final = 16
+SPARSE_ABOVE: Final = 1000
+SPARSE_INTERVAL: Final = 16
 
 _EXACT: Final = 256
 _STEPS: Final = 32
 _LARGEST: Final = 2**36  # us: 19 hours
 #: Places of a histogram.
-SIZE: Final = _EXACT + _STEPS * 28
+HISTOGRAM_PLACES: Final = _EXACT + _STEPS * 28
 _MICRO: Final = 1_000_000
 # Larger than any value.
 _UNSEEN: Final = 2**63
@@ -49,7 +49,7 @@ class Histogram:
     __slots__ = ("count", "counts", "maximum", "minimum", "total")
 
     def __init__(self) -> None:
-        self.counts = [0] * SIZE
+        self.counts = [0] * HISTOGRAM_PLACES
         self.count = 0
         self.total = 0
         self.minimum = _UNSEEN
@@ -112,7 +112,7 @@ def _middle(place: int) -> int:
     return ((_STEPS + step) << shift) + (1 << shift >> 1)
 
 
-class Latency:
+class LatencyStatistics:
     """
     One kind of figures.
 
@@ -125,8 +125,8 @@ class Latency:
         self._monotonic = monotonic
         self._since_start = Histogram()
         self._parts: deque[Histogram] = deque(maxlen=PARTS - 1)
-        self._part_ends = monotonic() + PART
-        self._latest: deque[int] = deque(maxlen=LATEST)
+        self._part_ends = monotonic() + PART_SECONDS
+        self._latest: deque[int] = deque(maxlen=LATEST_VALUES)
         self.now = Histogram()
 
     def add(self, microseconds: int) -> None:
@@ -141,12 +141,12 @@ class Latency:
             self._since_start.merge(self.now)
             self._parts.append(self.now)
             self.now = Histogram()
-            self._part_ends += PART
-            if now - self._part_ends > PART * PARTS:
+            self._part_ends += PART_SECONDS
+            if now - self._part_ends > PART_SECONDS * PARTS:
                 self._parts.clear()
-                self._part_ends = now + PART
+                self._part_ends = now + PART_SECONDS
 
-    def standing(self) -> Measured:
+    def snapshot(self) -> LatencySnapshot:
         """All there is to say now."""
         self.tick()
         whole, minute = Histogram(), Histogram()
@@ -154,11 +154,11 @@ class Latency:
         whole.merge(self.now)
         for part in (*self._parts, self.now):
             minute.merge(part)
-        return Measured(whole, minute, list(self._latest))
+        return LatencySnapshot(whole, minute, list(self._latest))
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class LatencySnapshot:
     """
     What was measured of one kind.
 
@@ -171,7 +171,7 @@ class Measured:
     latest: list[int]
 
     @classmethod
-    def nothing(cls) -> Measured:
+    def nothing(cls) -> LatencySnapshot:
         """Of nothing."""
         return cls(Histogram(), Histogram(), [])
 
@@ -196,7 +196,7 @@ class Stopwatch:
     :ivar reading: of datagrams, from their arrival in the kernel until we have read them;
         ``relaying``: until we have sent them on.
     :ivar to_target: the latter for those of clients; ``to_client``: for those of targets.
-    :ivar turns: of connections: from when we hear that something can be relayed until all that we
+    :ivar batches: of connections: from when we hear that something can be relayed until all that we
         heard of at the same time has been.
     :ivar backwards: how often the clock went back meanwhile, so that nothing could be said.
     :ivar wait: how many datagrams to let pass before the next is measured.
@@ -209,20 +209,20 @@ class Stopwatch:
         "_stamp",
         "_stamp_parts",
         "backwards",
+        "batches",
         "reading",
         "relaying",
         "to_client",
         "to_target",
-        "turns",
         "wait",
     )
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        self.reading = Latency(monotonic)
-        self.relaying = Latency(monotonic)
-        self.to_target = Latency(monotonic)
-        self.to_client = Latency(monotonic)
-        self.turns = Latency(monotonic)
+        self.reading = LatencyStatistics(monotonic)
+        self.relaying = LatencyStatistics(monotonic)
+        self.to_target = LatencyStatistics(monotonic)
+        self.to_client = LatencyStatistics(monotonic)
+        self.batches = LatencyStatistics(monotonic)
         self.backwards = 0
         self.wait = 0
         self._every = 1
@@ -238,7 +238,7 @@ class Stopwatch:
         except OSError:
             pass  # "nothing was stamped yet"; asking is what begins it
 
-    def measure(self, fd: int, read_at: float, way: Latency) -> None:
+    def measure(self, fd: int, read_at: float, way: LatencyStatistics) -> None:
         """
         Measure the datagram that was read last from a socket and has been sent on.
 
@@ -254,8 +254,8 @@ class Stopwatch:
         sent = int((time() - arrived) * _MICRO)
         read = int((read_at - arrived) * _MICRO)
         self._measured += 1
-        if self._measured > MANY:
-            self._every = SPARSE  # not only from the next second on
+        if self._measured > SPARSE_ABOVE:
+            self._every = SPARSE_INTERVAL  # not only from the next second on
         self.wait = self._every - 1
         if read < 0 or sent < 0:
             self.backwards += 1
@@ -269,7 +269,7 @@ class Stopwatch:
         if now < self._due:
             return
         self._due = now + 0.9
-        self._every = SPARSE if self._measured * self._every > MANY else 1
+        self._every = SPARSE_INTERVAL if self._measured * self._every > SPARSE_ABOVE else 1
         self._measured = 0
-        for latency in (self.reading, self.relaying, self.to_target, self.to_client, self.turns):
+        for latency in (self.reading, self.relaying, self.to_target, self.to_client, self.batches):
             latency.tick()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dantetw.relay import moving, pipes
+from dantetw.relay import pipes, syscall
 from dantetw.relay.copying import CHUNK, OTHER, CopyingRelay, Flow
 from dantetw.values import Ending, Operation
 
@@ -22,7 +22,7 @@ CHATTY: Final = 16 * 1024
 #: Splices in one turn before others get theirs.
 TURN: Final = 8
 
-_move: Final = moving.find()
+_move: Final = syscall.find()
 
 
 def available() -> bool:

@@ -1,5 +1,5 @@
 """
-The connection of a client that has an association: nothing is said on it, but it ends it.
+The control connection of a client that has an association: when it ends, so does the association.
 """
 
 from __future__ import annotations
@@ -7,30 +7,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dantetw.escaping import escape
-from dantetw.session.dropping import Pace
+from dantetw.session.dropping import LogRate
 from dantetw.values import Cause, Ending, Operation, Phase, Severity, Side
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
 
-#: Bytes that are read in one turn.
+#: Bytes that are read at a time.
 _READ: Final = 4096
-#: Bytes that are shown of what a client says.
+#: Bytes of unexpected data that are logged.
 _SHOWN: Final = 256
 
 
 class Control:
-    """Listens to the client."""
+    """Waits for the end of the connection, and logs what the client sends before it."""
 
-    __slots__ = ("_pace", "_queued", "_session")
+    __slots__ = ("_queued", "_rate", "_session")
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._pace = Pace()
+        self._rate = LogRate()
         self._queued = False
 
     def begin(self) -> None:
-        """Begin, with what has come already."""
+        """Begin, with what the client has sent already."""
         session = self._session
         poller, sock = session.server.poller, session.sock
         assert sock is not None
@@ -38,13 +38,13 @@ class Control:
         poller.hand_over(sock.fileno(), self._ready)
         early, session.leftover = session.leftover, b""
         if early:
-            self._babbled(early)
+            self._unexpected(early)
         self._listen()
 
     def close(self) -> None:
-        """Tell what has not been told."""
-        if self._pace.more:
-            self._tell(f"{self._pace.taken()} more times unexpected bytes")
+        """Log what has not been logged."""
+        if self._rate.suppressed:
+            self._log(f"{self._rate.take_suppressed()} more times unexpected bytes")
 
     def _ready(self, mask: int) -> None:
         if not self._queued:
@@ -66,25 +66,25 @@ class Control:
         if not data:
             session.end(Ending(Side.CLIENT, Phase.RELAY, Cause.CLOSED))
             return
-        self._babbled(data)
-        # Others have their turn before there is more of this.
+        self._unexpected(data)
+        # Other sockets are served before more is read.
         self._queued = True
         session.server.poller.again(self._listen)
 
-    def _babbled(self, data: bytes) -> None:
-        """The client has said something where there is nothing to be said."""
-        if self._pace.allows(self._session.server.monotonic()):
+    def _unexpected(self, data: bytes) -> None:
+        """The client has sent something, where the protocol has nothing to send."""
+        if self._rate.allows(self._session.server.monotonic()):
             shown = escape(data[:_SHOWN]) + ("..." if len(data) > _SHOWN else "")
-            self._tell(f"{len(data)} unexpected bytes", shown, self._pace.taken())
+            self._log(f"{len(data)} unexpected bytes", shown, self._rate.take_suppressed())
 
-    def _tell(self, what: str, shown: str = "", more: int = 0) -> None:
+    def _log(self, what: str, shown: str = "", more: int = 0) -> None:
         client = self._session.record.client
         text = f"run_io(): {what} over control connection from client {client}"
         if shown:
             text = f"{text}: {shown}"
         if more:
             text = f"{text}; {more} more like it since this was last told"
-        # What was said may be anything, as what is relayed may be.
+        # The bytes may be private, as what is relayed may be.
         named = (("client", client.host), ("data", shown))
         journal = self._session.server.journal
         journal.message(Severity.NOTICE, "association.bytes", text, named=named)

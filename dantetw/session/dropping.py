@@ -1,8 +1,8 @@
 """
-Datagrams that are not relayed: counted, and told, but not each of a flood.
+Datagrams that are not relayed: counted and logged, but not each one of a flood.
 
-Of each kind :data:`LINES` a second are told; a line that follows says how many were not, and what
-is then left is told at the end.
+Of each kind of drop :data:`LINES_PER_SECOND` are logged; the next line says how many were not, and
+what is then left is logged at the end.
 """
 
 from __future__ import annotations
@@ -18,43 +18,43 @@ if TYPE_CHECKING:
     from dantetw.policy import Rule
     from dantetw.session.session import Session
 
-#: Lines a second for each kind of drop of an association.
-LINES: Final = 10
+#: Log lines a second for each kind of drop of an association.
+LINES_PER_SECOND: Final = 10
 
 
-class Pace:
+class LogRate:
     """
-    How often something may be told.
+    Limits how often something is logged.
 
-    :ivar more: how many were not told since the last that was.
+    :ivar suppressed: how many were not logged since the last that was.
     """
 
-    __slots__ = ("_lines", "_second", "more")
+    __slots__ = ("_lines", "_second", "suppressed")
 
     def __init__(self) -> None:
         self._second = 0
         self._lines = 0
-        self.more = 0
+        self.suppressed = 0
 
     def allows(self, now: float) -> bool:
-        """Whether one more may be told at ``now``, monotonic seconds; if not, it is counted."""
+        """Whether to log one more at ``now``, monotonic seconds; if not, it is counted."""
         if self._second != int(now):
             self._second, self._lines = int(now), 0
-        if self._lines >= LINES:
-            self.more += 1
+        if self._lines >= LINES_PER_SECOND:
+            self.suppressed += 1
             return False
         self._lines += 1
         return True
 
-    def taken(self) -> int:
-        """How many there were more, which are told now."""
-        more, self.more = self.more, 0
-        return more
+    def take_suppressed(self) -> int:
+        """How many were not logged, to be logged now."""
+        suppressed, self.suppressed = self.suppressed, 0
+        return suppressed
 
 
-class _Told(Pace):
+class _DropRate(LogRate):
     """
-    What has been told of one kind of drop.
+    The log rate of one kind of drop.
 
     :ivar rule: that of the last one.
     """
@@ -65,12 +65,12 @@ class _Told(Pace):
 
 
 class Drops:
-    """What an association does not relay."""
+    """The datagrams that an association does not relay."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._counts: dict[Drop, int] = {}
-        self._told: dict[Drop, _Told] = {}
+        self._rates: dict[Drop, _DropRate] = {}
 
     @property
     def counted(self) -> tuple[tuple[Drop, int], ...]:
@@ -78,45 +78,46 @@ class Drops:
         return tuple(self._counts.items())
 
     def count(self, drop: Drop, number: int) -> None:
-        """Count, and tell at the end only."""
+        """Count, and log at the end only."""
         if number:
             self._counts[drop] = self._counts.get(drop, 0) + number
 
     def drop(self, rule: Rule, path: Path, origin: Side, drop: Drop, text: str = "") -> None:
         """
-        Count a datagram, and tell of it.
+        Count a datagram, and log it.
 
-        :param rule: the rule it met; ``path``: its way, as far as it is known.
-        :param origin: whose it was.
+        :param rule: the rule that applies to it; ``path``: its path, as far as it is known.
+        :param origin: who has sent it.
         :param text: Dante's words.
         """
         self.count(drop, 1)
         if not rule.log & wanting_drop(drop):
             return
-        told = self._told.get(drop)
-        if told is None:
-            told = self._told[drop] = _Told()
-        told.rule = rule
-        if told.allows(self._session.server.monotonic()):
-            self._tell(rule, path, origin, drop, text, told.taken())
+        rate = self._rates.get(drop)
+        if rate is None:
+            rate = self._rates[drop] = _DropRate()
+        rate.rule = rule
+        if rate.allows(self._session.server.monotonic()):
+            self._log(rule, path, origin, drop, text, rate.take_suppressed())
 
     def close(self, rule: Rule, path: Path) -> None:
         """
-        Tell what has not been told.
+        Log what has not been logged.
 
-        :param rule: the association's rule; ``path``: its way.
+        :param rule: the association's rule; ``path``: its path.
         """
-        for drop, told in self._told.items():
-            if told.more:
-                text = f"{drop.word}: {told.taken()} more like it since this was last told"
-                self._tell(told.rule, path, Side.CLIENT, drop, text)
+        for drop, rate in self._rates.items():
+            if rate.suppressed:
+                more = rate.take_suppressed()
+                text = f"{drop.word}: {more} more like it since this was last told"
+                self._log(rate.rule, path, Side.CLIENT, drop, text)
         lost = self._counts.get(Drop.OVERFLOW, 0)
         if lost and rule.log & wanting_drop(Drop.OVERFLOW):
             number = "1 datagram was" if lost == 1 else f"{lost} datagrams were"
             text = f"{number} lost: more came than could be relayed"
-            self._tell(rule, path, Side.CLIENT, Drop.OVERFLOW, text)
+            self._log(rule, path, Side.CLIENT, Drop.OVERFLOW, text)
 
-    def _tell(
+    def _log(
         self, rule: Rule, path: Path, origin: Side, drop: Drop, text: str, more: int = 0
     ) -> None:
         session = self._session

@@ -30,7 +30,7 @@ from dantetw.net.zones import kernel_choice
 from dantetw.observe.journal import Journal
 from dantetw.policy import Edge, Policy, Rule, SocketOption
 from dantetw.relay.latency import Stopwatch
-from dantetw.relay.sweep import Sweep
+from dantetw.relay.timeouts import TimeoutSweep
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.authentication import AuthCheck
 from dantetw.rules.decision import Decision
@@ -143,8 +143,8 @@ class SocksFactory(Factory):
         self.keep_alive = keep_alive
         self.monotonic = monotonic
         self.stopwatch = Stopwatch(monotonic)
-        self.sweep = Sweep(reactor, monotonic)
-        poller.turned = self.stopwatch.turns.add
+        self.sweep = TimeoutSweep(reactor, monotonic)
+        poller.turned = self.stopwatch.batches.add
         self.sessions: dict[int, Session] = {}
         self.listening = frozenset()
         self.ledger: ILedger | None = None

@@ -253,7 +253,7 @@ class Reporting(Reports):
 
     def _telling(self, report: int, up: float) -> Telling:
         server = self._server
-        latencies = tuple(latency(report, kind, (each.standing(),)) for kind, each in kinds(server))
+        latencies = tuple(latency(report, kind, (each.snapshot(),)) for kind, each in kinds(server))
         return Telling(server, report, up, latencies)
 
     def _work(self, work: Iterator[None]) -> Deferred[None]:

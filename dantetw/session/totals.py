@@ -11,7 +11,7 @@ from dantetw import __version__
 from dantetw.observe.status import LatencyReport, Limit, Load, Status
 from dantetw.process.limits import limits, tasks
 from dantetw.relay import latency as relay
-from dantetw.relay.latency import Histogram, Measured, latest_figures
+from dantetw.relay.latency import Histogram, LatencySnapshot, latest_figures
 from dantetw.values import value
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ _DESCRIPTORS: Final = 2
 KINDS: Final = ("read-only", "i/o", "i/o to target", "i/o to client", "tcp i/o")
 
 
-def kinds(server: SocksFactory) -> Iterator[tuple[str, relay.Latency]]:
+def kinds(server: SocksFactory) -> Iterator[tuple[str, relay.LatencyStatistics]]:
     """What this process has measured, each of :data:`KINDS`."""
     watch = server.stopwatch
-    measured = (watch.reading, watch.relaying, watch.to_target, watch.to_client, watch.turns)
+    measured = (watch.reading, watch.relaying, watch.to_target, watch.to_client, watch.batches)
     return zip(KINDS, measured, strict=True)
 
 
-def latency(report: int, kind: str, measured: Iterable[Measured]) -> LatencyReport:
+def latency(report: int, kind: str, measured: Iterable[LatencySnapshot]) -> LatencyReport:
     """What a report says of a kind of latency that was measured in several processes."""
     since_start, last_minute, latest = Histogram(), Histogram(), []
     for each in measured:

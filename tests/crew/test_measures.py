@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.crew.measures import pack, unpack
-from dantetw.relay.latency import Latency
+from dantetw.relay.latency import LatencyStatistics
 
 VALUES = st.lists(st.integers(0, 2**40), max_size=200)
 
@@ -21,14 +21,14 @@ class MeasureTests(SynchronousTestCase):
     def test_round_trip(self, early: list[int], late: list[int]) -> None:
         """What arrives says what was sent."""
         now = 0.0
-        latency = Latency(lambda: now)
+        latency = LatencyStatistics(lambda: now)
         for value in early:
             latency.add(value)
         now = 1000.0
         latency.tick()
         for value in late:
             latency.add(value)
-        sent = latency.standing()
+        sent = latency.snapshot()
         heard = unpack(json.loads(json.dumps(pack(sent))))
         for one, other in (
             (sent.since_start, heard.since_start),

@@ -12,8 +12,8 @@ from dantetw.net import datagrams
 from dantetw.net.datagrams import (
     RANDOM_TRIES,
     bind_beside,
-    bind_inside,
-    bind_outside,
+    bind_external,
+    bind_internal,
     drops_of,
     errors_of,
 )
@@ -48,7 +48,7 @@ class DatagramCase(SynchronousTestCase):
 
     def inside(self, ports: tuple[int, int] | None = None) -> socket.socket:
         """A socket for a client."""
-        return self.keep(bind_inside(HOST, Family.IPV4, ports, ())[0])
+        return self.keep(bind_internal(HOST, Family.IPV4, ports, ())[0])
 
     def far(self, family: Family = Family.IPV4) -> socket.socket:
         """Somebody else's socket."""
@@ -82,7 +82,7 @@ class InsideTests(DatagramCase):
     def test_any(self) -> None:
         """Without a range it is a port of the system's choice, in either family."""
         for family, host in HOSTS.items():
-            sock, refused = bind_inside(host, family, None, ())
+            sock, refused = bind_internal(host, family, None, ())
             self.keep(sock)
             self.assertEqual((sock.getsockname()[0], refused), (host, []))
             self.assertFalse(sock.getblocking())
@@ -94,7 +94,7 @@ class InsideTests(DatagramCase):
         found = {self.inside(ports).getsockname()[1] for _ in range(5)}
         self.assertEqual(found, set(range(first, first + 5)))
         before = descriptors()
-        failed = self.assertRaises(OSError, bind_inside, HOST, Family.IPV4, ports, ())
+        failed = self.assertRaises(OSError, bind_internal, HOST, Family.IPV4, ports, ())
         self.assertEqual(failed.errno, errno.EADDRINUSE)
         self.assertEqual(descriptors() - before, set())
 
@@ -102,7 +102,7 @@ class InsideTests(DatagramCase):
         """A range may be one port, which may be used again."""
         port = self.free(1)
         for _ in range(3):
-            sock, _ = bind_inside(HOST, Family.IPV4, (port, port), ())
+            sock, _ = bind_internal(HOST, Family.IPV4, (port, port), ())
             self.assertEqual(sock.getsockname()[1], port)
             sock.close()
 
@@ -123,26 +123,26 @@ class InsideTests(DatagramCase):
     def test_not_ours(self) -> None:
         """An address that is not ours is an error that says so, range or not."""
         for ports in (None, (20000, 20010)):
-            failed = self.assertRaises(OSError, bind_inside, "192.0.2.77", Family.IPV4, ports, ())
+            failed = self.assertRaises(OSError, bind_internal, "192.0.2.77", Family.IPV4, ports, ())
             self.assertEqual(failed.errno, errno.EADDRNOTAVAIL)
 
     def test_options(self) -> None:
         """Those of its side are set, but not TCP's; refused ones are named."""
         plain = self.inside().getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         nonsense = option(Edge.INTERNAL, socket.SOL_SOCKET, 9999, 1)
-        sock, refused = bind_inside(HOST, Family.IPV4, None, [*BUFFERS, nonsense])
+        sock, refused = bind_internal(HOST, Family.IPV4, None, [*BUFFERS, nonsense])
         self.keep(sock)
         found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         self.assertNotEqual(found, plain)
         self.assertEqual([what for what, _ in refused], [nonsense])
         self.assertLess(found, 80_000)
-        out, _ = bind_outside(HOST, Family.IPV4, 0, BUFFERS)
+        out, _ = bind_external(HOST, Family.IPV4, 0, BUFFERS)
         self.keep(out)
         self.assertGreater(out.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF), found)
 
     def test_only_ipv6(self) -> None:
         """A socket for IPv6 is none for IPv4."""
-        sock, _ = bind_inside("::1", Family.IPV6, None, ())
+        sock, _ = bind_internal("::1", Family.IPV6, None, ())
         self.keep(sock)
         self.assertEqual(sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY), 1)
 
@@ -153,14 +153,14 @@ class OutsideTests(DatagramCase):
     def test_port(self) -> None:
         """The port is the one that is wanted."""
         port = self.free(1)
-        sock, _ = bind_outside(HOST, Family.IPV4, port, ())
+        sock, _ = bind_external(HOST, Family.IPV4, port, ())
         self.assertEqual(self.keep(sock).getsockname(), (HOST, port))
 
     def test_taken(self) -> None:
         """If it is taken, or privileged, or 0, it is another."""
         taken = self.far().getsockname()[1]
         for port in (taken, 1023, 1, 0):
-            sock, _ = bind_outside(HOST, Family.IPV4, port, ())
+            sock, _ = bind_external(HOST, Family.IPV4, port, ())
             found = self.keep(sock).getsockname()[1]
             self.assertNotEqual(found, port)
             self.assertGreater(found, 1023)
@@ -168,7 +168,7 @@ class OutsideTests(DatagramCase):
     def test_not_ours(self) -> None:
         """An address that is not ours is an error, and nothing is left open."""
         before = descriptors()
-        failed = self.assertRaises(OSError, bind_outside, "192.0.2.77", Family.IPV4, 4000, ())
+        failed = self.assertRaises(OSError, bind_external, "192.0.2.77", Family.IPV4, 4000, ())
         self.assertEqual(failed.errno, errno.EADDRNOTAVAIL)
         self.assertEqual(descriptors() - before, set())
 
@@ -179,7 +179,7 @@ class BesideTests(DatagramCase):
     def test_beside(self) -> None:
         """The connected one gets what its peer sends, the other the rest."""
         for family, host in HOSTS.items():
-            first, _ = bind_outside(host, family, 0, ())
+            first, _ = bind_external(host, family, 0, ())
             peer, other = self.far(family), self.far(family)
             self.keep(first).connect(peer.getsockname())
             beside = self.keep(bind_beside(first, family, ()))
@@ -197,7 +197,7 @@ class BesideTests(DatagramCase):
 
     def test_alone(self) -> None:
         """Nobody else gets on the port, although two of us have."""
-        first, _ = bind_outside(HOST, Family.IPV4, 0, ())
+        first, _ = bind_external(HOST, Family.IPV4, 0, ())
         self.keep(first).connect(self.far().getsockname())
         self.keep(bind_beside(first, Family.IPV4, ()))
         thief = self.keep(socket.socket(type=socket.SOCK_DGRAM))
@@ -207,7 +207,7 @@ class BesideTests(DatagramCase):
 
     def test_impossible(self) -> None:
         """If it cannot be had nothing is left open, and the first is as it was."""
-        first, _ = bind_outside(HOST, Family.IPV4, 0, ())
+        first, _ = bind_external(HOST, Family.IPV4, 0, ())
         self.keep(first)
         before = descriptors()
         self.assertRaises(OSError, bind_beside, first, Family.IPV6, ())
@@ -221,7 +221,7 @@ class ErrorTests(DatagramCase):
     def test_refused(self) -> None:
         """Each error has its number and where the datagram was to go."""
         for family, host in HOSTS.items():
-            sock, _ = bind_outside(host, family, 0, ())
+            sock, _ = bind_external(host, family, 0, ())
             self.keep(sock)
             closed = []
             for _ in range(2):
@@ -245,7 +245,7 @@ class ErrorTests(DatagramCase):
 
     def test_local(self) -> None:
         """What the failed call itself has said is not said once more."""
-        sock, _ = bind_outside(HOST, Family.IPV4, 0, ())
+        sock, _ = bind_external(HOST, Family.IPV4, 0, ())
         self.keep(sock)
         failed = self.assertRaises(OSError, sock.sendto, bytes(65508), (HOST, 9))
         self.assertEqual(failed.errno, errno.EMSGSIZE)
@@ -253,7 +253,7 @@ class ErrorTests(DatagramCase):
 
     def test_elsewhere(self) -> None:
         """On other systems there is the number only."""
-        sock, _ = bind_outside(HOST, Family.IPV4, 0, ())
+        sock, _ = bind_external(HOST, Family.IPV4, 0, ())
         far = self.far()
         self.keep(sock).connect(far.getsockname())
         far.close()

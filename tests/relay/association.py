@@ -9,12 +9,12 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.net.datagrams import bind_inside, bind_outside
+from dantetw.net.datagrams import bind_external, bind_internal
 from dantetw.net.poller import EpollPoller, ReactorPoller
 from dantetw.relay.datagrams import DatagramRelay
+from dantetw.relay.egress import Egress
+from dantetw.relay.flows import DatagramFlow, OutboundFlow, ReplyFlow
 from dantetw.relay.latency import Stopwatch
-from dantetw.relay.outside import Outside
-from dantetw.relay.routes import Answer, Judged, Route
 from dantetw.values import AF_OF, Endpoint, Family
 from dantetw.wire.messages import ProtocolError
 from dantetw.wire.udp import build_header, parse_datagram
@@ -60,7 +60,7 @@ class Far:
 
 class Script:
     """
-    An owner that decides as the test says.
+    An delegate that decides as the test says.
 
     :ivar verdicts: by target; ``PASS`` where there is none.
     :ivar addresses: of targets that are names.
@@ -82,7 +82,7 @@ class Script:
         self.told: list[tuple[Any, ...]] = []
         self.asked: Counter[Endpoint] = Counter()
         self.answers: Counter[Endpoint] = Counter()
-        self.waiting: list[Judged] = []
+        self.waiting: list[DatagramFlow] = []
         self.ends_in = ""
 
     def _tell(self, name: str, *what: Any) -> None:
@@ -90,13 +90,13 @@ class Script:
         if name == self.ends_in:
             self.relay.end()
 
-    def introduced(self, client: Endpoint) -> bool:
+    def admit_client(self, client: Endpoint) -> bool:
         good = self.client in (None, client)
         self.client = client if good else self.client
-        self._tell("introduced", client, good)
+        self._tell("admit_client", client, good)
         return good
 
-    def route(self, route: Route) -> None:
+    def decide_outbound(self, route: OutboundFlow) -> None:
         self.asked[route.asked] += 1
         route.rule = route.asked
         route.target = self.addresses.get(route.asked, route.asked)
@@ -110,22 +110,22 @@ class Script:
             route.passes = False
         else:
             self.aim(route)
-        if self.ends_in == "route":
+        if self.ends_in == "decide_outbound":
             self.relay.end()
 
-    def aim(self, route: Route) -> None:
+    def aim(self, route: OutboundFlow) -> None:
         """Let a route's datagrams go out."""
         family = route.target.family
-        outside = self.relay.outsides.get(family)
-        if outside is None:
+        egress = self.relay.egresses.get(family)
+        if egress is None:
             assert self.client is not None
-            sock, _ = bind_outside(HOSTS[family], family, self.client.port, ())
-            outside = self.relay.open(family, sock, ())
+            sock, _ = bind_external(HOSTS[family], family, self.client.port, ())
+            egress = self.relay.open(family, sock, ())
         route.tapped = self.tapped
-        outside.aim(route, self.connects)
+        egress.assign(route, self.connects)
         route.passes = True
 
-    def answer(self, answer: Answer) -> None:
+    def decide_reply(self, answer: ReplyFlow) -> None:
         self.answers[answer.sender] += 1
         verdict = self.replies.get(answer.sender, PASS)
         answer.tapped = self.tapped
@@ -133,42 +133,41 @@ class Script:
             self.waiting.append(answer)
         else:
             answer.passes = verdict is PASS
-        if self.ends_in == "answer":
+        if self.ends_in == "decide_reply":
             self.relay.end()
 
     def decide(self, verdict: str) -> None:
         """Decide about all that waits."""
         waiting, self.waiting = self.waiting, []
-        for judged in waiting:
-            if isinstance(judged, Answer):
-                judged.passes = verdict is PASS
-                assert judged.outside is not None
-                judged.outside.answered(judged)
+        for flow in waiting:
+            if isinstance(flow, ReplyFlow):
+                flow.passes = verdict is PASS
+                self.relay.release_replies(flow)
                 continue
-            assert isinstance(judged, Route)
+            assert isinstance(flow, OutboundFlow)
             if verdict is PASS:
-                self.aim(judged)
+                self.aim(flow)
             else:
-                judged.passes = False
-            self.relay.settled(judged)
+                flow.passes = False
+            self.relay.release(flow)
 
-    def blocked(self, judged: Judged) -> None:
-        self._tell("blocked", _about(judged))
+    def blocked(self, flow: DatagramFlow) -> None:
+        self._tell("blocked", _about(flow))
 
-    def seen(self, judged: Judged, data: memoryview) -> None:
-        self._tell("seen", _about(judged), bytes(data))
+    def relayed(self, flow: DatagramFlow, data: memoryview) -> None:
+        self._tell("relayed", _about(flow), bytes(data))
 
     def malformed(self, data: memoryview, wrong: ProtocolError) -> None:
         self._tell("malformed", bytes(data))
 
-    def unsendable(self, judged: Judged, size: int, number: int) -> None:
-        self._tell("unsendable", _about(judged), size, number)
+    def send_failed(self, flow: DatagramFlow, size: int, number: int) -> None:
+        self._tell("send_failed", _about(flow), size, number)
 
-    def delayed(self, outside: Outside | None, target: Endpoint | None, number: int) -> None:
-        self._tell("delayed", None if outside is None else target, number)
+    def undelivered(self, egress: Egress | None, target: Endpoint | None, number: int) -> None:
+        self._tell("undelivered", None if egress is None else target, number)
 
-    def unasked(self) -> None:
-        self._tell("unasked")
+    def unsolicited(self) -> None:
+        self._tell("unsolicited")
 
     def overflowed(self, number: int) -> None:
         self._tell("overflowed", number)
@@ -178,22 +177,22 @@ class Script:
         return sum(1 for told in self.told if told[0] == name)
 
 
-def _about(judged: Judged) -> Endpoint:
-    return judged.target if isinstance(judged, Route) else judged.sender  # type: ignore[attr-defined]
+def _about(flow: DatagramFlow) -> Endpoint:
+    return flow.target if isinstance(flow, OutboundFlow) else flow.sender  # type: ignore[attr-defined]
 
 
 class Rig:
-    """One association: its client, its relay and its owner."""
+    """One association: its client, its relay and its delegate."""
 
     def __init__(self, case: AssociationCase, family: Family = Family.IPV4) -> None:
         self.case = case
         self.reactor = case.reactor
-        sock, _ = bind_inside(HOSTS[family], family, None, ())
+        sock, _ = bind_internal(HOSTS[family], family, None, ())
         self.inside = Endpoint.of(sock.getsockname())
         self.client = Far(case, family)
-        self.owner = Script()
-        self.relay = DatagramRelay(case.poller, sock, self.owner, case.stopwatch)
-        self.owner.relay = self.relay
+        self.delegate = Script()
+        self.relay = DatagramRelay(case.poller, sock, self.delegate, case.stopwatch)
+        self.delegate.relay = self.relay
         case.addCleanup(self.relay.end)
 
     def say(self, payload: bytes, to: Endpoint) -> None:
@@ -208,9 +207,9 @@ class Rig:
             found.append((sender, data[start:]))
         return found
 
-    def way(self, family: Family = Family.IPV4) -> Outside:
+    def way(self, family: Family = Family.IPV4) -> Egress:
         """The way out."""
-        return self.relay.outsides[family]
+        return self.relay.egresses[family]
 
 
 class AssociationCase(SynchronousTestCase):

@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.relay.datagrams` and :mod:`dantetw.relay.outside`."""
+"""Tests of :mod:`dantetw.relay.datagrams` and :mod:`dantetw.relay.egress`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from hypothesis import strategies as st
 from dantetw.net import poller
 from dantetw.net.poller import EpollPoller
 from dantetw.observe.events import Counts
-from dantetw.relay import acquainting
-from dantetw.relay import outside as outside_module
-from dantetw.relay.datagrams import HELD, HELD_BYTES, REMEMBERED
-from dantetw.relay.latency import SPARSE
-from dantetw.relay.outside import TURN, Outside
-from dantetw.relay.routes import Helping, Route
+from dantetw.relay import clientaddress
+from dantetw.relay import egress as egress_module
+from dantetw.relay.clientport import (
+    DATAGRAMS_PER_BATCH,
+    MAX_HELD,
+    MAX_HELD_BYTES,
+    ReadBatch,
+)
+from dantetw.relay.datagrams import MAX_FLOWS
+from dantetw.relay.egress import Egress
+from dantetw.relay.flows import OutboundFlow
+from dantetw.relay.latency import SPARSE_INTERVAL
 from dantetw.values import Endpoint, Family
 from dantetw.wire.udp import build_header
 from tests.descriptors import descriptors
@@ -51,43 +57,43 @@ class RelaySuite(_Suite):
         self.assertEqual(rig.answers(), expected)
         self.assertEqual(rig.way().counts, Counts(9 + 30, 8 + 30, 8, 9))
         self.assertEqual(rig.way().packets, Counts(3, 3, 3, 3))
-        self.assertEqual(rig.owner.told, [("introduced", rig.client.where, True)])
+        self.assertEqual(rig.delegate.told, [("admit_client", rig.client.where, True)])
 
     def test_young(self) -> None:
         """An association is young when it begins, however long no datagram has come to anybody."""
         self.rig()
         self.reactor.rightNow += 1000
         rig, target = self.rig(), self.far()
-        self.assertEqual(rig.relay.stamp, self.reactor.seconds())
-        rig.owner.verdicts = {target.where: LATER}
+        self.assertEqual(rig.relay.last_activity, self.reactor.seconds())
+        rig.delegate.verdicts = {target.where: LATER}
         rig.say(b"x", target.where)
         self.settle()
         self.reactor.rightNow += 1000
-        rig.owner.decide(PASS)
-        self.assertEqual(rig.relay.stamp, self.reactor.seconds())
+        rig.delegate.decide(PASS)
+        self.assertEqual(rig.relay.last_activity, self.reactor.seconds())
 
     def test_before_connected(self) -> None:
         """What a stranger sends to a way out before it has its target does not count as that's."""
         rig, target, stranger = self.rig(), self.far(), self.far()
-        aim = Outside.aim
+        aim = Egress.assign
 
-        def slowly(outside: Outside, route: Route, connect: bool) -> None:
-            stranger.send(b"forged", outside.source)
-            aim(outside, route, connect)
+        def slowly(egress: Egress, route: OutboundFlow, connect: bool) -> None:
+            stranger.send(b"forged", egress.source)
+            aim(egress, route, connect)
 
-        self.patch(Outside, "aim", slowly)
+        self.patch(Egress, "assign", slowly)
         rig.say(b"x", target.where)
         self.settle()
         target.send(b"y", rig.way().source)
         self.settle()
         self.assertEqual(rig.answers(), [(target.where, b"y")])
-        self.assertEqual(rig.owner.count("unasked"), 1)
+        self.assertEqual(rig.delegate.count("unsolicited"), 1)
         self.assertEqual(rig.way().packets.from_target, 1)
 
     def test_client_unreachable(self) -> None:
         """A client that cannot be answered is told of, and nobody else is taken for it."""
         rig, target, stranger = self.rig(), self.far(), self.far()
-        rig.owner.client = rig.client.where
+        rig.delegate.client = rig.client.where
         sock = rig.relay.client
 
         class Unreachable:
@@ -104,7 +110,7 @@ class RelaySuite(_Suite):
         stranger.send(build_header(target.where) + b"evil", rig.inside)
         self.settle()
         self.assertEqual(target.hear(), [])
-        self.assertIn(("delayed", None, errno.ENETUNREACH), rig.owner.told)
+        self.assertIn(("undelivered", None, errno.ENETUNREACH), rig.delegate.told)
         rig.relay.client = sock
         rig.say(b"y", target.where)
         self.settle()
@@ -146,7 +152,7 @@ class RelaySuite(_Suite):
         for connects in (True, False):
             with self.subTest(connects=connects):
                 rig = self.rig()
-                rig.owner.connects = connects
+                rig.delegate.connects = connects
                 targets = [self.far() for _ in range(5)]
                 for turn in range(3):
                     for number, target in enumerate(targets):
@@ -170,8 +176,8 @@ class RelaySuite(_Suite):
                 first = targets[0].where if connects else None
                 self.assertEqual(rig.way().connected_to, first)
                 self.assertEqual(rig.way().packets, Counts(5, 15, 15, 5))
-                self.assertEqual(set(rig.owner.asked.values()), {1})
-                self.assertEqual(set(rig.owner.answers.values()), {1})
+                self.assertEqual(set(rig.delegate.asked.values()), {1})
+                self.assertEqual(set(rig.delegate.answers.values()), {1})
 
     def test_only_target(self) -> None:
         """The target is known as long as there is one, by whatever header."""
@@ -203,7 +209,7 @@ class RelaySuite(_Suite):
         second.send(b"good", rig.way().source)
         self.settle()
         self.assertEqual(rig.answers(), [(second.where, b"good")])
-        self.assertEqual(rig.owner.count("unasked"), 1)
+        self.assertEqual(rig.delegate.count("unsolicited"), 1)
         self.assertEqual(rig.way().packets.from_target, 1)
 
     def test_malformed(self) -> None:
@@ -216,7 +222,7 @@ class RelaySuite(_Suite):
         rig.say(b"x", target.where)
         rig.client.send(b"", rig.inside)
         self.settle()
-        told = [what for name, *what in rig.owner.told if name == "malformed"]
+        told = [what for name, *what in rig.delegate.told if name == "malformed"]
         self.assertEqual(told, [[data] for data in (*bad, b"")])
         self.assertEqual(target.hear(), [b"x"])
         self.assertEqual(rig.way().packets.from_client, 1)
@@ -224,16 +230,16 @@ class RelaySuite(_Suite):
     def test_blocked(self) -> None:
         """What a rule blocks is not sent, and counted as received once there is a way out."""
         rig, target, other = self.rig(), self.far(), self.far()
-        rig.owner.verdicts[other.where] = BLOCK
+        rig.delegate.verdicts[other.where] = BLOCK
         rig.say(b"x", other.where)
         self.settle()
-        self.assertEqual(rig.relay.outsides, {})
+        self.assertEqual(rig.relay.egresses, {})
         for to in (target, other, target, other):
             rig.say(b"x", to.where)
         self.settle()
         self.assertEqual((target.hear(), other.hear()), ([b"x", b"x"], []))
-        self.assertEqual(rig.owner.count("blocked"), 3)
-        self.assertEqual(rig.owner.asked[other.where], 1)
+        self.assertEqual(rig.delegate.count("blocked"), 3)
+        self.assertEqual(rig.delegate.asked[other.where], 1)
         self.assertEqual(rig.way().packets, Counts(0, 4, 2, 0))
 
     def test_blocked_answers(self) -> None:
@@ -242,7 +248,7 @@ class RelaySuite(_Suite):
             with self.subTest(beside=beside):
                 rig, first, second = self.rig(), self.far(), self.far()
                 silenced = second if beside else first
-                rig.owner.replies[silenced.where] = BLOCK
+                rig.delegate.replies[silenced.where] = BLOCK
                 for target in (first, second):
                     rig.say(b"x", target.where)
                 self.settle()
@@ -252,31 +258,31 @@ class RelaySuite(_Suite):
                 self.settle()
                 heard = first if beside else second
                 self.assertEqual(rig.answers(), [(heard.where, b"y")] * 3)
-                self.assertEqual(rig.owner.count("blocked"), 3)
-                self.assertEqual(rig.owner.answers[silenced.where], 1)
+                self.assertEqual(rig.delegate.count("blocked"), 3)
+                self.assertEqual(rig.delegate.answers[silenced.where], 1)
                 self.assertEqual(rig.way().packets, Counts(3, 2, 2, 6))
 
     def test_dropped(self) -> None:
         """A target that cannot be used is not remembered, and asked about each time."""
         rig = self.rig()
-        rig.owner.verdicts[NOBODY] = UNUSABLE
+        rig.delegate.verdicts[NOBODY] = UNUSABLE
         for _ in range(3):
             rig.say(b"x", NOBODY)
         self.settle()
-        self.assertEqual(rig.owner.count("unusable"), 3)
-        self.assertEqual(rig.relay._routes, {})
+        self.assertEqual(rig.delegate.count("unusable"), 3)
+        self.assertEqual(rig.relay._flows, {})
 
     def test_tapped(self) -> None:
         """Who wants to see each datagram does, in both directions, and the counts are the same."""
         rig, target = self.rig(), self.far()
-        rig.owner.tapped = True
+        rig.delegate.tapped = True
         for _ in range(3):
             rig.say(b"abc", target.where)
         self.settle()
         for _ in range(2):
             target.send(b"de", rig.way().source)
         self.settle()
-        seen = [what for name, *what in rig.owner.told if name == "seen"]
+        seen = [what for name, *what in rig.delegate.told if name == "relayed"]
         self.assertEqual(seen, [[target.where, b"abc"]] * 3 + [[target.where, b"de"]] * 2)
         self.assertEqual(rig.way().counts, Counts(24, 39, 9, 4))
 
@@ -285,15 +291,15 @@ class RelaySuite(_Suite):
     def test_held(self) -> None:
         """Datagrams wait for a decision that takes time, in order, and others pass meanwhile."""
         rig, target, other = self.rig(), self.far(), self.far()
-        rig.owner.verdicts[target.where] = LATER
+        rig.delegate.verdicts[target.where] = LATER
         for number in range(3):
             rig.say(b"%d" % number, target.where)
             rig.say(b"%d" % number, other.where)
         self.settle()
         self.assertEqual(other.hear(), [b"0", b"1", b"2"])
         self.assertEqual(target.hear(), [])
-        self.assertEqual(rig.owner.asked[target.where], 1)
-        rig.owner.decide(PASS)
+        self.assertEqual(rig.delegate.asked[target.where], 1)
+        rig.delegate.decide(PASS)
         self.assertEqual(target.hear(), [b"0", b"1", b"2"])
         rig.say(b"3", target.where)
         self.settle()
@@ -303,15 +309,15 @@ class RelaySuite(_Suite):
     def test_held_blocked(self) -> None:
         """If the decision is against them each is told as blocked."""
         rig, target = self.rig(), self.far()
-        rig.owner.verdicts[target.where] = LATER
+        rig.delegate.verdicts[target.where] = LATER
         for _ in range(3):
             rig.say(b"x", target.where)
         self.settle()
-        rig.owner.decide(BLOCK)
-        self.assertEqual(rig.owner.count("blocked"), 3)
+        rig.delegate.decide(BLOCK)
+        self.assertEqual(rig.delegate.count("blocked"), 3)
         rig.say(b"x", target.where)
         self.settle()
-        self.assertEqual(rig.owner.count("blocked"), 4)
+        self.assertEqual(rig.delegate.count("blocked"), 4)
         self.assertEqual(target.hear(), [])
 
     def test_held_answers(self) -> None:
@@ -321,7 +327,7 @@ class RelaySuite(_Suite):
                 with self.subTest(beside=beside, verdict=verdict):
                     rig, first, second = self.rig(), self.far(), self.far()
                     slow = second if beside else first
-                    rig.owner.replies[slow.where] = LATER
+                    rig.delegate.replies[slow.where] = LATER
                     for target in (first, second):
                         rig.say(b"x", target.where)
                     self.settle()
@@ -329,46 +335,46 @@ class RelaySuite(_Suite):
                         slow.send(b"%d" % number, rig.way().source)
                     self.settle()
                     self.assertEqual(rig.answers(), [])
-                    rig.owner.decide(verdict)
+                    rig.delegate.decide(verdict)
                     expected = [(slow.where, b"%d" % number) for number in range(3)]
                     self.assertEqual(rig.answers(), expected if verdict is PASS else [])
-                    self.assertEqual(rig.owner.count("blocked"), 0 if verdict is PASS else 3)
-                    self.assertEqual(rig.owner.answers[slow.where], 1)
+                    self.assertEqual(rig.delegate.count("blocked"), 0 if verdict is PASS else 3)
+                    self.assertEqual(rig.delegate.answers[slow.where], 1)
 
     def test_held_bounded(self) -> None:
         """No more than so many wait, for whatever reasons; the rest is lost and counted."""
         rig, target, other = self.rig(), self.far(), self.far()
         third = self.far()
-        rig.owner.verdicts = {target.where: LATER, other.where: LATER}
-        for _ in range(HELD - 2):
+        rig.delegate.verdicts = {target.where: LATER, other.where: LATER}
+        for _ in range(MAX_HELD - 2):
             rig.say(b"x", target.where)
             self.settle()
         for _ in range(5):
             rig.say(b"y", other.where)
         self.settle()
-        self.assertEqual(rig.owner.count("overflowed"), 3)
-        rig.owner.verdicts[NOBODY] = LATER
+        self.assertEqual(rig.delegate.count("overflowed"), 3)
+        rig.delegate.verdicts[NOBODY] = LATER
         rig.say(b"z", NOBODY)  # nothing is known of it, and it would have to wait
         rig.say(b"z", third.where)  # this need not
         self.settle()
-        self.assertEqual(rig.owner.count("overflowed"), 4)
+        self.assertEqual(rig.delegate.count("overflowed"), 4)
         self.assertEqual(third.hear(), [b"z"])
-        rig.owner.decide(PASS)
-        self.assertEqual(len(target.hear()), HELD - 2)
+        rig.delegate.decide(PASS)
+        self.assertEqual(len(target.hear()), MAX_HELD - 2)
         self.assertEqual(other.hear(), [b"y", b"y"])
         rig.say(b"z", NOBODY)
         self.settle()
-        self.assertEqual(rig.owner.asked[NOBODY], 2)
+        self.assertEqual(rig.delegate.asked[NOBODY], 2)
 
     def test_held_bytes_bounded(self) -> None:
         """Nor do more bytes wait than so many."""
         rig, target = self.rig(), self.far()
-        rig.owner.verdicts = {target.where: LATER}
+        rig.delegate.verdicts = {target.where: LATER}
         for _ in range(4):
-            rig.say(bytes(HELD_BYTES // 3), target.where)
+            rig.say(bytes(MAX_HELD_BYTES // 3), target.where)
             self.settle()
-        self.assertEqual(rig.owner.count("overflowed"), 2)
-        rig.owner.decide(PASS)
+        self.assertEqual(rig.delegate.count("overflowed"), 2)
+        rig.delegate.decide(PASS)
         self.assertEqual(len(target.hear()), 2)
         self.assertEqual((rig.relay._held, rig.relay._held_bytes), (0, 0))
 
@@ -377,91 +383,91 @@ class RelaySuite(_Suite):
     def test_remembered(self) -> None:
         """So many headers are remembered; the oldest is forgotten, and asked about once more."""
         rig = self.rig()
-        everyone = [Endpoint("192.0.2.9", port, Family.IPV4) for port in range(1, REMEMBERED + 2)]
-        rig.owner.verdicts = dict.fromkeys(everyone, BLOCK)
+        everyone = [Endpoint("192.0.2.9", port, Family.IPV4) for port in range(1, MAX_FLOWS + 2)]
+        rig.delegate.verdicts = dict.fromkeys(everyone, BLOCK)
         for target in everyone:
             rig.say(b"x", target)
             self.reactor.turn(2)
         self.settle()
-        self.assertEqual(rig.owner.count("blocked"), REMEMBERED + 1)
-        self.assertEqual(len(rig.relay._routes), REMEMBERED)
-        self.assertEqual(set(rig.owner.asked.values()), {1})
+        self.assertEqual(rig.delegate.count("blocked"), MAX_FLOWS + 1)
+        self.assertEqual(len(rig.relay._flows), MAX_FLOWS)
+        self.assertEqual(set(rig.delegate.asked.values()), {1})
         for target in (everyone[1], everyone[0]):
             rig.say(b"x", target)
         self.settle()
-        self.assertEqual(rig.owner.asked[everyone[1]], 1)
-        self.assertEqual(rig.owner.asked[everyone[0]], 2)
+        self.assertEqual(rig.delegate.asked[everyone[1]], 1)
+        self.assertEqual(rig.delegate.asked[everyone[0]], 2)
 
     def test_forgotten_waiting(self) -> None:
         """What waits for a forgotten header is lost, and counted; late words are ignored."""
         rig = self.rig()
-        rig.owner.verdicts = {NOBODY: LATER}
+        rig.delegate.verdicts = {NOBODY: LATER}
         for _ in range(3):
             rig.say(b"x", NOBODY)
         self.settle()
-        for port in range(1, REMEMBERED + 1):
+        for port in range(1, MAX_FLOWS + 1):
             target = Endpoint("192.0.2.10", port, Family.IPV4)
-            rig.owner.verdicts[target] = BLOCK
+            rig.delegate.verdicts[target] = BLOCK
             rig.say(b"x", target)
             self.reactor.turn(2)
         self.settle()
         self.assertEqual(
-            [told for told in rig.owner.told if told[0] == "overflowed"], [("overflowed", 3)]
+            [told for told in rig.delegate.told if told[0] == "overflowed"], [("overflowed", 3)]
         )
-        blocked = rig.owner.count("blocked")
-        rig.owner.decide(BLOCK)
-        self.assertEqual(rig.owner.count("blocked"), blocked)
+        blocked = rig.delegate.count("blocked")
+        rig.delegate.decide(BLOCK)
+        self.assertEqual(rig.delegate.count("blocked"), blocked)
 
     def test_forgotten_and_new(self) -> None:
         """What comes late for a forgotten header does not touch the new one with the same."""
         rig, target = self.rig(), self.far()
-        rig.owner.verdicts = {target.where: LATER}
+        rig.delegate.verdicts = {target.where: LATER}
         rig.say(b"old", target.where)
         self.settle()
-        (old,) = rig.owner.waiting
+        (old,) = rig.delegate.waiting
         rig.relay._forget(old)
         rig.say(b"new", target.where)
         self.settle()
         self.assertTrue(old.gone)
         rig.relay.drop(old)
-        rig.owner.waiting.remove(old)
-        rig.owner.decide(PASS)
+        rig.delegate.waiting.remove(old)
+        rig.delegate.decide(PASS)
         self.assertEqual(target.hear(), [b"new"])
         self.assertEqual(rig.relay._held, 0)
 
     def test_anew(self) -> None:
         """What is known is forgotten when names may have moved: rules have names too."""
         rig, target = self.rig(), self.far()
-        rig.owner.verdicts[NAMED] = BLOCK
+        rig.delegate.verdicts[NAMED] = BLOCK
         for _ in range(2):
             for to in (NAMED, target.where):
                 rig.say(b"x", to)
             self.settle()
             target.send(b"y", rig.way().source)
         self.settle()
-        rig.relay.ask_anew()
+        rig.relay.forget_decisions()
         for to in (NAMED, target.where):
             rig.say(b"x", to)
         self.settle()
         target.send(b"y", rig.way().source)
         self.settle()
-        self.assertEqual(rig.owner.asked, {NAMED: 2, target.where: 2})
-        self.assertEqual(rig.owner.answers, {target.where: 2})
+        self.assertEqual(rig.delegate.asked, {NAMED: 2, target.where: 2})
+        self.assertEqual(rig.delegate.answers, {target.where: 2})
         self.assertEqual(len(rig.answers()), 3)
 
     def test_names_waiting(self) -> None:
         """Those that are being looked up are not."""
         rig = self.rig()
-        rig.owner.verdicts[NAMED] = LATER
+        rig.delegate.verdicts[NAMED] = LATER
         rig.say(b"x", NAMED)
         self.settle()
-        rig.relay.ask_anew()
-        rig.owner.decide(BLOCK)
-        self.assertEqual(rig.owner.count("blocked"), 1)
+        rig.relay.forget_decisions()
+        rig.delegate.decide(BLOCK)
+        self.assertEqual(rig.delegate.count("blocked"), 1)
 
     def test_asked_bounded(self) -> None:
         """The number of targets that may answer is bounded; who has just been asked is kept."""
-        self.patch(outside_module, "ASKED", 3)
+        self.patch(egress_module, "MAX_TARGETS", 3)
         rig = self.rig()
         targets = [self.far() for _ in range(5)]
         for number, target in enumerate(targets):
@@ -475,35 +481,35 @@ class RelaySuite(_Suite):
         self.settle()
         heard = {sender for sender, _ in rig.answers()}
         self.assertEqual(heard, {targets[0].where, targets[3].where, targets[4].where})
-        self.assertEqual(len(rig.way()._answers), 3)
+        self.assertEqual(len(rig.way()._replies), 3)
 
     def test_strangers_first(self) -> None:
         """Only the client is served, even if others were here first and between."""
         rig, stranger, target = self.rig(), self.far(), self.far()
-        rig.owner.client = rig.client.where
+        rig.delegate.client = rig.client.where
         header = build_header(target.where)
         for sender in (stranger, rig.client, stranger, rig.client, stranger):
             sender.send(header + str(sender.where).encode(), rig.inside)
         self.settle()
         self.assertEqual(target.hear(), [str(rig.client.where).encode()] * 2)
-        told = [what for name, *what in rig.owner.told if name == "introduced"]
+        told = [what for name, *what in rig.delegate.told if name == "admit_client"]
         no, yes = [stranger.where, False], [rig.client.where, True]
         self.assertEqual(told, [no, yes, no, no])
 
     def test_strangers_later(self) -> None:
         """Once the client is known, strangers are told and not served."""
         rig, stranger, target = self.rig(), self.far(), self.far()
-        rig.owner.client = rig.client.where
+        rig.delegate.client = rig.client.where
         rig.say(b"x", target.where)
         self.settle()
         for _ in range(3):
             stranger.send(build_header(target.where) + b"evil", rig.inside)
         self.settle()
         self.assertEqual(target.hear(), [b"x"])
-        self.assertEqual(rig.owner.count("introduced"), 4)
-        target.send(b"answer", rig.way().source)
+        self.assertEqual(rig.delegate.count("admit_client"), 4)
+        target.send(b"decide_reply", rig.way().source)
         self.settle()
-        self.assertEqual((rig.answers(), stranger.hear()), ([(target.where, b"answer")], []))
+        self.assertEqual((rig.answers(), stranger.hear()), ([(target.where, b"decide_reply")], []))
 
     def test_no_room_for_strangers(self) -> None:
         """Without a socket for strangers the client is served all the same."""
@@ -511,8 +517,8 @@ class RelaySuite(_Suite):
         def fail(*_: object) -> None:
             raise OSError(errno.EMFILE, "no more")
 
-        self.patch(outside_module, "bind_beside", fail)
-        self.patch(acquainting, "bind_beside", fail)
+        self.patch(egress_module, "bind_beside", fail)
+        self.patch(clientaddress, "bind_beside", fail)
         rig, target = self.rig(), self.far()
         rig.say(b"x", target.where)
         self.settle()
@@ -536,7 +542,7 @@ class RelaySuite(_Suite):
         for tapped in (False, True):
             with self.subTest(tapped=tapped):
                 rig, target = self.rig(), self.far()
-                rig.owner.tapped = tapped
+                rig.delegate.tapped = tapped
                 rig.say(b"x", target.where)
                 self.settle()
                 for size in (1, 65507, 1, 65498, 1):
@@ -544,8 +550,11 @@ class RelaySuite(_Suite):
                 self.settle()
                 self.assertEqual([len(data) for _, data in rig.answers()], [1, 1, 1])
                 self.assertEqual(
-                    [told for told in rig.owner.told if told[0] == "unsendable"],
-                    [("unsendable", target.where, size, errno.EMSGSIZE) for size in (65507, 65498)],
+                    [told for told in rig.delegate.told if told[0] == "send_failed"],
+                    [
+                        ("send_failed", target.where, size, errno.EMSGSIZE)
+                        for size in (65507, 65498)
+                    ],
                 )
                 self.assertEqual(rig.way().packets, Counts(3, 1, 1, 5))
 
@@ -556,7 +565,9 @@ class RelaySuite(_Suite):
         rig.say(bytes(65507), target.where)
         self.settle()
         self.assertEqual([len(data) for data in target.hear()], [65507])
-        self.assertEqual(rig.owner.told[1:], [("unsendable", target.where, 65508, errno.EMSGSIZE)])
+        self.assertEqual(
+            rig.delegate.told[1:], [("send_failed", target.where, 65508, errno.EMSGSIZE)]
+        )
         self.assertEqual(rig.way().packets, Counts(0, 2, 1, 0))
 
     # Turns.
@@ -564,7 +575,7 @@ class RelaySuite(_Suite):
     def test_fair(self) -> None:
         """Who sends without end gets so many relayed in a turn, and then others have theirs."""
         self.patch(poller, "_ROUNDS", 0)
-        self.patch(Helping, "was", lambda helping, read: None)
+        self.patch(ReadBatch, "drained", lambda batch, read: None)
         busy, quiet, target = self.rig(), self.rig(), self.far()
         for rig in (busy, quiet):
             rig.say(b"first", target.where)
@@ -575,41 +586,41 @@ class RelaySuite(_Suite):
         quiet.say(b"quiet", target.where)
         self.reactor.turn(50)
         heard = target.hear()
-        self.assertEqual((heard.count(b"busy"), heard.count(b"quiet")), (TURN, 1))
+        self.assertEqual((heard.count(b"busy"), heard.count(b"quiet")), (DATAGRAMS_PER_BATCH, 1))
         self.settle()
-        self.assertEqual(target.hear(), [b"busy"] * (100 - TURN))
+        self.assertEqual(target.hear(), [b"busy"] * (100 - DATAGRAMS_PER_BATCH))
 
     def test_fair_answers(self) -> None:
         """So it is with what targets answer, and with strangers."""
         self.patch(poller, "_ROUNDS", 0)
-        self.patch(Helping, "was", lambda helping, read: None)
+        self.patch(ReadBatch, "drained", lambda batch, read: None)
         busy, quiet, target, stranger = self.rig(), self.rig(), self.far(), self.far()
         for rig in (busy, quiet):
-            rig.owner.client = rig.client.where
+            rig.delegate.client = rig.client.where
             rig.say(b"first", target.where)
         self.settle()
-        introduced = busy.owner.count("introduced")
+        introduced = busy.delegate.count("admit_client")
         for _ in range(100):
             target.send(b"busy", busy.way().source)
             stranger.send(b"evil", busy.inside)
         target.send(b"quiet", quiet.way().source)
         self.reactor.turn(50)
-        self.assertEqual((len(busy.answers()), len(quiet.answers())), (TURN, 1))
-        self.assertEqual(busy.owner.count("introduced") - introduced, TURN)
+        self.assertEqual((len(busy.answers()), len(quiet.answers())), (DATAGRAMS_PER_BATCH, 1))
+        self.assertEqual(busy.delegate.count("admit_client") - introduced, DATAGRAMS_PER_BATCH)
         self.settle()
-        self.assertEqual(len(busy.answers()), 100 - TURN)
+        self.assertEqual(len(busy.answers()), 100 - DATAGRAMS_PER_BATCH)
 
-    def test_helpings(self) -> None:
+    def test_read_batch(self) -> None:
         """As many are read as the last time; again and again so many, and it is twice as many."""
-        helping = Helping(16)
-        sizes = [helping.size]
-        helping.was(3)
-        sizes.append(helping.size)
+        batch = ReadBatch(16)
+        sizes = [batch.size]
+        batch.drained(3)
+        sizes.append(batch.size)
         for _ in range(16):
-            helping.full()
-            sizes.append(helping.size)
-        helping.was(0)
-        sizes.append(helping.size)
+            batch.filled()
+            sizes.append(batch.size)
+        batch.drained(0)
+        sizes.append(batch.size)
         self.assertEqual(sizes, [16, *[3] * 4, *[6] * 4, *[12] * 4, *[16] * 5, 1])
 
     def test_measured(self) -> None:
@@ -622,13 +633,13 @@ class RelaySuite(_Suite):
         for _ in range(4):
             target.send(b"y", rig.way().source)
         self.settle()
-        self.assertEqual(self.stopwatch.relaying.standing().since_start.figures().count, 9)
-        self.stopwatch._every, self.stopwatch.wait = SPARSE, 0
-        for _ in range(4 * SPARSE):
+        self.assertEqual(self.stopwatch.relaying.snapshot().since_start.figures().count, 9)
+        self.stopwatch._every, self.stopwatch.wait = SPARSE_INTERVAL, 0
+        for _ in range(4 * SPARSE_INTERVAL):
             rig.say(b"x", target.where)
         self.settle()
-        self.assertEqual(self.stopwatch.relaying.standing().since_start.figures().count, 13)
-        self.assertEqual(len(target.hear()), 5 + 4 * SPARSE)
+        self.assertEqual(self.stopwatch.relaying.snapshot().since_start.figures().count, 13)
+        self.assertEqual(len(target.hear()), 5 + 4 * SPARSE_INTERVAL)
         self.assertEqual(rig.way().packets, Counts(4, 69, 69, 4))
 
     # Losses.
@@ -652,14 +663,14 @@ class RelaySuite(_Suite):
     def test_overflow_of_strangers(self) -> None:
         """What strangers lose is nobody's loss."""
         rig, target, stranger = self.rig(), self.far(), self.far()
-        rig.owner.client = rig.client.where
+        rig.delegate.client = rig.client.where
         rig.say(b"x", target.where)
         self.settle()
         for _ in range(1000):
             stranger.send(bytes(1000), rig.inside)
         self.assertEqual(rig.relay.overflows, 0)
         self.settle()
-        self.assertLess(rig.owner.count("introduced"), 1001)
+        self.assertLess(rig.delegate.count("admit_client"), 1001)
 
     # Ends.
 
@@ -679,31 +690,31 @@ class RelaySuite(_Suite):
         self.assertEqual(targets[0].hear(), [b"x"])
 
     def test_ended_in_between(self) -> None:
-        """Whatever the owner is told or asked, it may end the relay, and is told nothing more."""
+        """Whatever the delegate is asked, it may end the relay, and is asked nothing more."""
         for name in (
-            "introduced",
-            "route",
-            "answer",
+            "admit_client",
+            "decide_outbound",
+            "decide_reply",
             "blocked",
-            "seen",
+            "relayed",
             "malformed",
-            "unsendable",
-            "unasked",
+            "send_failed",
+            "unsolicited",
             "overflowed",
             "unusable",
         ):
             with self.subTest(name):
                 rig, target, blocked, held = self.rig(), self.far(), self.far(), self.far()
                 unusable = Endpoint("192.0.2.7", 1, Family.IPV4)
-                owner = rig.owner
-                owner.verdicts = {
+                delegate = rig.delegate
+                delegate.verdicts = {
                     blocked.where: BLOCK,
                     held.where: LATER,
                     unusable: UNUSABLE,
                 }
-                owner.tapped = name == "seen"
+                delegate.tapped = name == "relayed"
                 second = self.far()
-                owner.ends_in = name
+                delegate.ends_in = name
                 rig.say(b"x", target.where)
                 self.settle()
                 if not rig.relay.ended:
@@ -713,25 +724,25 @@ class RelaySuite(_Suite):
                     for far in (target, second):
                         for size in (1, 65507, 1):
                             far.send(bytes(size), source)
-                    self.far().send(b"unasked", source)
+                    self.far().send(b"unsolicited", source)
                     self.settle()
                 if not rig.relay.ended:
                     rig.client.send(b"bad", rig.inside)
-                    for _ in range(HELD + 2):
+                    for _ in range(MAX_HELD + 2):
                         rig.say(b"x", held.where)
                         self.reactor.turn()
-                    owner.verdicts.pop(held.where)
-                    owner.decide(PASS)
+                    delegate.verdicts.pop(held.where)
+                    delegate.decide(PASS)
                     for far in (blocked, blocked):
                         rig.say(b"x", far.where)
                     rig.say(b"x", unusable)
                     self.settle()
                 self.assertTrue(rig.relay.ended)
-                if name in ("route", "answer"):
-                    self.assertEqual([t for t in owner.told if t[0] != "introduced"], [])
+                if name in ("decide_outbound", "decide_reply"):
+                    self.assertEqual([t for t in delegate.told if t[0] != "admit_client"], [])
                 else:
-                    self.assertEqual(owner.told[-1][0], name)
-                    self.assertEqual(owner.count(name), 1)
+                    self.assertEqual(delegate.told[-1][0], name)
+                    self.assertEqual(delegate.count(name), 1)
 
 
 def _suites() -> dict[str, type]:
@@ -770,7 +781,7 @@ class CountTests(AssociationCase):
         """Whatever is sent in whatever order, each target gets its own, in order, all counted."""
         rig = self.rig()
         self.stopwatch.wait = unmeasured
-        rig.owner.connects = connects
+        rig.delegate.connects = connects
         targets = [self.far() for _ in range(3)]
         sent: list[list[bytes]] = [[], [], []]
         answered: list[list[bytes]] = [[], [], []]
@@ -822,11 +833,11 @@ class ErrorTests(AssociationCase):
                 rig, target = self.rig(), self.far(family)
                 closed = self.closed(family)
                 rig.say(b"x", closed)
-                self.until(lambda rig=rig: rig.owner.count("delayed"))  # type: ignore[misc]
-                self.assertEqual(rig.owner.told[-1], ("delayed", closed, errno.ECONNREFUSED))
+                self.until(lambda rig=rig: rig.delegate.count("undelivered"))  # type: ignore[misc]
+                self.assertEqual(rig.delegate.told[-1], ("undelivered", closed, errno.ECONNREFUSED))
                 rig.say(b"y", target.where)
                 rig.say(b"x", closed)
-                self.until(lambda rig=rig: rig.owner.count("delayed") == 2)  # type: ignore[misc]
+                self.until(lambda rig=rig: rig.delegate.count("undelivered") == 2)  # type: ignore[misc]
                 self.assertEqual(target.hear(), [b"y"])
                 self.assertEqual(rig.way(family).packets, Counts(0, 3, 3, 0))
 
@@ -837,21 +848,21 @@ class ErrorTests(AssociationCase):
         rig.say(b"x", target.where)
         for where in closed:
             rig.say(b"x", where)
-        self.until(lambda: rig.owner.count("delayed") == 3)
-        told = {what[0] for name, *what in rig.owner.told if name == "delayed"}
+        self.until(lambda: rig.delegate.count("undelivered") == 3)
+        told = {what[0] for name, *what in rig.delegate.told if name == "undelivered"}
         self.assertEqual(told, set(closed))
 
     def test_not_in_place_of_another(self) -> None:
         """An error of an earlier datagram costs no later one."""
         rig, target = self.rig(), self.far()
-        rig.owner.connects = False
+        rig.delegate.connects = False
         closed = self.closed()
         rig.say(b"y", target.where)
         self.settle()
         for _ in range(20):
             rig.say(b"x", closed)
             rig.say(b"y", target.where)
-        self.until(lambda: rig.owner.count("delayed"))
+        self.until(lambda: rig.delegate.count("undelivered"))
         self.settle()
         self.assertEqual(target.hear(), [b"y"] * 21)
         self.assertEqual(rig.way().packets, Counts(0, 41, 41, 0))
@@ -865,10 +876,10 @@ class ErrorTests(AssociationCase):
         for _ in range(3):
             target.send(b"y", rig.way().source)
             self.settle()
-        self.until(lambda: rig.owner.count("delayed"))
+        self.until(lambda: rig.delegate.count("undelivered"))
         self.assertEqual(
-            {told for told in rig.owner.told if told[0] != "introduced"},
-            {("delayed", None, errno.ECONNREFUSED)},
+            {told for told in rig.delegate.told if told[0] != "admit_client"},
+            {("undelivered", None, errno.ECONNREFUSED)},
         )
         self.assertFalse(rig.relay.ended)
 
@@ -877,24 +888,24 @@ class ErrorTests(AssociationCase):
         rig, target = self.rig(), self.far()
         rig.say(b"x", target.where)
         self.settle()
-        assert rig.relay.acquaintance.strangers is not None
+        assert rig.relay.address.strangers is not None
         # It is as if somebody had forged it: the kernel tells the socket of a closed port.
         closed = self.closed()
-        rig.relay.acquaintance.strangers.sendto(b"x", (closed.host, closed.port))
+        rig.relay.address.strangers.sendto(b"x", (closed.host, closed.port))
         self.reactor.turn(50)
         self.settle()
-        self.assertEqual(rig.owner.count("delayed"), 0)
+        self.assertEqual(rig.delegate.count("undelivered"), 0)
 
     def test_ended(self) -> None:
         """An error may end the relay."""
         rig = self.rig()
-        rig.owner.ends_in = "delayed"
+        rig.delegate.ends_in = "undelivered"
         for where in (self.closed(), self.closed()):
             rig.say(b"x", where)
             rig.say(b"x", where)
         self.until(lambda: rig.relay.ended)
         self.settle()
-        self.assertEqual(rig.owner.count("delayed"), 1)
+        self.assertEqual(rig.delegate.count("undelivered"), 1)
 
 
 class NoReusedPortTests(AssociationCase):

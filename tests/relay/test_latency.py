@@ -15,12 +15,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw.figures import Figures
 from dantetw.relay import latency as module
 from dantetw.relay.latency import (
-    MANY,
-    PART,
+    PART_SECONDS,
     PARTS,
-    SPARSE,
+    SPARSE_ABOVE,
+    SPARSE_INTERVAL,
     Histogram,
-    Latency,
+    LatencyStatistics,
     Stopwatch,
     latest_figures,
 )
@@ -108,7 +108,7 @@ class LatencyTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.latency = Latency(self.clock.seconds)
+        self.latency = LatencyStatistics(self.clock.seconds)
 
     def wait(self, seconds: float) -> None:
         """Let time go by, a second at a time."""
@@ -122,18 +122,18 @@ class LatencyTests(SynchronousTestCase):
         for number in range(300):
             self.latency.add(number % 200)
             self.wait(1)
-            seen = self.latency.standing().last_minute.figures().count
-            self.assertLessEqual(seen, PART * PARTS)
-            self.assertGreaterEqual(seen, min(number + 1, PART * (PARTS - 1)))
-        self.assertEqual(self.latency.standing().since_start.figures().count, 300)
+            seen = self.latency.snapshot().last_minute.figures().count
+            self.assertLessEqual(seen, PART_SECONDS * PARTS)
+            self.assertGreaterEqual(seen, min(number + 1, PART_SECONDS * (PARTS - 1)))
+        self.assertEqual(self.latency.snapshot().since_start.figures().count, 300)
 
     def test_quiet(self) -> None:
         """After a quiet minute nothing is left of it, but since the start nothing is lost."""
         for _ in range(7):
             self.latency.add(7)
         self.wait(61)
-        self.assertEqual(self.latency.standing().last_minute.figures(), Figures())
-        self.assertEqual(self.latency.standing().since_start.figures().count, 7)
+        self.assertEqual(self.latency.snapshot().last_minute.figures(), Figures())
+        self.assertEqual(self.latency.snapshot().since_start.figures().count, 7)
 
     def test_not_called(self) -> None:
         """So it is if nobody has told it of time going by, for however long."""
@@ -143,21 +143,21 @@ class LatencyTests(SynchronousTestCase):
             self.latency.tick()
             self.latency.add(8)
             self.assertEqual(
-                self.latency.standing().last_minute.figures().count, 2 if pause < 60 else 1, pause
+                self.latency.snapshot().last_minute.figures().count, 2 if pause < 60 else 1, pause
             )
             self.wait(61)
-        self.assertEqual(self.latency.standing().since_start.figures().count, 8)
+        self.assertEqual(self.latency.snapshot().since_start.figures().count, 8)
 
     def test_dante(self) -> None:
         """Dante's figures are of the last 128, and rounded as it does."""
-        self.assertIsNone(latest_figures(self.latency.standing().latest))
+        self.assertIsNone(latest_figures(self.latency.snapshot().latest))
         self.latency.add(9)
-        latest = latest_figures(self.latency.standing().latest)
+        latest = latest_figures(self.latency.snapshot().latest)
         assert latest is not None
         self.assertEqual((latest.count, latest.median, latest.deviation), (1, 9, 0))
         for value in (1000, *range(1, 128)):
             self.latency.add(value)
-        latest = latest_figures(self.latency.standing().latest)
+        latest = latest_figures(self.latency.snapshot().latest)
         assert latest is not None
         self.assertEqual((latest.count, latest.minimum, latest.maximum), (128, 1, 1000))
         self.assertEqual(latest.median, (64 + 65) // 2)
@@ -168,10 +168,10 @@ class LatencyTests(SynchronousTestCase):
     @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=300))
     def test_dante_always(self, values: list[int]) -> None:
         """Whatever the values; and asking changes nothing."""
-        latency = Latency(self.clock.seconds)
+        latency = LatencyStatistics(self.clock.seconds)
         for value in values:
             latency.add(value)
-        latest = latest_figures(latency.standing().latest)
+        latest = latest_figures(latency.snapshot().latest)
         assert latest is not None
         last = values[-128:]
         self.assertEqual(
@@ -179,7 +179,7 @@ class LatencyTests(SynchronousTestCase):
         )
         self.assertEqual(latest.median, math.floor(statistics.median(last)))
         self.assertEqual(latest.average, math.floor(sum(last) / len(last)))
-        self.assertEqual(latest_figures(latency.standing().latest), latest)
+        self.assertEqual(latest_figures(latency.snapshot().latest), latest)
 
 
 class StopwatchTests(SynchronousTestCase):
@@ -200,7 +200,7 @@ class StopwatchTests(SynchronousTestCase):
         self.near.recv(9)
         found: list[float] = []
 
-        class Way(Latency):
+        class Way(LatencyStatistics):
             """Learns what is measured."""
 
             def add(self, microseconds: int) -> None:
@@ -223,10 +223,10 @@ class StopwatchTests(SynchronousTestCase):
         self.at(came + 0.0025)
         self.stopwatch.measure(self.near.fileno(), came + 0.001, self.stopwatch.to_target)
         for kind, expected in (("reading", 1000), ("relaying", 2500), ("to_target", 2500)):
-            figures = getattr(self.stopwatch, kind).standing().since_start.figures()
+            figures = getattr(self.stopwatch, kind).snapshot().since_start.figures()
             self.assertEqual(figures.count, 1)
             self.assertLess(abs(figures.maximum - expected), 5)
-        self.assertEqual(self.stopwatch.to_client.standing().since_start.figures().count, 0)
+        self.assertEqual(self.stopwatch.to_client.snapshot().since_start.figures().count, 0)
 
     def test_clock_back(self) -> None:
         """If the clock has gone back meanwhile that is counted, and no figure is made of it."""
@@ -237,13 +237,13 @@ class StopwatchTests(SynchronousTestCase):
         self.assertEqual(self.stopwatch.backwards, 3)
         for kind in ("reading", "relaying", "to_target"):
             self.assertEqual(
-                getattr(self.stopwatch, kind).standing().since_start.figures(), Figures()
+                getattr(self.stopwatch, kind).snapshot().since_start.figures(), Figures()
             )
 
     def test_no_stamp(self) -> None:
         """Where the system has no time of arrival nothing is measured."""
         self.stopwatch.measure(self.far.fileno(), 0.0, self.stopwatch.to_target)
-        self.assertEqual(self.stopwatch.reading.standing().since_start.figures(), Figures())
+        self.assertEqual(self.stopwatch.reading.snapshot().since_start.figures(), Figures())
         self.assertEqual(self.stopwatch.backwards, 0)
         self.near.close()
         self.stopwatch.prepare(self.far.fileno())
@@ -255,7 +255,7 @@ class StopwatchTests(SynchronousTestCase):
 
         def second(number: int) -> int:
             """So many datagrams in a second; how many of them were measured."""
-            before = self.stopwatch.relaying.standing().since_start.figures().count
+            before = self.stopwatch.relaying.snapshot().since_start.figures().count
             for _ in range(number):
                 if self.stopwatch.wait:
                     self.stopwatch.wait -= 1
@@ -263,11 +263,12 @@ class StopwatchTests(SynchronousTestCase):
                     self.stopwatch.measure(self.near.fileno(), came, self.stopwatch.to_target)
             self.clock.advance(1)
             self.stopwatch.check(self.clock.seconds())
-            return self.stopwatch.relaying.standing().since_start.figures().count - before
+            return self.stopwatch.relaying.snapshot().since_start.figures().count - before
 
-        self.assertEqual(second(MANY), MANY)
-        self.assertEqual(second(2 * MANY), MANY + 1 + (MANY - 1) // SPARSE)
-        self.assertEqual(second(2 * MANY), 2 * MANY / SPARSE)
-        self.assertEqual(second(2 * MANY), 2 * MANY / SPARSE)
-        self.assertLess(second(SPARSE), 2)
-        self.assertGreaterEqual(second(10 * SPARSE), 10 * SPARSE - SPARSE)
+        self.assertEqual(second(SPARSE_ABOVE), SPARSE_ABOVE)
+        sparse = (SPARSE_ABOVE - 1) // SPARSE_INTERVAL
+        self.assertEqual(second(2 * SPARSE_ABOVE), SPARSE_ABOVE + 1 + sparse)
+        self.assertEqual(second(2 * SPARSE_ABOVE), 2 * SPARSE_ABOVE / SPARSE_INTERVAL)
+        self.assertEqual(second(2 * SPARSE_ABOVE), 2 * SPARSE_ABOVE / SPARSE_INTERVAL)
+        self.assertLess(second(SPARSE_INTERVAL), 2)
+        self.assertGreaterEqual(second(10 * SPARSE_INTERVAL), 9 * SPARSE_INTERVAL)

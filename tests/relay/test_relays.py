@@ -143,7 +143,7 @@ class BytesSuite(_Suite):
             self.reactor.advance(seconds - self.reactor.seconds())
             rig.until(lambda: not rig.client.step() and bool(rig.client.received))
             rig.reactor.settle()
-            self.assertEqual((rig.relay.first_io, rig.relay.stamp), (7.0, float(seconds)))
+            self.assertEqual((rig.relay.first_io, rig.relay.last_activity), (7.0, float(seconds)))
 
     def test_no_leak(self) -> None:
         """A session leaves no descriptor behind, whichever way it ends."""

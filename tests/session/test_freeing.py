@@ -6,8 +6,8 @@ import gc
 from typing import Any
 
 from dantetw.relay.datagrams import DatagramRelay
-from dantetw.relay.outside import Outside
-from dantetw.relay.routes import Answer, Route
+from dantetw.relay.egress import Egress
+from dantetw.relay.flows import OutboundFlow, ReplyFlow
 from dantetw.session.commands.association import Association
 from dantetw.session.control import Control
 from dantetw.session.dropping import Drops
@@ -23,9 +23,9 @@ KINDS: tuple[type[Any], ...] = (
     Judge,
     Drops,
     DatagramRelay,
-    Outside,
-    Route,
-    Answer,
+    Egress,
+    OutboundFlow,
+    ReplyFlow,
 )
 
 
@@ -58,7 +58,7 @@ class FreeingTests(AssociateCase):
         visit.say(b"x", Endpoint("later.example", 9, Family.NAME))
         visit.control.send(b"said")
         self.assertEqual(len(visit.hear()), 6)
-        self.assertEqual(self.counted()["Outside"], before["Outside"] + 2)
+        self.assertEqual(self.counted()["Egress"], before["Egress"] + 2)
         visit.control.close()
         world.look_up()
         del visit

@@ -45,8 +45,8 @@ class NameTests(AssociateCase):
             sock.sendto(
                 b"2",
                 (
-                    visit.association.relay.outsides[Family.IPV4].source.host,
-                    visit.association.relay.outsides[Family.IPV4].source.port,
+                    visit.association.relay.egresses[Family.IPV4].source.host,
+                    visit.association.relay.egresses[Family.IPV4].source.port,
                 ),
             )
             world.settle()

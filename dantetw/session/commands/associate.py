@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 
-from dantetw.net.datagrams import bind_inside
+from dantetw.net.datagrams import bind_internal
 from dantetw.net.errors import words_of
 from dantetw.net.zones import on_link_of, sockaddr_of
 from dantetw.policy import Rule
@@ -56,7 +56,7 @@ def _bind(session: Session, rule: Rule, host: str, family: Family) -> socket.soc
     try:
         if family is Family.IPV6 and session.sock is not None:
             host = on_link_of(host, session.sock)
-        sock, refused = bind_inside(host, family, rule.udp.portrange, options)
+        sock, refused = bind_internal(host, family, rule.udp.portrange, options)
     except OSError as failed:
         number = failed.errno or 0
         text = f"could not bind local address {Endpoint(host, 0, family)}: {words_of(number)}"

@@ -18,7 +18,7 @@ from typing import Final
 
 from dantetw.addresses import literal_endpoint
 from dantetw.escaping import escape
-from dantetw.net.datagrams import bind_outside
+from dantetw.net.datagrams import bind_external
 from dantetw.net.errors import words_of
 from dantetw.net.resolving import KEEP_SECONDS, ResolveError
 from dantetw.net.sources import SAID, NoSource
@@ -30,8 +30,8 @@ from dantetw.observe.events import (
 from dantetw.observe.status import Standing
 from dantetw.policy import Edge, Rule
 from dantetw.relay.datagrams import DatagramRelay
-from dantetw.relay.outside import Outside
-from dantetw.relay.routes import Answer, Judged, Route
+from dantetw.relay.egress import Egress
+from dantetw.relay.flows import DatagramFlow, EgressTraffic, OutboundFlow, ReplyFlow
 from dantetw.rules.decision import Decision
 from dantetw.session import failing, tracing
 from dantetw.session.commands.relaying import TAPPED
@@ -76,8 +76,8 @@ class Association(Performing):
 
     __slots__ = (
         "_also",
-        "_asked_anew",
         "_control",
+        "_decisions_since",
         "_drops",
         "_expected",
         "_judge",
@@ -114,7 +114,7 @@ class Association(Performing):
         self._judge = Judge(session)
         self._drops = Drops(session)
         self._control = Control(session)
-        self._asked_anew = server.monotonic()
+        self._decisions_since = server.monotonic()
         self.relay = DatagramRelay(server.poller, sock, self, server.stopwatch, connected)
 
     def begin(self) -> None:
@@ -144,7 +144,7 @@ class Association(Performing):
 
     # What the relay asks.
 
-    def introduced(self, client: Endpoint) -> bool:
+    def admit_client(self, client: Endpoint) -> bool:
         expected = self._expected
         fits = client.host == expected.host and expected.port in (0, client.port)
         if fits or client.host == self._also:
@@ -156,21 +156,21 @@ class Association(Performing):
         self._drops.drop(self.rule, path, Side.CLIENT, Drop.STRANGER, text)
         return False
 
-    def route(self, route: Route) -> None:
+    def decide_outbound(self, flow: OutboundFlow) -> None:
         late = False
 
         def decided(decision: Decision, target: Endpoint) -> None:
-            if route.gone:
+            if flow.gone:
                 return
-            route.rule, route.target = decision.rule, target
+            flow.rule, flow.target = decision.rule, target
             if decision.blocks:
-                route.passes = False
+                flow.passes = False
             else:
-                self._aim(route)
+                self._assign(flow)
             if late:
-                self.relay.settled(route)
+                self.relay.release(flow)
 
-        asked = literal_endpoint(route.asked)
+        asked = literal_endpoint(flow.asked)
         if asked.family is not Family.NAME and not self._session.context.sources.addresses(
             asked.family
         ):
@@ -180,63 +180,63 @@ class Association(Performing):
                 f"packet for {said} target, but no {said} configured for our usage on the external"
                 " interface "
             )
-            self._drop_route(route, Drop.UNUSABLE, text)
+            self._drop_flow(flow, Drop.UNUSABLE, text)
             return
-        self._judge.target(self.client, route.asked, decided, partial(self._unresolved, route))
+        self._judge.target(self.client, flow.asked, decided, partial(self._unresolved, flow))
         late = True
 
-    def _unresolved(self, route: Route, failed: ResolveError) -> None:
-        if route.gone:
+    def _unresolved(self, flow: OutboundFlow, failed: ResolveError) -> None:
+        if flow.gone:
             return
         # The blank at the end is Dante's.
-        shown = f"{escape(route.asked.host)}.{route.asked.port}"
+        shown = f"{escape(flow.asked.host)}.{flow.asked.port}"
         text = f"could not resolve target address {shown}: {failed.reason} "
-        self._drop_route(route, Drop.UNRESOLVED, text)
+        self._drop_flow(flow, Drop.UNRESOLVED, text)
 
-    def answer(self, answer: Answer) -> None:
+    def decide_reply(self, flow: ReplyFlow) -> None:
         late = False
 
         def decided(decision: Decision, sender: Endpoint) -> None:
-            answer.rule = decision.rule
-            answer.tapped = self._wants_to_see(decision.rule)
-            answer.passes = decision.rule.verdict is Verdict.PASS
-            if late and answer.outside is not None:
-                answer.outside.answered(answer)
+            flow.rule = decision.rule
+            flow.tapped = self._wants_to_see(decision.rule)
+            flow.passes = decision.rule.verdict is Verdict.PASS
+            if late:
+                self.relay.release_replies(flow)
 
-        self._judge.sender(answer.sender, self.client, decided)
+        self._judge.sender(flow.sender, self.client, decided)
         late = True
 
-    def _aim(self, route: Route) -> None:
+    def _assign(self, flow: OutboundFlow) -> None:
         """A rule passes it: say how it goes out."""
-        session, target = self._session, route.target
-        outside = self.relay.outsides.get(target.family)
+        session, target = self._session, flow.target
+        egress = self.relay.egresses.get(target.family)
         if text := unusable_text(target):
-            self._drop_route(route, Drop.UNUSABLE, text)
+            self._drop_flow(flow, Drop.UNUSABLE, text)
             return
         try:
-            if outside is None:
-                outside = self._open(target)
+            if egress is None:
+                egress = self._open(target)
         except NoSource as none:
-            self._drop_route(route, Drop.UNUSABLE, none.text)
+            self._drop_flow(flow, Drop.UNUSABLE, none.text)
             return
         except OSError as failed:
             reason = words_of(failed.errno or 0)
             text = f"could not bind address to use on external side: {reason}"
-            self._drop_route(route, Drop.ERROR, text)
+            self._drop_flow(flow, Drop.ERROR, text)
             return
-        route.tapped = self._wants_to_see(route.rule)
+        flow.tapped = self._wants_to_see(flow.rule)
         try:
-            outside.aim(route, session.record.policy.udp.connectdst)
+            egress.assign(flow, session.record.policy.udp.connectdst)
         except OSError as failed:
             number = failed.errno or 0
             failing.failed(session, Edge.EXTERNAL, Operation.CONNECT, target, number)
             reason = words_of(number)
-            text = f"connect(2) to {target} from {outside.source} failed: {reason}"
-            self._drop_route(route, Drop.ERROR, text)
+            text = f"connect(2) to {target} from {egress.source} failed: {reason}"
+            self._drop_flow(flow, Drop.ERROR, text)
             return
-        route.passes = True
+        flow.passes = True
 
-    def _open(self, target: Endpoint) -> Outside:
+    def _open(self, target: Endpoint) -> Egress:
         """
         The way out to a family.
 
@@ -247,50 +247,50 @@ class Association(Performing):
         record = session.record
         host = session.context.sources.choose(target, record.client, record.local)
         options = record.policy.socket_options + self.rule.socket_options
-        if self.relay.outsides:
+        if self.relay.egresses:
             if not session.server.room.has(OUTSIDE):
                 raise OSError(EMFILE, "for another family")
             session.server.room.hold(record.number, 2 * OUTSIDE)
         # Below 1024 too, whatever ``compatibility`` says, as Dante: NTP peers count on it.
         low = session.server.bind_low
-        sock, refused = bind_outside(host, target.family, self.client.port, options, low)
+        sock, refused = bind_external(host, target.family, self.client.port, options, low)
         session.server.report_refused(refused)
         return self.relay.open(target.family, sock, options)
 
     def _wants_to_see(self, rule: Rule) -> bool:
         return bool(rule.log & TAPPED) or self._session.server.journal.debug > 1
 
-    def _drop_route(self, route: Route, drop: Drop, text: str) -> None:
-        rule = route.rule or self.rule
-        self._drops.drop(rule, self._path(route), Side.CLIENT, drop, text)
-        self._drops.count(drop, max(0, self.relay.drop(route) - 1))
+    def _drop_flow(self, flow: OutboundFlow, drop: Drop, text: str) -> None:
+        rule = flow.rule or self.rule
+        self._drops.drop(rule, self._path(flow), Side.CLIENT, drop, text)
+        self._drops.count(drop, max(0, self.relay.drop(flow) - 1))
 
     # What the relay tells.
 
-    def _path(self, judged: Judged) -> Path:
-        session, outside = self._session, judged.outside
-        target = judged.target if isinstance(judged, Route) else None
-        if isinstance(judged, Answer):
-            target = judged.sender
-        if outside is None and target is not None:
-            outside = self.relay.outsides.get(target.family)
-        source = None if outside is None else outside.source
+    def _path(self, flow: DatagramFlow) -> Path:
+        session, egress = self._session, flow.egress
+        target = flow.target if isinstance(flow, OutboundFlow) else None
+        if isinstance(flow, ReplyFlow):
+            target = flow.sender
+        if egress is None and target is not None:
+            egress = self.relay.egresses.get(target.family)
+        source = None if egress is None else egress.source
         return Path(self.client, self.local, session.record.user, source, target)
 
-    def _drop(self, judged: Judged, drop: Drop, text: str = "") -> None:
-        side = Side.CLIENT if isinstance(judged, Route) else Side.TARGET
-        self._drops.drop(judged.rule, self._path(judged), side, drop, text)
+    def _drop(self, flow: DatagramFlow, drop: Drop, text: str = "") -> None:
+        side = Side.CLIENT if isinstance(flow, OutboundFlow) else Side.TARGET
+        self._drops.drop(flow.rule, self._path(flow), side, drop, text)
 
-    def blocked(self, judged: Judged) -> None:
-        self._drop(judged, Drop.BLOCKED)
+    def blocked(self, flow: DatagramFlow) -> None:
+        self._drop(flow, Drop.BLOCKED)
 
-    def malformed(self, data: memoryview, wrong: ProtocolError) -> None:
+    def malformed(self, data: memoryview, error: ProtocolError) -> None:
         target, drop = None, Drop.MALFORMED
         text = (
             f"SOCKS protocol error in socks udp packet of length {len(data)}."
             "  Could not extract valid address from SOCKS UDP header"
         )
-        if wrong.cause is Cause.UNSUPPORTED and len(data) > 2 and data[2]:
+        if error.cause is Cause.UNSUPPORTED and len(data) > 2 and data[2]:
             drop, text = Drop.FRAGMENT, "fragmented socks udp packets are not supported"
             try:
                 found = parse_address(data, 3)
@@ -300,39 +300,41 @@ class Association(Performing):
         path = Path(self.client, self.local, self._session.record.user, None, target)
         self._drops.drop(self.rule, path, Side.CLIENT, drop, text)
 
-    def unsendable(self, judged: Judged, size: int, number: int) -> None:
-        target = judged.target if isinstance(judged, Route) else self.client
-        edge = Edge.EXTERNAL if isinstance(judged, Route) else Edge.INTERNAL
-        if judged.outside is not None and isinstance(judged, Route):
-            judged.outside.target = None
+    def send_failed(self, flow: DatagramFlow, size: int, number: int) -> None:
+        target = flow.target if isinstance(flow, OutboundFlow) else self.client
+        edge = Edge.EXTERNAL if isinstance(flow, OutboundFlow) else Edge.INTERNAL
+        if flow.egress is not None and isinstance(flow, OutboundFlow):
+            flow.egress.target = None
         failing.failed(self._session, edge, Operation.SEND, target, number)
-        self._drop(judged, Drop.ERROR, f"sendto of {size} bytes failed: {words_of(number)}")
+        self._drop(flow, Drop.ERROR, f"sendto of {size} bytes failed: {words_of(number)}")
 
-    def delayed(self, outside: Outside | None, target: Endpoint | None, number: int) -> None:
+    def undelivered(
+        self, egress: EgressTraffic | None, target: Endpoint | None, number: int
+    ) -> None:
         session = self._session
         record = session.record
         text = f"{words_of(number)} (delayed error)"
-        if outside is None:
+        if egress is None:
             failing.failed(session, Edge.INTERNAL, Operation.SEND, self.client, number)
             path = Path(self.client, self.local, record.user)
             self._drops.drop(self.rule, path, Side.TARGET, Drop.UNDELIVERED, text)
             return
         if target is None:
-            target = outside.connected_to
+            target = egress.connected_to
         if target is not None:
             failing.failed(session, Edge.EXTERNAL, Operation.SEND, target, number)
-        path = Path(self.client, self.local, record.user, outside.source, target)
+        path = Path(self.client, self.local, record.user, egress.source, target)
         self._drops.drop(self.rule, path, Side.CLIENT, Drop.UNDELIVERED, text)
 
-    def unasked(self) -> None:
+    def unsolicited(self) -> None:
         self._drops.count(Drop.STRANGER, 1)
 
     def overflowed(self, number: int) -> None:
         self._drops.count(Drop.OVERFLOW, number)
 
-    def seen(self, judged: Judged, data: memoryview) -> None:
-        session, rule = self._session, judged.rule
-        origin = Side.CLIENT if isinstance(judged, Route) else Side.TARGET
+    def relayed(self, flow: DatagramFlow, data: memoryview) -> None:
+        session, rule = self._session, flow.rule
+        origin = Side.CLIENT if isinstance(flow, OutboundFlow) else Side.TARGET
         if session.server.journal.debug > 1:
             tracing.moved(session, origin, len(data))
         if rule.log & TAPPED:
@@ -340,7 +342,7 @@ class Association(Performing):
                 Transferred(
                     session.record.number,
                     rule,
-                    self._path(judged),
+                    self._path(flow),
                     origin,
                     len(data),
                     bytes(data) if rule.log & LOG_DATA else None,
@@ -353,11 +355,11 @@ class Association(Performing):
 
     def check(self, now: float) -> None:
         limit = self.rule.timeouts.io_udp
-        if limit and int(now) - int(self.relay.stamp) > limit:
+        if limit and int(now) - int(self.relay.last_activity) > limit:
             self._session.end(Ending(Side.US, Phase.RELAY, Cause.TIMEOUT))
-        elif now - self._asked_anew > KEEP_SECONDS:
-            self._asked_anew = now
-            self.relay.ask_anew()
+        elif now - self._decisions_since > KEEP_SECONDS:
+            self._decisions_since = now
+            self.relay.forget_decisions()
 
     def closing(self) -> None:
         self._control.close()
@@ -375,16 +377,16 @@ class Association(Performing):
     def standing(self) -> Iterator[tuple[Path, Standing]]:
         session, relay = self._session, self.relay
         record = session.record
-        for outside in relay.outsides.values():
-            path = Path(self.client, self.local, record.user, outside.source, outside.target)
+        for egress in relay.egresses.values():
+            path = Path(self.client, self.local, record.user, egress.source, egress.target)
             yield (
                 path,
-                Standing(outside.since, outside.stamp, outside.counts, packets=outside.packets),
+                Standing(egress.since, egress.last_activity, egress.counts, packets=egress.packets),
             )
-        if not relay.outsides:
+        if not relay.egresses:
             path = Path(self.client, self.local, record.user)
             began = record.accepted_at
-            yield path, Standing(began, relay.stamp, Counts(), packets=Counts())
+            yield path, Standing(began, relay.last_activity, Counts(), packets=Counts())
 
     @property
     def counts(self) -> Counts:
@@ -403,11 +405,11 @@ class Association(Performing):
         user = self._session.record.user
         found = tuple(
             Traffic(
-                Path(self.client, self.local, user, outside.source, outside.target),
-                outside.counts,
-                outside.packets,
+                Path(self.client, self.local, user, egress.source, egress.target),
+                egress.counts,
+                egress.packets,
             )
-            for outside in self.relay.outsides.values()
+            for egress in self.relay.egresses.values()
         )
         return found or (Traffic(Path(self.client, self.local, user)),)
 

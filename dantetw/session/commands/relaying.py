@@ -161,7 +161,7 @@ class Relaying(Performing):
         if fin_wait and (not limit or fin_wait < limit):
             limit, cause = fin_wait, Cause.FIN_WAIT
             side = Side.TARGET if relay.first_closed is Side.CLIENT else Side.CLIENT
-        if limit and int(now) - int(relay.stamp) > limit:
+        if limit and int(now) - int(relay.last_activity) > limit:
             relay.end(Ending(side, Phase.RELAY, cause))
 
     def cancel(self) -> None:
@@ -179,7 +179,7 @@ class Relaying(Performing):
         relay = self._relay
         if relay is not None:
             up, down = _buffered(relay.up), _buffered(relay.down)
-            yield self._path(), Standing(self._began, relay.stamp, self.counts, up, down)
+            yield self._path(), Standing(self._began, relay.last_activity, self.counts, up, down)
 
     @property
     def _began(self) -> float:
@@ -188,7 +188,7 @@ class Relaying(Performing):
 
     @property
     def stirred(self) -> float:
-        return self._relay.stamp if self._relay is not None else 0.0
+        return self._relay.last_activity if self._relay is not None else 0.0
 
     @property
     def counts(self) -> Counts:

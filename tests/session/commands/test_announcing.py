@@ -6,7 +6,7 @@ import json
 import socket
 
 from dantetw.observe.formats.json import Json
-from dantetw.relay import outside
+from dantetw.relay import egress
 from dantetw.values import Drop, Endpoint, Family
 from tests.session.datagrams import (
     ANYWHERE,
@@ -326,8 +326,8 @@ class UnaskedTests(AssociateCase):
 
     def test_many(self) -> None:
         """However many send something, few are remembered."""
-        self.patch(outside, "UNASKED", 2)
-        self.patch(outside, "PENDING", 2)
+        self.patch(egress, "MAX_UNSOLICITED", 2)
+        self.patch(egress, "MAX_UNDECIDED", 2)
         world = self.world("udp.connectdst: no\n" + OPEN)
         visit, _, _ = self.asked(world)
         for _ in range(5):
@@ -335,14 +335,14 @@ class UnaskedTests(AssociateCase):
             other.sendto(b"hello", self.source(visit))
         world.settle()
         self.assertEqual(len(visit.hear()), 5)
-        (way,) = visit.association.relay.outsides.values()
-        self.assertEqual(len(way._unasked or ()), 2)
+        (way,) = visit.association.relay.egresses.values()
+        self.assertEqual(len(way._unsolicited or ()), 2)
         visit.control.close()
         world.check_over()
 
     def test_many_wait(self) -> None:
         """However many send something while names are looked up, few questions are asked."""
-        self.patch(outside, "PENDING", 2)
+        self.patch(egress, "MAX_UNDECIDED", 2)
         text = rules(
             f"socks block {{ from: evil.example to: 0/0\n command: udpreply\n {LOG} }}\n"
             f"socks pass {{ from: 0/0 to: 0/0\n {LOG} }}\n"
@@ -372,5 +372,5 @@ class UnaskedTests(AssociateCase):
     @staticmethod
     def source(visit: Visit) -> tuple[str, int]:
         """Where we have gone out from."""
-        (way,) = visit.association.relay.outsides.values()
+        (way,) = visit.association.relay.egresses.values()
         return way.source.host, way.source.port

@@ -6,7 +6,7 @@ import errno
 import socket
 import struct
 
-from dantetw.net.datagrams import bind_inside
+from dantetw.net.datagrams import bind_internal
 from dantetw.net.poller import ReactorPoller
 from dantetw.net.resolving import KEEP_SECONDS
 from dantetw.observe.events import Connected, ConnectFailed, Message, TrafficFailed
@@ -14,7 +14,7 @@ from dantetw.observe.formats.dante import Dante
 from dantetw.observe.privacy import Private
 from dantetw.policy import Form
 from dantetw.session.commands import association
-from dantetw.session.dropping import LINES
+from dantetw.session.dropping import LINES_PER_SECOND
 from dantetw.values import Cause, Command, Drop, Ending, Endpoint, Family, Phase, Severity, Side
 from dantetw.wire import socks4
 from dantetw.wire.udp import build_header
@@ -601,7 +601,7 @@ class DropTests(AssociateCase):
         visit.say(b"hello", far)
         self.assertIsInstance(world.events[-2], ConnectFailed)
         near = f"{visit.where} {visit.association.local}"
-        source = visit.association.relay.outsides[Family.IPV4].source
+        source = visit.association.relay.egresses[Family.IPV4].source
         self.assertEqual(
             world.lines()[-2:],
             [
@@ -676,7 +676,7 @@ class DropTests(AssociateCase):
         closed = self.closed()
         visit.say(b"hello", closed)
         world.until(lambda: self.dropped(world))
-        way = visit.association.relay.outsides[Family.IPV4]
+        way = visit.association.relay.egresses[Family.IPV4]
         self.assertEqual(
             world.lines()[-2:],
             [
@@ -725,15 +725,17 @@ class DropTests(AssociateCase):
         visit = self.visit(world)
         for _ in range(25):
             visit.send(b"\0\0\1")
-        self.assertEqual(len(self.dropped(world)), LINES)
+        self.assertEqual(len(self.dropped(world)), LINES_PER_SECOND)
         visit.send(b"\0\0\0\x09")  # another kind has lines of its own
-        self.assertEqual(len(self.dropped(world)), LINES + 1)
+        self.assertEqual(len(self.dropped(world)), LINES_PER_SECOND + 1)
         world.wait(1)
         for _ in range(12):
             visit.send(b"\0\0\1")
         told = self.dropped(world)
-        self.assertEqual([event.more for event in told[-LINES:]], [15] + [0] * 9)
-        self.assertIn("; 15 more like it since this was last told", world.lines()[-LINES])
+        self.assertEqual([event.more for event in told[-LINES_PER_SECOND:]], [15] + [0] * 9)
+        self.assertIn(
+            "; 15 more like it since this was last told", world.lines()[-LINES_PER_SECOND]
+        )
         visit.control.close()
         self.assertEqual(self.drops(world), {Drop.FRAGMENT: 37, Drop.MALFORMED: 1})
         last = self.dropped(world)[-1]
@@ -748,7 +750,7 @@ class DropTests(AssociateCase):
         for _ in range(25):
             visit.control.send(b"x")
         messages = [event for event in world.events if isinstance(event, Message)]
-        self.assertEqual(len(messages), LINES)
+        self.assertEqual(len(messages), LINES_PER_SECOND)
 
     def test_overflow(self) -> None:
         """What came faster than it could be relayed is told once, at the end."""
@@ -792,7 +794,7 @@ class EndTests(AssociateCase):
         self.assertEqual(lines, self.over("local client closed"))
         self.assertEqual(world.ending, Ending(Side.CLIENT, Phase.RELAY, Cause.CLOSED))
         world.check_over()
-        sock, _ = bind_inside(local.host, Family.IPV4, (local.port, local.port), ())
+        sock, _ = bind_internal(local.host, Family.IPV4, (local.port, local.port), ())
         sock.close()
 
     def test_shut(self) -> None:
@@ -857,7 +859,7 @@ class EndTests(AssociateCase):
         """Of a client that goes on so many lines a second are told, and how many were not."""
         world = self.world()
         visit = self.visit(world)
-        for _ in range(LINES + 3):
+        for _ in range(LINES_PER_SECOND + 3):
             visit.control.send(b"x")
         visit.control.close()
         texts = [event.text for event in world.events if isinstance(event, Message)]
@@ -865,7 +867,7 @@ class EndTests(AssociateCase):
         self.assertEqual(
             texts,
             [
-                *[f"run_io(): 1 unexpected bytes {head}: x"] * LINES,
+                *[f"run_io(): 1 unexpected bytes {head}: x"] * LINES_PER_SECOND,
                 f"run_io(): 3 more times unexpected bytes {head}",
             ],
         )

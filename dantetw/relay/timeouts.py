@@ -21,19 +21,19 @@ from twisted.logger import Logger
 _log = Logger()
 
 #: Seconds between two looks.
-INTERVAL = 1.0
+SWEEP_SECONDS = 1.0
 #: Seconds a look takes before others get their turn.
-LONGEST = 0.005
+SLICE_SECONDS = 0.005
 
 
-class Limited(Protocol):
+class TimeLimited(Protocol):
     """Something with a time limit."""
 
     def check(self, now: float) -> None:
         """Act if the limit has passed; ``now`` is monotonic seconds."""
 
 
-class Sweep:
+class TimeoutSweep:
     """
     Calls ``check`` of everything that was added and not yet discarded, once a second.
 
@@ -44,7 +44,7 @@ class Sweep:
     def __init__(self, clock: Any, monotonic: Callable[[], float]) -> None:
         self._clock = clock
         self._monotonic = monotonic
-        self._limited: set[Limited] = set()
+        self._limited: set[TimeLimited] = set()
         self.add = self._limited.add
         self.discard = self._limited.discard
         self._loop = LoopingCall(self.look)
@@ -53,7 +53,7 @@ class Sweep:
 
     def start(self) -> None:
         """Begin to look."""
-        self._loop.start(INTERVAL, now=False)
+        self._loop.start(SWEEP_SECONDS, now=False)
 
     def stop(self) -> None:
         """Look no more."""
@@ -68,14 +68,14 @@ class Sweep:
         if self._rest is None:
             self._go_on(self._monotonic(), iter(tuple(self._limited)))
 
-    def _go_on(self, now: float, rest: Iterator[Limited]) -> None:
+    def _go_on(self, now: float, rest: Iterator[TimeLimited]) -> None:
         """
         Look at some more.
 
         :param now: when the look began; ``rest``: what has not been looked at.
         """
         self._rest = None
-        end = self._monotonic() + LONGEST
+        end = self._monotonic() + SLICE_SECONDS
         for limited in rest:
             if limited not in self._limited:
                 continue  # discarded meanwhile

@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.relay.moving`."""
+"""Tests of :mod:`dantetw.relay.syscall`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import os
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from dantetw.relay import moving
+from dantetw.relay import syscall
 
 
 class SpliceTests(SynchronousTestCase):
     """Python's own and the C library's."""
 
     def setUp(self) -> None:
-        found = {"library": moving.of_library()}
+        found = {"library": syscall.of_library()}
         if hasattr(os, "splice"):
-            found["own"] = moving.find()
+            found["own"] = syscall.find()
         self.splices = [splice for splice in found.values() if splice is not None]
         if not self.splices:
             raise SkipTest("this system has no splice(2)")
@@ -65,7 +65,7 @@ class SpliceTests(SynchronousTestCase):
         """A Python that has none of its own gets the library's."""
         if hasattr(os, "splice"):
             self.patch(os, "splice", None)
-        splice = moving.find()
+        splice = syscall.find()
         assert splice is not None
         (source, writing), (reading, sink) = self.pipe(), self.pipe()
         os.write(writing, b"x")

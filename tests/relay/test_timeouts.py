@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.relay.sweep`."""
+"""Tests of :mod:`dantetw.relay.timeouts`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.relay.sweep import INTERVAL, LONGEST, Sweep
+from dantetw.relay.timeouts import SLICE_SECONDS, SWEEP_SECONDS, TimeoutSweep
 
 
 class Impatient:
@@ -29,7 +29,7 @@ class SweepTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.spent = 0.0
-        self.sweep = Sweep(self.clock, lambda: self.clock.seconds() + self.spent + 100.0)
+        self.sweep = TimeoutSweep(self.clock, lambda: self.clock.seconds() + self.spent + 100.0)
         self.sweep.start()
         self.addCleanup(self.sweep.stop)
 
@@ -37,10 +37,10 @@ class SweepTests(SynchronousTestCase):
         """Whatever was added is asked each second, by the monotonic clock, till discarded."""
         one = Impatient()
         self.sweep.add(one)
-        self.clock.pump([INTERVAL] * 3)
+        self.clock.pump([SWEEP_SECONDS] * 3)
         self.assertEqual(one.asked, [101.0, 102.0, 103.0])
         self.sweep.discard(one)
-        self.clock.advance(INTERVAL)
+        self.clock.advance(SWEEP_SECONDS)
         self.assertEqual(len(one.asked), 3)
 
     def test_changes_meanwhile(self) -> None:
@@ -54,7 +54,7 @@ class SweepTests(SynchronousTestCase):
 
         one = Impatient(act)
         self.sweep.add(one)
-        self.clock.pump([INTERVAL] * 2)
+        self.clock.pump([SWEEP_SECONDS] * 2)
         self.assertEqual((one.asked, late.asked, later.asked), ([101.0], [102.0], [102.0]))
 
     def slow(self, part: float, others: Callable[[list[Impatient]], object]) -> list[Impatient]:
@@ -66,14 +66,14 @@ class SweepTests(SynchronousTestCase):
         many: list[Impatient] = []
 
         def spend() -> None:
-            self.spent += part * LONGEST
+            self.spent += part * SLICE_SECONDS
             if sum(len(one.asked) for one in many) == 1:
                 self.clock.callLater(0, others, many)
 
         many += [Impatient(spend) for _ in range(6)]
         for one in many:
             self.sweep.add(one)
-        self.clock.advance(INTERVAL)
+        self.clock.advance(SWEEP_SECONDS)
         return many
 
     def test_many_at_once(self) -> None:
@@ -102,7 +102,7 @@ class SweepTests(SynchronousTestCase):
         ones = [Impatient(lambda: 1 // 0), Impatient(), Impatient(lambda: 1 // 0)]
         for one in ones:
             self.sweep.add(one)
-        self.clock.pump([INTERVAL] * 2)
+        self.clock.pump([SWEEP_SECONDS] * 2)
         self.assertEqual([len(one.asked) for one in ones], [2, 2, 2])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 4)
 
@@ -112,6 +112,6 @@ class SweepTests(SynchronousTestCase):
         self.sweep.add(one)
         self.sweep.stop()
         self.sweep.stop()
-        self.clock.advance(INTERVAL)
+        self.clock.advance(SWEEP_SECONDS)
         self.assertEqual(one.asked, [])
         self.assertEqual(self.clock.calls, [])

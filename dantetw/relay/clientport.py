@@ -1,0 +1,151 @@
+"""
+The port that an association's client sends to, and what both directions of the association share:
+sending, the network's errors, and datagrams that wait for a decision.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from dantetw.net.datagrams import errors_of
+from dantetw.net.poller import IPoller
+from dantetw.relay.flows import DatagramDelegate, DatagramFlow, EgressTraffic
+from dantetw.relay.latency import Stopwatch
+
+#: Bytes of the longest datagram there is.
+MAX_DATAGRAM_BYTES: Final = 65535
+#: Datagrams of one socket that are relayed before other sockets are served.
+DATAGRAMS_PER_BATCH: Final = 16
+#: Datagrams of an association that may wait for a decision, and their bytes.
+MAX_HELD: Final = 32
+MAX_HELD_BYTES: Final = 65536
+
+
+class ReadBatch:
+    """
+    How many datagrams to read from a socket at a time.
+
+    Reading until there are none costs a system call and an exception, as much as relaying half a
+    datagram.  So as many are read as there were the last time; if there are more the poller reports
+    the socket again, and if that happens repeatedly, twice as many are read.
+
+    :ivar size: from 1 to the most that are read before other sockets are served.
+    """
+
+    __slots__ = ("_filled", "_most", "size")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._filled = 0
+        self.size = most
+
+    def drained(self, read: int) -> None:
+        """There were no more than ``read``."""
+        self.size = max(1, read)
+
+    def filled(self) -> None:
+        """There may have been more."""
+        self._filled += 1
+        if not self._filled & 3:
+            self.size = min(2 * self.size, self._most)
+
+
+class ClientPort:
+    """
+    A client's socket.
+
+    :param client: a bound socket.
+    :ivar delegate: decides, until the end; ``stopwatch`` measures.
+    :ivar last_activity: monotonic seconds; ``first_io``: of the first datagram, or 0.0.
+    :ivar ended: nothing more will happen.
+    """
+
+    __slots__ = (
+        "_held",
+        "_held_bytes",
+        "client",
+        "delegate",
+        "ended",
+        "first_io",
+        "last_activity",
+        "poller",
+        "stopwatch",
+    )
+
+    def __init__(
+        self,
+        poller: IPoller,
+        client: socket.socket,
+        delegate: DatagramDelegate,
+        stopwatch: Stopwatch,
+    ) -> None:
+        self.poller = poller
+        self.client = client
+        self.delegate = delegate
+        self.stopwatch = stopwatch
+        poller.refresh()
+        self.last_activity = poller.now
+        self.first_io = 0.0
+        self.ended = False
+        self._held = self._held_bytes = 0
+
+    def watch(self, sock: socket.socket, ready: Callable[[int], None]) -> None:
+        """Call ``ready`` when a socket has datagrams, which are measured."""
+        self.stopwatch.prepare(sock.fileno())
+        self.poller.watch_input(sock.fileno(), ready)
+
+    def hold(self, flow: DatagramFlow, data: bytes) -> bool:
+        """Keep a datagram until its flow is decided; False if there is no room."""
+        if self._held >= MAX_HELD or self._held_bytes + len(data) > MAX_HELD_BYTES:
+            return False
+        self._held += 1
+        self._held_bytes += len(data)
+        flow.held.append(data)
+        return True
+
+    def take_held(self, flow: DatagramFlow) -> list[bytes]:
+        """The datagrams of a flow that have waited, which do so no longer."""
+        held, flow.held = flow.held, []
+        self._held -= len(held)
+        self._held_bytes -= sum(map(len, held))
+        return held
+
+    def send(
+        self,
+        egress: EgressTraffic | None,
+        sock: socket.socket,
+        data: memoryview,
+        address: tuple[str, int] | None,
+    ) -> int | None:
+        """
+        Send a datagram.
+
+        :param egress: whose socket it is; None: the client's.
+        :param address: None if the socket is connected.
+        :returns: how many bytes; negative, the ``errno``; None: there is no room.
+        """
+        try:
+            return sock.send(data) if address is None else sock.sendto(data, address)
+        except BlockingIOError:
+            return None
+        except OSError as failed:
+            # Often the failure of an earlier datagram, and then this one has not been tried.
+            if not self.report_errors(egress, sock) or self.ended:
+                return -(failed.errno or 1)
+        try:
+            return sock.send(data) if address is None else sock.sendto(data, address)
+        except BlockingIOError:
+            return None
+        except OSError as failed:
+            return -(failed.errno or 1)
+
+    def report_errors(self, egress: EgressTraffic | None, sock: socket.socket) -> bool:
+        """Report which earlier datagrams did not arrive; whether there were any."""
+        found = False
+        for number, target in errors_of(sock):
+            found = True
+            if not self.ended:
+                self.delegate.undelivered(egress, target, number)
+        return found
