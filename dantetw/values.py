@@ -147,6 +147,14 @@ class Command(_Word):
     UDPREPLY = "udpreply"
 
 
+#: The transport protocol of what each request brings about.
+PROTOCOL_OF: Final = {
+    Command.CONNECT: Protocol.TCP,
+    Command.BIND: Protocol.TCP,
+    Command.UDPASSOCIATE: Protocol.UDP,
+}
+
+
 class ProxyProtocol(_Word):
     """The protocol spoken with a client or with an upstream proxy."""
 

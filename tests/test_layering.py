@@ -39,6 +39,7 @@ LAYERS = {
     "dantetw.config": PURE,
     "dantetw.rules": PURE,
     "dantetw.observe.events": PURE,
+    "dantetw.observe.facts": PURE,
     "dantetw.observe.status": PURE,
     "dantetw.observe.filters": PURE,
     "dantetw.observe.formats": PURE,

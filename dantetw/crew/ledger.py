@@ -15,15 +15,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from dantetw.catalogue import DIALECTS
 from dantetw.crew.writes import Writes, Written
 from dantetw.net.batch import Batch
-from dantetw.observe.events import Ended, Times, Traffic
+from dantetw.observe.events import Ended, Traffic
 from dantetw.observe.interfaces import ISink
 from dantetw.policy import Policy, Rule, RuleKind
 from dantetw.rules.decision import block_rule
-from dantetw.session.requesting import PROTOCOL_OF
+from dantetw.session.record import SessionRecord
 from dantetw.session.totals import Tally
 from dantetw.values import (
+    NOWHERE,
     Cause,
     Command,
     Counts,
@@ -31,13 +33,12 @@ from dantetw.values import (
     Endpoint,
     Family,
     Method,
-    Path,
     Phase,
-    Protocol,
     ProxyProtocol,
     Side,
     User,
 )
+from dantetw.wire.dialects import Request
 
 if TYPE_CHECKING:
     from dantetw.session.protocol import SocksFactory
@@ -80,6 +81,7 @@ _COMMANDS: Final = (None, *Command)
 _PROTOCOLS: Final = (None, *ProxyProtocol)
 _PHASE_CODES: Final = {phase: code for code, phase in enumerate(_PHASES)}
 _COMMAND_CODES: Final = {command: code for code, command in enumerate(_COMMANDS)}
+_DIALECTS: Final = {dialect.proxy_protocol: dialect for dialect in DIALECTS}
 _PROTOCOL_CODES: Final = {protocol: code for code, protocol in enumerate(_PROTOCOLS)}
 # More sessions than there can be: what claims to be a number beyond is none.
 _MOST: Final = 2**60
@@ -334,35 +336,45 @@ def _end_of(
     :param story: what stands in its slot, ``fields`` in the text there.
     :raises ValueError: if they make no sense; likewise :exc:`LookupError`.
     """
+    record = _record_of(story, fields, policies)
+    associates = record.request is not None and record.request.command is Command.UDPASSOCIATE
+    return record.snapshot(
+        Ended,
+        now,
+        ending=Ending(Side.US, record.phase, Cause.CRASH),
+        counts=counts,
+        traffic=(Traffic(record.path, counts),) if associates else (),
+    )
+
+
+def _record_of(
+    story: tuple[Any, ...], fields: list[str], policies: Mapping[int, Policy]
+) -> SessionRecord:
+    """The facts that a slot holds; raises as :func:`_end_of`."""
     # What did not fit is missing at the end.
     fields = fields + [""] * (_FIELDS - len(fields))
     _, phase, command, protocol, generation, client_rule, socks_rule, number, *times = story
     client, local, source, target, method, name = fields
-    accepted, connected = times
+    accepted, connected = map(_finite, times)
     policy = policies[generation]
-    user = User(Method(method), name) if method in _METHODS else None
-    asked = _COMMANDS[command]
     here, there = _endpoint(client), _endpoint(local)
     if here is None or there is None:
         raise ValueError("no client")
-    far = _endpoint(target)
-    path = Path(here, there, user, _endpoint(source), far)
-    traffic = (Traffic(path, counts),) if asked is Command.UDPASSOCIATE else ()
-    return Ended(
-        number,
-        _rule(policy, RuleKind.CLIENT, client_rule),
-        _rule(policy, RuleKind.SOCKS, socks_rule - 1) if socks_rule else None,
-        path,
-        Ending(Side.US, _PHASES[phase], Cause.CRASH),
-        Times(_finite(accepted), now, connected=_finite(connected)),
-        counts,
-        command=asked,
-        protocol=Protocol.TCP if asked is None else PROTOCOL_OF[asked],
-        proxy_protocol=_PROTOCOLS[protocol],
-        asked=far,
-        traffic=traffic,
-        method=None if user is None else user.method,
-    )
+    rule = _rule(policy, RuleKind.CLIENT, client_rule)
+    record = SessionRecord(number, policy, here, there, rule, accepted)
+    record.phase = _PHASES[phase]
+    record.connected_at = connected
+    if socks_rule:
+        record.socks_rule = _rule(policy, RuleKind.SOCKS, socks_rule - 1)
+    if method in _METHODS:
+        record.user = User(Method(method), name)
+    record.source = _endpoint(source)
+    record.target = record.asked = far = _endpoint(target)
+    asked, spoken = _COMMANDS[command], _PROTOCOLS[protocol]
+    if asked is not None and spoken is not None:
+        used = Method.NONE if record.user is None else record.user.method
+        record.request = Request(asked, far or NOWHERE, _DIALECTS[spoken], used)
+    return record
 
 
 def _finite(seconds: float) -> float:

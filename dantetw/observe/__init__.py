@@ -2,6 +2,7 @@
 Observing: what happened becomes lines, and lines come to where the operator wants them.
 
 - :mod:`~dantetw.observe.events`: what happened, as frozen values; sessions and the server make them
+- :mod:`~dantetw.observe.facts`: the facts of a session, which events about it share
 - :mod:`~dantetw.observe.status`: of these, what a status report says
 - :mod:`~dantetw.observe.filters`: which failures the operator asked to be told of
 - :mod:`~dantetw.observe.formats`: events to text; :mod:`~dantetw.observe.formats.dante` writes
@@ -17,5 +18,5 @@ Observing: what happened becomes lines, and lines come to where the operator wan
 - :mod:`~dantetw.observe.journal`: through which events come in
 - :mod:`~dantetw.observe.interfaces`: ``IFormat`` and ``ISink``, for those who add one
 
-Events, status, filters and formats are pure; everything else stands at an edge.
+Events, facts, status, filters and formats are pure; everything else stands at an edge.
 """

@@ -9,6 +9,7 @@ verdict and place, and decide by ``rule.log`` which lines it makes.
 
 from __future__ import annotations
 
+from dantetw.observe.facts import SessionFacts
 from dantetw.observe.status import (
     Active,
     ChildReport,
@@ -25,12 +26,10 @@ from dantetw.values import (
     Drop,
     Ending,
     Endpoint,
-    Method,
     Operation,
     Outcome,
     Path,
     Protocol,
-    ProxyProtocol,
     Severity,
     Side,
     User,
@@ -40,29 +39,6 @@ from dantetw.values import (
 #: Values that may stand in a text, each behind its field: ``client``, ``user`` or ``target``, or
 #: ``data``, which is what a client has sent.
 Named = tuple[tuple[str, str], ...]
-
-
-@value
-class Times:
-    """
-    Seconds of the monotonic clock at which a session reached a stage; 0.0 if it never did.
-
-    ``negotiating`` is the client's first byte, ``requested`` the end of its request, ``connected``
-    when the way to the target was open, ``first_io`` the first bytes relayed.  ``logging_in`` is
-    when a name and a password had come, ``logged_in`` when they had been checked; ``resolved`` when
-    a look-up that had to be waited for had come back; ``connecting`` when the attempt began.
-    """
-
-    accepted: float
-    ended: float
-    negotiating: float = 0.0
-    requested: float = 0.0
-    connected: float = 0.0
-    first_io: float = 0.0
-    logging_in: float = 0.0
-    logged_in: float = 0.0
-    resolved: float = 0.0
-    connecting: float = 0.0
 
 
 @value
@@ -209,52 +185,27 @@ class Attempt:
 
 
 @value
-class Ended:
+class Ended(SessionFacts):
     """
     A session is over; each one ends in exactly one of these.
 
-    :ivar client_rule: the client rule that matched (number 0: none did); ``socks_rule``: the socks
-        rule, None if the session ended before one was looked for.
-    :ivar command: what was asked for, None if the session ended before that was known.
-    :ivar asked: the target as the client named it, before any resolution.
     :ivar read: bytes the client had sent when negotiation failed.
     :ivar traffic: UDP: by each way out, at least one; empty if there was no association.
     :ivar packets: UDP: how many datagrams made up ``counts``.
     :ivar drops: UDP: how many were not relayed, and why.
-    :ivar method: by which the client has shown who it is; None if it had not come to that.
-    :ivar claimed: the name that the client gave with a password, right or wrong; hostile.
-    :ivar addresses: what the name in ``asked`` resolved to, in the order of preference.
-    :ivar tried: of a session that a rule blocked, how each rule fared
-        (:func:`~dantetw.rules.words.told`), if somebody wants to know; hostile.
     :ivar named: what may stand in ``ending.text`` and ``tried``.
-    :ivar reply_rule: of a BIND whose peer has come, the socks rule about that peer, which is the
-        target in ``path``; number 0 also if it was not the one expected.
     :ivar attempts: of a target's name that has several addresses, those that it came to, in that
         order; empty: there was one only.
     """
 
-    session: int
-    client_rule: Rule
-    socks_rule: Rule | None
-    path: Path
     ending: Ending
-    times: Times
     counts: Counts = Counts()
-    command: Command | None = None
-    protocol: Protocol = Protocol.TCP
-    proxy_protocol: ProxyProtocol | None = None
-    asked: Endpoint | None = None
     read: int = 0
     tcpinfo: tuple[bytes, bytes] = (b"", b"")
     traffic: tuple[Traffic, ...] = ()
     packets: Counts = Counts()
     drops: tuple[tuple[Drop, int], ...] = ()
-    method: Method | None = None
-    claimed: str = ""
-    addresses: tuple[str, ...] = ()
-    tried: tuple[str, ...] = ()
     named: Named = ()
-    reply_rule: Rule | None = None
     attempts: tuple[Attempt, ...] = ()
 
     @property

@@ -12,16 +12,9 @@ several processes, these and a :class:`WorkerReport` for each follow the totals.
 from __future__ import annotations
 
 from dantetw.figures import Figures, Latest
-from dantetw.policy import Rule
+from dantetw.observe.facts import SessionFacts
 from dantetw.values import (
-    Command,
     Counts,
-    Endpoint,
-    Method,
-    Path,
-    Phase,
-    Protocol,
-    ProxyProtocol,
     Work,
     value,
 )
@@ -173,35 +166,26 @@ class Standing:
 
 
 @value
-class Active:
+class Active(SessionFacts):
     """
-    A session that is alive, in a status report; a UDP association has one for each target.
+    A session that is alive, in a status report; a UDP association has one for each target, whose
+    ``path`` is that of the datagrams.
 
     :ivar work: what is being done for it.
-    :ivar now: monotonic seconds; ``accepted``: when the client was; ``began``: when this work did.
-    :ivar path: who talks to whom; UDP: of the datagrams.
     :ivar choice: the session's configuration has more than one client rule or socks rule.
     :ivar standing: how it stands, if ``work`` is :attr:`Work.IO`, else None.
     """
 
     report: int
-    session: int
     work: Work
-    now: float
-    accepted: float
-    began: float
-    client_rule: Rule
-    socks_rule: Rule | None
-    path: Path
-    phase: Phase
-    command: Command | None = None
-    protocol: Protocol = Protocol.TCP
-    proxy_protocol: ProxyProtocol | None = None
-    method: Method | None = None
-    asked: Endpoint | None = None
     choice: bool = False
     standing: Standing | None = None
     tcpinfo: tuple[bytes, bytes] = (b"", b"")
+
+    @property
+    def began(self) -> float:
+        """Monotonic seconds since when this work is done."""
+        return self.times.accepted if self.work is Work.NEGOTIATE else self.times.requested
 
 
 @value

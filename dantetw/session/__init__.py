@@ -20,7 +20,7 @@ The story of a session.
 - :mod:`.control`: the connection of a client that has an association.
 - :mod:`.judging`: what the rules say of datagrams; :mod:`.dropping`: those that are not relayed.
 - :mod:`.parting`: a refusal that takes time; :mod:`.failing`: failures of the network, told.
-- :mod:`.named`: what texts about a session may hold of its client.
+- :mod:`.sensitive`: what texts about a session may hold of its client.
 - :mod:`.accounting`: what is recorded at the end; :mod:`.tracing`: what ``debug`` tells on the way;
   :mod:`.reporting`: what SIGUSR1 shows of all; :mod:`.totals`: its totals.
 """

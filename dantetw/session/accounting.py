@@ -1,5 +1,5 @@
 """
-What is recorded of a session at its end.
+The event of a session's end.
 """
 
 from __future__ import annotations
@@ -7,11 +7,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dantetw.net.tcpinfo import read
-from dantetw.observe.events import Ended, Times
-from dantetw.session.named import named_of
+from dantetw.observe.events import Ended
 from dantetw.session.performing import Performing
-from dantetw.session.requesting import PROTOCOL_OF
-from dantetw.values import LOG_TCPINFO, Ending, Path, Protocol
+from dantetw.session.sensitive import sensitive_values
+from dantetw.values import LOG_TCPINFO, Ending
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
@@ -21,76 +20,28 @@ _NOTHING: Final = Performing()
 
 
 def account(session: Session, ending: Ending) -> Ended:
-    """All there is to say of a session that ends now; its sockets must still be open."""
-    record = session.record
-    request, performing = record.request, session.performing or _NOTHING
-    times = Times(
-        record.accepted_at,
+    """Build the event of a session that ends now; its sockets must still be open."""
+    record, performing = session.record, session.performing or _NOTHING
+    negotiation = session.negotiation
+    return record.snapshot(
+        Ended,
         session.server.monotonic(),
-        record.negotiating_at,
-        record.requested_at,
-        record.connected_at,
-        performing.first_io,
-        record.logging_in_at,
-        record.logged_in_at,
-        record.resolved_at,
-        record.connecting_at,
-    )
-    return Ended(
-        record.number,
-        record.client_rule,
-        record.socks_rule,
-        path_of(session),
-        ending,
-        times,
-        performing.counts,
-        command=request.command if request is not None else None,
-        protocol=PROTOCOL_OF[request.command] if request is not None else Protocol.TCP,
-        proxy_protocol=request.proxy_protocol if request is not None else None,
-        asked=record.asked,
-        read=session.negotiation.read if session.negotiation is not None else 0,
+        first_io=performing.first_io,
+        ending=ending,
+        counts=performing.counts,
+        read=0 if negotiation is None else negotiation.read,
         tcpinfo=tcpinfo_of(session),
-        method=record.method if record.user is None else record.user.method,
-        claimed=record.claimed,
-        addresses=record.addresses or (),
         traffic=performing.traffic,
         packets=performing.packets,
         drops=performing.drops,
-        tried=record.tried,
-        reply_rule=record.reply_rule,
-        named=named_of(session) if ending.text or record.tried else (),
+        named=sensitive_values(record) if ending.text or record.tried else (),
         attempts=performing.attempts,
     )
 
 
-def path_of(session: Session) -> Path:
-    """Who talks to whom, as far as it has come."""
-    record = session.record
-    identity = record.identity
-    return Path(
-        record.client,
-        record.local,
-        record.user,
-        record.source,
-        record.target,
-        None if identity is None else identity.user,
-    )
-
-
-def rules_log(session: Session) -> int:
-    """The ``LOG_…`` bits of all the rules that the session has come under."""
-    record = session.record
-    log = record.client_rule.log
-    if record.socks_rule is not None:
-        log |= record.socks_rule.log
-    if record.reply_rule is not None:
-        log |= record.reply_rule.log
-    return log
-
-
 def tcpinfo_of(session: Session) -> tuple[bytes, bytes]:
     """What the kernel says of the client's and the target's connection, if a rule wants it."""
-    if not rules_log(session) & LOG_TCPINFO:
+    if not session.record.log & LOG_TCPINFO:
         return b"", b""
     client = session.sock
     if client is None and session.transport is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from dantetw.observe.events import Dropped
 from dantetw.observe.formats.endings import wanting_drop
-from dantetw.session.named import named_of
+from dantetw.session.sensitive import sensitive_values
 from dantetw.values import Command, Drop, Path, Side
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Drops:
     ) -> None:
         session = self._session
         command = Command.UDPASSOCIATE if origin is Side.CLIENT else Command.UDPREPLY
-        named = named_of(session, path) if text else ()
+        named = sensitive_values(session.record, path) if text else ()
         session.server.journal.record(
             Dropped(
                 session.record.number, rule, path, origin, drop, text, more, named, command=command

@@ -11,7 +11,7 @@ from dantetw.net.sockopts import LowBinder
 from dantetw.net.sources import NoSource
 from dantetw.policy import RuleKind
 from dantetw.rules.decision import block_rule
-from dantetw.session.named import named_of
+from dantetw.session.sensitive import sensitive_values
 from dantetw.values import (
     EXTENSION,
     NOWHERE,
@@ -71,7 +71,7 @@ def _warn(session: Session, target: Endpoint, none: NoSource) -> None:
     """Say so if it is the configuration's fault that there is no address."""
     if none.misrouted:
         text = f"getoutaddr(): {none.text}"
-        named = (*named_of(session), ("target", target.host))
+        named = (*sensitive_values(session.record), ("target", target.host))
         session.server.journal.message(Severity.WARNING, "external.misrouted", text, named=named)
 
 

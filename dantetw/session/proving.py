@@ -35,10 +35,6 @@ class Proving:
         """The client, for rules."""
         return AuthState(self._proofs, session.context.groups.of, self._method, self._name)
 
-    def names(self) -> list[str]:
-        """The names that others have given for it."""
-        return [proof.name for proof in self._proofs.values() if proof.name is not None]
-
     def given(self, credentials: Credentials, method: Method) -> None:
         """
         The client has given a name and a password.
@@ -72,6 +68,8 @@ class Proving:
             proof = await prover.prove(check, visitor)
         record.phase = phase
         self._proofs[check] = proof
+        if proof.name is not None:
+            record.other_names += (proof.name,)
         return proof
 
     async def _log_in(self, session: Session) -> AuthResult:

@@ -7,15 +7,20 @@ are made from it; the machine that changes it is :class:`~dantetw.session.sessio
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
+from dantetw.observe.facts import SessionFacts, Times
 from dantetw.policy import Policy, Rule
 from dantetw.rules.authentication import Identity
-from dantetw.values import Endpoint, Method, Phase, User
+from dantetw.values import PROTOCOL_OF, Endpoint, Method, Path, Phase, Protocol, User
 from dantetw.wire.dialects import Request
 
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
 _ACCEPT: Final = Phase.ACCEPT
+_TCP: Final = Protocol.TCP
+
+_Facts = TypeVar("_Facts", bound=SessionFacts)
 
 
 class SessionRecord:
@@ -30,6 +35,7 @@ class SessionRecord:
     :ivar identity: what the client has shown to the client rule, if its methods had to be checked.
     :ivar user: the user that the client has authenticated as; ``method``: how; ``claimed``: the
         name it gave with a password, right or wrong; hostile.
+    :ivar other_names: names that others have given for the client; hostile.
     :ivar request: what the client asks for; ``asked``: its target, with an address in place of a
         name that is one in disguise; ``addresses``: of the name in it, None if it has none.
     :ivar target: where the session goes, once the rules have been asked; ``source``: our end of
@@ -56,6 +62,7 @@ class SessionRecord:
         "method",
         "negotiating_at",
         "number",
+        "other_names",
         "phase",
         "policy",
         "reply_rule",
@@ -89,6 +96,7 @@ class SessionRecord:
         self.user: User | None = None
         self.method: Method | None = None
         self.claimed = ""
+        self.other_names: tuple[str, ...] = ()
         self.request: Request | None = None
         self.asked: Endpoint | None = None
         self.addresses: tuple[str, ...] | None = None
@@ -99,3 +107,74 @@ class SessionRecord:
         self.accepted_at = accepted_at
         self.negotiating_at = self.logging_in_at = self.logged_in_at = self.requested_at = 0.0
         self.resolved_at = self.connecting_at = self.connected_at = 0.0
+
+    @property
+    def path(self) -> Path:
+        """Who talks to whom, as far as that is known."""
+        identity = self.identity
+        return Path(
+            self.client,
+            self.local,
+            self.user,
+            self.source,
+            self.target,
+            None if identity is None else identity.user,
+        )
+
+    @property
+    def log(self) -> int:
+        """The ``LOG_…`` bits of all the rules that the session has come under."""
+        log = self.client_rule.log
+        if self.socks_rule is not None:
+            log |= self.socks_rule.log
+        if self.reply_rule is not None:
+            log |= self.reply_rule.log
+        return log
+
+    def snapshot(
+        self,
+        make: Callable[..., _Facts],
+        now: float,
+        path: Path | None = None,
+        first_io: float = 0.0,
+        **more: Any,
+    ) -> _Facts:
+        """
+        The facts at this moment.  This is the only place that lists them.
+
+        :param make: a subclass of :class:`~dantetw.observe.facts.SessionFacts`, which gets ``more``
+            besides the facts.
+        :param now: monotonic seconds.
+        :param path: whose facts these are, if not the session's own.
+        :param first_io: when the first bytes were relayed, or 0.0.
+        """
+        request, user = self.request, self.user
+        return make(
+            self.number,
+            self.client_rule,
+            self.socks_rule,
+            self.reply_rule,
+            path or self.path,
+            Times(
+                self.accepted_at,
+                now,
+                self.negotiating_at,
+                self.requested_at,
+                self.connected_at,
+                first_io,
+                self.logging_in_at,
+                self.logged_in_at,
+                self.resolved_at,
+                self.connecting_at,
+            ),
+            self.phase,
+            None if request is None else request.command,
+            _TCP if request is None else PROTOCOL_OF[request.command],
+            None if request is None else request.proxy_protocol,
+            self.asked,
+            self.addresses or (),
+            self.method if user is None else user.method,
+            self.claimed,
+            self.tried,
+            **more,
+        )

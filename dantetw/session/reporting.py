@@ -20,7 +20,6 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from dantetw import values
 from dantetw.observe.status import (
     Active,
     ChildReport,
@@ -30,8 +29,7 @@ from dantetw.observe.status import (
     Standing,
 )
 from dantetw.process.limits import count_files
-from dantetw.session.accounting import path_of, tcpinfo_of
-from dantetw.session.requesting import PROTOCOL_OF
+from dantetw.session.accounting import tcpinfo_of
 from dantetw.session.totals import free_files, kinds, latency, status, tally
 from dantetw.values import Path, Work
 
@@ -318,31 +316,19 @@ def work_of(session: Session) -> Work:
 
 
 def actives(session: Session, report: int) -> Iterator[Active]:
-    """What to tell of a session that is alive."""
-    record = session.record
-    now, work, policy = session.server.monotonic(), work_of(session), record.policy
-    request, performing = record.request, session.performing
-    accepted = record.accepted_at
-    ways: Iterable[tuple[Path, Standing | None]] = ((path_of(session), None),)
+    """The part of a status report about a session that is alive."""
+    record, work, performing = session.record, work_of(session), session.performing
+    policy = record.policy
+    ways: Iterable[tuple[Path | None, Standing | None]] = ((None, None),)
     if performing is not None and work is Work.IO:
         ways = performing.standing()
     for path, standing in ways:
-        yield Active(
-            report,
-            record.number,
-            work,
-            now,
-            accepted,
-            accepted if work is Work.NEGOTIATE else record.requested_at,
-            record.client_rule,
-            record.socks_rule,
+        yield record.snapshot(
+            Active,
+            session.server.monotonic(),
             path,
-            record.phase,
-            command=None if request is None else request.command,
-            protocol=values.Protocol.TCP if request is None else PROTOCOL_OF[request.command],
-            proxy_protocol=None if request is None else request.proxy_protocol,
-            method=record.method if record.user is None else record.user.method,
-            asked=record.asked,
+            report=report,
+            work=work,
             choice=len(policy.client_rules) > 1 or len(policy.socks_rules) > 1,
             standing=standing,
             tcpinfo=tcpinfo_of(session),

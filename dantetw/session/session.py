@@ -27,7 +27,7 @@ from dantetw.net.resolving import ResolveError
 from dantetw.observe.events import Accepted
 from dantetw.rules.decision import Decision, decide_client
 from dantetw.session import tracing
-from dantetw.session.accounting import account, path_of, rules_log, tcpinfo_of
+from dantetw.session.accounting import account, tcpinfo_of
 from dantetw.session.authenticating import log_in
 from dantetw.session.failing import tell, unresolved
 from dantetw.session.parting import UNREAD
@@ -160,7 +160,7 @@ class Session:
             return
         if rule.log & LOG_CONNECT:
             tcpinfo = tcpinfo_of(self)[0] if rule.log & LOG_TCPINFO else b""
-            self.server.journal.record(Accepted(record.number, rule, path_of(self), tcpinfo))
+            self.server.journal.record(Accepted(record.number, rule, self.record.path, tcpinfo))
         if rule.socket_options and self.transport is not None:
             self.server.set_options(self.transport.socket, rule.socket_options)
         record.phase = _NEGOTIATE
@@ -359,7 +359,7 @@ class Session:
                 self.performing.closing()
             if ending.operation is not None:
                 tell(self, ending)
-            if rules_log(self):
+            if self.record.log:
                 event = account(self, ending)
                 if server.ledger is not None:
                     server.ledger.ending(self)  # nothing is logged between this and the next

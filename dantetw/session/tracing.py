@@ -18,7 +18,7 @@ from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.authentication import AuthCheck, AuthState
 from dantetw.rules.decision import Decision, Question, Tried
 from dantetw.rules.words import told
-from dantetw.session.named import named_of
+from dantetw.session.sensitive import sensitive_values
 from dantetw.values import Cause, Command, Ending, ReplyCode, Side, User
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _FIRST = {Side.CLIENT: "the client closed first", Side.TARGET: "the target close
 def step(session: Session, text: str, more: Named = ()) -> None:
     """Tell one step; ``more`` of what may stand in its text."""
     record = session.record
-    named = named_of(session) + more
+    named = sensitive_values(session.record) + more
     session.server.journal.record(Step(record.number, record.client, text, named))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 from dataclasses import replace
 
-from dantetw.observe.events import Counts, Ended, Path, Times
+from dantetw.observe.events import Counts, Ended, Path
+from dantetw.observe.facts import Times
 from dantetw.policy import BUILT_IN, Address, HostKind, Rule, RuleKind
 from dantetw.values import (
     LOG_CONNECT,
@@ -19,6 +20,7 @@ from dantetw.values import (
     Family,
     Method,
     Phase,
+    Protocol,
     Side,
     User,
     Verdict,
@@ -82,11 +84,20 @@ def ended(
         1,
         client_rule or rule(kind=RuleKind.CLIENT),
         socks_rule or rule(),
+        None,
         path(CLIENT, TARGET) if way is None else way,
-        ending,
-        Times(accepted=100.0, ended=100.0 + seconds),
-        counts(6, 6, 6, 6),
+        Times(accepted=100.0, now=100.0 + seconds),
+        ending.phase,
         Command.CONNECT,
+        Protocol.TCP,
+        None,
+        None,
+        (),
+        None,
+        "",
+        (),
+        ending,
+        counts(6, 6, 6, 6),
     )
     return replace(event, **more)  # type: ignore[arg-type]
 

@@ -4,14 +4,15 @@ What each stage of a session took: for programs, and in Dante's words.
 
 from __future__ import annotations
 
-from dantetw.observe.events import Ended, Times
+from dantetw.observe.events import Ended
+from dantetw.observe.facts import Times
 from dantetw.values import Endpoint, Family, Phase
 
 
 def seconds_of(event: Ended) -> dict[str, float | None]:
     """What each phase took, up to the session's end if it did not come to its own."""
     times: Times = event.times
-    over = times.ended
+    over = times.now
 
     def took(start: float, end: float) -> float | None:
         return round((end or over) - start, 6) if start else None
@@ -49,5 +50,5 @@ def stages_of(times: Times) -> str:
         f"negotiate duration              : {between(times.negotiating, times.requested)}\n"
         f"negotiate finish to established : {between(times.requested, times.connected)}\n"
         f"session establish to first i/o  : {between(times.connected, times.first_io)}\n"
-        f"total session duration          : {between(times.accepted, times.ended)}"
+        f"total session duration          : {between(times.accepted, times.now)}"
     )

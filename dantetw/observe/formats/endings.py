@@ -24,7 +24,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from dantetw.observe.events import Ended, Parted, Times, Traffic
+from dantetw.observe.events import Ended, Parted, Traffic
+from dantetw.observe.facts import Times
 from dantetw.observe.formats.addresses import arrival, far, inward, near, place, who
 from dantetw.observe.formats.durations import stages_of
 from dantetw.observe.formats.oneline import one_line
@@ -158,7 +159,7 @@ def wanting_parted(ending: Ending) -> int:
 
 def _seconds(times: Times) -> int:
     # Dante subtracts truncated clocks, so that 0.6 s may be told as 0 or 1.
-    return int(times.ended) - int(times.accepted)
+    return int(times.now) - int(times.accepted)
 
 
 def _said(text: str) -> str:

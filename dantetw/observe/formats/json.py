@@ -261,9 +261,9 @@ class Json:
             "protocol": event.protocol.word,
             "command": word_of(event.command),
             "asked": place_of(event.asked),
-            "age": round(event.now - event.accepted, 6),
-            "lasting": round(event.now - event.began, 6),
-            "standing": None if standing is None else _standing(standing, event.now),
+            "age": round(event.times.now - event.times.accepted, 6),
+            "lasting": round(event.times.now - event.began, 6),
+            "standing": None if standing is None else _standing(standing, event.times.now),
         }
         log = client_rule.log | (0 if socks_rule is None else socks_rule.log)
         if log & LOG_TCPINFO:

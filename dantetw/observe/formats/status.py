@@ -181,7 +181,7 @@ def _standing(event: Active) -> str:
 
 def _seconds(event: Active, since: float) -> int:
     # As at a session's end, Dante subtracts truncated clocks.
-    return int(event.now) - int(since)
+    return int(event.times.now) - int(since)
 
 
 def _buffered(buffered: Buffered | None) -> str:

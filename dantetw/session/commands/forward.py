@@ -13,7 +13,7 @@ from dantetw.net.zones import on_link_of
 from dantetw.observe.events import Parted
 from dantetw.policy import Edge, Rule
 from dantetw.session.commands.relaying import Relaying
-from dantetw.session.named import named_of
+from dantetw.session.sensitive import sensitive_values
 from dantetw.session.session import Session
 from dantetw.values import (
     LOG_TCPINFO,
@@ -132,7 +132,7 @@ class Forward(Relaying):
                     session.server.monotonic(),
                     self.counts,
                     tcpinfo=self._tcpinfo(),
-                    named=(*named_of(session), ("target", self.peer.host)),
+                    named=(*sensitive_values(session.record), ("target", self.peer.host)),
                 )
             )
 

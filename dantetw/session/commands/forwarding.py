@@ -28,7 +28,6 @@ from dantetw.observe.status import Standing
 from dantetw.policy import Edge, Rule
 from dantetw.rules.decision import Decision, decide_socks
 from dantetw.session import tracing
-from dantetw.session.accounting import path_of
 from dantetw.session.commands.forward import Forward
 from dantetw.session.commands.waiting import Waiting
 from dantetw.session.failing import failed, unresolved
@@ -355,7 +354,7 @@ class Forwarding(Waiting):
         for forward in self._relays:
             yield from forward.standing()
         if not self._relays:
-            yield path_of(session), Standing(session.record.accepted_at, session.since, Counts())
+            yield session.record.path, Standing(session.record.accepted_at, session.since, Counts())
 
     @property
     def stirred(self) -> float:

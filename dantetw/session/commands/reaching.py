@@ -17,7 +17,6 @@ from dantetw.net.queues import unread
 from dantetw.observe.status import Buffered, Standing
 from dantetw.policy import Rule
 from dantetw.session import tracing
-from dantetw.session.accounting import path_of
 from dantetw.session.commands.relaying import Relaying
 from dantetw.session.outgoing import low_binder
 from dantetw.session.session import Session
@@ -154,7 +153,7 @@ class Connect(Relaying):
         unseen = 0 if session.sock is None else unread(session.sock)
         early = Buffered(unseen, len(session.leftover))
         yield (
-            path_of(session),
+            session.record.path,
             Standing(
                 record.accepted_at,
                 record.connecting_at,

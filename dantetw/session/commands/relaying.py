@@ -15,7 +15,7 @@ from dantetw.policy import Rule
 from dantetw.relay.copying import CopyingRelay, Flow
 from dantetw.relay.splicing import relay_class
 from dantetw.session import tracing
-from dantetw.session.accounting import path_of, tcpinfo_of
+from dantetw.session.accounting import tcpinfo_of
 from dantetw.session.performing import Performing, answer
 from dantetw.session.session import Session
 from dantetw.values import (
@@ -121,7 +121,7 @@ class Relaying(Performing):
 
     def _path(self) -> Path:
         """Who talks to whom."""
-        return path_of(self._session)
+        return self._session.record.path
 
     def _tcpinfo(self) -> tuple[bytes, bytes]:
         """What the kernel says of the two connections, if a rule wants it."""

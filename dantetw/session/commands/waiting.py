@@ -13,7 +13,6 @@ from dantetw.observe.events import Connected
 from dantetw.policy import Rule
 from dantetw.rules.decision import Question
 from dantetw.session import tracing
-from dantetw.session.accounting import path_of
 from dantetw.session.commands.relaying import Relaying
 from dantetw.session.failing import unaccepted
 from dantetw.session.performing import answer
@@ -83,7 +82,7 @@ class Waiting(Relaying):
             return
         if rule.log & LOG_CONNECT:
             server.journal.record(
-                Connected(record.number, rule, path_of(session), command=Command.BIND)
+                Connected(record.number, rule, session.record.path, command=Command.BIND)
             )
         server.poller.resume(client.fileno())
         server.poller.hand_over(client.fileno(), self._client_stirs)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dantetw.figures import Figures, Latest
 from dantetw.observe.events import Counts, Event
+from dantetw.observe.facts import Times
 from dantetw.observe.status import (
     Active,
     Buffered,
@@ -38,16 +39,23 @@ STATUS = Status(
     Limit(20000, 19979),
 )
 NEGOTIATING = Active(
-    1,
     7,
-    Work.NEGOTIATE,
-    NOW,
-    THEN,
-    THEN,
     rule(),
     None,
+    None,
     path("127.0.0.1.50166 127.0.0.1.12001"),
+    Times(THEN, NOW, requested=THEN),
     Phase.NEGOTIATE,
+    None,
+    Protocol.TCP,
+    None,
+    None,
+    (),
+    None,
+    "",
+    (),
+    report=1,
+    work=Work.NEGOTIATE,
 )
 WAITING = replace(
     NEGOTIATING,

@@ -17,9 +17,9 @@ from dantetw.observe.events import (
     Message,
     ResolveFailed,
     Step,
-    Times,
     Transferred,
 )
+from dantetw.observe.facts import Times
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.interfaces import IFormat
 from dantetw.policy import Edge, RuleKind

@@ -30,11 +30,11 @@ from dantetw.observe.events import (
     Repeated,
     ResolveFailed,
     Step,
-    Times,
     Traffic,
     TrafficFailed,
     Transferred,
 )
+from dantetw.observe.facts import Times
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.formats.json import Json
 from dantetw.observe.formats.tcpinfo import SIZE

@@ -8,6 +8,7 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.observe.events import Event
+from dantetw.observe.facts import Times
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.formats.json import Json
 from dantetw.observe.formats.tcpinfo import SIZE, block
@@ -15,7 +16,7 @@ from dantetw.observe.privacy import Private
 from dantetw.observe.status import Buffered, ChildReport, Limit
 from dantetw.policy import Form
 from dantetw.values import LOG_TCPINFO, Endpoint, Family, Method, Severity, User, Work
-from tests.observe.formats.report import NEGOTIATING, NOW, RELAYING, REPORT, STATUS, WAITING
+from tests.observe.formats.report import NEGOTIATING, RELAYING, REPORT, STATUS, WAITING
 from tests.observe.making import BOB, rule
 
 INFO = bytes(SIZE)
@@ -50,7 +51,7 @@ class GoldenTests(SynchronousTestCase):
 
     def test_seconds(self) -> None:
         """Seconds are the difference of truncated clocks, as at a session's end."""
-        (line,) = texts(replace(NEGOTIATING, now=1001.0, began=999.9))
+        (line,) = texts(replace(NEGOTIATING, times=Times(999.9, 1001.0)))
         self.assertTrue(line.endswith("negotiating for 2s"))
 
     def test_unknown_buffers(self) -> None:
@@ -202,7 +203,7 @@ class JsonTests(SynchronousTestCase):
                 },
             },
         )
-        self.assertIsNone(self.told(replace(NEGOTIATING, now=NOW))["standing"])
+        self.assertIsNone(self.told(NEGOTIATING)["standing"])
 
     def test_whole(self) -> None:
         """Totals, kinds of work and the end have all that the events have."""

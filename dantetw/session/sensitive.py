@@ -1,25 +1,20 @@
 """
-What texts about a session may hold of its client, for destinations of the log that must not see it.
+What texts about a session may hold of its client, for outputs of the log that must not show it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dantetw.observe.events import Named
+from dantetw.session.record import SessionRecord
 from dantetw.values import Command, Path
 
-if TYPE_CHECKING:
-    from dantetw.session.session import Session
 
-
-def named_of(session: Session, path: Path | None = None) -> Named:
+def sensitive_values(record: SessionRecord, path: Path | None = None) -> Named:
     """
-    What of a session's may stand in texts about it.
+    The values of a session's that may stand in texts about it.
 
-    :param path: of a datagram of the session's that it is about.
+    :param path: of a datagram of the session's that the text is about.
     """
-    record = session.record
     found = [("client", record.client.host), ("user", record.claimed)]
     if path is not None:
         found.append(("client", path.client.host))
@@ -27,8 +22,7 @@ def named_of(session: Session, path: Path | None = None) -> Named:
             found.append(("target", path.target.host))
     if record.user is not None:
         found.append(("user", record.user.name))
-    if session.proving is not None:
-        found += [("user", name) for name in session.proving.names()]
+    found += [("user", name) for name in record.other_names]
     request = record.request
     # What an association asks for is where its client will send from.
     associates = request is not None and request.command is Command.UDPASSOCIATE
