@@ -2,8 +2,8 @@
 What the server costs, beside Dante and microsocks where they are installed.
 
 ``python -m benchmarks`` from the root of the source measures it all, in about eight minutes, and
-prints a table; with ``--write`` the table goes into ``README.rst`` and ``docs/benchmarks.rst``, and
-a plot becomes ``docs/benchmarks.svg``.  ``--quick`` takes half a minute, to see that it works.
+prints a table; with ``--write`` the table goes into ``docs/benchmarks.rst``, and a plot becomes
+``docs/benchmarks.svg``.  ``--quick`` takes half a minute, to see that it works.
 
 In each round every server is started anew and does all there is to do, one after the other; each
 figure is the median of all rounds, each ratio that of the ratios within a round.  dantetw works by
@@ -11,7 +11,7 @@ itself and, where there are several processors, with a worker for each.  It and 
 ``connect disconnect error`` to a file.  Exit status 1 if a session of dantetw failed.
 
 ``--pypy /path/to/bin/pypy3`` measures it on that PyPy too, where ``pip`` has installed it
-(``docs/running.rst``, "PyPy"); what is measured there has been done three times before, since a
+(``docs/deploying.rst``, "PyPy"); what is measured there has been done three times before, since a
 server that has run for a minute is what there is to know of one that runs for months.
 ``--beside 'NAME=COMMAND'`` measures another server too, with ``{config}`` for the name of its
 configuration and ``{port}`` for where it listens.  Needs a C compiler.
@@ -42,8 +42,8 @@ from benchmarks.plot import plot
 from benchmarks.server import DANTED, DANTETW, MICROSOCKS, Server
 from benchmarks.setups import USUAL
 
-#: The documents that have the table; the second has the plot beside it.
-_DOCUMENTS: Final = ("README.rst", "docs/benchmarks.rst")
+#: The document that has the table and the plot.
+_DOCUMENT: Final = "docs/benchmarks.rst"
 _PLOT: Final = "docs/benchmarks.svg"
 #: Times that a warm server has done the same before.
 _WARMING: Final = 3
@@ -117,11 +117,10 @@ def _turn(
 
 def _write(text: str, image: str, notes: str) -> None:
     (ROOT / _PLOT).write_text(image, encoding="utf-8")
-    for name in _DOCUMENTS:
-        path = ROOT / name
-        link = os.path.relpath(ROOT / _PLOT, path.parent)
-        shown = f".. image:: {link}\n   :alt: {_TITLE}\n\n{text}\n\n{notes}"
-        path.write_text(inserted(path.read_text("utf-8"), shown), encoding="utf-8")
+    path = ROOT / _DOCUMENT
+    link = os.path.relpath(ROOT / _PLOT, path.parent)
+    shown = f".. image:: {link}\n   :alt: {_TITLE}\n\n{text}\n\n{notes}"
+    path.write_text(inserted(path.read_text("utf-8"), shown), encoding="utf-8")
 
 
 def main() -> int:

@@ -159,5 +159,5 @@ class ImageTests(SynchronousTestCase):
             self.assertEqual(rule.socks_methods, (Method.USERNAME,))
         self.assertEqual(policy.client_rules[0].source.text, "127.0.0.1/32")
         self.assertEqual(policy.client_rules[0].log, 0)
-        page = (ROOT / "docs" / "running.rst").read_text()
+        page = (ROOT / "docs" / "deploying.rst").read_text()
         self.assertLess(page.index("**Logins first.**"), page.index("docker run -d"))

@@ -28,7 +28,8 @@ from tests import differing
 from tests.session.world import Machine
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.rst", ROOT / "CHANGELOG.rst", *sorted((ROOT / "docs").glob("*.rst"))]
+PAGES = sorted((*(ROOT / "docs").glob("*.rst"), *(ROOT / "docs/decisions").glob("*.rst")))
+DOCUMENTS = [*sorted(ROOT.glob("*.rst")), *PAGES]
 
 
 def text_of(name: str) -> str:
@@ -85,7 +86,7 @@ class CatalogueTests(SynchronousTestCase):
 
     def test_messages_in_documents(self) -> None:
         """The documents list each identifier with the catalogue's words."""
-        told = section("docs/logging.rst", "What the server says of itself")
+        told = section("docs/log-warnings.rst", "Messages of the server")
         rows = dict(re.findall(r"\* - ``(\S+)``\n     - (.+)", told))
         self.assertEqual(rows, dict(catalogue.MESSAGES))
 
@@ -97,7 +98,7 @@ class CatalogueTests(SynchronousTestCase):
 
     def test_commands(self) -> None:
         """The documents say of each request command whether it is built."""
-        told = section("docs/configuration.rst", "Accepted, but not done yet")
+        told = section("docs/unsupported.rst", "Accepted, but not done yet")
         unbuilt = set(re.findall(r"``command: (bind|udpassociate|connect)``", told))
         built = {command.value for command in catalogue.COMMANDS}
         self.assertEqual(unbuilt | built, {"connect", "bind", "udpassociate"})
@@ -210,12 +211,6 @@ class CommandsTests(SynchronousTestCase):
             ran.append(name)
         self.assertEqual(ran, ["check", "explain", "explain"])
 
-    def test_readme(self) -> None:
-        """What the README shows of ``sockd explain`` is an example of this page."""
-        pattern = re.compile(r"^    \$ sockd explain .*\n(?:    .*\n)+", re.MULTILINE)
-        (shown,) = pattern.findall(text_of("README.rst"))
-        self.assertIn(shown, pattern.findall(text_of("docs/commands.rst")))
-
 
 class StatementTests(SynchronousTestCase):
     """What the documents say of single keywords is true."""
@@ -257,7 +252,7 @@ class StatementTests(SynchronousTestCase):
 
     def test_accepted(self) -> None:
         """What is accepted, but not done yet, is accepted."""
-        told = section("docs/configuration.rst", "Accepted, but not done yet")
+        told = section("docs/unsupported.rst", "Accepted, but not done yet")
         settings = re.findall(r"^   \* - ``([\w.]+)``$", told, re.MULTILINE)
         rows = re.findall(r"^   \* - (?!Setting)", told, re.MULTILINE)
         self.assertEqual(len(settings), len(rows))
@@ -278,12 +273,18 @@ class FormTests(SynchronousTestCase):
             self.assertEqual(complaints.getvalue(), "", path.name)
 
     def test_index(self) -> None:
-        """The index leads to every document, and so does the README."""
+        """The index leads to every document, and the README to the index."""
         names = {path.name for path in (ROOT / "docs").glob("*.rst")}
         index = set(re.findall(r"<([\w-]+\.rst)>`_", text_of("docs/index.rst")))
         self.assertEqual(index, names - {"index.rst"})
         readme = set(re.findall(r"<docs/([\w-]+\.rst)>`_", text_of("README.rst")))
-        self.assertEqual(readme, names)
+        self.assertIn("index.rst", readme)
+
+    def test_decisions(self) -> None:
+        """Their index leads to every decision record."""
+        names = {path.name for path in (ROOT / "docs/decisions").glob("*.rst")}
+        index = set(re.findall(r"<([\w-]+\.rst)>`_", text_of("docs/decisions/index.rst")))
+        self.assertEqual(index, names - {"index.rst"})
 
     def test_links(self) -> None:
         """Links between documents lead to files that are there."""

@@ -1,7 +1,7 @@
 """
 The table of keywords: a row says where a keyword may stand, what its values are, what it means.
 
-:data:`KEYWORDS` is all of the language but for the heads of rules.  ``docs/configuration.rst``
+:data:`KEYWORDS` is all of the language but for the heads of rules.  ``docs/keywords.rst``
 shows the same table, and a test compares the two.  What is understood but not done yet is listed in
 :mod:`dantetw.config.unsupported`.
 """

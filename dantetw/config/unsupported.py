@@ -3,7 +3,7 @@ What is understood but not done yet.
 
 A file that asks for any of this is refused, since to ignore it would be to do something other than
 the operator asked for.  Whoever builds one of these deletes its row here and in
-``docs/configuration.rst``; a test compares the two.
+``docs/unsupported.rst``; a test compares the two.
 """
 
 from __future__ import annotations

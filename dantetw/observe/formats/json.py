@@ -3,7 +3,7 @@ JSON: one object for each event, on one line, for programs to read.
 
 Which events are told follows the ``log`` keywords of their rules, as Dante's lines do; a session's
 end is one object, though it may be two lines in Dante's.  The members are described in
-``docs/logging.rst`` and, for programs, in ``docs/session-events.schema.json``.
+``docs/log-json.rst`` and, for programs, in ``docs/session-events.schema.json``.
 
 A text is what was received: bytes that are not UTF-8 are single surrogates (:pep:`383`), as in the
 events.  All that is not printable ASCII is written as an escape.
