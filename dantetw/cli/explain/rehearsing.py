@@ -188,6 +188,7 @@ class Rehearsal:
             Deaf(),
             Dialects(catalogue.DIALECTS),
             dict.fromkeys(catalogue.COMMANDS, self._reached),
+            catalogue.UPSTREAMS,
             system.addresses_of,
             system.all_addresses,
             monotonic=turns.seconds,
