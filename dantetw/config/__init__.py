@@ -16,7 +16,8 @@ Pure: what must be known of the machine is asked of a
   :mod:`~dantetw.config.common`, :mod:`~dantetw.config.addresses` and
   :mod:`~dantetw.config.limits`; :mod:`~dantetw.config.forms` is how the log's destinations are
   told; :mod:`~dantetw.config.devices` recognises names of network interfaces,
-  :mod:`~dantetw.config.absence` reports those that are missing;
+  :mod:`~dantetw.config.absence` reports those that are missing,
+  :mod:`~dantetw.config.fingerprint` identifies the text of a rule;
 - :mod:`~dantetw.config.unsupported`: what is understood but not done yet;
 - :mod:`~dantetw.config.checks`: Dante's checks of the whole; :mod:`~dantetw.config.lint`: ours;
 - :mod:`~dantetw.config.load`: all of this in a row;

@@ -14,6 +14,7 @@ from dantetw.config import common, vocabulary
 from dantetw.config.absence import Absent
 from dantetw.config.addresses import condition, doubt, single
 from dantetw.config.devices import Snapshot
+from dantetw.config.fingerprint import Fingerprints
 from dantetw.config.lexer import Token
 from dantetw.config.limits import check_limits
 from dantetw.config.machine import Transport
@@ -105,6 +106,7 @@ class Rules:
         self.client: list[Rule] = []
         self.socks: list[Rule] = []
         self._numbers = {RuleKind.CLIENT: 0, RuleKind.SOCKS: 0}
+        self._fingerprints = {kind: Fingerprints() for kind in RuleKind}
 
     def read(self, blocks: Iterable[Block]) -> None:
         """Take in all blocks; mistakes are noted in the report."""
@@ -122,7 +124,8 @@ class Rules:
         reading = _Reading(self, block)
         reading.read()
         if reading.source is not None and reading.target is not None:
-            rules.append(reading.rule(kind, self._numbers[kind]))
+            fingerprint = self._fingerprints[kind].of(block)
+            rules.append(reading.rule(kind, self._numbers[kind], fingerprint))
 
 
 class _Reading:
@@ -271,7 +274,7 @@ class _Reading:
 
     # The rule as a whole
 
-    def rule(self, kind: RuleKind, number: int) -> Rule:
+    def rule(self, kind: RuleKind, number: int, fingerprint: str) -> Rule:
         """The rule; what does not fit together in it is noted."""
         assert self.source is not None and self.target is not None
         settings = self.settings
@@ -310,6 +313,7 @@ class _Reading:
             socket_options=tuple(self.options),
             udp=RuleUdpPolicy(self.portrange, self.udp_connected),
             places=self.places,
+            fingerprint=fingerprint,
         )
 
     def _whole(self, keyword: str) -> bool:

@@ -58,6 +58,8 @@ class Rule:
     :ivar timeouts: the global ones, overridden by the rule's own.
     :ivar places: for each keyword the rule's text has, where its last value was written.  A
         condition that is absent here was filled in, not written.
+    :ivar fingerprint: identifies its text among the rules of its kind, over reloads; empty: the
+        built-in block rule.
     """
 
     kind: RuleKind
@@ -81,3 +83,4 @@ class Rule:
     socket_options: tuple[SocketOption, ...] = ()
     udp: RuleUdpPolicy = field(default_factory=RuleUdpPolicy)
     places: Mapping[str, Where] = field(default_factory=dict)
+    fingerprint: str = ""

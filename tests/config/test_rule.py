@@ -37,6 +37,50 @@ def policy_with(unsupported_free: str) -> Policy:
     return policy_of(read(HEAD + unsupported_free + "\n", {}))
 
 
+class FingerprintTests(SynchronousTestCase):
+    """What identifies a rule over reloads."""
+
+    def fingerprints(self, *rules: str, head: str = HEAD) -> list[str]:
+        """The fingerprints of socks rules."""
+        text = "\n".join(f"socks {rule}" for rule in rules)
+        return [rule.fingerprint for rule in policy_of(with_rules(text, head)).socks_rules]
+
+    def test_text(self) -> None:
+        """Each value of a rule counts, and its verdict; two rules are never taken for one."""
+        rules = (
+            f"pass {{ {ALL} }}",
+            f"block {{ {ALL} }}",
+            "pass { from: 10.0.0.0/8 to: 0/0 }",
+            "pass { from: 0/0 to: 10.0.0.0/8 }",
+            "pass { from: 10.0.0.0/9 to: 0/0 }",
+            "pass { from: 0/0 to: 0/0 port = 80 }",
+            "pass { from: 0/0 to: 0/0 port gt 80 }",
+            f"pass {{ {ALL}\nlog: connect }}",
+            f"pass {{ {ALL}\nlog: connect error }}",
+            f"pass {{ {ALL}\ntimeout.connect: 5 }}",
+        )
+        found = self.fingerprints(*rules)
+        self.assertEqual(len(set(found)), len(rules))
+        for fingerprint in found:
+            self.assertRegex(fingerprint, "^[0-9a-f]{16}$")
+
+    def test_position(self) -> None:
+        """Neither other rules, nor blanks and comments, nor global settings change it."""
+        rule, other = f"pass {{ {ALL}\nlog: connect }}", f"block {{ {ALL} }}"
+        spaced = f"pass {{ # nothing\n\n  {ALL.replace(': ', ':  ')} # all\n log:  connect\n}}"
+        head = f"{HEAD}timeout.connect: 9\n"
+        (expected,) = self.fingerprints(rule)
+        self.assertEqual(self.fingerprints(other, spaced, head=head)[1], expected)
+
+    def test_equals(self) -> None:
+        """Rules with the same text differ, by their order; those of other kinds do not count."""
+        rule = f"pass {{ {ALL} }}"
+        client = policy_of(with_rules(f"client {rule}\nsocks {rule}")).client_rules[0]
+        first, second, third = self.fingerprints(rule, rule, rule)
+        self.assertEqual((second, third), (f"{first}.2", f"{first}.3"))
+        self.assertEqual(client.fingerprint, first)
+
+
 class RuleTests(SynchronousTestCase):
     """What a rule's statements become."""
 
