@@ -10,11 +10,11 @@ Imports go one way, down this list:
   :mod:`.catalogue`, everything we can do on one page
 - story: :mod:`.session`, one client's visit from its arrival to its one end
 - edges, which wait or touch the kernel: :mod:`.privileged` does what takes privileges;
-  :mod:`.upstream` connects to targets; :mod:`.relay` moves the bytes; :mod:`.auth`
-  authenticates; :mod:`.observe` brings lines to where the operator wants them; :mod:`.net`
-  listens, dials, resolves and polls;
-  :mod:`.process` is about signals, files and limits; :mod:`.threads` and :mod:`.sharing` are
-  for calls that block and results that many wait for
+  :mod:`.relay` moves the bytes; :mod:`.auth` authenticates; :mod:`.observe` brings lines to
+  where the operator wants them; :mod:`.net` listens, dials, resolves and polls;
+  :mod:`.process` is about signals, files and limits; :mod:`.accounts` counts sessions in
+  memory that processes share; :mod:`.threads` and :mod:`.sharing` are for calls that block and
+  results that many wait for
 - pure, computed without waiting: :mod:`.config`, text into a policy; :mod:`.rules`, decisions;
   :mod:`.wire`, SOCKS as bytes; of :mod:`.observe` its events and formats;
   :mod:`.escaping`, hostile text made fit for a log; :mod:`.fairness`, which client's call is next

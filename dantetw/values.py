@@ -281,6 +281,18 @@ class Cause(_Word):
     CRASH = "crash"  # the server's process that served it has died
 
 
+class AccountKind(_Word):
+    """What sessions are counted by (:mod:`dantetw.accounts`)."""
+
+    SERVER = "server"
+    CLIENT_RULE = "client-rule"
+    SOCKS_RULE = "socks-rule"
+    USER = "user"
+    CLIENT = "client"  # the client's address
+    MONITOR = "monitor"
+    UPSTREAM = "upstream"
+
+
 class Drop(_Word):
     """Why a datagram was not relayed."""
 

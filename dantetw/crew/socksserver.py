@@ -65,7 +65,6 @@ class SocksServer:
             make_poller(reactor, turn),
             Dialects(catalogue.DIALECTS),
             catalogue.COMMANDS,
-            catalogue.UPSTREAMS,
             self._interfaces.addresses_of,
             self._interfaces.all_addresses,
             keep_alive,

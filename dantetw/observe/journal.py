@@ -63,7 +63,7 @@ class Journal:
         named: Named = (),
     ) -> None:
         """
-        Log a message of the server.
+        Log what the server says of itself.
 
         :param code: a stable identifier such as ``server.running``.
         :param text: one line.

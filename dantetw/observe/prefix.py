@@ -1,5 +1,5 @@
 """
-The prefix of a message: date, program, process, severity.
+What stands in front of a message: date, program, process, severity.
 
 Date and time are local, by ``TZ``, in English whatever the locale; the day is padded with a blank.
 The parts that change once a second are made once a second.
@@ -60,7 +60,7 @@ class Prefix:
         self._date = ""
         self._before = ""
         _all.add(self)
-        # What follows the microseconds, by severity.
+        # What stands behind the microseconds, by severity.
         self._after: tuple[str, ...] = ()
         # Both for RFC 5424.
         self._date_5424 = ""
@@ -88,7 +88,7 @@ class Prefix:
 
     def stamped(self, severity: Severity, when: float, text: str) -> bytes:
         """
-        The message as written to files:
+        The message as it stands in files:
         ``Nov 23 03:50:31 (1795405831.154986) sockd[22228]: info: …`` and a newline.
 
         :param when: seconds since the epoch.
@@ -96,10 +96,10 @@ class Prefix:
         return self.stamped_all(((severity, when, text),))
 
     def stamped_all(self, said: Sequence[Said]) -> bytes:
-        """Several messages as written to files."""
+        """Several messages as they stand in files."""
         lines = []
         for severity, when, text in said:
-            # Rounded once, so that the date and the number agree on the second.
+            # Rounded once, so that the date and the number tell the same second.
             micros = int(when * _MILLION)
             second = micros // _MILLION
             if second != self._second:
@@ -170,18 +170,16 @@ class JsonPrefix(Prefix):
 
     def datagram(self, facility: int, severity: Severity, when: float, text: str) -> bytes:
         """See :meth:`Prefix.datagram`."""
-        record = self._object(severity, when, text)
+        told = self._object(severity, when, text)
         priority = facility << 3 | severity
-        return f"<{priority}>{self._date}{self._header}{record}\n".encode(
-            "utf-8", "backslashreplace"
-        )
+        return f"<{priority}>{self._date}{self._header}{told}\n".encode("utf-8", "backslashreplace")
 
     def rfc5424(self, facility: int, severity: Severity, when: float, text: str) -> bytes:
         """See :meth:`Prefix.rfc5424`."""
-        record = self._object(severity, when, text)
+        told = self._object(severity, when, text)
         micro = int(when * _MILLION) % _MILLION
         priority = facility << 3 | severity
-        return f"<{priority}>1 {self._date_5424}.{micro:06}{self._header_5424}{record}".encode()
+        return f"<{priority}>1 {self._date_5424}.{micro:06}{self._header_5424}{told}".encode()
 
 
 def _name(text: str, length: int) -> str:

@@ -152,13 +152,12 @@ class CopyingRelay:
         self.ended = False
         self._failure: Ending | None = None
 
-    def start(self, early: bytes = b"", mask: int = 0, leftover: bytes = b"") -> None:
+    def start(self, early: bytes = b"", mask: int = 0) -> None:
         """
         Begin.
 
         :param early: bytes the client sent behind its request; they go to the target first.
         :param mask: what the poller has already said of the client's socket and nobody acted on.
-        :param leftover: bytes of the target's that are read already; they go to the client first.
         """
         client = self.up.source_fd
         self._poller.refresh()
@@ -166,26 +165,17 @@ class CopyingRelay:
         self._poller.resume(client)
         self._poller.hand_over(client, self._client_ready)
         self._poller.hand_over(self.down.source_fd, self._target_ready)
-        if early or leftover:
-            self._pass_on(early, leftover)
-        if mask & ~WRITABLE and not self.ended:
-            self._client_ready(mask)
-
-    def _pass_on(self, early: bytes, leftover: bytes) -> None:
-        """Send what was read before the relay began."""
-        self.first_io = self.last_activity
-        # Both wait before either is sent: if one side turns out dead, the other gets its bytes.
-        for flow, data in ((self.up, early), (self.down, leftover)):
-            flow.read += len(data)
-            if data and self._tap is not None:
-                self._tap(flow.side, data)
+        if early:
+            self.first_io = self.last_activity
+            self.up.read += len(early)
+            if self._tap is not None:
+                self._tap(Side.CLIENT, early)
                 if self.ended:
                     return
-            if data:
-                self._keep(flow, data)
-        for flow in (self.up, self.down):
-            if flow.pending and not self.ended:
-                self._send_pending(flow)
+            self._keep(self.up, early)
+            self._send_pending(self.up)
+        if mask & ~WRITABLE and not self.ended:
+            self._client_ready(mask)
 
     # What the poller calls.
 

@@ -40,7 +40,6 @@ from dantetw.session.failing import unresolved
 from dantetw.session.parting import Parting
 from dantetw.session.room import Room
 from dantetw.session.session import Session
-from dantetw.upstream.interfaces import MakeUpstream
 from dantetw.values import Command, Endpoint, Method, Severity
 from dantetw.wire.dialects import Dialects
 
@@ -102,8 +101,7 @@ class SocksFactory(Factory):
     :ivar keep_alive: whether connections get TCP keep-alive.
     :ivar punished: connections that are closed in a while, their sessions being over.
     :ivar room: how many descriptors are left for clients.
-    :ivar bind_low: binds ports below 1024, for ``compatibility: sameport``; set before the first
-        policy is adopted.
+    :ivar bind_low: binds ports below 1024, for ``compatibility: sameport``.
     :ivar ledger: where it is noted what we do; None: nowhere.
     :ivar accepted: how many clients have come since the start; ``requested``: how many of them have
         brought a request; ``performed``: how many requests have got under way.
@@ -112,7 +110,6 @@ class SocksFactory(Factory):
 
     :ivar stopwatch: measures how long datagrams stay here.
 
-    :param upstreams: what makes the ways out of a policy, by name.
     :param addresses_of: the addresses an interface has now; ``all_addresses``: all of this host.
     """
 
@@ -132,7 +129,6 @@ class SocksFactory(Factory):
         poller: IPoller,
         dialects: Dialects,
         commands: Mapping[Command, Perform],
-        upstreams: Mapping[str, MakeUpstream],
         addresses_of: Callable[[str], Sequence[str]],
         all_addresses: Callable[[], Collection[str]],
         keep_alive: bool = True,
@@ -144,7 +140,6 @@ class SocksFactory(Factory):
         self.poller = poller
         self.dialects = dialects
         self.commands = commands
-        self._upstreams = upstreams
         self.keep_alive = keep_alive
         self.monotonic = monotonic
         self.stopwatch = Stopwatch(monotonic)
@@ -172,12 +167,7 @@ class SocksFactory(Factory):
         """
         self.policy = policy
         sources = Sources(policy, self._addresses_of, self.monotonic, kernel_choice)
-        low = self.bind_low if policy.compatibility.same_port else None
-        upstreams = {
-            name: make(self.poller, sources, self.keep_alive, low)
-            for name, make in self._upstreams.items()
-        }
-        self.context = PolicyContext(policy, authenticators, sources, upstreams, self.reactor)
+        self.context = PolicyContext(policy, authenticators, sources, self.reactor)
         self.unreached = Unreached(self.monotonic)
 
     def buildProtocol(self, addr: IAddress | None) -> SocksProtocol:

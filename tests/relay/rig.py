@@ -58,11 +58,11 @@ class Rig:
     def _hint(self, mask: int) -> None:
         self.hints |= mask
 
-    def start(self, early: bytes = b"", leftover: bytes = b"") -> None:
+    def start(self, early: bytes = b"") -> None:
         """Start the relay, as a session would that has seen some of the sockets' events."""
         self.poller.pause(self.near_client.fileno())
         self.poller.remind(self.near_target.fileno())
-        self.relay.start(early, self.hints, leftover)
+        self.relay.start(early, self.hints)
 
     def until(self, true: Callable[[], bool]) -> None:
         """Turn everything until ``true``."""

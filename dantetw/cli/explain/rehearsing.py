@@ -188,7 +188,6 @@ class Rehearsal:
             Deaf(),
             Dialects(catalogue.DIALECTS),
             dict.fromkeys(catalogue.COMMANDS, self._reached),
-            catalogue.UPSTREAMS,
             system.addresses_of,
             system.all_addresses,
             monotonic=turns.seconds,

@@ -37,7 +37,7 @@ class Threaded(OneByOne):
         self, name: str, prefix: Prefix, opener: Callable[[], int], limit: int = LIMIT
     ) -> None:
         self.name = name
-        self.error = 0
+        self.trouble = 0
         self.lost = 0
         self._prefix = prefix
         self._descriptor = opener()
@@ -57,7 +57,7 @@ class Threaded(OneByOne):
         self.put(self._prefix.stamped(severity, when, text))
 
     def put(self, line: bytes) -> None:
-        """Take a message as it is to be written."""
+        """Take a message as it shall stand there."""
         if self._started_by != os.getpid():
             self._start()
         with self._changed:
@@ -67,7 +67,7 @@ class Threaded(OneByOne):
                 self._changed.notify_all()
             else:
                 self.lost += 1
-                self.error = errno.ENOBUFS
+                self.trouble = errno.ENOBUFS
 
     def _start(self) -> None:
         if self._started_by != -1:
@@ -85,16 +85,16 @@ class Threaded(OneByOne):
                 if self._closed:
                     return
                 message = self._backlog.head
-            error = self._thd_write_one(message)
+            trouble = self._thd_write_one(message)
             with self._changed:
                 if self._closed:
                     return
                 self._backlog.pop()
-                if error:
+                if trouble:
                     self.lost += 1
-                    self.error = error
+                    self.trouble = trouble
                 elif not self._backlog.dropping:
-                    self.error = 0
+                    self.trouble = 0
                 self._changed.notify_all()
 
     def _thd_write_one(self, message: bytes) -> int:
@@ -107,7 +107,7 @@ class Threaded(OneByOne):
         return 0
 
     def reopen(self) -> None:
-        """There is nothing to open again."""
+        """There is nothing to open anew."""
 
     def flush(self, seconds: float) -> None:
         """See :meth:`ISink.flush`."""

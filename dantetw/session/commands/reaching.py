@@ -11,13 +11,14 @@ from typing import Final
 
 from twisted.python.failure import Failure
 
-from dantetw.net.dialling import DialError, IAttempt
+from dantetw.net.dialling import Dial, DialError
 from dantetw.net.errors import reply_of, words_of
 from dantetw.net.queues import unread
 from dantetw.observe.status import Buffered, Standing
 from dantetw.policy import Rule
 from dantetw.session import tracing
 from dantetw.session.commands.relaying import Relaying
+from dantetw.session.outgoing import low_binder
 from dantetw.session.session import Session
 from dantetw.values import (
     NOWHERE,
@@ -29,6 +30,7 @@ from dantetw.values import (
     Path,
     Phase,
     Side,
+    is_loopback,
 )
 
 #: What cannot be done without an address to go out from, in Dante's words.
@@ -42,50 +44,53 @@ class Connect(Relaying):
     :ivar named: the target's name, if a rule passes it by that.
     """
 
-    __slots__ = ("_attempt", "named")
+    __slots__ = ("_dial", "named")
 
     def __init__(self, session: Session, rule: Rule, named: Endpoint | None) -> None:
         super().__init__(session, rule)
-        self._attempt: IAttempt | None = None
+        self._dial: Dial | None = None
         self.named = named
 
-    def dial(self, target: Endpoint) -> None:
+    def dial(self, source: str, target: Endpoint) -> None:
         """
         Begin to connect.
 
-        :param target: numeric.
-        :raises NoSource, DialError: see :meth:`~dantetw.upstream.interfaces.IUpstream.connect`.
+        :param source: the address to go out from; ``target``: numeric.
+        :raises DialError: if that fails at once.
         """
         session = self._session
-        attempt = self._attempt = self._open(target)
+        dial = self._dial = self._open(source, target)
         server = session.server
         server.performed += 1
         session.record.connecting_at = session.since = server.monotonic()
         server.sweep.add(session)
-        attempt.then(self.connected, self.unreached)
+        dial.then(self.connected, self.unreached)
 
-    def _open(self, target: Endpoint) -> IAttempt:
+    def _open(self, source: str, target: Endpoint) -> Dial:
         """
-        An attempt under the present rule; the session's source and target are those of it.
+        An attempt under the present rule, which is our end of the way from now on.
 
-        :raises NoSource, DialError: as above.
+        :raises DialError: if it fails at once.
         """
         session = self._session
         record = session.record
         server, rule = session.server, self._rule
         options = record.policy.socket_options + rule.socket_options
-        upstream = session.context.upstreams["direct"]
-        attempt = upstream.connect(target, record.client, record.local, options)
-        record.target, record.source = target, attempt.source
+        low = low_binder(session)
+        # On loopback the client's port is taken, by the client, and nobody looks at ours.
+        port = 0 if is_loopback(source) else record.client.port
+        wish = Endpoint(source, port, target.family)
+        dial = Dial(server.poller, wish, target, options, server.keep_alive, low)
+        record.source = dial.source
         if server.journal.debug:
             tracing.step(session, f"connecting to {target} from {record.source}")
         if options:
             if server.journal.debug > 1:
                 tracing.options(session, options)
-            server.report_refused(attempt.refused)
+            server.report_refused(dial.refused)
             if session.sock is not None:
                 server.set_options(session.sock, rule.socket_options)
-        return attempt
+        return dial
 
     def unreached(self, failed: DialError) -> None:
         """The target cannot be reached, as it turned out in the end."""
@@ -115,11 +120,11 @@ class Connect(Relaying):
     def connected(self, target: socket.SocketType) -> None:
         """The connection stands."""
         session = self._session
-        source, attempt = session.record.source, self._attempt
-        assert source is not None and attempt is not None
-        self._attempt = None
+        record = session.record
+        assert record.source is not None
+        self._dial = None
         try:
-            self.relay(target, source, attempt.leftover)
+            self.relay(target, record.source)
         except Exception:
             session.broken(Failure())
 
@@ -131,13 +136,13 @@ class Connect(Relaying):
             self.late()
 
     def cancel(self) -> None:
-        if self._attempt is not None:
-            self._attempt.cancel()
+        if self._dial is not None:
+            self._dial.cancel()
         super().cancel()
 
     @property
     def under_way(self) -> bool:
-        return self._attempt is not None or super().under_way
+        return self._dial is not None or super().under_way
 
     def standing(self) -> Iterator[tuple[Path, Standing]]:
         session = self._session
