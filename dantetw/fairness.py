@@ -16,7 +16,7 @@ Passwords and names are checked in few threads or processes, and any client can 
    first, and each fault halves a client's places to wait.  So a client that mistypes a password is
    served before one that guesses.  One fault is forgiven every :data:`FORGIVE_SECONDS`: not sooner,
    since a client may be served no more often than that where many wait.
-5. A job that runs longer than ``patience`` counts as a fault while it still runs.
+5. A job that runs longer than ``slow`` seconds counts as a fault while it still runs.
 6. Clients with faults together use at most half of the slots; what is free of these is what rule 3
    means for them.
 7. Every :data:`OLDEST_EVERY` th job taken from the queue is the one that has waited longest,
@@ -119,7 +119,7 @@ class FairQueue(Generic[_Turn]):
     :param places: jobs that may wait.
     :param seconds: the clock, monotonic.
     :param share: see rule 3 above.
-    :param patience: seconds, see rule 5 above.
+    :param slow: seconds, see rule 5 above.
     """
 
     def __init__(
@@ -128,13 +128,13 @@ class FairQueue(Generic[_Turn]):
         places: int,
         seconds: Callable[[], float],
         share: int = 2,
-        patience: float = float("inf"),
+        slow: float = float("inf"),
     ) -> None:
         self.slots = slots
         self._places: Final = places
         self._seconds: Final = seconds
         self._share: Final = share
-        self._patience: Final = patience
+        self._slow: Final = slow
         self._running: dict[str, list[_Turn]] = {}
         self._waiting: OrderedDict[str, deque[_Turn]] = OrderedDict()
         self._used = self._count = self._added = self._taken = 0
@@ -163,7 +163,7 @@ class FairQueue(Generic[_Turn]):
         count = self._left(owner, now)
         for job in self._running.get(owner, ()):
             assert job.begun_at is not None
-            count += now - job.begun_at > self._patience
+            count += now - job.begun_at > self._slow
         return min(MOST_FAULTS, -int(-count // 1))
 
     def _left(self, owner: str, now: float) -> float:
@@ -277,7 +277,7 @@ class FairQueue(Generic[_Turn]):
         was_full = self._used >= self.slots
         self._used -= 1
         assert job.begun_at is not None
-        if fault or self._seconds() - job.begun_at > self._patience:
+        if fault or self._seconds() - job.begun_at > self._slow:
             self.blame(owner)
         if was_full or owner in self._waiting or self.faults(owner):
             self._changed = True

@@ -27,7 +27,7 @@ from dantetw.process.orphans import Orphans
 from dantetw.server.service import ServiceOptions, SockdService
 from dantetw.server.startup import PID_FILE_HINT, PidLock, Startup
 
-#: Where the default configuration is said to stand.
+#: The name of the default configuration's file in messages.
 BUILT_IN = "(built-in configuration)"
 
 _DEFAULT = """\
@@ -148,7 +148,7 @@ def read(path: str | None, system: Machine, debug: int | None = None) -> Parsed:
 
 
 class Here(Host):
-    """This machine, with the rights there are when this is made: they are given up later."""
+    """This machine, with the privileges at the time it is made: they are dropped later."""
 
     def __init__(self) -> None:
         self._root = os.geteuid() == 0

@@ -125,7 +125,7 @@ class Threads:
     :param name: for the threads' names.
     :param pool: what runs the jobs, for tests.
     :param share: one owner gets one in so many of the free threads.
-    :param patience: seconds from which on a job counts against its owner.
+    :param slow: seconds from which on a job counts against its owner.
     :param fault: whether a result counts against the owner.
     """
 
@@ -137,16 +137,14 @@ class Threads:
         name: str,
         pool: IPool | None = None,
         share: int = 2,
-        patience: float = float("inf"),
+        slow: float = float("inf"),
         fault: Callable[[Any], bool] | None = None,
     ) -> None:
         self._reactor: Final[IReactorFromThreads] = reactor
         self._pool: Final = pool or DaemonPool(name)
         self._fault: Final = fault
         self._stopped = False
-        self._queue: Final[FairQueue[Job]] = FairQueue(
-            size, limit, reactor.seconds, share, patience
-        )
+        self._queue: Final[FairQueue[Job]] = FairQueue(size, limit, reactor.seconds, share, slow)
 
     def submit(
         self, function: Callable[[], Any], report: Callable[[Any], None], owner: str = ""
@@ -255,7 +253,7 @@ class Gate:
     @contextmanager
     def thd_pass(self, owner: str) -> Iterator[Callable[[], None]]:
         """
-        Wait until it is this thread's turn, and be inside for as long as the context lasts.
+        Wait until this thread is next, and hold a slot for as long as the context lasts.
 
         :returns: what to call to have a fault counted against the owner.
         :raises BusyError: if too many wait.

@@ -155,9 +155,9 @@ class FairQueueTests(SynchronousTestCase):
         self.assertEqual(counts, sorted(counts, reverse=True))
         self.assertLess(queue.running, 256)
 
-    def test_patience(self) -> None:
+    def test_slow(self) -> None:
         """A job that takes too long is a fault while it runs and when it has ended."""
-        queue = self.queue(patience=1.0)
+        queue = self.queue(slow=1.0)
         job = self.submit(queue, "a")
         self.clock.advance(1.0)
         self.assertEqual(queue.faults("a"), 0)
@@ -235,7 +235,7 @@ class FairQueueTests(SynchronousTestCase):
         """
         clock = Clock()
         slots = data.draw(st.integers(1, 9))
-        queue: FairQueue[Ticket] = FairQueue(slots, 12, clock.seconds, share=4, patience=1.0)
+        queue: FairQueue[Ticket] = FairQueue(slots, 12, clock.seconds, share=4, slow=1.0)
         owners = st.sampled_from(["", "a", "b", "c", "d", "e"])
         running: list[Ticket] = []
         waiting: list[Ticket] = []

@@ -17,8 +17,8 @@ def adopt(descriptor: int, kind: type[_Socket]) -> _Socket:
     """
     A socket of a descriptor, which belongs to it from now on.
 
-    Whether calls wait is not changed, not for an instant: everybody who has the socket shares that
-    (``O_NONBLOCK``), and somebody may be accepting.  ``socket(fileno=…)`` keeps that promise on
+    Whether calls wait is not changed, not for an instant: all processes that have the socket share
+    that (``O_NONBLOCK``), and one may be accepting.  ``socket(fileno=…)`` keeps that promise on
     CPython; on PyPy it makes the socket one that waits.
 
     :param kind: the class.

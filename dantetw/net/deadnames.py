@@ -1,8 +1,8 @@
 """
 Names that took long to fail, for instance since no name server answers for them.
 
-Whoever asks for such a name would wait as long again.  So the failure is remembered for a while,
-and then the name is tried again without anybody waiting for long.
+Each client that asks for such a name would wait as long again.  So the failure is remembered for a
+while, and then the name is tried again without long waits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 SLOW_SECONDS: Final = 1.0
 DEAD_SECONDS: Final = 10.0
 #: Seconds to wait for a later attempt before the old failure is given.
-DEAD_PATIENCE: Final = 1.0
+DEAD_WAIT_SECONDS: Final = 1.0
 #: Seconds after which nothing is known of the name any more, and how many are known.
 DEAD_KNOWN_SECONDS: Final = 300.0
 DEAD_ENTRIES: Final = 512
@@ -39,7 +39,7 @@ class DeadName:
 
 class DeadNames:
     """
-    What is known of dead names; those that nobody asks for are forgotten first.
+    What is known of dead names; those not asked for are forgotten first.
 
     :param seconds: the clock.
     """
@@ -62,16 +62,16 @@ class DeadNames:
         self._names.move_to_end(key)
         return dead
 
-    def patience(self, dead: DeadName, since: float | None) -> float:
+    def wait(self, dead: DeadName, since: float | None) -> float:
         """
         Seconds to wait for the name; not above 0: give the old failure at once.
 
-        :param since: when the attempt under way began; None: there is none.
+        :param since: when the current attempt began; None: there is none.
         """
         now = self._seconds()
         if now < dead.until:
             return 0.0
-        return DEAD_PATIENCE if since is None else DEAD_PATIENCE - (now - since)
+        return DEAD_WAIT_SECONDS if since is None else DEAD_WAIT_SECONDS - (now - since)
 
     def failed(self, key: Hashable, symbol: str, reason: str, took: float) -> None:
         """Remember a failure if it took long, in seconds; if not the name is not dead."""
@@ -89,6 +89,6 @@ class DeadNames:
         self._names.pop(key, None)
 
     def retry(self) -> None:
-        """Let all names be tried again when somebody asks."""
+        """Let all names be tried again at the next request."""
         for key, dead in self._names.items():
             self._names[key] = replace(dead, until=0.0)

@@ -1,9 +1,9 @@
 """
 Failures of the network and their names: symbol, words, and the reply that tells a SOCKS client.
 
-The one place that knows.  Nobody looks into the text of an error.  An errno is named by its symbol
-(``ECONNREFUSED``), a resolver's failure by its own (``EAI_AGAIN``); by these the operator's filters
-find them (``SIDE.log.LEVEL.error``).  Computed without waiting, so that formats can use it too.
+The one place that knows them: no other code looks into the text of an error.  An errno is named by
+its symbol (``ECONNREFUSED``), a resolver's failure by its own (``EAI_AGAIN``); by these the
+operator's filters find them (``SIDE.log.LEVEL.error``).  Pure, so that formats can use it too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _REPLIES: Final = {
 #: The reply for a name without an address: Dante's choice, :rfc:`1928` has none for it.
 UNRESOLVED_REPLY: Final = ReplyCode.HOST_UNREACHABLE
 
-# Dante's words for each operation, but for the reads that it does not tell.
+# Dante's words for each operation, but for the reads, which it does not log.
 _WORDS: Final = {
     Operation.ACCEPT: "accept of client on {} failed: {}",
     Operation.CONNECT: "connect to host {} failed: {}",
@@ -69,12 +69,12 @@ def eai_symbol_of(number: int) -> str:
 
 
 def words_of(number: int) -> str:
-    """What the system says of an error number, such as ``Connection refused``."""
+    """The system's text for an error number, such as ``Connection refused``."""
     return os.strerror(number)
 
 
 def words_of_error(error: OSError) -> str:
-    """What an error has to say: its own words, or the system's for its number."""
+    """The text of an error: its own, or the system's for its number."""
     return error.strerror or os.strerror(error.errno or 0)
 
 

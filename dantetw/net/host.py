@@ -24,7 +24,7 @@ class Host:
 
     @property
     def effective_root(self) -> bool:
-        """Whether the process has root's rights now."""
+        """Whether the process runs as root now."""
         return os.geteuid() == 0
 
     @property

@@ -46,7 +46,7 @@ def interface_addresses() -> list[tuple[str, str]]:
 
     Link-local IPv6 addresses come with their ``%scope``.
 
-    :raises OSError: the kernel does not tell.
+    :raises OSError: if the kernel does not answer.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.getifaddrs.argtypes = [ctypes.POINTER(ctypes.c_void_p)]
@@ -94,7 +94,7 @@ def interfaces() -> dict[str, Sequence[str]]:
     """
     All interfaces and labels, each with its numeric addresses; an interface may have none.
 
-    Nothing if the kernel does not tell.
+    Empty if the kernel does not answer.
     """
     found: dict[str, list[str]] = {}
     try:

@@ -117,7 +117,7 @@ class Monitor:
     An :class:`~twisted.internet.interfaces.IReadDescriptor`.
 
     :param changed: called for each batch of reports.
-    :ivar reports: whether changes are reported; False: somebody has to look.
+    :ivar reports: whether changes are reported; False: the caller has to poll.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
 """
-The sockets clients come in by, bound and listening; who accepts there is another matter.
+The sockets clients connect to, bound and listening; accepting is done elsewhere.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Port:
         """
         Whether the link of a link-local address has gone, or another has its name now.
 
-        The kernel knows a link by a number; nobody comes in by one that is gone.
+        The kernel knows a link by a number; no client comes by one that is gone.
         """
         scope = self._name[3] if len(self._name) > 3 else 0
         if not scope:
@@ -108,7 +108,7 @@ class Port:
         """
         The same with the sockets that one process of several accepts at.
 
-        Each socket is somebody's; if there are fewer than processes, some have one in common.
+        Each process has a socket; if there are fewer than processes, some share one.
 
         :param place: which process, from 0; ``number``: of how many.
         """
@@ -231,7 +231,7 @@ def turn_away(sock: socket.socket) -> bool:
 
 
 def waits(sock: socket.socket) -> bool:
-    """Whether somebody waits at a listening socket to be accepted."""
+    """Whether a client waits at a listening socket to be accepted."""
     poll: Any = select.poll()
     poll.register(sock.fileno(), select.POLLIN)
     return bool(poll.poll(0))

@@ -5,8 +5,8 @@ Twisted's resolver loses the ``EAI_`` code, which operators filter by, and cache
 calls the system's ``getaddrinfo`` and ``getnameinfo`` in threads of its own.  As in Dante an answer
 is kept for 300 seconds and a failure not at all, unless it took long to come.
 
-Names that nobody answers for
-=============================
+Names without an answer
+=======================
 
 Such a name holds a thread for 10-30 seconds.  An asynchronous resolver (:mod:`twisted.names`,
 c-ares) holds a few bytes instead, but has no ``nsswitch.conf`` (mDNS, LDAP, systemd-resolved), and
@@ -14,13 +14,14 @@ would have to repeat what the C library makes of search domains, ``ndots``, ``op
 :rfc:`6724`; operators expect what ``getent ahosts`` finds.  So there are threads, many, shared so
 that dead names wait among themselves (:mod:`dantetw.fairness`):
 
-- A look-up that takes longer than :data:`PATIENCE` counts against the client that asked.  Clients
-  with such look-ups have half of the threads together; the other half is there for everybody else.
+- A look-up that takes longer than :data:`LONG_LOOKUP_SECONDS` counts against the client that asked.
+  Clients with such look-ups share half of the threads; the other half is for all other clients.
 - A client has a sixteenth of the threads that are free, so that there are some left before anything
   is known of a name.
 - A failure that took long is remembered for seconds (:mod:`.deadnames`), so a dead name in a rule
   delays few clients.
-- Whoever asks for a name that already waits for a thread on behalf of a worse client takes it over.
+- A client that asks for a name which already waits for a thread on behalf of a worse client takes
+  it over.
 
 A name comes from a client, hence from anybody: whatever it is made of, the answer is addresses or
 a :class:`ResolveError`.  A name that the C library reads as a number (``0x7f.1``) is resolved, as
@@ -56,7 +57,7 @@ from dantetw.values import AF_OF, Family
 KEEP_SECONDS: Final = 300
 KEEP_ENTRIES: Final = 512
 
-#: Look-ups under way at once.  Threads are made when they are needed, and end when they are not.
+#: Look-ups in progress at once.  Threads are started on demand, and end when they are idle.
 THREADS: Final = 256
 
 #: One in so many of the process's descriptors may be a look-up's, each of which takes one.
@@ -66,7 +67,7 @@ FILES_SHARE: Final = 4
 SHARE: Final = 16
 
 #: Seconds after which a look-up counts against the client that has asked.
-PATIENCE: Final = 1.0
+LONG_LOOKUP_SECONDS: Final = 1.0
 
 #: Different names that may wait for a thread; more fail with ``EAI_AGAIN``, and first those of
 #: clients that have asked for most.
@@ -75,7 +76,7 @@ WAITING: Final = 512
 #: Seconds after which a look-up fails for which there is no place; up to a half more or less.
 BUSY_SECONDS: Final = 2.0
 
-#: Addresses kept of one name.  A DNS answer may hold thousands; nobody tries them all.
+#: Addresses kept of one name.  A DNS answer may hold thousands; no client tries them all.
 ADDRESSES: Final = 64
 
 BOTH: Final = frozenset((Family.IPV4, Family.IPV6))
@@ -113,7 +114,7 @@ class ResolveError(Exception):
 
 class _Search(Shared[tuple[str, ...]]):
     """
-    One look-up under way, and everybody who waits for it.
+    One look-up in progress, and all that wait for it.
 
     :ivar since: seconds of the clock at which it was asked for.
     """
@@ -126,8 +127,8 @@ class Resolver:
     """
     The system's resolver, asked in threads, with a cache.
 
-    The same question asked while it is under way is not asked twice.  Cancelling a Deferred gives
-    up waiting; a look-up that nobody waits for any more and that no thread has yet is dropped.
+    Equal questions share one look-up while it is in progress.  Cancelling a Deferred gives up
+    waiting; a look-up that has no waiter left and no thread yet is dropped.
 
     :param reactor: clock, and where answers are delivered.
     :param threads: for tests; None makes :data:`THREADS` of our own.
@@ -142,7 +143,7 @@ class Resolver:
     ) -> None:
         self._clock: IReactorTime = reactor
         self._threads = threads or Threads(
-            reactor, THREADS, WAITING, "resolver", share=SHARE, patience=PATIENCE
+            reactor, THREADS, WAITING, "resolver", share=SHARE, slow=LONG_LOOKUP_SECONDS
         )
         self._getaddrinfo = getaddrinfo
         self._getnameinfo = getnameinfo
@@ -182,8 +183,8 @@ class Resolver:
 
         :param owner: as for :meth:`resolve`.
 
-        :returns: fires with None if it has none; fails with :class:`ResolveError` if nobody could
-            say.
+        :returns: fires with None if it has none; fails with :class:`ResolveError` if it cannot be
+            found out.
         """
         answer = self.cached_reverse(address)
         if answer is not None:
@@ -217,7 +218,7 @@ class Resolver:
 
     def forget(self) -> None:
         """
-        Empty the cache; what is under way now will not be kept either (SIGHUP).
+        Empty the cache; what is being looked up will not be kept either (SIGHUP).
 
         Names that were dead are tried again, but a client waits for them no longer than before.
         """
@@ -258,11 +259,11 @@ class Resolver:
     def _search(
         self, key: _Key, name: str, thd_ask: Callable[[], tuple[str, ...]], owner: str
     ) -> Deferred[tuple[str, ...]]:
-        """Wait for a look-up, which is begun unless it is under way."""
-        dead, search, patience = self._dead.get(key), self._searches.get(key), 0.0
+        """Wait for a look-up, which is begun unless it is in progress."""
+        dead, search, wait = self._dead.get(key), self._searches.get(key), 0.0
         if dead is not None:
-            patience = self._dead.patience(dead, None if search is None else search.since)
-            if patience <= 0:
+            wait = self._dead.wait(dead, None if search is None else search.since)
+            if wait <= 0:
                 return defer.fail(ResolveError(dead.symbol, dead.reason, name))
         owner = client_of(owner)
         if search is None:
@@ -277,7 +278,7 @@ class Resolver:
         if dead is not None:
             # Made here: one that is raised again and again would keep all its tracebacks.
             error = ResolveError(dead.symbol, dead.reason, name)
-            waiter.addTimeout(patience, self._clock, lambda *_: Failure(error))
+            waiter.addTimeout(wait, self._clock, lambda *_: Failure(error))
         return waiter
 
     def _begin(
@@ -297,7 +298,7 @@ class Resolver:
         return search
 
     def _abandon(self, key: _Key, search: _Search) -> None:
-        # If a thread has it already, let it end: whoever asks next should not start another.
+        # If a thread has it already, let it end: the next client should not start another.
         if search.job is not None and self._threads.withdraw(search.job):
             self._forget_search(key, search)
 
@@ -399,6 +400,6 @@ def _error(failure: Failure, name: str) -> ResolveError:
         return _known_error("EAI_NONAME", name)
     if isinstance(error, BusyError):
         return too_many(name)
-    # Our own mistake: say so, and let the client hear only that the name did not resolve.
+    # A bug: log it, and let the client know only that the name did not resolve.
     _log.failure("look-up failed", failure)
     return _known_error("EAI_FAIL", name)

@@ -53,9 +53,9 @@ def _value_of(option: SocketOption) -> int | bytes:
 
 def prepare(sock: socket.SocketType, keep_alive: bool) -> None:
     """
-    What every TCP socket gets: no delay for small writes, since we write what we have read and
-    nothing is gained by waiting; urgent data inline, as with Dante, since what is read out of turn
-    is lost to a relay; and keep-alive unless ``-n`` was given.
+    Set the options of every TCP socket: no delay for small writes, since we write what we have read
+    and nothing is gained by waiting; urgent data inline, as with Dante, since a relay would lose
+    what is read out of order; and keep-alive unless ``-n`` was given.
 
     Accepted sockets inherit all of these from the listening one.
     """
@@ -84,7 +84,7 @@ def bind_wished(
     if not port or bind is None:
         return False
     if "%" in address:
-        # The privileged helper knows no zones; nobody wants such a port on such an address.
+        # The privileged helper knows no zones; such a port on such an address is never needed.
         if bind is low:
             return False
         at = sockaddr_of(address, port)

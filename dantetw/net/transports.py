@@ -68,7 +68,7 @@ class ClientTransport:
     :param sock: accepted and non-blocking; watched by ``poller`` from now on.
     :param local: our end of the connection, if it is known; else it is asked for.
     :ivar peer: the client's kernel address; ``local``: our end of the connection.
-    :ivar hints: what the poller has said that nobody has acted on.
+    :ivar hints: what the poller has reported and nothing has acted on yet.
     """
 
     __slots__ = ("_paused", "_poller", "_protocol", "_queue", "_sock", "hints", "local", "peer")
@@ -102,12 +102,12 @@ class ClientTransport:
         if mask & ~WRITABLE and not self._paused:
             self._read()
         elif mask & FAILED and self._sock is not None:
-            # Nobody will read the answer that is being thought about.
+            # No client is left to read the answer in preparation.
             number = self._sock.getsockopt(SOL_SOCKET, SO_ERROR) or EPIPE
             self._lose(Failure(SocketLost(number, Operation.RECEIVE)))
 
     def _read(self) -> None:
-        # Until the socket is drained, gone, or somebody pauses us or takes the socket.
+        # Until the socket is drained, gone, paused or detached.
         while self._sock is not None and not self._paused:
             try:
                 # Like ``write`` below, half a microsecond less than the socket's own method.
@@ -154,7 +154,7 @@ class ClientTransport:
         sent = self._send(data)
         if sent < len(data):
             self._queue = data[sent:]
-            # Who does not take our answers need not ask on.
+            # A client that does not read our answers is not read from.
             self._poller.block(self._sock.fileno(), self._sock.fileno())
 
     def _send(self, data: bytes) -> int:
@@ -164,7 +164,7 @@ class ClientTransport:
         except BlockingIOError:
             return 0
         except OSError as failed:
-            # Not at once: whoever writes is in the midst of something.
+            # Not at once: the caller is in the middle of something.
             lost = _lost(failed, Operation.SEND)
             self._poller.again(lambda: self._lose(lost))
             return len(data)
@@ -235,7 +235,7 @@ class ClientTransport:
         Give the socket away; this transport is of no use any more.
 
         The poller still watches it, for the caller to
-        :meth:`~dantetw.net.poller.IPoller.hand_over`; :attr:`hints` says what it has seen.  Nothing
+        :meth:`~dantetw.net.poller.IPoller.hand_over`; :attr:`hints` has what it has seen.  Nothing
         may be waiting to be written.  No ``connectionLost`` follows.
         """
         sock = self.socket

@@ -1,7 +1,7 @@
 """
 Zones: the links that link-local IPv6 addresses belong to (:rfc:`4007`).
 
-``fe80::1%eth1`` is an address and a zone.  The C library's functions tell the zone apart, by the
+``fe80::1%eth1`` is an address and a zone.  The C library's functions keep the zone apart, as the
 number of its interface; here it stays in the text of the host, by the interface's name, so that
 an :class:`~dantetw.values.Endpoint` is all that must be passed on.  Rules and Dante's lines know
 the address alone.

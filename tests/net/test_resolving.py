@@ -14,8 +14,8 @@ from twisted.internet.defer import CancelledError
 from dantetw.net.deadnames import (
     DEAD_ENTRIES,
     DEAD_KNOWN_SECONDS,
-    DEAD_PATIENCE,
     DEAD_SECONDS,
+    DEAD_WAIT_SECONDS,
     SLOW_SECONDS,
 )
 from dantetw.net.resolving import (
@@ -23,7 +23,7 @@ from dantetw.net.resolving import (
     BUSY_SECONDS,
     KEEP_ENTRIES,
     KEEP_SECONDS,
-    PATIENCE,
+    LONG_LOOKUP_SECONDS,
     SHARE,
     THREADS,
     WAITING,
@@ -304,7 +304,7 @@ class ResolverTests(ResolvingTestCase):
         self.clock.advance(DEAD_SECONDS)
         waited = self.resolver.resolve("dead.test")
         self.assertEqual(len(self.pool.jobs), 1)
-        self.clock.advance(DEAD_PATIENCE / 2)
+        self.clock.advance(DEAD_WAIT_SECONDS / 2)
         other = self.resolver.resolve("dead.test")
         self.assertNoResult(waited)
         self.names.forward["dead.test"] = ["192.0.2.1"]
@@ -319,7 +319,7 @@ class ResolverTests(ResolvingTestCase):
         self.late("dead.test", 8)
         self.clock.advance(DEAD_SECONDS)
         waited = self.resolver.resolve("dead.test")
-        self.clock.advance(DEAD_PATIENCE)
+        self.clock.advance(DEAD_WAIT_SECONDS)
         self.failureResultOf(waited, ResolveError)
         self.failureResultOf(self.resolver.resolve("dead.test"), ResolveError)
         self.assertEqual((len(self.pool.jobs), len(self.names.asked)), (1, 1))
@@ -329,7 +329,7 @@ class ResolverTests(ResolvingTestCase):
         self.late("dead.test", 8)
         self.clock.advance(DEAD_KNOWN_SECONDS)
         waited = self.resolver.resolve("dead.test")
-        self.clock.advance(DEAD_PATIENCE)
+        self.clock.advance(DEAD_WAIT_SECONDS)
         self.assertNoResult(waited)
         self.error(waited)
 
@@ -339,7 +339,7 @@ class ResolverTests(ResolvingTestCase):
         self.resolver.forget()
         waited = self.resolver.resolve("dead.test")
         self.assertNoResult(waited)
-        self.clock.advance(DEAD_PATIENCE)
+        self.clock.advance(DEAD_WAIT_SECONDS)
         self.failureResultOf(waited, ResolveError)
         self.resolver.forget()
         self.names.forward["dead.test"] = ["192.0.2.1"]
@@ -388,14 +388,14 @@ class ResolverTests(ResolvingTestCase):
 
     def test_dead_names_leave_room(self) -> None:
         """A hundred clients, each with twenty names that nobody answers for, leave room."""
-        threads, pool = held(self.clock, THREADS, WAITING, share=SHARE, patience=PATIENCE)
+        threads, pool = held(self.clock, THREADS, WAITING, share=SHARE, slow=LONG_LOOKUP_SECONDS)
         resolver = Resolver(self.clock, threads, self.names.getaddrinfo, self.names.getnameinfo)
         self.names.forward["host.test"] = ["192.0.2.1"]
         for round_ in range(20):
             for client in range(100):
                 name = f"h{round_}-{client}.dead.test"
                 resolver.resolve(name, owner=f"10.0.0.{client}").addErrback(lambda _: None)
-            self.clock.advance(PATIENCE / 10)
+            self.clock.advance(LONG_LOOKUP_SECONDS / 10)
             resolver.forget()
             before = len(pool.jobs)
             waited = resolver.resolve("host.test", owner=f"192.0.2.{round_}")
