@@ -23,6 +23,7 @@ from dantetw.observe.interfaces import ISink
 from dantetw.policy import Policy, Rule, RuleKind
 from dantetw.rules.decision import block_rule
 from dantetw.session.record import SessionRecord
+from dantetw.session.subscribers import IFollowed
 from dantetw.session.totals import Tally
 from dantetw.values import (
     NOWHERE,
@@ -42,7 +43,6 @@ from dantetw.wire.dialects import Request
 
 if TYPE_CHECKING:
     from dantetw.session.protocol import SocksFactory
-    from dantetw.session.session import Session
 
 #: Sessions that there is room for; those beyond are counted, but not told if the worker dies.
 SLOTS: Final = 32768
@@ -105,15 +105,22 @@ class Ledger:
         self._unused = _HEAD_SIZE
         self._end = _HEAD_SIZE + SLOTS * _SLOT
         self._free: list[int] = []
-        self._slots: dict[Session, int] = {}
+        self._slots: dict[IFollowed, int] = {}
         self.turn = Batch()
         self.writes = Writes(self._memory, _WRITES_AT)
-        self._over: list[Session] = []
+        self._over: list[IFollowed] = []
+        self._server: SocksFactory | None = None
         self._looked = 0.0
         self._beaten = 0
         _HEAD.pack_into(self._memory, 0, 0, 0, 0, 0, 0, 0, first, self._unused)
 
     # The worker's side.
+
+    def follow(self, server: SocksFactory) -> None:
+        """Number the sessions of the worker from now on, and note what becomes of them."""
+        self._server = server
+        server.next_number = self.number
+        server.subscribers.add(self)
 
     def number(self) -> int:
         """The number of the next session."""
@@ -121,7 +128,30 @@ class Ledger:
         self._number += self._step
         return number
 
-    def note(self, session: Session) -> None:
+    # What follows the sessions: see :class:`~dantetw.session.subscribers.ISubscriber`.
+
+    def began(self, session: IFollowed) -> None:
+        """A session has begun."""
+        self._note(session)
+
+    def advanced(self, session: IFollowed) -> None:
+        """A session has come to a phase of importance."""
+        self._note(session)
+
+    def recording(self, session: IFollowed) -> None:
+        """The end of a session is about to be recorded."""
+        self.writes.ended += 1
+        place = self._slots.get(session)
+        if place is not None:
+            _ENDED.pack_into(self._memory, place + _ENDED_AT, self.writes.ended)
+
+    def ended(self, session: IFollowed, ending: Ending) -> None:
+        """A session has ended, and its end has been recorded."""
+        self._over.append(session)
+        if len(self._over) == 1:
+            self.turn.put_last(self._forget)
+
+    def _note(self, session: IFollowed) -> None:
         """Note how far a session has come."""
         record = session.record
         place = self._slots.get(session)
@@ -132,7 +162,7 @@ class Ledger:
                 place = self._unused
                 self._unused += _SLOT
             else:
-                self.count(session.server)
+                self.count()
                 return
             self._slots[session] = place
             _COUNTS.pack_into(self._memory, place + _COUNTS_AT, 0, 0, 0, 0)
@@ -174,20 +204,7 @@ class Ledger:
             record.accepted_at,
             record.connected_at,
         )
-        self.count(session.server)
-
-    def ending(self, session: Session) -> None:
-        """A session has ended, and its end is about to be logged."""
-        self.writes.ended += 1
-        place = self._slots.get(session)
-        if place is not None:
-            _ENDED.pack_into(self._memory, place + _ENDED_AT, self.writes.ended)
-
-    def forget(self, session: Session) -> None:
-        """A session has ended, and is accounted for."""
-        self._over.append(session)
-        if len(self._over) == 1:
-            self.turn.put_last(self._forget)
+        self.count()
 
     def _forget(self) -> None:
         over, self._over = self._over, []
@@ -196,10 +213,12 @@ class Ledger:
             if place:
                 _LENGTH.pack_into(self._memory, place, 0)
                 self._free.append(place)
-        self.count(over[0].server)
+        self.count()
 
-    def count(self, server: SocksFactory) -> None:
+    def count(self) -> None:
         """Note the counts."""
+        server = self._server
+        assert server is not None
         _HEAD.pack_into(
             self._memory,
             0,
@@ -241,7 +260,7 @@ class Ledger:
                 # Most sessions get there sooner, and need no note of what lies between.
                 phase = self._memory[place + _PHASE_AT]
                 if phase != _PHASE_CODES[session.record.phase]:
-                    self.note(session)
+                    self._note(session)
             if performing is not None and performing.stirred >= self._looked:
                 counts = performing.counts
                 _COUNTS.pack_into(

@@ -115,7 +115,8 @@ class Worker:
         self._serving = SocksServer(
             reactor, logs.journal, estate.privileges, estate.keep_alive, logs.turn
         )
-        self._ledger = self._serving.factory.ledger = estate.ledger
+        self._ledger = estate.ledger
+        self._ledger.follow(self._serving.factory)
         self._ledger.turn = logs.turn
         self._borrowed = Borrowed(self._serving.factory, reactor)
         self._born = self._serving.factory.monotonic()
@@ -229,13 +230,13 @@ class Worker:
             change, authenticators, ports = self._prepared
             self._close_added(ports)
             self._prepared = change, authenticators, {}
-        self._ledger.count(self._serving.factory)
+        self._ledger.count()
         self._channel.send("retired")
 
     def _look(self) -> None:
         factory, now = self._serving.factory, self._serving.factory.monotonic()
         self._ledger.look(now)
-        self._ledger.count(factory)
+        self._ledger.count()
         policy = factory.policy
         if policy.processes.max_requests and factory.requested >= policy.processes.max_requests:
             self._retire()
@@ -355,7 +356,7 @@ class Worker:
         def counted() -> None:
             factory = self._serving.factory
             self._ledger.look(factory.monotonic())
-            self._ledger.count(factory)
+            self._ledger.count()
             self._send_measures()
             self._channel.send("measured", free_files(files[0] if files else None))
 

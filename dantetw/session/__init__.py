@@ -9,6 +9,7 @@ The story of a session.
   end.
 - :mod:`.record`: the facts of a session; :mod:`.context`: a policy, and what is made of it for all
   sessions that begin with it.
+- :mod:`.subscribers`: what follows all sessions: beginnings, advances, ends.
 - :mod:`.authenticating`: a login on the way.
 - :mod:`.proving`: who the client is, where that takes asking others.
 - :mod:`.requesting`: the middle of it: resolved, authorised, given to a command;

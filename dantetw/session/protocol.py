@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import socket
 import time
-import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from itertools import count
 from typing import Any
 
 from twisted.internet import error
@@ -40,6 +40,7 @@ from dantetw.session.failing import unresolved
 from dantetw.session.parting import Parting
 from dantetw.session.room import Room
 from dantetw.session.session import Session
+from dantetw.session.subscribers import Subscribers
 from dantetw.values import Command, Endpoint, Method, Severity
 from dantetw.wire.dialects import Dialects
 
@@ -47,22 +48,6 @@ from dantetw.wire.dialects import Dialects
 Perform = Callable[[Session, Rule, Endpoint], None]
 
 _DONE = Failure(error.ConnectionDone())
-
-
-class ILedger(typing.Protocol):
-    """Where it is noted what a process does, for others who see it too."""
-
-    def number(self) -> int:
-        """The number of the next session."""
-
-    def note(self, session: Session) -> None:
-        """Note how far a session has come."""
-
-    def ending(self, session: Session) -> None:
-        """A session has ended, and its end is about to be logged."""
-
-    def forget(self, session: Session) -> None:
-        """A session has ended, and is accounted for."""
 
 
 class SocksProtocol(Protocol):
@@ -102,7 +87,7 @@ class SocksFactory(Factory):
     :ivar punished: connections that are closed in a while, their sessions being over.
     :ivar room: how many descriptors are left for clients.
     :ivar bind_low: binds ports below 1024, for ``compatibility: sameport``.
-    :ivar ledger: where it is noted what we do; None: nowhere.
+    :ivar subscribers: what follows all sessions; ``next_number``: numbers them.
     :ivar accepted: how many clients have come since the start; ``requested``: how many of them have
         brought a request; ``performed``: how many requests have got under way.
     :ivar unrequested: of those who have come, how many left without a request; ``unperformed``: how
@@ -147,7 +132,8 @@ class SocksFactory(Factory):
         poller.turned = self.stopwatch.batches.add
         self.sessions: dict[int, Session] = {}
         self.listening = frozenset()
-        self.ledger: ILedger | None = None
+        self.subscribers = Subscribers()
+        self.next_number: Callable[[], int] = count(1).__next__
         self.known = RuleFacts(resolver, addresses_of)
         self._addresses_of = addresses_of
         self._all_addresses = all_addresses
@@ -176,12 +162,11 @@ class SocksFactory(Factory):
     def arrived(self, transport: ClientTransport) -> Session:
         """Begin the session of a client that has just been accepted."""
         self.accepted += 1
-        ledger = self.ledger
-        number = self.accepted if ledger is None else ledger.number()
-        session = Session(self, number, Endpoint.of(transport.peer), transport.local)
+        session = Session(self, self.next_number(), Endpoint.of(transport.peer), transport.local)
         session.begin(transport)
-        if ledger is not None and not session.ended:
-            ledger.note(session)
+        if not session.ended:
+            for began in self.subscribers.began:
+                began(session)
         return session
 
     def is_ours(self, target: Endpoint) -> bool:

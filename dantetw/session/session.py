@@ -331,6 +331,11 @@ class Session:
                     unresolved(self, ResolveError("EAI_AGAIN", reason, name))
                 refuse_name(self, Cause.TIMEOUT, name, reason)
 
+    def advanced(self) -> None:
+        """Announce that a phase of importance begins."""
+        for advanced in self.server.subscribers.advanced:
+            advanced(self)
+
     # The end.
 
     def stop(self) -> None:
@@ -361,13 +366,13 @@ class Session:
                 tell(self, ending)
             if self.record.log:
                 event = account(self, ending)
-                if server.ledger is not None:
-                    server.ledger.ending(self)  # nothing is logged between this and the next
+                for recording in server.subscribers.recording:
+                    recording(self)
                 server.journal.record(event)
             if server.journal.debug:
                 tracing.ended(self, ending)
-            if server.ledger is not None:
-                server.ledger.forget(self)
+            for over in server.subscribers.ended:
+                over(self, ending)
         finally:
             self._give_back()
             if server.room.short:

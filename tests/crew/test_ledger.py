@@ -23,7 +23,8 @@ class LedgerCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.world = World(self, OPEN)
-        self.ledger = self.world.factory.ledger = Ledger(2, 3)
+        self.ledger = Ledger(2, 3)
+        self.ledger.follow(self.world.factory)
         self.addCleanup(self.ledger.close)
 
     def settle(self) -> tuple[Tally, list[ledgers.Ended]]:
@@ -46,7 +47,7 @@ class SessionTests(LedgerCase):
     def test_blocked(self) -> None:
         """A client that never had a place there has had its number, and is counted."""
         world = World(self, "socksmethod: none\nclient block { from: 0/0 to: 0/0 }\n")
-        world.factory.ledger = self.ledger
+        self.ledger.follow(world.factory)
         world.client()
         self.assertEqual(world.sessions, set())
         self.assertEqual(self.ledger.next_number, 5)
@@ -136,7 +137,7 @@ class SessionTests(LedgerCase):
                 self.world.client()
                 (session,) = self.world.factory.sessions.values()
                 session.record.user = User(Method.USERNAME, name)
-                self.ledger.note(session)
+                self.ledger.advanced(session)
                 (ended,) = self.settle()[1]
                 assert ended.path.user is not None
                 told = ended.path.user.name
@@ -151,7 +152,7 @@ class SessionTests(LedgerCase):
         session.record.client = session.record.local = Endpoint(
             "2001:db8:" + "1:" * 5 + "ffff", 1, Family.IPV6
         )
-        self.ledger.note(session)
+        self.ledger.advanced(session)
         (ended,) = self.settle()[1]
         assert ended.path.target is not None
         self.assertRegex(ended.path.target.host, "^n{100,255}$")

@@ -335,7 +335,7 @@ class LossTests(MotherCase):
         world = World(self, OPEN)
 
         def fill(child: WorkerProcess) -> None:
-            world.factory.ledger = child.ledger
+            child.ledger.follow(world.factory)
             world.client()
             child.bequests.append(
                 SimpleNamespace(drain=lambda: self.events.append("drained"))  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
+import dantetw
 from dantetw.crew import ledger as ledgers
 from dantetw.crew import writes
 from dantetw.crew.ledger import Ledger
@@ -25,6 +26,7 @@ from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.file import File
 from dantetw.observe.sinks.opening import Outputs
 from dantetw.process.appending import open_appending
+from dantetw.session.subscribers import Subscribers
 from dantetw.values import Cause, Ending, Phase, Severity, Side
 from tests.crew.test_ledger import LedgerCase
 from tests.observe.sinks.fakes import FakeReactor
@@ -35,11 +37,11 @@ OVER = Ending(Side.US, Phase.NEGOTIATE, Cause.SHUTDOWN)
 TOGETHER = 2
 #: Code in which the worker is killed, line by line.
 TRACED = (
-    "workers/ledger.py",
-    "workers/writes.py",
+    "crew/ledger.py",
+    "crew/writes.py",
     "observe/observer.py",
     "observe/sinks/file.py",
-    "net/turns.py",
+    "net/batch.py",
     "session/session.py",
 )
 
@@ -122,11 +124,13 @@ class KillingCase(LedgerCase):
         """Begin with a new ledger, empty files and clients."""
         for path in self.paths:
             path.write_bytes(b"")
-        for session in list(self.world.factory.sessions.values()):
-            self.world.factory.ledger = None
+        factory = self.world.factory
+        factory.subscribers = Subscribers()
+        for session in list(factory.sessions.values()):
             session.end(OVER)
         self.ledger.close()
-        self.ledger = self.world.factory.ledger = Ledger(2, 3)
+        self.ledger = Ledger(2, 3)
+        self.ledger.follow(factory)
         self.addCleanup(self.ledger.close)
         for number in range(TOGETHER + 1):
             self.world.client(peer=replace(CLIENT, port=CLIENT.port + number))
@@ -152,6 +156,8 @@ class KilledTests(KillingCase):
 
     def test_every_line(self) -> None:
         """At every line of the code that ends sessions and logs that."""
+        package = Path(dantetw.__file__).parent
+        self.assertEqual([name for name in TRACED if not (package / name).is_file()], [])
         number, crashes = 0, 0
         while True:
             self.begin()

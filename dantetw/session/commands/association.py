@@ -125,8 +125,7 @@ class Association(Performing):
         record.phase = Phase.RELAY
         record.connected_at = server.monotonic()
         server.performed += 1
-        if server.ledger is not None:
-            server.ledger.note(session)
+        session.advanced()
         failed = answer(session, record.policy.udp.announced(self.local))
         if failed is not None:
             number, operation = failed.errno or 0, Operation.SEND

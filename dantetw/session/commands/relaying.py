@@ -77,8 +77,7 @@ class Relaying(Performing):
         if server.journal.debug:
             tracing.connected(session)
         relay = self._join(client, target)
-        if server.ledger is not None:
-            server.ledger.note(session)
+        session.advanced()
         failed = answer(session, told)
         if failed is not None:
             number = failed.errno or 0

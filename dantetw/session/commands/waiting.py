@@ -71,8 +71,7 @@ class Waiting(Relaying):
         if server.journal.debug:
             tracing.step(session, f"waits on {record.source} for a peer")
         record.connecting_at = session.since = server.monotonic()
-        if server.ledger is not None:
-            server.ledger.note(session)
+        session.advanced()
         server.sweep.add(session)
         unsent = answer(session, awaited.bound)
         if unsent is not None:
