@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from dantetw.auth.methods import for_pam, for_rfc931, for_username
+from dantetw.config.program import Program
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.formats.json import Json
 from dantetw.observe.interfaces import IFormat
 from dantetw.observe.sinks import file, remote, stdio, syslog
-from dantetw.observe.sinks.kind import Kind
+from dantetw.observe.sinks.kind import SinkKind
 from dantetw.session.commands.associate import associate
 from dantetw.session.commands.bind import bind
 from dantetw.session.commands.connect import connect
@@ -51,8 +52,11 @@ FORMATS: Final[Mapping[str, Callable[[bool, str], IFormat]]] = {
     "json": lambda timing, run: Json(run),
 }
 
-#: Log destinations.  A file takes every name that is left, so it comes last.
-SINKS: Final[tuple[Kind, ...]] = (stdio.opened, syslog.opened, remote.opened, file.opened)
+#: Log destinations.  A file claims every word that is left, so it comes last.
+SINKS: Final[tuple[SinkKind, ...]] = (stdio.KIND, syslog.KIND, remote.KIND, file.KIND)
+
+#: What of this page a configuration names.
+PROGRAM: Final = Program(SINKS, tuple(FORMATS))
 
 #: What the server says of itself: stable identifiers of messages, and what each means.
 MESSAGES: Final[Mapping[str, str]] = {

@@ -14,12 +14,14 @@ from typing import Any, ClassVar
 from twisted.application.service import Service
 from twisted.python import usage
 
+from dantetw.catalogue import PROGRAM
 from dantetw.config import Parsed, load, parse
 from dantetw.config.load import fetch
 from dantetw.config.machine import Machine
 from dantetw.config.problems import tell
 from dantetw.net.errors import words_of_error
 from dantetw.net.host import Host
+from dantetw.observe.sinks.stdio import WORDS
 from dantetw.process import pidfile
 from dantetw.process.descriptors import open_missing
 from dantetw.process.limits import processors
@@ -143,8 +145,8 @@ def read(path: str | None, system: Machine, debug: int | None = None) -> Parsed:
     :param debug: the command line's level, if it has one.
     """
     if path is None:
-        return parse(default_configuration(system), BUILT_IN, system, debug=debug)
-    return load(path, system, debug=debug)
+        return parse(default_configuration(system), BUILT_IN, system, PROGRAM, debug=debug)
+    return load(path, system, PROGRAM, debug=debug)
 
 
 class Here(Host):
@@ -168,8 +170,8 @@ def reread(
     :param opener: opens the file.
     """
     if path is None:
-        return parse(default_configuration(system), BUILT_IN, system, debug=debug)
-    return parse(fetch(path, opener), path, system, debug=debug)
+        return parse(default_configuration(system), BUILT_IN, system, PROGRAM, debug=debug)
+    return parse(fetch(path, opener), path, system, PROGRAM, debug=debug)
 
 
 def _keeps_log(twistd: Any) -> bool:
@@ -197,7 +199,7 @@ def makeService(options: Any) -> Service:
         raise SystemExit(1)
     policy = parsed.policy
     outputs = (*policy.logging.outputs, *policy.logging.errors)
-    startup.logged_here = any(output.text in ("stdout", "stderr") for output in outputs)
+    startup.logged_here = any(output.text in WORDS for output in outputs)
     settings = ServiceOptions(
         program=options["program"],
         config=path or "",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from dantetw.catalogue import PROGRAM
 from dantetw.cli import main as cli
 from dantetw.config import parse
 from dantetw.values import Method
@@ -150,7 +151,7 @@ class ImageTests(SynchronousTestCase):
     def test_example(self) -> None:
         """The example has users log in, has no warning of its own, and logs no health checks."""
         data = (ROOT / "packaging" / "container.conf").read_bytes()
-        parsed = parse(data, "container.conf", Machine())
+        parsed = parse(data, "container.conf", Machine(), PROGRAM)
         policy = parsed.policy
         assert policy is not None, parsed.problems
         warnings = [problem.text for problem in parsed.problems if problem.where.line]

@@ -13,6 +13,7 @@ from docutils.core import publish_doctree
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw import catalogue, tap
+from dantetw.catalogue import PROGRAM
 from dantetw.cli import check as checking
 from dantetw.cli import health
 from dantetw.cli import main as cli
@@ -119,7 +120,7 @@ class CatalogueTests(SynchronousTestCase):
         names |= {f"syslog+{transport}://…": "remote" for transport in ("udp", "tcp")}
         words = [names.get(row.strip("`"), row.strip("`")) for row in rows]
         modules = {"stdout": "stdio", "stderr": "stdio", "syslog": "syslog", "file": "file"}
-        built = [kind.__module__.rpartition(".")[2] for kind in catalogue.SINKS]
+        built = [kind.open.__module__.rpartition(".")[2] for kind in catalogue.SINKS]
         self.assertEqual({modules.get(word, word) for word in words}, set(built))
 
 
@@ -231,7 +232,7 @@ class StatementTests(SynchronousTestCase):
         found = {row[0]: row for row in differing.rows("Configuration")}
         self.assertEqual(set(found), set(differing.SAMPLES))
         for name, sample in differing.SAMPLES.items():
-            problems = parse(sample.data, "sockd.conf", Host()).problems
+            problems = parse(sample.data, "sockd.conf", Host(), PROGRAM).problems
             ours = (
                 differing.ERROR
                 if any(problem.is_error for problem in problems)
@@ -258,7 +259,7 @@ class StatementTests(SynchronousTestCase):
         self.assertEqual(len(settings), len(rows))
         for setting in settings:
             sample = differing.with_settings(f"{setting}: nobody")
-            self.assertIsNotNone(parse(sample.data, "sockd.conf", Host()).policy, setting)
+            self.assertIsNotNone(parse(sample.data, "sockd.conf", Host(), PROGRAM).policy, setting)
 
 
 class FormTests(SynchronousTestCase):

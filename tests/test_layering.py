@@ -73,6 +73,16 @@ LAYERS = {
     "dantetw.cli": WIRING,
 }
 
+#: Packages that must not import another, although its layer would allow it.
+FORBIDDEN_IMPORTS = {
+    "dantetw.auth": ("dantetw.privileged", "dantetw.config"),
+    "dantetw.net": ("dantetw.rules", "dantetw.wire"),
+    "dantetw.observe": ("dantetw.config",),
+    "dantetw.relay": ("dantetw.observe", "dantetw.config"),
+    "dantetw.rules": ("dantetw.config",),
+    "dantetw.session": ("dantetw.config",),
+}
+
 #: What pure modules may use of modules that can wait, look at a clock or touch the kernel.
 ALLOWED = {
     "socket": re.compile(r"[A-Z][A-Z0-9_]*|inet_(pton|ntop|aton|ntoa)"),  # numbers and notation
@@ -180,6 +190,16 @@ class ImportTests(SynchronousTestCase):
             for name, path in MODULES.items()
             for other in imported(tree(path))
             if ours(other) and layer(other) > layer(name)
+        ]
+        self.assertEqual(wrong, [])
+
+    def test_forbidden(self) -> None:
+        """No package imports one that it must not know."""
+        wrong = [
+            f"{name} imports {other}"
+            for name, path in MODULES.items()
+            for other in imported(tree(path))
+            if ours(other) and top_of(other) in FORBIDDEN_IMPORTS.get(top_of(name), ())
         ]
         self.assertEqual(wrong, [])
 

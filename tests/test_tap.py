@@ -15,6 +15,7 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw import catalogue, tap
+from dantetw.catalogue import PROGRAM
 from dantetw.config import parse
 from dantetw.process import pidfile
 from dantetw.process.regular import open_regular
@@ -111,7 +112,7 @@ class DefaultTests(SynchronousTestCase):
     def test_compiles(self) -> None:
         """The built-in configuration has no error on any machine, and no warning."""
         text = tap.default_configuration(Machine())
-        parsed = parse(text, tap.BUILT_IN, Machine())
+        parsed = parse(text, tap.BUILT_IN, Machine(), PROGRAM)
         policy = parsed.policy
         assert policy is not None, parsed.problems
         self.assertEqual(parsed.problems, ())

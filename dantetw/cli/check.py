@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
+from dantetw.catalogue import PROGRAM
 from dantetw.cli.arguments import read_arguments
 from dantetw.cli.migrate import migrate
 from dantetw.config.lexer import LARGEST_FILE
@@ -119,19 +120,21 @@ def read(file: str, stdin: TextIO) -> tuple[bytes | Problem, str]:
 
 def _check(file: str, system: Machine, stdin: TextIO) -> Checked:
     data, name = read(file, stdin)
-    return Checked(name, parse(data, name, system).problems)
+    return Checked(name, parse(data, name, system, PROGRAM).problems)
 
 
 def _migrate(file: str, system: Machine, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
     data, name = read(file, stdin)
-    found = (data,) if isinstance(data, Problem) else migrate(data, name)
+    found = (data,) if isinstance(data, Problem) else migrate(data, name, PROGRAM)
     if isinstance(found, bytes):
         # Bytes, since text would change line ends and could not hold what is not UTF-8.
         stdout.flush()
         stdout.buffer.write(found)
         stdout.buffer.flush()
         # What is left of it is for people to correct: a script must not take it for done.
-        found = tuple(each for each in parse(found, name, system).problems if each.is_error)
+        found = tuple(
+            each for each in parse(found, name, system, PROGRAM).problems if each.is_error
+        )
     if not found:
         return 0
     say(tell(found, name), stderr)

@@ -19,6 +19,7 @@ from dantetw.cli.arguments import read_arguments
 from dantetw.config import load
 from dantetw.config.machine import Machine
 from dantetw.config.problems import tell
+from dantetw.config.program import UNCHECKED
 from dantetw.values import CONFIG_FILE, Endpoint, Family
 
 #: Seconds that each address has to answer.
@@ -39,7 +40,7 @@ def main(argv: Sequence[str], system: Machine, stdout: TextIO, stderr: TextIO) -
     options = read_arguments(parser(), argv, stdout, stderr)
     if isinstance(options, int):
         return options
-    parsed = load(options.file, system)
+    parsed = load(options.file, system, UNCHECKED)
     if parsed.policy is None:
         print(tell(parsed.problems, options.file), end="", file=stderr)
         return 2

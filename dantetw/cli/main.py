@@ -183,11 +183,12 @@ def verify(path: str) -> int:
 
     :returns: the exit status: 0 if a server could start with it, else 1.
     """
+    from dantetw.catalogue import PROGRAM
     from dantetw.config import load
     from dantetw.config.problems import tell
     from dantetw.net.host import Host
 
-    parsed = load(path, Host())
+    parsed = load(path, Host(), PROGRAM)
     sys.stderr.write(tell(parsed.problems, path))
     return 1 if parsed.policy is None else 0
 

@@ -26,6 +26,7 @@ from dantetw.config.grammar import parse_tree
 from dantetw.config.lexer import Lexer, Source, Token
 from dantetw.config.lookup import IGNORED, RENAMED
 from dantetw.config.problems import Problem
+from dantetw.config.program import Program
 from dantetw.config.report import Report, TooManyError
 from dantetw.config.tree import Block, Statement, Tree
 from dantetw.config.vocabulary import OLD_METHOD
@@ -51,18 +52,18 @@ class _Watching(Report):
         super().warning(token, text, expected, hint)
 
 
-def migrate(data: bytes, file: str) -> bytes | tuple[Problem, ...]:
+def migrate(data: bytes, file: str, program: Program) -> bytes | tuple[Problem, ...]:
     """
     The file's bytes with the present keywords, or what in its syntax is wrong.
 
     Only the syntax counts: the machine need not have the interfaces and users that it names.
 
-    :param file: its name, for the problems.
+    :param file: its name, for the problems; ``program``: what it can name of ours.
     """
     source = Source.of(data, file)
     report = _Watching(source)
     try:
-        tree = parse_tree(Lexer(source), report)
+        tree = parse_tree(source, report, program)
     except TooManyError:
         tree = Tree((), ())
     if report.failed:

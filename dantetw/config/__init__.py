@@ -18,6 +18,8 @@ Pure: what must be known of the machine is asked of a
   told; :mod:`~dantetw.config.devices` recognises names of network interfaces,
   :mod:`~dantetw.config.absence` reports those that are missing,
   :mod:`~dantetw.config.fingerprint` identifies the text of a rule;
+- :mod:`~dantetw.config.program`: what a configuration names of the program: kinds of log
+  destinations, formats;
 - :mod:`~dantetw.config.unsupported`: what is understood but not done yet;
 - :mod:`~dantetw.config.checks`: Dante's checks of the whole; :mod:`~dantetw.config.lint`: ours;
 - :mod:`~dantetw.config.load`: all of this in a row;
@@ -30,7 +32,8 @@ Problems are values (:mod:`~dantetw.config.problems`), gathered in a
 from dantetw.config.load import Parsed, load, parse
 from dantetw.config.machine import Machine
 from dantetw.config.problems import Problem
+from dantetw.config.program import Program
 from dantetw.config.unsupported import UNSUPPORTED
 from dantetw.policy import Policy
 
-__all__ = ["UNSUPPORTED", "Machine", "Parsed", "Policy", "Problem", "load", "parse"]
+__all__ = ["UNSUPPORTED", "Machine", "Parsed", "Policy", "Problem", "Program", "load", "parse"]

@@ -21,7 +21,6 @@ from dantetw.config.problems import nearest
 from dantetw.config.reader import LARGEST_NUMBER, Reader
 from dantetw.config.report import Mistake
 from dantetw.config.tree import Values
-from dantetw.config.vocabulary import DESTINATIONS, remote_log
 
 _WORD: Final = re.compile(r"(?a)[^\s#{}]+")
 _FREE: Final = re.compile(r"(?a)[^\s#]\S*")
@@ -153,19 +152,19 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """Where lines go."""
+    """Where lines go: what the program's kinds of destinations claim."""
 
     @property
     def form(self) -> str:
-        return DESTINATIONS
+        return "DESTINATION …"
 
     def read(self, reader: Reader) -> Values:
         if reader.at_end():
-            raise reader.missing(DESTINATIONS)
+            raise reader.missing(reader.program.form)
         values = Names("destination").read(reader)
         for word in values.words:
             try:
-                remote_log(word)
+                reader.program.check_destination(word)
             except Mistake as mistake:
                 reader.report.mistake(mistake)
         return values

@@ -17,17 +17,19 @@ from dantetw.config.report import Mistake, Report
 from dantetw.config.tree import Statement
 from dantetw.policy import Form, Output
 
-#: What ``log.format.FORMAT`` knows; a test compares it with the catalogue.
-FORMATS: Final = ("dante", "json")
-
 #: What ``log.omit.FIELD`` and ``log.hash.FIELD`` know.
 FIELDS: Final = ("client", "user", "target")
 
 
 class Forms:
-    """What a file says of its destinations' forms."""
+    """
+    What a file says of its destinations' forms.
 
-    def __init__(self) -> None:
+    :param formats: what ``log.format.FORMAT`` knows.
+    """
+
+    def __init__(self, formats: Sequence[str] | None) -> None:
+        self._formats = formats
         self._wishes: list[tuple[str, str, Token]] = []
 
     def take(self, statement: Statement) -> None:
@@ -37,8 +39,8 @@ class Forms:
         :raises Mistake: there is no such format or field.
         """
         what, name = statement.parts
-        known, kind = (FORMATS, "format") if what == "format" else (FIELDS, "field")
-        if name not in known:
+        known, kind = (self._formats, "format") if what == "format" else (FIELDS, "field")
+        if known is not None and name not in known:
             raise Mistake(
                 statement.written,
                 f'unknown log {kind} "{name}"',

@@ -18,7 +18,7 @@ from typing import Final
 
 from dantetw.config.arguments import Nothing
 from dantetw.config.keywords import Keyword
-from dantetw.config.lexer import Lexer, Token
+from dantetw.config.lexer import Lexer, Source, Token
 from dantetw.config.lookup import (
     DEPRECATED,
     IGNORED,
@@ -28,6 +28,7 @@ from dantetw.config.lookup import (
     present_name,
 )
 from dantetw.config.problems import nearest
+from dantetw.config.program import Program
 from dantetw.config.reader import Reader
 from dantetw.config.report import Mistake, Report
 from dantetw.config.tree import Block, Place, Statement, Tree, Values
@@ -72,14 +73,15 @@ _SWALLOWED: Final = (
 )
 
 
-def parse_tree(lexer: Lexer, report: Report) -> Tree:
+def parse_tree(source: Source, report: Report, program: Program) -> Tree:
     """The tree of a file; what could not be understood is in ``report`` and not in the tree."""
-    return _Grammar(lexer, report).file()
+    return _Grammar(Lexer(source), report, program).file()
 
 
 class _Grammar:
-    def __init__(self, lexer: Lexer, report: Report) -> None:
+    def __init__(self, lexer: Lexer, report: Report, program: Program) -> None:
         self.lexer = lexer
+        self.program = program
         self.report = report
         self.settings: list[Statement] = []
         self.blocks: list[Block] = []
@@ -350,7 +352,7 @@ class _Grammar:
 
     def _unknown(self, word: Token, place: Place) -> Mistake:
         self.report.attempted.add(word.text)
-        names = names_for(place)
+        names = names_for(place, self.program)
         if place is Place.GLOBAL:
             hint = nearest(word.text, [*names, *_HEADS])
         else:
@@ -381,7 +383,7 @@ class _Grammar:
     def _values(self, keyword: Keyword, word: Token, place: Place) -> Values:
         lexer = self.lexer
         lexer.blanks()
-        reader = Reader(lexer, self.report, place is not Place.GLOBAL, is_keyword)
+        reader = Reader(lexer, self.report, place is not Place.GLOBAL, is_keyword, self.program)
         if not isinstance(keyword.argument, Nothing) and lexer.take(_COLON) is None:
             self.report.attempted.add(word.text)
             raise Mistake(word, f'no colon after "{word.text}"', f'"{word.text}: …"')

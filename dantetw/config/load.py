@@ -12,10 +12,11 @@ from dantetw.config.absence import report_absent
 from dantetw.config.checks import check_policy
 from dantetw.config.devices import Snapshot
 from dantetw.config.grammar import parse_tree
-from dantetw.config.lexer import LARGEST_FILE, Lexer, Source
+from dantetw.config.lexer import LARGEST_FILE, Source
 from dantetw.config.lint import lint
 from dantetw.config.machine import Machine
 from dantetw.config.problems import Problem
+from dantetw.config.program import Program
 from dantetw.config.report import Report, TooManyError
 from dantetw.config.rule import Rules
 from dantetw.config.settings import Settings
@@ -50,6 +51,7 @@ def parse(
     text: bytes | Problem,
     file: str,
     system: Machine,
+    program: Program,
     unsupported: Mapping[str, str] = UNSUPPORTED,
     debug: int | None = None,
 ) -> Parsed:
@@ -60,6 +62,7 @@ def parse(
 
     :param text: the bytes, or what kept :func:`fetch` from reading them.
     :param file: its name, for messages and :attr:`Policy.file`.
+    :param system: facts about this machine; ``program``: what the program can do.
     :param unsupported: what is understood but refused.
     :param debug: the command line's debug level, which wins over the file's; None: there is none.
     """
@@ -71,7 +74,7 @@ def parse(
     source = Source.of(text, file)
     report = Report(source)
     try:
-        policy = _compile(source, system, unsupported, debug, report)
+        policy = _compile(source, system, program, unsupported, debug, report)
     except TooManyError:
         policy = None
         report.problems.append(
@@ -88,14 +91,15 @@ def parse(
 def _compile(
     source: Source,
     system: Machine,
+    program: Program,
     unsupported: Mapping[str, str],
     debug: int | None,
     report: Report,
 ) -> Policy:
     """The policy of a file; if the report has errors it is not to be used."""
-    tree = parse_tree(Lexer(source), report)
+    tree = parse_tree(source, report, program)
     machine = Snapshot(system)
-    settings = Settings(machine, report)
+    settings = Settings(machine, program, report)
     settings.read(tree.settings)
     if debug is not None:
         _override(settings, debug, source.file, report)
@@ -127,6 +131,7 @@ def _override(settings: Settings, debug: int, file: str, report: Report) -> None
 def load(
     path: str,
     system: Machine,
+    program: Program,
     unsupported: Mapping[str, str] = UNSUPPORTED,
     debug: int | None = None,
 ) -> Parsed:
@@ -135,7 +140,7 @@ def load(
 
     Never raises: a file that cannot be read is a problem of severity error.
     """
-    return parse(fetch(path), path, system, unsupported, debug)
+    return parse(fetch(path), path, system, program, unsupported, debug)
 
 
 def fetch(path: str, opener: Callable[[str, int], int] | None = None) -> bytes | Problem:

@@ -8,8 +8,9 @@ import re
 from typing import Final
 
 from dantetw.config import vocabulary
-from dantetw.config.forms import FIELDS, FORMATS
+from dantetw.config.forms import FIELDS
 from dantetw.config.keywords import KEYWORDS, Keyword
+from dantetw.config.program import Program
 from dantetw.config.tree import Place
 
 _BY_NAME: Final = {row.name: row for row in KEYWORDS if row.pattern is None}
@@ -61,7 +62,7 @@ def present_name(word: str, place: Place) -> str:
     return _PRESENT_NAMES.get(word, word)
 
 
-def names_for(place: Place) -> list[str]:
+def names_for(place: Place, program: Program) -> list[str]:
     """Names that are worth suggesting in a place; those with placeholders spelt out in part."""
     names = [row.name for row in _BY_NAME.values() if place in row.places]
     for row in _BY_PATTERN:
@@ -73,7 +74,8 @@ def names_for(place: Place) -> list[str]:
             names.append(re.sub(r"\[.*?\]", "", row.name))
         elif row.name.startswith("log."):
             head, _, what = row.name.rpartition(".")
-            names += [f"{head}.{word}" for word in (FORMATS if what == "FORMAT" else FIELDS)]
+            words = (program.formats or ()) if what == "FORMAT" else FIELDS
+            names += [f"{head}.{word}" for word in words]
         elif "PROC" in row.name and "cpu" in row.name:
             names += [row.name.replace("PROC", process) for process in vocabulary.PROCESSES]
     return [name for name in names if name not in DEPRECATED and name not in IGNORED]

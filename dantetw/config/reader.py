@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from dantetw.config.lexer import Lexer, Token
+from dantetw.config.program import Program
 from dantetw.config.report import Mistake, Report
 
 _NUMBER: Final = re.compile(r"(?a)0[xX][0-9a-fA-F]+|[0-9]+")
@@ -50,16 +51,23 @@ class Reader:
     :ivar in_rule: inside braces, so that ``}`` means something.
     :ivar swallowed: set when a brace stood where Dante would have taken it for a part of a value.
     :ivar is_keyword: whether a word is a keyword, anywhere.
+    :ivar program: what words can name of it.
     """
 
     def __init__(
-        self, lexer: Lexer, report: Report, in_rule: bool, is_keyword: Callable[[str], bool]
+        self,
+        lexer: Lexer,
+        report: Report,
+        in_rule: bool,
+        is_keyword: Callable[[str], bool],
+        program: Program,
     ) -> None:
         self.lexer = lexer
         self.report = report
         self.in_rule = in_rule
         self.swallowed = False
         self.is_keyword = is_keyword
+        self.program = program
 
     def at_end(self) -> bool:
         """Skip blanks; whether the line, or the rule, ends here."""

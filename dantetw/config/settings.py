@@ -17,6 +17,7 @@ from dantetw.config.devices import Snapshot, is_usual, may_be_interface
 from dantetw.config.forms import Forms
 from dantetw.config.lexer import Token
 from dantetw.config.problems import nearest
+from dantetw.config.program import Program
 from dantetw.config.report import Mistake, Report
 from dantetw.config.tree import Statement
 from dantetw.policy import (
@@ -55,8 +56,9 @@ class Settings:
     :ivar waits: ``interface.missing`` is ``wait``.
     """
 
-    def __init__(self, system: Snapshot, report: Report) -> None:
+    def __init__(self, system: Snapshot, program: Program, report: Report) -> None:
         self.system = system
+        self.program = program
         self.report = report
         self.internal: list[Internal] = []
         self.external: list[External] = []
@@ -70,7 +72,7 @@ class Settings:
         self.timeouts = Timeouts()
         self.logoutput: list[Output] = []
         self.errorlog: list[Output] = []
-        self.forms = Forms()
+        self.forms = Forms(program.formats)
         self.hash_key_file: str | None = None
         self.unmatched_log = 0
         self.debug = -1
@@ -123,15 +125,14 @@ class Settings:
 
     def _outputs(self, statement: Statement) -> Iterable[Output]:
         for word in statement.values.words:
-            kind, slash, facility = word.text.partition("/")
-            if kind == "syslog" and slash and facility not in vocabulary.FACILITIES:
-                near = nearest(facility, vocabulary.FACILITIES)
+            kind = self.program.spelling_of(word.text)
+            wrong = kind.check(word.text) if kind is not None else None
+            if wrong is not None:
+                near = nearest(word.text[wrong.start :], wrong.known)
                 self.report.warning(
-                    word,
-                    f'unknown syslog facility "{facility}"'
-                    + (f' - did you mean "{near}"?' if near else ""),
+                    word, wrong.text + (f' - did you mean "{near}"?' if near else "")
                 )
-            yield Output(word.text, word.where)
+            yield Output(word.text, word.where, is_file=kind is not None and kind.is_file)
 
     def _log_form(self, statement: Statement) -> None:
         self.forms.take(statement)

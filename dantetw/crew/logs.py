@@ -20,7 +20,7 @@ from dantetw.observe.events import Message
 from dantetw.observe.journal import Journal
 from dantetw.observe.observer import Observer
 from dantetw.observe.privacy import Private
-from dantetw.observe.sinks.kind import Kind, Surroundings
+from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.opening import Outputs, build_sinks
 from dantetw.observe.tallies import Tallies
 from dantetw.policy import PLAIN_FORM, Form, Policy
@@ -100,7 +100,6 @@ class Logs:
         policy: Policy,
         key: bytes,
         surroundings: Surroundings,
-        kinds: Sequence[Kind] = catalogue.SINKS,
         reload: bool = False,
         known: Sequence[Message] = (),
     ) -> bool:
@@ -111,7 +110,7 @@ class Logs:
         :param known: problems that another process has logged.
         :returns: False if at a reload the old destinations stay in use.
         """
-        outputs = build_sinks(policy, surroundings, kinds, reload)
+        outputs = build_sinks(policy, surroundings, catalogue.SINKS, reload)
         self.problems = outputs.problems
         outputs = replace(outputs, known=tuple(known))
         self.use(policy, key, outputs)

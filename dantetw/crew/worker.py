@@ -29,8 +29,7 @@ from dantetw.crew.socksserver import SocksServer
 from dantetw.net.adopting import adopt
 from dantetw.net.channel import Channel, Frame
 from dantetw.net.listening import ListeningSocket, Port, given_port
-from dantetw.observe.sinks import inherited
-from dantetw.observe.sinks.kind import Kind, Surroundings
+from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.opening import Outputs, open_sink
 from dantetw.policy import Policy
 from dantetw.privileged.privileges import Privileges
@@ -40,8 +39,6 @@ from dantetw.session.reporting import Slices, Telling
 from dantetw.session.totals import free_files, kinds
 from dantetw.values import Endpoint, Method
 
-#: What was opened for us, before all that a process can open by itself.
-SINKS: Final[tuple[Kind, ...]] = (inherited.opened, *catalogue.SINKS)
 #: Where warnings go while no destination of the log can be opened.
 STANDBY: Final = "stderr"
 #: Seconds between two looks at what is to be noted in the ledger, and between two times that
@@ -153,10 +150,10 @@ class Worker:
     ) -> None:
         surroundings = replace(self._surroundings, inherited=opened)
         if STANDBY in opened and not reload:
-            self._logs.observer.stand_by(open_sink(STANDBY, surroundings, SINKS))
+            self._logs.observer.stand_by(open_sink(STANDBY, surroundings, catalogue.SINKS))
         # The supervisor has logged what it could not open either.
         known = () if reload else self._logs.problems
-        self._logs.open(policy, key, surroundings, SINKS, reload, known)
+        self._logs.open(policy, key, surroundings, reload, known)
         if self._estate.ledger is not None:
             self._estate.ledger.writes.watch(self._logs.observer.sinks)
         # Each sink has a duplicate.

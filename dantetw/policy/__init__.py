@@ -6,6 +6,7 @@ The compiled configuration: an immutable :class:`Policy`, made of one part for e
 - :mod:`.rules`: client rules and socks rules
 - :mod:`.addresses`: conditions on addresses and ports; ``internal`` and ``external``
 - :mod:`.places`: where in a file something was written
+- :mod:`.spelling`: how log destinations are written
 
 A session keeps the policy it began with.  Every rule and every condition remembers where it was
 written, so that a decision can be explained with file, line and column.
@@ -45,6 +46,7 @@ from dantetw.policy.settings import (
     UdpPolicy,
     UserPolicy,
 )
+from dantetw.policy.spelling import Misspelling, Spelling
 from dantetw.policy.whole import Policy
 
 __all__ = [
@@ -66,6 +68,7 @@ __all__ = [
     "HostKind",
     "Internal",
     "LoggingPolicy",
+    "Misspelling",
     "Output",
     "Policy",
     "PortSet",
@@ -76,6 +79,7 @@ __all__ = [
     "RuleKind",
     "RuleUdpPolicy",
     "SocketOption",
+    "Spelling",
     "Timeouts",
     "UdpPolicy",
     "UserPolicy",

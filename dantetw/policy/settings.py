@@ -87,11 +87,13 @@ class Output:
 
     :ivar text: as written; the catalogue's kinds of sinks define what it may be.
     :ivar form: how messages are written there.
+    :ivar is_file: it is the name of a file.
     """
 
     text: str
     where: Where
     form: Form = PLAIN_FORM
+    is_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,11 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from typing import Final
 
 from dantetw.auth.shadow import PASSWD, SHADOW
 from dantetw.net.sockopts import FIRST_FREE
 from dantetw.policy import Policy
 from dantetw.values import PAM_METHODS, Endpoint, Family, Method
-
-# Words of ``logoutput`` that are no files.
-_WORDS: Final = frozenset(("stdout", "stderr", "syslog"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +52,7 @@ class Permitted:
         rules = (*policy.client_rules, *policy.socks_rules)
         passwords = Method.USERNAME in policy.methods and users is None
         return cls(
-            frozenset(output.text for output in outputs) - _WORDS,
+            frozenset(output.text for output in outputs if output.is_file),
             files,
             files.union((PASSWD, SHADOW) if passwords else ()),
             frozenset(e for line in policy.internal if not line.interface for e in line.listens),

@@ -7,6 +7,7 @@ import re
 from hypothesis import given
 from twisted.trial.unittest import SynchronousTestCase
 
+from dantetw.catalogue import PROGRAM
 from dantetw.cli.migrate import migrate
 from tests.config.fakes import HEAD, RULES, read
 from tests.config.test_properties import QUICK, texts
@@ -49,7 +50,7 @@ BARE = HEAD.replace("socksmethod: none\n", "")
 def migrated(text: str | bytes) -> bytes:
     """A file with present keywords."""
     data = text if isinstance(text, bytes) else text.encode()
-    found = migrate(data, "sockd.conf")
+    found = migrate(data, "sockd.conf", PROGRAM)
     assert isinstance(found, bytes), found
     return found
 
@@ -113,18 +114,18 @@ class MigrateTests(SynchronousTestCase):
 
     def test_wrong(self) -> None:
         """A file whose syntax is wrong is told of, and not touched."""
-        problems = migrate(b"method: none\nnonsense: 1\n", "sockd.conf")
+        problems = migrate(b"method: none\nnonsense: 1\n", "sockd.conf", PROGRAM)
         assert isinstance(problems, tuple)
         self.assertEqual([str(problem.where) for problem in problems], ["sockd.conf:2:1"])
-        self.assertTrue(migrate(b"nonsense: 1\n" * 1000, "sockd.conf"))
+        self.assertTrue(migrate(b"nonsense: 1\n" * 1000, "sockd.conf", PROGRAM))
 
     @QUICK
     @given(texts)
     def test_any(self, data: bytes) -> None:
         """Any bytes are told of or migrated, for good and to the same meaning."""
-        new = migrate(data, "sockd.conf")
+        new = migrate(data, "sockd.conf", PROGRAM)
         if isinstance(new, bytes):
-            self.assertEqual(migrate(new, "sockd.conf"), new)
+            self.assertEqual(migrate(new, "sockd.conf", PROGRAM), new)
             self.assertEqual(deprecated(new), [])
             if b"\0" not in data:
                 self.assertEqual(meaning(new), meaning(data))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from dantetw.catalogue import PROGRAM
 from dantetw.config import UNSUPPORTED, Parsed, Policy, parse
 from dantetw.config.machine import Machine, Transport
 from dantetw.config.problems import Problem
@@ -76,7 +77,7 @@ def read(
 ) -> Parsed:
     """Parse a whole file."""
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
-    return parse(data, "sockd.conf", system, unsupported)
+    return parse(data, "sockd.conf", system, PROGRAM, unsupported)
 
 
 def with_globals(*lines: str, unsupported: Mapping[str, str] = UNSUPPORTED) -> Parsed:

@@ -10,6 +10,7 @@ from typing import ClassVar
 from twisted.trial.unittest import SynchronousTestCase
 
 import dantetw
+from dantetw.catalogue import PROGRAM, SINKS
 from dantetw.config import UNSUPPORTED, parse
 from dantetw.config.keywords import KEYWORDS
 from dantetw.config.tree import Place
@@ -84,7 +85,7 @@ class ExampleTests(SynchronousTestCase):
 
     def problems(self, text: str) -> list[str]:
         """What the server says of a configuration, on a machine that has its interfaces."""
-        parsed = parse(text.encode(), "sockd.conf", Gateway())
+        parsed = parse(text.encode(), "sockd.conf", Gateway(), PROGRAM)
         return [problem.render() for problem in parsed.problems]
 
 
@@ -102,6 +103,12 @@ class DocumentationTests(SynchronousTestCase):
             self.assertEqual(default, keyword.default)
             self.assertEqual(meaning, keyword.meaning)
             self.assertEqual(repeat, keyword.repeat.value)
+
+    def test_destinations(self) -> None:
+        """How each kind of destination is written is there."""
+        text = (DOCS / "keywords.rst").read_text(encoding="utf-8")
+        sentence = text.partition("A DESTINATION is ")[2].partition(";")[0]
+        self.assertEqual(re.findall("``(.+?)``", sentence), [kind.form for kind in SINKS])
 
     def test_status(self) -> None:
         """What is not supported says so, and nothing else does."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw import catalogue
 from dantetw.config import Parsed
-from dantetw.config.forms import FIELDS, FORMATS
+from dantetw.config.forms import FIELDS
 from dantetw.config.problems import Problem
 from dantetw.policy import PLAIN_FORM, Form
 from tests.config.fakes import policy_of, read
@@ -35,10 +34,6 @@ def forms(*lines: str) -> dict[str, Form]:
 
 class FormsTests(SynchronousTestCase):
     """How destinations are told."""
-
-    def test_catalogue(self) -> None:
-        """The formats that the language knows are those there are."""
-        self.assertEqual(list(FORMATS), list(catalogue.FORMATS))
 
     def test_plain(self) -> None:
         """Without a word every destination is told as Dante tells it, with everything."""

@@ -7,6 +7,7 @@ import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from dantetw.catalogue import PROGRAM
 from dantetw.config import load
 from dantetw.config.lexer import LARGEST_FILE
 from tests.config.fakes import (
@@ -29,7 +30,7 @@ class LoadTests(SynchronousTestCase):
         path = self.mktemp()
         with open(path, "w") as file:
             file.write(HEAD + RULES)
-        parsed = load(path, SYSTEM)
+        parsed = load(path, SYSTEM, PROGRAM)
         self.assertEqual((policy_of(parsed).file, parsed.problems), (path, ()))
 
     def test_unreadable(self) -> None:
@@ -44,7 +45,7 @@ class LoadTests(SynchronousTestCase):
             (empty, f"config file {empty} is empty.  Not parsing"),
             ("a\0b", "could not open config file a\0b: embedded null byte"),
         ):
-            parsed = load(path, SYSTEM)
+            parsed = load(path, SYSTEM, PROGRAM)
             self.assertIs(parsed.policy, None)
             (problem,) = parsed.problems
             self.assertEqual(problem.text, f"parseconfig(): {text}")

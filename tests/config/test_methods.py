@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from dantetw.catalogue import PROGRAM
 from dantetw.config import parse
 from dantetw.config.describing import describe
 from dantetw.values import Method
@@ -65,7 +66,7 @@ class MethodTests(SynchronousTestCase):
             def has_pam(self) -> bool:
                 return False
 
-        parsed = parse((OPEN + RULES).encode(), "sockd.conf", Bare())
+        parsed = parse((OPEN + RULES).encode(), "sockd.conf", Bare(), PROGRAM)
         self.assertEqual(
             [error[: error.index(" needs")] for error in errors(parsed)],
             ['4:22 method "pam.address"', '5:14 method "pam.username"'],

@@ -6,6 +6,7 @@ import errno
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from dantetw.catalogue import PROGRAM
 from dantetw.config import parse
 from dantetw.config.problems import tell
 from dantetw.config.sockopts import OPTIONS
@@ -190,10 +191,10 @@ class KeywordTests(SynchronousTestCase):
         """A debug level given to the parser wins, also for what rules log."""
         text = (HEAD + "debug: 1\n" + RULES).encode()
         for debug, expected, logs in ((None, 1, True), (0, 0, False), (2, 2, True)):
-            policy = policy_of(parse(text, "f", FakeSystem(), debug=debug))
+            policy = policy_of(parse(text, "f", FakeSystem(), PROGRAM, debug=debug))
             self.assertEqual(policy.logging.debug, expected)
             self.assertEqual(bool(policy.socks_rules[0].log), logs)
-        alone = policy_of(parse((HEAD + RULES).encode(), "f", FakeSystem(), debug=1))
+        alone = policy_of(parse((HEAD + RULES).encode(), "f", FakeSystem(), PROGRAM, debug=1))
         self.assertEqual((alone.logging.debug, alone.socks_rules[0].log), (-1, 0))
 
     def test_overridden(self) -> None:
@@ -207,7 +208,7 @@ class KeywordTests(SynchronousTestCase):
             ("", 0, []),
         ]
         for text, level, expected in cases:
-            parsed = parse((text + HEAD + RULES).encode(), "f", FakeSystem(), debug=level)
+            parsed = parse((text + HEAD + RULES).encode(), "f", FakeSystem(), PROGRAM, debug=level)
             self.assertEqual([problem.one_line() for problem in parsed.problems], expected, text)
             self.assertEqual(tell(parsed.problems, "f"), "")
 
@@ -333,7 +334,7 @@ class KeywordTests(SynchronousTestCase):
         ):
             system = FakeSystem()
             system.effective_root = root
-            parsed = parse((text + "socksmethod: none").encode(), "f", system)
+            parsed = parse((text + "socksmethod: none").encode(), "f", system, PROGRAM)
             self.assertEqual(len(warnings(parsed)), count, text)
 
     def test_rotation(self) -> None:

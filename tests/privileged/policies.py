@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+from dantetw.catalogue import PROGRAM
 from dantetw.config import Parsed, parse
 from dantetw.policy import Policy
 from tests.session.world import Machine
@@ -21,7 +22,7 @@ def parsed(
     """What a configuration comes to."""
     methods = f"clientmethod: none\nsocksmethod: {method}\n"
     text = addresses + methods + settings + "\n" + rules
-    return parse(text.encode(), "sockd.conf", Machine())
+    return parse(text.encode(), "sockd.conf", Machine(), PROGRAM)
 
 
 def policy(

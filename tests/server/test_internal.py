@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from twisted.logger import ILogObserver
 from twisted.trial.unittest import SynchronousTestCase
 
+from dantetw.catalogue import PROGRAM
 from dantetw.config import parse
 from dantetw.crew.errors import UnusableError
 from dantetw.net.interfaces import Interfaces
@@ -116,7 +117,7 @@ class FollowingCase(SynchronousTestCase):
     def policy(self, *lines: str, rules: str = "") -> Policy:
         """A policy of these lines, ``PORT`` in which is the port."""
         text = "\n".join((*lines, "socksmethod: none", rules)).replace("PORT", str(self.port))
-        parsed = parse(text.encode(), "sockd.conf", _System(self.machine))
+        parsed = parse(text.encode(), "sockd.conf", _System(self.machine), PROGRAM)
         assert parsed.policy is not None, parsed.problems
         return parsed.policy
 

@@ -20,6 +20,7 @@ from twisted.python.components import Componentized
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw import __version__
+from dantetw.catalogue import PROGRAM
 from dantetw.config import Parsed, parse
 from dantetw.crew import socksserver
 from dantetw.net.channel import Channel
@@ -124,7 +125,7 @@ class ServiceCase(SynchronousTestCase):
     ) -> SockdService:
         """A service that has not been started; port 0, so that no other test is in its way."""
         text = CONFIG.format(log=self.log.absolute(), method=method, more=more)
-        parsed = parse(text.encode(), "sockd.conf", Machine())
+        parsed = parse(text.encode(), "sockd.conf", Machine(), PROGRAM)
         policy = parsed.policy
         assert policy is not None, parsed.problems
         (line,) = policy.internal
@@ -230,7 +231,7 @@ class StartTests(ServiceCase):
 
     def test_notices_and_warnings(self) -> None:
         """What there is to say of the configuration is said first, each on one line."""
-        parsed = parse(b"nonsense\n", "sockd.conf", Machine())
+        parsed = parse(b"nonsense\n", "sockd.conf", Machine(), PROGRAM)
         made = self.start(notices=("first", "second"), warnings=parsed.problems[:1])
         lines = self.lines()
         self.assertEqual(lines[:2], ["info: first", "info: second"])
@@ -423,7 +424,7 @@ class ReloadTests(ServiceCase):
         """What reading the configuration again brings."""
         if text is None:
             text = CONFIG.format(log=self.log.absolute(), method="none", more="")
-        found = parse(text.encode(), "sockd.conf", Machine())
+        found = parse(text.encode(), "sockd.conf", Machine(), PROGRAM)
         if found.policy is None:
             return found
         lines = tuple(

@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
-from dantetw.catalogue import DIALECTS
+from dantetw.catalogue import DIALECTS, PROGRAM
 from dantetw.config import Policy, parse
 from dantetw.net.dialling import Connected, DialError, Failed
 from dantetw.net.poller import (
@@ -109,7 +109,7 @@ class Machine:
 
 def compiled(text: str) -> Policy:
     """The policy of a configuration that must be free of errors."""
-    parsed = parse(text.encode(), "sockd.conf", Machine())
+    parsed = parse(text.encode(), "sockd.conf", Machine(), PROGRAM)
     assert parsed.policy is not None, [problem.render() for problem in parsed.problems]
     return parsed.policy
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final, TextIO
 
 from dantetw.addresses import literal, number_of
+from dantetw.catalogue import PROGRAM
 from dantetw.cli.arguments import read_arguments
 from dantetw.cli.check import read, say, text_of
 from dantetw.cli.explain.rehearsing import Rehearsal
@@ -62,7 +63,7 @@ def main(argv: Sequence[str], host: Machine, stdin: TextIO, stdout: TextIO, stde
     names = Names(dict(options.resolve), dict(options.reverse))
     system = Stage(host, names, dict(options.interface))
     data, file = read(options.file, stdin)
-    parsed = parse(data, file, system)
+    parsed = parse(data, file, system, PROGRAM)
     if parsed.policy is None or isinstance(data, Problem):
         stderr.write(tell([p for p in parsed.problems if p.is_error], file))
         return 2

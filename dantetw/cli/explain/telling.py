@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from dantetw.catalogue import PROGRAM
 from dantetw.cli.explain.rehearsing import BLOCKED, Considered, Fared, Outcome
 from dantetw.cli.explain.staging import Answer, Client
 from dantetw.config.grammar import parse_tree
-from dantetw.config.lexer import Lexer, Source
+from dantetw.config.lexer import Source
 from dantetw.config.problems import visible
 from dantetw.config.report import Report
 from dantetw.policy import Policy, Rule, Where
@@ -35,7 +36,7 @@ Texts = Mapping[Where, Sequence[str]]
 def texts_of(data: bytes, file: str) -> Texts:
     """The lines of each rule in a file that has no mistakes."""
     source = Source.of(data, file)
-    tree = parse_tree(Lexer(source), Report(source))
+    tree = parse_tree(source, Report(source), PROGRAM)
     return {
         block.head.where: [
             source.line(number).expandtabs()

@@ -10,13 +10,13 @@ Sinks: where lines go.
 - :mod:`~dantetw.observe.sinks.inherited`: what the mother has opened for her workers
 - :mod:`~dantetw.observe.sinks.stdio`: the words ``stdout`` and ``stderr``
 - :mod:`~dantetw.observe.sinks.syslog`: the words ``syslog`` and ``syslog/FACILITY``
-- :mod:`~dantetw.observe.sinks.remote`: the words ``syslog+udp://…`` and ``syslog+tcp://…``; what it
-  shares with the former is in :mod:`~dantetw.observe.sinks.connected`, and
-  :mod:`~dantetw.observe.sinks.lookup` finds the host
+- :mod:`~dantetw.observe.sinks.remote`: the words ``syslog+udp://…`` and ``syslog+tcp://…``, as
+  :mod:`~dantetw.observe.sinks.remoteaddress` reads them; :mod:`~dantetw.observe.sinks.connected` is
+  what it shares with the former, and :mod:`~dantetw.observe.sinks.lookup` finds the host
 - :mod:`~dantetw.observe.sinks.backlog`: the bounded queue they all share
-- :mod:`~dantetw.observe.sinks.opening`: from ``logoutput`` and ``errorlog`` to sinks.  The
-  kinds there are stand in :mod:`dantetw.catalogue`; :mod:`~dantetw.observe.sinks.kind` says what a
-  kind is
+- :mod:`~dantetw.observe.sinks.kind`: what a kind of sink is: how it is written in a configuration,
+  checked and opened.  The kinds are listed in :mod:`dantetw.catalogue`
+- :mod:`~dantetw.observe.sinks.opening`: from ``logoutput`` and ``errorlog`` to sinks
 
 No sink makes the server wait, and none loses a line without counting it.
 """

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
+from typing import Final
 
 from zope.interface import implementer
 
@@ -19,7 +20,7 @@ from dantetw.observe.interfaces import ISink, Said
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.appender import Appender
 from dantetw.observe.sinks.behind import CALM, SLOW, Behind
-from dantetw.observe.sinks.kind import Surroundings
+from dantetw.observe.sinks.kind import SinkKind, Surroundings
 from dantetw.observe.sinks.mounts import may_block
 from dantetw.observe.sinks.stream import Stream
 from dantetw.values import Severity
@@ -138,9 +139,9 @@ class File:
             self._appender = Appender(-1)  # what comes now is lost, and counted
 
 
-def opened(text: str, surroundings: Surroundings) -> ISink:
+def open_file(text: str, surroundings: Surroundings) -> ISink:
     """
-    The kind of everything else: a file name, relative to the working directory.
+    Open a file, named relative to the working directory.
 
     A FIFO or a terminal becomes a :class:`~dantetw.observe.sinks.stream.Stream`.
 
@@ -155,3 +156,7 @@ def opened(text: str, surroundings: Surroundings) -> ISink:
     if slow:
         return Stream(text, surroundings.prefix, surroundings.reactor, opener)
     return File(text, surroundings.prefix, opener)
+
+
+#: Every word that no other kind claims.
+KIND: Final = SinkKind("FILE", lambda word: True, open_file, is_file=True)

@@ -37,7 +37,7 @@ _TURNS: Final = 2 * 2 * LONGEST // 768 // _PER_TURN
 
 
 def opened(text: str, surroundings: Surroundings) -> ISink | None:
-    """The kind of everything that was opened for us."""
+    """A sink for what another process has opened for this one; None: it has not."""
     descriptor = surroundings.inherited.get(text)
     if descriptor is None:
         return None

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReadDescriptor, IWriteDes
 
 from dantetw.observe.interfaces import ISink, Said
 from dantetw.observe.prefix import Prefix
+from dantetw.policy import Misspelling
 from dantetw.process.appending import open_appending
 from dantetw.values import Severity
 
@@ -94,11 +95,32 @@ class OneByOne:
             self.write(severity, when, text)
 
 
-#: A kind of sink: opens the destination that the operator named so, or returns None if the name is
-#: not one of its own.  Raises ``OSError`` if it cannot be opened, :exc:`MisnamedError` if it makes
-#: no sense.
-Kind = Callable[[str, Surroundings], ISink | None]
+def _is_right(word: str) -> None:
+    """Every word of a kind is spelled right."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkKind:
+    """
+    A kind of sink: how it is written in a configuration, and how it is opened.
+
+    It is a :class:`~dantetw.policy.Spelling` too, which says more of the first five.
+
+    :ivar form: how it is written, for messages and documents.
+    :ivar claims: whether a word of ``logoutput`` names a sink of this kind.
+    :ivar check: what is wrong with such a word.
+    :ivar schemes: what precedes ``://`` in such words.
+    :ivar is_file: such words are names of files.
+    :ivar open: opens what such a word names; raises ``OSError`` if that cannot be opened.
+    """
+
+    form: str
+    claims: Callable[[str], bool]
+    open: Callable[[str, Surroundings], ISink]
+    check: Callable[[str], Misspelling | None] = _is_right
+    schemes: tuple[str, ...] = ()
+    is_file: bool = False
 
 
 class MisnamedError(ValueError):
-    """A destination is of our kind but cannot be meant: the message says why."""
+    """No sink can be opened for a word: the message says why."""

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from dantetw.net.errors import words_of_error
 from dantetw.observe.events import Message
 from dantetw.observe.interfaces import ISink
-from dantetw.observe.sinks.kind import Kind, MisnamedError, Surroundings
+from dantetw.observe.sinks import inherited
+from dantetw.observe.sinks.kind import MisnamedError, SinkKind, Surroundings
 from dantetw.observe.sinks.syslog import Syslog
 from dantetw.policy import PLAIN_FORM, Form, Output, Policy
 from dantetw.values import Severity
@@ -40,30 +41,36 @@ class Outputs:
     forms: Mapping[ISink, Form] = field(default_factory=dict)
 
 
-def open_sink(text: str, surroundings: Surroundings, kinds: Sequence[Kind]) -> ISink:
+def open_sink(text: str, surroundings: Surroundings, kinds: Sequence[SinkKind]) -> ISink:
     """
     Open one destination, named as in ``sockd.conf``.
 
+    :param kinds: all kinds of sinks there are; the first that claims a word opens it.
     :raises OSError: it cannot be opened.
     :raises MisnamedError: it cannot be meant, such as ``syslog/kern``.
     """
+    sink = inherited.opened(text, surroundings)
+    if sink is not None:
+        return sink
     for kind in kinds:
-        sink = kind(text, surroundings)
-        if sink is not None:
-            return sink
+        if kind.claims(text):
+            wrong = kind.check(text)
+            if wrong is not None:
+                raise MisnamedError(wrong.text)
+            return kind.open(text, surroundings)
     raise MisnamedError("not a destination for logs")
 
 
 def build_sinks(
     policy: Policy,
     surroundings: Surroundings,
-    kinds: Sequence[Kind],
+    kinds: Sequence[SinkKind],
     reload: bool = False,
 ) -> Outputs:
     """
     Open all destinations of a policy.  The same one named twice is opened, and logs, twice.
 
-    :param kinds: all kinds of sinks there are; the first that takes a name opens it.
+    :param kinds: see :func:`open_sink`.
     :param reload: there are old sinks that can stay in use.
     """
     problems: list[Message] = []

@@ -24,17 +24,19 @@ from collections import deque
 from functools import partial
 from typing import Final
 
-from dantetw.config.lexer import Token
-from dantetw.config.report import Mistake
-from dantetw.config.vocabulary import RemoteLog, remote_log
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.backlog import LIMIT
 from dantetw.observe.sinks.connected import BUSY, CUT, PENDING, PER_TURN, RETRY, ConnectedSink, cut
-from dantetw.observe.sinks.kind import MisnamedError, Reactor, Surroundings
+from dantetw.observe.sinks.kind import Reactor, SinkKind, Surroundings
 from dantetw.observe.sinks.lookup import Address, HostLookup, numeric
+from dantetw.observe.sinks.remoteaddress import (
+    SCHEMES,
+    RemoteAddress,
+    check_address,
+    read_address,
+)
 from dantetw.observe.sinks.syslog import FACILITIES
-from dantetw.policy import Where
 from dantetw.values import Severity
 
 #: Seconds between two attempts to reach a host, at most.
@@ -62,7 +64,7 @@ class Remote(ConnectedSink):
     _kind: socket.SocketKind
 
     def __init__(
-        self, name: str, prefix: Prefix, reactor: Reactor, where: RemoteLog, limit: int = LIMIT
+        self, name: str, prefix: Prefix, reactor: Reactor, where: RemoteAddress, limit: int = LIMIT
     ) -> None:
         self._prefixed = partial(prefix.rfc5424, FACILITIES[where.facility])
         super().__init__(name, reactor, self._message, limit, LONGEST_RETRY)
@@ -222,7 +224,7 @@ class Tcp(Remote):
     _offset = 0
 
     def __init__(
-        self, name: str, prefix: Prefix, reactor: Reactor, where: RemoteLog, limit: int = LIMIT
+        self, name: str, prefix: Prefix, reactor: Reactor, where: RemoteAddress, limit: int = LIMIT
     ) -> None:
         # What the other side has perhaps not acknowledged, and its bytes.
         self._under_way: deque[bytes] = deque()
@@ -317,16 +319,18 @@ def _sent(connection: socket.socket, message: bytes) -> int:
 _TRANSPORTS: Final = {"udp": Udp, "tcp": Tcp}
 
 
-def opened(text: str, surroundings: Surroundings) -> ISink | None:
-    """
-    The kind of ``syslog+udp://HOST[:PORT][/FACILITY]`` and ``syslog+tcp``.
+def open_remote(text: str, surroundings: Surroundings) -> ISink:
+    """Open ``syslog+udp://…`` or ``syslog+tcp://…``; whether the host is there turns out later."""
+    address = read_address(text)
+    assert isinstance(address, RemoteAddress), "a word that was not checked"
+    return _TRANSPORTS[address.transport](text, surroundings.prefix, surroundings.reactor, address)
 
-    :raises MisnamedError: host, port or facility is none.
-    """
-    try:
-        where = remote_log(Token(text, Where("", 0, 0), 0))
-    except Mistake as mistake:
-        raise MisnamedError(mistake.text) from None
-    if where is None:
-        return None
-    return _TRANSPORTS[where.transport](text, surroundings.prefix, surroundings.reactor, where)
+
+#: The words ``syslog+udp://HOST[:PORT][/FACILITY]`` and ``syslog+tcp://…``.
+KIND: Final = SinkKind(
+    "syslog+(udp|tcp)://HOST[:PORT][/FACILITY]",
+    lambda word: word.partition("://")[0] in SCHEMES and "://" in word,
+    open_remote,
+    check_address,
+    SCHEMES,
+)

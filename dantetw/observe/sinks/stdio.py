@@ -21,21 +21,22 @@ from typing import Final
 
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.sinks.file import File
-from dantetw.observe.sinks.kind import Surroundings
+from dantetw.observe.sinks.kind import SinkKind, Surroundings
 from dantetw.observe.sinks.stream import Stream
 from dantetw.observe.sinks.threaded import Threaded
+
+#: The words of a configuration for standard output and standard error.
+WORDS: Final = ("stdout", "stderr")
 
 _FLAGS: Final = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-def opened(text: str, surroundings: Surroundings) -> ISink | None:
+def open_standard(text: str, surroundings: Surroundings) -> ISink:
     """
-    The kind of ``stdout`` and ``stderr``.
+    Open ``stdout`` or ``stderr``.
 
-    :raises OSError: we were started without it.
+    :raises OSError: the server was started without it.
     """
-    if text not in ("stdout", "stderr"):
-        return None
     if text not in surroundings.standard:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     return standard(text, surroundings, surroundings.standard[text])
@@ -71,3 +72,7 @@ def standard(name: str, surroundings: Surroundings, descriptor: int) -> ISink:
     if stat.S_ISREG(mode) or stat.S_ISCHR(mode):
         return File(name, prefix, duplicate)
     return Threaded(name, prefix, duplicate)
+
+
+#: The words ``stdout`` and ``stderr``.
+KIND: Final = SinkKind(" | ".join(WORDS), lambda word: word in WORDS, open_standard)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Final
@@ -18,11 +19,16 @@ from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.backlog import LIMIT
 from dantetw.observe.sinks.connected import BUSY, CUT, ConnectedSink, cut
-from dantetw.observe.sinks.kind import MisnamedError, Reactor, Surroundings
+from dantetw.observe.sinks.kind import Reactor, SinkKind, Surroundings
+from dantetw.policy import Misspelling
+
+_WORD: Final = "syslog"
+#: The facility of messages where none is named.
+DEFAULT_FACILITY: Final = "daemon"
 
 #: The facilities Dante knows (``syslog/FACILITY``) and their numbers (:rfc:`3164`, 4.1.1).
 FACILITIES: Final[Mapping[str, int]] = MappingProxyType(
-    {"user": 1, "daemon": 3, "auth": 4, "authpriv": 10}
+    {"auth": 4, "authpriv": 10, "daemon": 3, "user": 1}
     | {f"local{number}": 16 + number for number in range(8)}
 )
 
@@ -84,17 +90,41 @@ class Syslog(ConnectedSink):
         return error
 
 
-def opened(text: str, surroundings: Surroundings) -> ISink | None:
+def check_facility(facility: str, start: int) -> Misspelling | None:
     """
-    The kind of ``syslog`` and ``syslog/FACILITY``; the facility is ``daemon`` if none is named.
+    What is wrong with the name of a facility.
 
-    :raises MisnamedError: there is no such facility.
+    :param start: where it begins in its word.
     """
-    word, slash, facility = text.partition("/")
-    if word != "syslog":
+    if facility in FACILITIES:
         return None
-    number = FACILITIES.get(facility if slash else "daemon")
-    if number is None:
-        raise MisnamedError(f'unknown syslog facility "{facility}"')
-    around = surroundings
-    return Syslog(text, around.prefix, around.reactor, number, around.device)
+    return Misspelling(
+        f'unknown syslog facility "{facility}"',
+        start,
+        len(facility),
+        f"one of: {' '.join(FACILITIES)}",
+        tuple(FACILITIES),
+    )
+
+
+def _facility(text: str) -> str:
+    """The facility in ``syslog`` or ``syslog/FACILITY``."""
+    _, slash, facility = text.partition("/")
+    return facility if slash else DEFAULT_FACILITY
+
+
+def _check(text: str) -> Misspelling | None:
+    found = check_facility(_facility(text), len(_WORD) + 1)
+    return found and replace(found, is_fatal=False)
+
+
+def open_syslog(text: str, surroundings: Surroundings) -> ISink:
+    """Open ``syslog`` or ``syslog/FACILITY``; whether there is a daemon turns out later."""
+    number, device = FACILITIES[_facility(text)], surroundings.device
+    return Syslog(text, surroundings.prefix, surroundings.reactor, number, device)
+
+
+#: The words ``syslog`` and ``syslog/FACILITY``.
+KIND: Final = SinkKind(
+    "syslog[/FACILITY]", lambda word: word.partition("/")[0] == _WORD, open_syslog, _check
+)

@@ -6,7 +6,7 @@ import socket
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.vocabulary import RemoteLog
+from dantetw.observe.sinks.remoteaddress import RemoteAddress
 
 
 class Daemon:
@@ -28,9 +28,9 @@ class Daemon:
         self.connections: list[socket.socket] = []
         self._buffers: list[bytes] = []
 
-    def where(self, host: str = "127.0.0.1") -> RemoteLog:
+    def where(self, host: str = "127.0.0.1") -> RemoteAddress:
         """What a sink must know to reach it."""
-        return RemoteLog("tcp", host, self.port, "daemon")
+        return RemoteAddress("tcp", host, self.port, "daemon")
 
     def accept(self) -> None:
         """Take all connections that wait."""

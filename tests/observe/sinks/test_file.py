@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks import torn
-from dantetw.observe.sinks.file import File, opened
+from dantetw.observe.sinks.file import File, open_file
 from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.stream import Stream
 from dantetw.process.appending import open_appending
@@ -357,7 +357,7 @@ class OpenedTests(SynchronousTestCase):
     def test_file(self) -> None:
         """A file is opened with privileges, at the first time and later."""
         path = os.path.join(self.directory, "log")
-        sink = opened(path, self.surroundings)
+        sink = open_file(path, self.surroundings)
         assert sink is not None
         self.addCleanup(sink.close)
         self.assertIsInstance(sink, File)
@@ -379,7 +379,7 @@ class OpenedTests(SynchronousTestCase):
         """A FIFO is opened without waiting for a reader, and can be slow."""
         path = os.path.join(self.directory, "fifo")
         os.mkfifo(path)
-        sink = opened(path, self.surroundings)
+        sink = open_file(path, self.surroundings)
         assert sink is not None
         self.addCleanup(sink.close)
         self.assertIsInstance(sink, Stream)
@@ -387,6 +387,6 @@ class OpenedTests(SynchronousTestCase):
     def test_unopenable(self) -> None:
         """What cannot be opened is an error with its reason."""
         error = self.assertRaises(
-            OSError, opened, os.path.join(self.directory, "no", "log"), self.surroundings
+            OSError, open_file, os.path.join(self.directory, "no", "log"), self.surroundings
         )
         self.assertEqual(error.errno, errno.ENOENT)

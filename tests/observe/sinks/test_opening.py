@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -165,8 +166,10 @@ class BuildTests(SynchronousTestCase):
         self.assertRaises(MisnamedError, open_sink, "x", self.surroundings, ())
         asked: list[str] = []
 
-        def not_mine(text: str, surroundings: Surroundings) -> None:
-            asked.append(text)
+        def claims(word: str) -> bool:
+            asked.append(word)
+            return False
 
-        self.assertRaises(MisnamedError, open_sink, "x", self.surroundings, (not_mine, not_mine))
+        other = replace(SINKS[0], claims=claims)
+        self.assertRaises(MisnamedError, open_sink, "x", self.surroundings, (other, other))
         self.assertEqual(asked, ["x", "x"])

@@ -12,12 +12,13 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from dantetw.config.vocabulary import RemoteLog
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.connected import CUT, RETRY
 from dantetw.observe.sinks.kind import MisnamedError, Surroundings
-from dantetw.observe.sinks.remote import LONGEST_RETRY, Remote, Tcp, Udp, opened
+from dantetw.observe.sinks.opening import open_sink
+from dantetw.observe.sinks.remote import KIND, LONGEST_RETRY, Remote, Tcp, Udp
+from dantetw.observe.sinks.remoteaddress import RemoteAddress
 from dantetw.values import Severity
 from tests.observe.sinks.daemon import Daemon
 from tests.observe.sinks.fakes import FakeReactor
@@ -322,7 +323,7 @@ class UdpTests(SynchronousTestCase):
         self.reactor = FakeReactor()
         self.daemon = self.start_daemon()
         self.port = int(self.daemon.getsockname()[1])
-        where = RemoteLog("udp", "127.0.0.1", self.port, "local0")
+        where = RemoteAddress("udp", "127.0.0.1", self.port, "local0")
         self.sink = Udp("udp", Prefix("sockd"), self.reactor, where)
         self.addCleanup(self.sink.close)
 
@@ -439,15 +440,17 @@ class OpenedTests(SynchronousTestCase):
         surroundings = Surroundings(Prefix("x"), reactor, standard={})
         kinds = {"syslog+udp://127.0.0.1/user": Udp, "syslog+tcp://[::1]:7": Tcp}
         for word, kind in kinds.items():
-            sink = opened(word, surroundings)
-            assert sink is not None
+            self.assertTrue(KIND.claims(word))
+            sink = KIND.open(word, surroundings)
             self.assertIsInstance(sink, kind)
             self.assertEqual(sink.name, word)
             sink.close()
         for word in ("syslog", "syslog/user", "syslog+udp", "/var/log/syslog", "stdout"):
-            self.assertIsNone(opened(word, surroundings))
+            self.assertFalse(KIND.claims(word))
 
     def test_misnamed(self) -> None:
         """What cannot be meant is refused."""
         surroundings = Surroundings(Prefix("x"), FakeReactor(), standard={})
-        self.assertRaises(MisnamedError, opened, "syslog+udp://h:0", surroundings)
+        word = "syslog+udp://h:0"
+        self.assertTrue(KIND.claims(word))
+        self.assertRaises(MisnamedError, open_sink, word, surroundings, (KIND,))

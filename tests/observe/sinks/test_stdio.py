@@ -15,7 +15,7 @@ from dantetw.observe.interfaces import ISink
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.file import File
 from dantetw.observe.sinks.kind import Surroundings
-from dantetw.observe.sinks.stdio import opened, standard
+from dantetw.observe.sinks.stdio import KIND, open_standard, standard
 from dantetw.observe.sinks.stream import Stream
 from dantetw.observe.sinks.threaded import Threaded
 from dantetw.values import Severity
@@ -247,14 +247,14 @@ class OpenedTests(SynchronousTestCase):
         null = os.open("/dev/null", os.O_WRONLY)
         self.addCleanup(os.close, null)
         surroundings = Surroundings(Prefix("sockd"), FakeReactor(), standard={"stdout": null})
-        sink = opened("stdout", surroundings)
+        sink = open_standard("stdout", surroundings)
         assert sink is not None
         sink.close()
         for word in ("STDOUT", '"stdout"', "stdout,stderr", "log"):
-            self.assertIsNone(opened(word, surroundings))
+            self.assertFalse(KIND.claims(word))
 
     def test_closed(self) -> None:
         """If we were started without one, that is an error with its reason."""
         surroundings = Surroundings(Prefix("sockd"), FakeReactor(), standard={})
-        error = self.assertRaises(OSError, opened, "stderr", surroundings)
+        error = self.assertRaises(OSError, open_standard, "stderr", surroundings)
         self.assertEqual(error.errno, errno.EBADF)

@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw.observe.prefix import Prefix
 from dantetw.observe.sinks.connected import RETRY
 from dantetw.observe.sinks.kind import MisnamedError, Surroundings
-from dantetw.observe.sinks.syslog import FACILITIES, Syslog, opened
+from dantetw.observe.sinks.opening import open_sink
+from dantetw.observe.sinks.syslog import FACILITIES, KIND, Syslog
 from dantetw.values import Severity
 from tests.observe.sinks.fakes import FakeReactor
 
@@ -210,11 +211,12 @@ class OpenedTests(SynchronousTestCase):
         """The word alone is facility daemon; other words are not ours."""
         surroundings = Surroundings(Prefix("x"), FakeReactor(), standard={}, device=self.mktemp())
         for word in ("syslog", *(f"syslog/{name}" for name in FACILITIES)):
-            sink = opened(word, surroundings)
+            self.assertTrue(KIND.claims(word))
+            sink = KIND.open(word, surroundings)
             assert isinstance(sink, Syslog)
             sink.close()
         for word in ("SYSLOG", "syslogd", "stdout", "/var/log/syslog"):
-            self.assertIsNone(opened(word, surroundings))
+            self.assertFalse(KIND.claims(word))
 
     def test_facilities(self) -> None:
         """The facilities are Dante's twelve, with the numbers of :rfc:`3164`."""
@@ -226,5 +228,6 @@ class OpenedTests(SynchronousTestCase):
         """Others are refused in Dante's words."""
         surroundings = Surroundings(Prefix("x"), FakeReactor(), standard={})
         for name in ("kern", "mail", "DAEMON", ""):
-            error = self.assertRaises(MisnamedError, opened, f"syslog/{name}", surroundings)
+            word = f"syslog/{name}"
+            error = self.assertRaises(MisnamedError, open_sink, word, surroundings, (KIND,))
             self.assertEqual(str(error), f'unknown syslog facility "{name}"')
