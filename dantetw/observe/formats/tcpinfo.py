@@ -1,7 +1,7 @@
 """
 The block that ``log: tcpinfo`` appends to a line: Linux's ``struct tcp_info`` in words.
 
-One column for one socket; two, client's and target's, joined by `` <-> ``.  Dante shows the
+One column for one socket; two, client's and target's, joined by ``<->``.  Dante shows the
 right-hand column's options in words on both sides (both stand in one static buffer); we do not.
 """
 
