@@ -16,6 +16,7 @@ Imports go one way, down this list:
   memory that processes share; :mod:`.threads` and :mod:`.sharing` are for calls that block and
   results that many wait for
 - pure, computed without waiting: :mod:`.config`, text into a policy; :mod:`.rules`, decisions;
+  :mod:`.plan`, what follows from them for a request;
   :mod:`.wire`, SOCKS as bytes; of :mod:`.observe` its events and formats;
   :mod:`.escaping`, hostile text made fit for a log; :mod:`.fairness`, which client's call is next
 - values: :mod:`.policy`, the compiled configuration; :mod:`.addresses`, addresses as numbers;

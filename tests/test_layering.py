@@ -38,6 +38,7 @@ LAYERS = {
     "dantetw.wire": PURE,
     "dantetw.config": PURE,
     "dantetw.rules": PURE,
+    "dantetw.plan": PURE,
     "dantetw.observe.events": PURE,
     "dantetw.observe.facts": PURE,
     "dantetw.observe.status": PURE,

@@ -61,16 +61,26 @@ class Groups:
         return groups
 
     def _look_up(self, user: str) -> frozenset[str]:
+        return groups_of(user, self._names, self._getpwnam, self._getgrnam)
+
+
+def groups_of(
+    user: str,
+    names: frozenset[str],
+    getpwnam: Callable[[str], pwd.struct_passwd] = pwd.getpwnam,
+    getgrnam: Callable[[str], grp.struct_group] = grp.getgrnam,
+) -> frozenset[str]:
+    """The groups that a user is in, of those named, as the system has it now."""
+    try:
+        primary: int | None = getpwnam(user).pw_gid
+    except (KeyError, ValueError, OSError):  # ValueError: no bytes stand for such a name
+        primary = None
+    found = set()
+    for name in names:
         try:
-            primary: int | None = self._getpwnam(user).pw_gid
-        except (KeyError, ValueError, OSError):  # ValueError: no bytes stand for such a name
-            primary = None
-        found = set()
-        for name in self._names:
-            try:
-                group = self._getgrnam(name)
-            except (KeyError, ValueError, OSError):
-                continue
-            if group.gr_gid == primary or user in group.gr_mem:
-                found.add(name)
-        return frozenset(found)
+            group = getgrnam(name)
+        except (KeyError, ValueError, OSError):
+            continue
+        if group.gr_gid == primary or user in group.gr_mem:
+            found.add(name)
+    return frozenset(found)

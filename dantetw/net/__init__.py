@@ -14,7 +14,8 @@ Where we touch the kernel's network.
 - :mod:`.datagrams` makes sockets for datagrams, and hears what became of those.
 - :mod:`.channel` carries messages and descriptors between processes of this host.
 - :mod:`.zones` keeps the links of link-local addresses.
-- :mod:`.resolving` looks names up and keeps the answers, :mod:`.deadnames` the failures that took
+- :mod:`.lookups` asks the system for names and addresses, and waits; :mod:`.resolving` does so in
+  threads and keeps the answers, :mod:`.deadnames` the failures that took
   long.
 - :mod:`.errors` gives errors their names, replies and words.
 - :mod:`.host` tells facts of this machine: interfaces, addresses, services; :mod:`.ifaddrs` reads

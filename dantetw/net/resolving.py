@@ -40,18 +40,23 @@ from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dantetw.addresses import literal, number_of
-from dantetw.escaping import escape
 from dantetw.fairness import BusyError, client_of
 from dantetw.net.deadnames import DeadNames
-from dantetw.net.errors import EAI_WORDS, eai_symbol_of, words_of
-from dantetw.net.zones import endpoint_of
+from dantetw.net.lookups import (
+    ResolveError,
+    af_of,
+    ask,
+    ask_back,
+    error_of,
+    known_error,
+    query_of,
+)
 from dantetw.sharing import Shared
 from dantetw.threads import Job, Threads
-from dantetw.values import AF_OF, Family
+from dantetw.values import FAMILIES, Family
 
 #: Seconds an answer is kept, and how many are: Dante's numbers.
 KEEP_SECONDS: Final = 300
@@ -76,40 +81,10 @@ WAITING: Final = 512
 #: Seconds after which a look-up fails for which there is no place; up to a half more or less.
 BUSY_SECONDS: Final = 2.0
 
-#: Addresses kept of one name.  A DNS answer may hold thousands; no client tries them all.
-ADDRESSES: Final = 64
-
-BOTH: Final = frozenset((Family.IPV4, Family.IPV6))
-
-# RFC 1035, 2.3.4.
-_NAME_LENGTH: Final = 255
-_LABEL_LENGTH: Final = 63
-
-_log: Final = Logger()
-
 # The place of the address family in a cache's key, for look-ups the other way.
 _REVERSE: Final = -1
 
 _Key = tuple[int, str]
-
-
-class ResolveError(Exception):
-    """
-    A name has no address, or an address could not be asked for its name.
-
-    :ivar symbol: the ``EAI_`` name, for ``external.log.LEVEL.error``.
-    :ivar reason: ``gai_strerror``'s words; for ``EAI_SYSTEM`` those for the ``errno``.
-    :ivar name: what was asked for, as received, hence hostile.
-    """
-
-    def __init__(self, symbol: str, reason: str, name: str) -> None:
-        super().__init__(symbol, reason, name)
-        self.symbol = symbol
-        self.reason = reason
-        self.name = name
-
-    def __str__(self) -> str:
-        return f'could not resolve hostname "{escape(self.name)}": {self.reason}'
 
 
 class _Search(Shared[tuple[str, ...]]):
@@ -152,7 +127,7 @@ class Resolver:
         self._searches: dict[_Key, _Search] = {}
 
     def resolve(
-        self, name: str, families: frozenset[Family] = BOTH, owner: str = ""
+        self, name: str, families: frozenset[Family] = FAMILIES, owner: str = ""
     ) -> Deferred[tuple[str, ...]]:
         """
         The addresses of a host name, in the system's order of preference (:rfc:`6724`).
@@ -166,16 +141,14 @@ class Resolver:
             return defer.succeed(answer)
         if literal(name) is not None:
             return _failed("EAI_ADDRFAMILY", name)
-        query = _query(name)
+        query = query_of(name)
         if query is None:
             return _failed("EAI_NONAME", name)
-        family = _af(families)
 
         def thd_resolve() -> tuple[str, ...]:
-            found = self._getaddrinfo(query, 0, family, socket.SOCK_STREAM)
-            return _addresses(found, families)
+            return ask(query, families, self._getaddrinfo)
 
-        return self._search((family, name.lower()), name, thd_resolve, owner)
+        return self._search((af_of(families), name.lower()), name, thd_resolve, owner)
 
     def reverse(self, address: str, owner: str = "") -> Deferred[str | None]:
         """
@@ -193,24 +166,17 @@ class Resolver:
             return _failed("EAI_NONAME", address)
 
         def thd_reverse() -> tuple[str, ...]:
-            try:
-                found = self._getnameinfo((address, 0), socket.NI_NAMEREQD)
-            except socket.gaierror as error:
-                if eai_symbol_of(error.errno or 0) in ("EAI_NONAME", "EAI_NODATA"):
-                    return ()
-                raise
-            return (found[0],)
+            return ask_back(address, self._getnameinfo)
 
         search = self._search((_REVERSE, address), address, thd_reverse, owner)
         return search.addCallback(lambda names: names[0] if names else None)
 
-    def cached(self, name: str, families: frozenset[Family] = BOTH) -> tuple[str, ...] | None:
+    def cached(self, name: str, families: frozenset[Family] = FAMILIES) -> tuple[str, ...] | None:
         """The addresses of a name if they are known, at once; else None."""
         address = literal(name)
         if address is not None:
-            family = Family.IPV6 if ":" in address else Family.IPV4
-            return (address,) if family in families else None
-        return self._get((_af(families), name.lower()))
+            return (address,) if number_of(address)[0] in families else None
+        return self._get((af_of(families), name.lower()))
 
     def cached_reverse(self, address: str) -> tuple[str, ...] | None:
         """The name of an address if it is known, at once: none or one; else None."""
@@ -312,8 +278,9 @@ class Resolver:
     def _found(self, key: _Key, search: _Search, name: str, result: Any) -> None:
         current = self._forget_search(key, search)
         if isinstance(result, Failure):
-            error = _error(result, name)
-            if current and not result.check(BusyError):
+            busy = result.check(BusyError)
+            error = too_many(name) if busy else error_of(result, name)
+            if current and not busy:
                 began = None if search.job is None else search.job.begun_at
                 took = 0.0 if began is None else self._clock.seconds() - began
                 self._dead.failed(key, error.symbol, error.reason, took)
@@ -322,61 +289,16 @@ class Resolver:
         if current:
             self._dead.answered(key)
         if not result and key[0] != _REVERSE:
-            search.fail(_known_error("EAI_NODATA", name))
+            search.fail(known_error("EAI_NODATA", name))
         else:
             if current:
                 self._keep(key, result)
             search.succeed(result)
 
 
-def _af(families: frozenset[Family]) -> int:
-    if len(families) != 1:
-        return int(socket.AF_UNSPEC)
-    (family,) = families
-    return AF_OF[family]
-
-
-def _query(name: str) -> bytes | None:
-    """
-    The bytes to ask for; None if no host can have this name.
-
-    Bytes, since Python would encode text as IDNA, which makes a digit of anything that looks like
-    one, and cuts bytes at a NUL.
-    """
-    try:
-        query = name.encode("ascii")
-    except UnicodeEncodeError:
-        return None
-    # A backslash would begin an escape (RFC 1035, 5.1): the C library asks for another name than
-    # the one the rules have seen.
-    if b"\x00" in query or b"\\" in query or len(query) > _NAME_LENGTH:
-        return None
-    labels = query.removesuffix(b".").split(b".")
-    if all(0 < len(label) <= _LABEL_LENGTH for label in labels):
-        return query
-    return None
-
-
-def _addresses(found: Sequence[tuple[Any, ...]], families: frozenset[Family]) -> tuple[str, ...]:
-    """The numeric addresses in ``getaddrinfo``'s answer: wanted, each once, not too many."""
-    addresses: dict[str, None] = {}
-    for entry in found:
-        # A hostile AAAA record may map an IPv4 address; this unmaps it.
-        endpoint = endpoint_of(entry[4])
-        if endpoint.family in families:
-            addresses[endpoint.host] = None
-            if len(addresses) == ADDRESSES:
-                break
-    return tuple(addresses)
-
-
 def too_many(name: str) -> ResolveError:
     """The failure of a look-up for which there is no place."""
-    return _known_error("EAI_AGAIN", name)
-
-
-def _known_error(symbol: str, name: str) -> ResolveError:
-    return ResolveError(symbol, EAI_WORDS[symbol], name)
+    return known_error("EAI_AGAIN", name)
 
 
 def _raise(error: ResolveError) -> tuple[str, ...]:
@@ -384,22 +306,4 @@ def _raise(error: ResolveError) -> tuple[str, ...]:
 
 
 def _failed(symbol: str, name: str) -> Deferred[Any]:
-    return defer.fail(_known_error(symbol, name))
-
-
-def _error(failure: Failure, name: str) -> ResolveError:
-    """What went wrong in a thread, as a :class:`ResolveError`."""
-    error = failure.value
-    if isinstance(error, socket.gaierror):
-        symbol = eai_symbol_of(error.errno or 0)
-        return ResolveError(symbol, error.strerror or symbol, name)
-    if isinstance(error, OSError):
-        # Python raises the errno behind an EAI_SYSTEM instead.
-        return ResolveError("EAI_SYSTEM", words_of(error.errno or 0), name)
-    if isinstance(error, UnicodeError | ValueError):
-        return _known_error("EAI_NONAME", name)
-    if isinstance(error, BusyError):
-        return too_many(name)
-    # A bug: log it, and let the client know only that the name did not resolve.
-    _log.failure("look-up failed", failure)
-    return _known_error("EAI_FAIL", name)
+    return defer.fail(known_error(symbol, name))

@@ -9,14 +9,12 @@ from typing import Final
 
 from dantetw.addresses import is_link_local, zone_of
 from dantetw.policy import Policy, Rotation
-from dantetw.values import UNSPECIFIED, Endpoint, Family, ReplyCode
+from dantetw.values import FAMILY_NAMES, UNSPECIFIED, Endpoint, Family, ReplyCode
 
 #: Seconds for which an interface's addresses are not asked for again.  A tunnel that comes up is
 #: used within a second.
 BELIEVED: Final = 0.5
 
-#: How messages name a family.
-SAID: Final = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
 _NO_ROTATION: Final = Rotation.NONE
 _ROUTE: Final = Rotation.ROUTE
@@ -174,7 +172,7 @@ def _of_link(addresses: tuple[str, ...], target: str) -> tuple[str, ...]:
 
 def no_address_text(family: Family) -> str:
     """Dante's words for a target of a family that we have no ``external`` address of."""
-    said = SAID[family]
+    said = FAMILY_NAMES[family]
     return (
         f"connect to {said} address requested, but no {said} address configured for our usage on"
         " the external interface"

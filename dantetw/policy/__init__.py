@@ -17,7 +17,6 @@ else is in one of their parts.
 
 from dantetw.policy.addresses import (
     ALL_PORTS,
-    BOTH_FAMILIES,
     Address,
     External,
     HostKind,
@@ -51,7 +50,6 @@ from dantetw.policy.whole import Policy
 
 __all__ = [
     "ALL_PORTS",
-    "BOTH_FAMILIES",
     "BUILT_IN",
     "DEBUG_LOG",
     "HANDOVER",

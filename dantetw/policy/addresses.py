@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dantetw.policy.places import Where
-from dantetw.values import Endpoint, Family
-
-#: Both address families.
-BOTH_FAMILIES = frozenset((Family.IPV4, Family.IPV6))
+from dantetw.values import FAMILIES, Endpoint, Family
 
 
 class HostKind(Enum):
@@ -92,7 +89,7 @@ class Internal:
     where: Where
     interface: str = ""
     port: int = 0
-    families: frozenset[Family] = BOTH_FAMILIES
+    families: frozenset[Family] = FAMILIES
 
     def listens_now(self, addresses_of: Callable[[str], Sequence[str]]) -> tuple[Endpoint, ...]:
         """

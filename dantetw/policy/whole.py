@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field
 
-from dantetw.policy.addresses import BOTH_FAMILIES, External, Internal, Rotation
+from dantetw.policy.addresses import External, Internal, Rotation
 from dantetw.policy.rules import Rule, RuleKind
 from dantetw.policy.settings import (
     DEBUG_LOG,
@@ -20,7 +20,7 @@ from dantetw.policy.settings import (
     UdpPolicy,
     UserPolicy,
 )
-from dantetw.values import Family, Method
+from dantetw.values import FAMILIES, Family, Method
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Policy:
     generation: int = 0
     internal: tuple[Internal, ...] = ()
     external: tuple[External, ...] = ()
-    external_families: frozenset[Family] = BOTH_FAMILIES
+    external_families: frozenset[Family] = FAMILIES
     rotation: Rotation = Rotation.NONE
     waits: bool = True
     authentication: AuthenticationPolicy = field(default_factory=AuthenticationPolicy)

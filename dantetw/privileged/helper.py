@@ -71,7 +71,7 @@ class Reread(Protocol):
         """May look up names.  Does not call the opener if there is no file."""
 
 
-class Refusal(Exception):  # noqa: N818 - what is said, not what went wrong
+class HelperRefusal(Exception):  # noqa: N818 - what is said, not what went wrong
     """A request is not permitted; the text says why."""
 
 
@@ -228,7 +228,7 @@ class Helper:
     ) -> tuple[requests.HelperAnswer, tuple[int, ...]]:
         try:
             found, opened = self._carry_out(request, descriptors, peer, name)
-        except Refusal as refusal:
+        except HelperRefusal as refusal:
             words = str(refusal)
         except OSError as error:
             words = error.strerror or str(error)
@@ -282,7 +282,7 @@ class Helper:
                 _require(peer.is_server, _SUPERVISORS)
                 direct.empty_pidfile()
                 return (), ()
-        raise Refusal("not by a channel")
+        raise HelperRefusal("not by a channel")
 
     def _thd_check(
         self, user: str, password: bytes, client: str, peer: Peer, name: str
@@ -370,7 +370,7 @@ def _is_over(door: socket.socket) -> bool:
 
 def _require(condition: bool, words: str) -> None:
     if not condition:
-        raise Refusal(words)
+        raise HelperRefusal(words)
 
 
 def fork(

@@ -40,10 +40,9 @@ class DecisionCache:
         self._clients: dict[_Client, Rule] = {}
         self._targets: dict[_Socks, Rule] = {}
 
-    def of_client(self, client: Endpoint, local: Endpoint) -> Decision | None:
-        """What a client rule said of a client like this one; None: ask the rules."""
-        rule = self._clients.get((client.host, local.host, local.port))
-        return None if rule is None else Decision(rule, local)
+    def of_client(self, client: Endpoint, local: Endpoint) -> Rule | None:
+        """The client rule that has passed a client like this one; None: ask the rules."""
+        return self._clients.get((client.host, local.host, local.port))
 
     def remember_client(self, client: Endpoint, local: Endpoint, decision: Decision) -> None:
         """A client rule has been asked."""
@@ -52,14 +51,13 @@ class DecisionCache:
                 self._clients.clear()
             self._clients[client.host, local.host, local.port] = decision.rule
 
-    def of_request(self, question: Question) -> Decision | None:
-        """What a socks rule said of a request like this one; None: ask the rules."""
+    def of_request(self, question: Question) -> Rule | None:
+        """The socks rule that has passed a request like this one; None: ask the rules."""
         target = question.target
-        if target is None:
+        # A user may not do what a client without a name may.
+        if target is None or question.user is not None:
             return None
-        rule = self._targets.get(_key(question, target))
-        # Somebody who has a name may not do what nobody in particular may.
-        return None if rule is None or question.user is not None else Decision(rule, target)
+        return self._targets.get(_key(question, target))
 
     def remember_request(self, question: Question, decision: Decision) -> None:
         """A socks rule has been asked."""

@@ -10,16 +10,12 @@ address translation announce one that we never see.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from dantetw.net.sources import SAID
-from dantetw.values import UNSPECIFIED, Endpoint, Family
+from dantetw.values import FAMILY_NAMES, UNSPECIFIED, Endpoint, Family
 
 if TYPE_CHECKING:
     from dantetw.session.session import Session
-
-#: Where an announced name is looked up, whatever families we go out by.
-FAMILIES: Final = frozenset((Family.IPV4, Family.IPV6))
 
 
 def numeric(session: Session, announced: Endpoint) -> Endpoint:
@@ -56,7 +52,7 @@ def unreceivable_text(session: Session, announced: Endpoint) -> str:
         return ""
     if any(rule.udp.from_connected for rule in policy.socks_rules):
         return ""
-    said = SAID[family]
+    said = FAMILY_NAMES[family]
     return (
         f"client wants to send us UDP packets from {said} address, but no {said} address"
         " configured for our usage on the internal interface"
@@ -85,7 +81,7 @@ def receiving_host(session: Session, announced: Endpoint) -> str:
 def unreceived_text(session: Session, family: Family) -> str:
     """Why there is none, in Dante's words."""
     record = session.record
-    said = SAID[family]
+    said = FAMILY_NAMES[family]
     for line in record.policy.internal:
         if any(endpoint.family is family for endpoint in line.listens):
             return (

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
-from dantetw.net.resolving import ResolveError, Resolver
+from dantetw.net.lookups import ResolveError
+from dantetw.net.resolving import Resolver
 from dantetw.rules.addresses import Known, Lookup, LookupKind
 
 #: Names that are looked up before anybody asks for them: a few threads' worth.

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from dantetw.addresses import literal
 from dantetw.net.errors import symbol_of
-from dantetw.net.resolving import ResolveError
-from dantetw.net.sources import SAID
+from dantetw.net.lookups import ResolveError
 from dantetw.observe.events import AcceptFailed, ConnectFailed, ResolveFailed, TrafficFailed
 from dantetw.policy import Edge, Rule
-from dantetw.values import Cause, Ending, Endpoint, Operation, Severity, Side
+from dantetw.values import FAMILY_NAMES, Cause, Ending, Endpoint, Operation, Severity, Side
 
 # What may be so for one family and not for the other.
 _FAMILY_MATTERS: Final = frozenset(("EAI_FAMILY", "EAI_FAIL", "EAI_NONAME"))
@@ -121,7 +120,7 @@ def limited(session: Session, failed: ResolveError) -> ResolveError:
     if len(families) != 1 or failed.symbol not in _FAMILY_MATTERS:
         return failed
     (family,) = families
-    reason = f"{failed.reason} for {SAID[family]} address"
+    reason = f"{failed.reason} for {FAMILY_NAMES[family]} address"
     return ResolveError(failed.symbol, reason, failed.name)
 
 

@@ -16,7 +16,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from dantetw.addresses import literal_endpoint
-from dantetw.net.resolving import BOTH, ResolveError, too_many
+from dantetw.net.lookups import ResolveError
+from dantetw.net.resolving import too_many
 from dantetw.policy import RuleKind
 from dantetw.rules.addresses import Lookup
 from dantetw.rules.authentication import AuthCheck
@@ -24,7 +25,7 @@ from dantetw.rules.decision import Decision, Question, block_rule, decide_socks
 from dantetw.session import failing, tracing
 from dantetw.session.requesting import question_of
 from dantetw.session.session import Session
-from dantetw.values import Command, Endpoint, Family, Protocol
+from dantetw.values import FAMILIES, Command, Endpoint, Family, Protocol
 
 #: Questions of one association that may wait for names.  Each datagram can ask another one, faster
 #: than any name server answers.
@@ -60,7 +61,7 @@ class Judge:
             self._judge(client, asked, None, decided)
             return
         session = self._session
-        resolver, families = session.server.resolver, session.context.sources.families() or BOTH
+        resolver, families = session.server.resolver, session.context.sources.families() or FAMILIES
         found = resolver.cached(asked.host, families)
         if found is not None:
             self._judge(client, asked, found, decided)

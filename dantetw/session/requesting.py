@@ -17,18 +17,19 @@ from twisted.python.failure import Failure
 
 from dantetw.escaping import escape
 from dantetw.net.errors import UNRESOLVED_REPLY
-from dantetw.net.resolving import BOTH, ResolveError
+from dantetw.net.lookups import ResolveError
 from dantetw.net.sources import no_address_text
 from dantetw.policy import RuleKind
 from dantetw.rules.decision import Decision, Question, block_rule, decide_socks
 from dantetw.session import tracing
-from dantetw.session.announcing import FAMILIES, is_complete, numeric, unreceivable_text
+from dantetw.session.announcing import is_complete, numeric, unreceivable_text
 from dantetw.session.failing import limited, unresolved
 from dantetw.session.outgoing import anywhere, bind
 from dantetw.session.parting import refuse_late
 from dantetw.values import (
     CLIENT_METHODS,
     EXTENSION,
+    FAMILIES,
     PROTOCOL_OF,
     UNSPECIFIED,
     Cause,
@@ -75,7 +76,7 @@ def perform(session: Session, request: Request, asked: Endpoint) -> None:
     else:
         server = session.server
         # Without any the refusal says so, not that the name has no address.
-        families = session.context.sources.families() or BOTH
+        families = session.context.sources.families() or FAMILIES
         if request.command is _ASSOCIATE:
             families = FAMILIES  # it is not where we go
         elif request.command is _BIND:
@@ -204,7 +205,7 @@ def _authorise(session: Session, request: Request, asked: Endpoint) -> None:
     question = question_of(session, request, asked)
     known = None if session.server.journal.debug else session.context.decisions.of_request(question)
     if known is not None:
-        _authorised(session, request, asked, known)
+        _authorised(session, request, asked, Decision(known, asked))
     elif request.command is _ASSOCIATE and is_complete(asked):
         _ask(session, question, partial(_authorised_client, session, request, asked, question))
     else:

@@ -22,8 +22,8 @@ from twisted.python.failure import Failure
 
 from dantetw.addresses import literal_endpoint
 from dantetw.net.errors import EAI_WORDS, words_of
+from dantetw.net.lookups import ResolveError
 from dantetw.net.poller import FAILED
-from dantetw.net.resolving import ResolveError
 from dantetw.observe.events import Accepted
 from dantetw.rules.decision import Decision, decide_client
 from dantetw.session import tracing
@@ -126,7 +126,7 @@ class Session:
         if self.server.journal.debug:
             tracing.step(self, f"accepted on {record.local}")
         elif (known := self.context.decisions.of_client(record.client, record.local)) is not None:
-            self._admit(known)
+            self._admit(Decision(known, record.local))
             return
         claim = None if self.proving is None else self.proving.claim(self)
         ask = partial(decide_client, record.policy, record.client, record.local)

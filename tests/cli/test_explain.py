@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.cli.explain import command
-from dantetw.cli.explain.rehearsing import Outcome, Rehearsal
-from dantetw.cli.explain.staging import Answer, Client, Names, Stage
+from dantetw.cli.explain.explanation import Explanation, explain
+from dantetw.cli.explain.given import Client, GivenMachine, GivenNames, NameAnswer
 from dantetw.policy import Policy
 from dantetw.rules.addresses import Lookup, LookupKind
 from dantetw.rules.decision import Decision, Question, decide_client, decide_socks
@@ -38,7 +38,11 @@ from tests.session.world import CLIENT, HEAD, HERE, LOG, TARGET, Machine, World,
 
 OPEN = f"{HEAD}socksmethod: none\nclient pass {{ from: 0/0 to: 0/0 {LOG} }}\n"
 NAMES = {"www.example.org": ("203.0.113.5",), "two.example.org": ("203.0.113.5", "10.0.0.1")}
-BACK = {"10.0.0.9": "pc.example.org"}
+BACK = {
+    "10.0.0.9": "pc.example.org",
+    "203.0.113.5": "www.example.org",
+    "10.0.0.1": "two.example.org",
+}
 
 
 def no_network(*_: Any) -> Any:
@@ -51,12 +55,15 @@ def nobody_knows(*_: Any) -> Any:
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
-def rehearse(
-    policy: Policy, client: Client, names: Names | None = None, groups: frozenset[str] | None = None
-) -> Outcome:
+def explained(
+    policy: Policy,
+    client: Client,
+    names: GivenNames | None = None,
+    groups: frozenset[str] | None = None,
+) -> Explanation:
     """What comes of a client's visit."""
-    names = names or Names(NAMES, BACK, nobody_knows, nobody_knows)
-    return Rehearsal(policy, client, Stage(Machine(), names, {}), names, groups).play()
+    names = names or GivenNames(NAMES, BACK, nobody_knows, nobody_knows)
+    return explain(policy, client, GivenMachine(Machine(), names, {}), names, groups)
 
 
 def visitor(target: Endpoint = TARGET, **others: Any) -> Client:
@@ -64,12 +71,12 @@ def visitor(target: Endpoint = TARGET, **others: Any) -> Client:
     return Client(CLIENT, HERE, target, **others)
 
 
-class RehearsalTests(SynchronousTestCase):
+class ExplanationTests(SynchronousTestCase):
     """What the server would do."""
 
     def test_passed(self) -> None:
         """A request that passes: rules, the target and the address to go out from."""
-        outcome = rehearse(compiled(OPEN + "socks pass { from: 0/0 to: 0/0 }"), visitor())
+        outcome = explained(compiled(OPEN + "socks pass { from: 0/0 to: 0/0 }"), visitor())
         self.assertTrue(outcome.passed)
         self.assertEqual((outcome.target, outcome.source), (TARGET, "192.0.2.1"))
         self.assertEqual((outcome.client_rule.number, outcome.method), (1, Method.NONE))
@@ -79,7 +86,7 @@ class RehearsalTests(SynchronousTestCase):
     def test_not_admitted(self) -> None:
         """A client that no client rule lets in is not asked what it wants."""
         policy = compiled(OPEN.replace("from: 0/0", "from: 127.0.0.0/8"))
-        outcome = rehearse(policy, visitor())
+        outcome = explained(policy, visitor())
         assert outcome.ending is not None
         self.assertEqual(outcome.ending.phase, Phase.ACCEPT)
         self.assertEqual((outcome.client_rule.number, outcome.socks_rule), (0, None))
@@ -102,7 +109,7 @@ class RehearsalTests(SynchronousTestCase):
             (endpoint("no.example.org"), Command.BIND, "could not resolve hostname"),
         ):
             with self.subTest(words):
-                outcome = rehearse(policy, visitor(asked, command=command_))
+                outcome = explained(policy, visitor(asked, command=command_))
                 assert outcome.ending is not None
                 self.assertIn(words, outcome.ending.text)
 
@@ -112,13 +119,13 @@ class RehearsalTests(SynchronousTestCase):
         asked = endpoint("255.255.255.255")
         for verdict, passed in (("pass", True), ("block", False)):
             policy = compiled(text + f"socks {verdict} {{ from: 0/0 to: 0/0 }}")
-            outcome = rehearse(policy, visitor(asked, command=Command.BIND))
+            outcome = explained(policy, visitor(asked, command=Command.BIND))
             self.assertEqual(outcome.passed, passed)
 
     def test_no_source(self) -> None:
         """With ``same-same`` an address of ours that is no external one is told."""
         text = OPEN.replace("clientmethod", "external.rotation: same-same\nclientmethod")
-        outcome = rehearse(compiled(text + "socks pass { from: 0/0 to: 0/0 }"), visitor())
+        outcome = explained(compiled(text + "socks pass { from: 0/0 to: 0/0 }"), visitor())
         assert outcome.ending is not None
         self.assertIn("external.rotation = same-same", outcome.ending.text)
 
@@ -127,17 +134,17 @@ class RehearsalTests(SynchronousTestCase):
         text = OPEN + "socks pass { from: 0/0 to: 0/0 }"
         for host, port, what in (("198.51.100.7", 0, "port"), ("0.0.0.0", 53, "ipaddress")):
             client = visitor(target=endpoint(host, port), command=Command.UDPASSOCIATE)
-            outcome = rehearse(compiled(text), client)
+            outcome = explained(compiled(text), client)
             assert outcome.ending is not None
             self.assertEqual(outcome.ending.text, f"unbound {what} ({host}.{port}) in request")
 
     def test_unoffered(self) -> None:
         """A client without a method that its client rule offers does not come to ask."""
         text = OPEN.replace("socksmethod: none", "socksmethod: username")
-        outcome = rehearse(compiled(text + "socks pass { from: 0/0 to: 0/0 }"), visitor())
+        outcome = explained(compiled(text + "socks pass { from: 0/0 to: 0/0 }"), visitor())
         assert outcome.ending is not None
         self.assertIn("no acceptable authentication method", outcome.ending.text)
-        outcome = rehearse(
+        outcome = explained(
             compiled(text + "socks pass { from: 0/0 to: 0/0 }"),
             visitor(method=Method.USERNAME, user="joe"),
         )
@@ -148,34 +155,35 @@ class RehearsalTests(SynchronousTestCase):
         """SOCKS 4 is no way around a login."""
         text = OPEN.replace("socksmethod: none", "socksmethod: username")
         policy = compiled(text + "socks pass { from: 0/0 to: 0/0 }")
-        outcome = rehearse(policy, visitor(proxy_protocol=ProxyProtocol.SOCKS_V4))
+        outcome = explained(policy, visitor(proxy_protocol=ProxyProtocol.SOCKS_V4))
         self.assertEqual((outcome.passed, outcome.unnegotiated, outcome.socks), (False, True, ()))
 
     def test_addresses(self) -> None:
         """Where a rule fits by one of a name's addresses, that one is the target."""
         policy = compiled(OPEN + "socks pass { from: 0/0 to: 10.0.0.0/8 }")
-        outcome = rehearse(policy, visitor(endpoint("two.example.org")))
+        outcome = explained(policy, visitor(endpoint("two.example.org")))
         self.assertEqual(outcome.target, endpoint("10.0.0.1"))
         self.assertEqual(
-            outcome.answers, (Answer("two.example.org", ("203.0.113.5", "10.0.0.1"), told=True),)
+            outcome.answers,
+            (NameAnswer("two.example.org", ("203.0.113.5", "10.0.0.1"), given=True),),
         )
 
     def test_given_names(self) -> None:
         """With all names given the system is not asked; what is not given is, once, and told."""
         policy = compiled(OPEN + "socks pass { from: .example.org to: www.example.org }")
-        names = Names(NAMES, BACK, no_network, no_network)
-        self.assertTrue(rehearse(policy, visitor(endpoint("203.0.113.5")), names).passed)
+        names = GivenNames(NAMES, BACK, no_network, no_network)
+        self.assertTrue(explained(policy, visitor(endpoint("203.0.113.5")), names).passed)
         asked: list[str] = []
 
         def name_of(sockaddr: tuple[str, int], flags: int) -> tuple[str, str]:
             asked.append(sockaddr[0])
             return ("pc.example.org", "0")
 
-        names = Names(NAMES, {}, no_network, name_of)
-        outcome = rehearse(policy, visitor(endpoint("203.0.113.5")), names)
+        names = GivenNames(NAMES, {}, no_network, name_of)
+        outcome = explained(policy, visitor(endpoint("203.0.113.5")), names)
         self.assertTrue(outcome.passed)
         self.assertEqual(asked, ["10.0.0.9"])
-        self.assertIn(Answer("10.0.0.9", ("pc.example.org",)), outcome.answers)
+        self.assertIn(NameAnswer("10.0.0.9", ("pc.example.org",)), outcome.answers)
 
     def test_proven(self) -> None:
         """A method that is named counts as proven, and what was assumed is told."""
@@ -185,16 +193,16 @@ class RehearsalTests(SynchronousTestCase):
             "socks pass { from: 0/0 to: 0/0\n pam.servicename: web\n group: staff\n}"
         )
         client = visitor(client_method=Method.RFC931, method=Method.PAM_USERNAME, user="joe")
-        outcome = rehearse(policy, client, groups=frozenset(("staff",)))
+        outcome = explained(policy, client, groups=frozenset(("staff",)))
         self.assertTrue(outcome.passed, outcome.ending)
         self.assertEqual(outcome.user, User(Method.PAM_USERNAME, "joe"))
         self.assertEqual(
-            [(check.method, proof.name) for check, proof in outcome.proofs.items()],
+            [(check.method, proof.name) for check, proof in outcome.assumed.items()],
             [(Method.RFC931, "joe"), (Method.PAM_USERNAME, None)],
         )
-        self.assertFalse(rehearse(policy, client, groups=frozenset()).passed)
+        self.assertFalse(explained(policy, client, groups=frozenset()).passed)
         unnamed = visitor(method=Method.PAM_USERNAME, user="joe")
-        outcome = rehearse(policy, unnamed)
+        outcome = explained(policy, unnamed)
         self.assertEqual(outcome.client_rule.number, 0)
         self.assertEqual([each.what for each in outcome.client[0].missed], ["clientmethod"])
 
@@ -212,7 +220,7 @@ socks pass { from: 0/0 port = 1 to: 10.0.0.0/8 port = 81
 socks pass { from: 11.0.0.0/8 port = 1 to: 198.51.100.0/24 port = 81 }
 """
         )
-        outcome = rehearse(policy, visitor())
+        outcome = explained(policy, visitor())
         self.assertEqual(
             [[each.what for each in fared.missed] for fared in outcome.socks],
             [
@@ -232,7 +240,7 @@ socks pass { from: 11.0.0.0/8 port = 1 to: 198.51.100.0/24 port = 81 }
         ):
             with self.subTest(rules, asked=asked):
                 client = visitor(asked, command=Command.BIND)
-                outcome = rehearse(compiled(OPEN + rules), client)
+                outcome = explained(compiled(OPEN + rules), client)
                 self.assertEqual(outcome.passed, passed)
                 if passed:
                     self.assertEqual((outcome.target, outcome.source), (asked, "192.0.2.1"))
@@ -240,10 +248,10 @@ socks pass { from: 11.0.0.0/8 port = 1 to: 198.51.100.0/24 port = 81 }
     def test_nothing_left(self) -> None:
         """Sockets are closed, and no time limit is left running."""
         policy = compiled(OPEN + "socks pass { from: 0/0 to: 0/0 }")
-        names = Names({}, {}, no_network, no_network)
+        names = GivenNames({}, {}, no_network, no_network)
         before = descriptors()
         for _ in range(3):
-            rehearse(policy, visitor(), names)
+            explained(policy, visitor(), names)
         self.assertEqual(descriptors() - before, set())
 
 
@@ -332,7 +340,7 @@ class SameTests(SynchronousTestCase):
     @given(POLICIES, CLIENTS)
     def test_same_decision(self, policy: Policy, client: Client) -> None:
         """For any rules and any request the rules named are those that decide."""
-        outcome = rehearse(policy, client)
+        outcome = explained(policy, client)
         known = Everything()
         decision = decide_client(policy, CLIENT, HERE, known)
         assert isinstance(decision, Decision)
@@ -397,14 +405,14 @@ class SameTests(SynchronousTestCase):
         """A server with the same rules ends the same session in the same way."""
         # What is explained of UDP is a datagram, which this client does not send.
         assume(client.command is not Command.UDPASSOCIATE)
-        outcome = rehearse(policy, client)
+        outcome = explained(policy, client)
         world = World(self)
         try:
             world.factory.adopt(policy, {Method.USERNAME: world.doorkeeper})
             world.hosts = {name: list(addresses) for name, addresses in NAMES.items()}
             world.hosts["pc.example.org"] = ["10.0.0.9"]
             world.factory.listening = frozenset(e for i in policy.internal for e in i.listens)
-            world.client(client.said())
+            world.client(client.bytes_sent())
             world.look_up()
             world.doorkeeper.answer(True)
             world.settle()

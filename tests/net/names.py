@@ -8,7 +8,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.net.resolving import ResolveError, Resolver
+from dantetw.net.lookups import ResolveError
+from dantetw.net.resolving import Resolver
 from tests.held import ReportingClock, held
 
 

@@ -18,8 +18,8 @@ from dantetw.net.deadnames import (
     DEAD_WAIT_SECONDS,
     SLOW_SECONDS,
 )
+from dantetw.net.lookups import ADDRESSES, ResolveError
 from dantetw.net.resolving import (
-    ADDRESSES,
     BUSY_SECONDS,
     KEEP_ENTRIES,
     KEEP_SECONDS,
@@ -27,7 +27,6 @@ from dantetw.net.resolving import (
     SHARE,
     THREADS,
     WAITING,
-    ResolveError,
     Resolver,
 )
 from dantetw.values import Family

@@ -24,7 +24,7 @@ def client_policy(*rules: Rule) -> Policy:
 class ClientTests(SynchronousTestCase):
     """What is remembered of clients."""
 
-    def remembered(self, rule: Rule, asks: bool = False) -> Decision | None:
+    def remembered(self, rule: Rule, asks: bool = False) -> Rule | None:
         """What is known of a client of whom this rule has said something."""
         memory = DecisionCache(client_policy(rule), asks)
         memory.remember_client(CLIENT, LOCAL, Decision(rule, LOCAL))
@@ -33,7 +33,7 @@ class ClientTests(SynchronousTestCase):
     def test_passed(self) -> None:
         """A client that has passed does so again, from whichever port."""
         passed = rule(kind=RuleKind.CLIENT, source="198.51.100.0/24")
-        self.assertEqual(self.remembered(passed), Decision(passed, LOCAL))
+        self.assertEqual(self.remembered(passed), passed)
 
     def test_asked_anew(self) -> None:
         """What does not hang on addresses alone, and what is blocked, is not remembered."""
@@ -77,7 +77,7 @@ class ClientTests(SynchronousTestCase):
 class RequestTests(SynchronousTestCase):
     """What is remembered of requests."""
 
-    def remembered(self, rule: Rule, target: Endpoint = LOCAL) -> Decision | None:
+    def remembered(self, rule: Rule, target: Endpoint = LOCAL) -> Rule | None:
         """What is known of a request of which this rule has said something."""
         asked = question(target.host, target.port)
         assert asked.target is not None
@@ -88,7 +88,7 @@ class RequestTests(SynchronousTestCase):
     def test_passed(self) -> None:
         """A request that has passed does so again."""
         passed = rule(target="192.0.2.0/24", target_ports=PortSet(1080, 1080))
-        self.assertEqual(self.remembered(passed), Decision(passed, LOCAL))
+        self.assertEqual(self.remembered(passed), passed)
 
     def test_asked_anew(self) -> None:
         """What does not hang on addresses alone, and what is blocked, is not remembered."""

@@ -6,7 +6,8 @@ import socket
 
 from twisted.internet.defer import CancelledError, ensureDeferred
 
-from dantetw.net.resolving import ResolveError, Resolver
+from dantetw.net.lookups import ResolveError
+from dantetw.net.resolving import Resolver
 from dantetw.rules.addresses import Known, Lookup, LookupKind
 from dantetw.rules.decision import Decision, decide_socks
 from dantetw.session.answers import PREPARED, RuleFacts

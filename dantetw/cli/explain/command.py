@@ -13,9 +13,9 @@ from dantetw.addresses import literal, number_of
 from dantetw.catalogue import PROGRAM
 from dantetw.cli.arguments import read_arguments
 from dantetw.cli.check import read, say, text_of
-from dantetw.cli.explain.rehearsing import Rehearsal
-from dantetw.cli.explain.staging import Client, Names, Stage
-from dantetw.cli.explain.telling import as_object, in_words, texts_of
+from dantetw.cli.explain.explanation import explain
+from dantetw.cli.explain.given import Client, GivenMachine, GivenNames
+from dantetw.cli.explain.output import as_object, in_words, texts_of
 from dantetw.config.load import parse
 from dantetw.config.machine import Machine
 from dantetw.config.problems import Problem, tell, visible
@@ -60,28 +60,28 @@ def main(argv: Sequence[str], host: Machine, stdin: TextIO, stdout: TextIO, stde
     options = read_arguments(parser(), argv, stdout, stderr)
     if isinstance(options, int):
         return options
-    names = Names(dict(options.resolve), dict(options.reverse))
-    system = Stage(host, names, dict(options.interface))
+    names = GivenNames(dict(options.resolve), dict(options.reverse))
+    machine = GivenMachine(host, names, dict(options.interface))
     data, file = read(options.file, stdin)
-    parsed = parse(data, file, system, PROGRAM)
+    parsed = parse(data, file, machine, PROGRAM)
     if parsed.policy is None or isinstance(data, Problem):
         stderr.write(tell([p for p in parsed.problems if p.is_error], file))
         return 2
     groups = frozenset(options.group) if options.group else None
     try:
-        client = _client(options, parsed.policy, system)
-        outcome = Rehearsal(parsed.policy, client, system, names, groups).play()
+        client = _client(options, parsed.policy)
+        explanation = explain(parsed.policy, client, machine, names, groups)
     except (_WrongError, ValueError) as wrong:
         print(f"sockd explain: {visible(str(wrong))}", file=stderr)
         return 2
     texts = texts_of(data, file)
     if options.json:
-        told = _clean(as_object(client, outcome, parsed.policy, texts))
+        told = _clean(as_object(client, explanation, parsed.policy, texts))
         print(json.dumps(told, indent=2), file=stdout)
     else:
-        for line in in_words(client, outcome, parsed.policy, texts):
+        for line in in_words(client, explanation, parsed.policy, texts):
             say(line + "\n", stdout)
-    return 0 if outcome.passed else 1
+    return 0 if explanation.passed else 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -169,7 +169,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _client(options: argparse.Namespace, policy: Policy, system: Machine) -> Client:
+def _client(options: argparse.Namespace, policy: Policy) -> Client:
     """:raises _WrongError: there cannot be such a client."""
     user = options.user
     method = Method(options.method or ("username" if user else "none"))
@@ -183,7 +183,7 @@ def _client(options: argparse.Namespace, policy: Policy, system: Machine) -> Cli
         source = Endpoint(source.host, CLIENT_PORT, source.family)
     return Client(
         source,
-        options.internal or _local(source, policy, system),
+        options.internal or _local(source, policy),
         options.target,
         _COMMANDS[options.command],
         _PROTOCOLS[options.proxyprotocol],
@@ -193,7 +193,7 @@ def _client(options: argparse.Namespace, policy: Policy, system: Machine) -> Cli
     )
 
 
-def _local(client: Endpoint, policy: Policy, system: Machine) -> Endpoint:
+def _local(client: Endpoint, policy: Policy) -> Endpoint:
     """
     The address a client most likely comes to.
 

@@ -20,8 +20,9 @@ from dantetw.addresses import literal_endpoint
 from dantetw.escaping import escape
 from dantetw.net.datagrams import bind_external
 from dantetw.net.errors import words_of
-from dantetw.net.resolving import KEEP_SECONDS, ResolveError
-from dantetw.net.sources import SAID, NoSource
+from dantetw.net.lookups import ResolveError
+from dantetw.net.resolving import KEEP_SECONDS
+from dantetw.net.sources import NoSource
 from dantetw.observe.events import (
     Connected,
     Traffic,
@@ -42,6 +43,7 @@ from dantetw.session.performing import Performing, answer
 from dantetw.session.requesting import unusable_text
 from dantetw.session.session import Session
 from dantetw.values import (
+    FAMILY_NAMES,
     LOG_CONNECT,
     LOG_DATA,
     Cause,
@@ -174,7 +176,7 @@ class Association(Performing):
             asked.family
         ):
             # The blank at the end is Dante's, and so is it that no rule is asked.
-            said = f"{SAID[asked.family]} address"
+            said = f"{FAMILY_NAMES[asked.family]} address"
             text = (
                 f"packet for {said} target, but no {said} configured for our usage on the external"
                 " interface "

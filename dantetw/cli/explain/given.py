@@ -1,21 +1,27 @@
 """
-What an explanation is about and what it takes as given: a client, names, a machine.
+What an explanation is about and what it takes as given: a client, names, a machine, and that the
+client authenticates as it says.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from dantetw.addresses import number_of
 from dantetw.config.machine import Machine, Transport
+from dantetw.net.lookups import ResolveError, look_up, look_up_back
+from dantetw.rules.addresses import Lookup, LookupKind
+from dantetw.rules.authentication import AuthCheck, AuthResult
 from dantetw.values import (
     AF_OF,
+    FAMILIES,
     NOWHERE,
     PAM_METHODS,
     Command,
     Endpoint,
+    Family,
     Method,
     ProxyProtocol,
     value,
@@ -24,19 +30,19 @@ from dantetw.wire import socks4, socks5, userpass
 
 #: Methods for which a client gives a name and a password.
 _LOGINS: Final = frozenset((Method.USERNAME, Method.PAM_USERNAME))
-_PASSWORD: Final = b"x"  # nobody looks at it
+_PASSWORD: Final = b"x"  # is assumed to be right
 
 
 @value
 class Client:
     """
-    Who asks for what.
+    A client and its request.
 
     :ivar source: its end of the connection; ``local``: ours, to which it came.
     :ivar target: what it asks for, a numeric address or a name; of UDP ASSOCIATE where its first
         datagram goes.
-    :ivar method: how it authenticates; ``client_method``: how when it is accepted.  Both count as
-        proven.
+    :ivar method: how it authenticates; ``client_method``: how when it is accepted.  Both are
+        assumed to succeed.
     :ivar user: its name, empty if it has none.
     """
 
@@ -49,11 +55,11 @@ class Client:
     client_method: Method = Method.NONE
     user: str = ""
 
-    def said(self) -> bytes:
+    def bytes_sent(self) -> bytes:
         """
-        All that it says: greeting, login and request.
+        All that it sends: greeting, login and request.
 
-        :raises ValueError: if it cannot be said in that protocol; the message says what.
+        :raises ValueError: if its protocol cannot express that; the message says what.
         """
         user = self.user.encode("utf-8", "surrogateescape")
         if self.proxy_protocol is ProxyProtocol.SOCKS_V4:
@@ -71,27 +77,27 @@ class Client:
 
 
 @value
-class Answer:
+class NameAnswer:
     """
     What came of one look-up.
 
     :ivar found: addresses, or a name; ``error``: why there is none.
-    :ivar told: it was not looked up but given.
+    :ivar given: it was not looked up.
     """
 
     name: str
     found: tuple[str, ...] = ()
     error: str = ""
-    told: bool = False
+    given: bool = False
 
 
-class Names:
+class GivenNames:
     """
     Names and addresses: those that are given, and the system's for all others.
 
     :param forward: names in lower case without a last dot, and their addresses.
     :param backward: addresses and their names.
-    :ivar answers: all that was asked for, in order.
+    :ivar answers: all that was looked up, in order.
     """
 
     def __init__(
@@ -101,12 +107,28 @@ class Names:
         getaddrinfo: Callable[..., Any] = socket.getaddrinfo,
         getnameinfo: Callable[..., tuple[str, str]] = socket.getnameinfo,
     ) -> None:
-        self.answers: list[Answer] = []
+        self.answers: list[NameAnswer] = []
         self._forward = forward
         self._backward = {number_of(address): name for address, name in backward.items()}
         self._getaddrinfo = getaddrinfo
         self._getnameinfo = getnameinfo
         self._known: dict[tuple[Any, ...], Any] = {}
+
+    def addresses_of(self, name: str, families: frozenset[Family] = FAMILIES) -> tuple[str, ...]:
+        """
+        The addresses of a name.
+
+        :raises ResolveError: if it has none.
+        """
+        return look_up(name, families, self.getaddrinfo)
+
+    def name_of(self, address: str) -> str | None:
+        """
+        The name of an address; None: it has none.
+
+        :raises ResolveError: if no server could say.
+        """
+        return look_up_back(address, self.getnameinfo)
 
     def getaddrinfo(self, host: str | bytes, *rest: Any) -> Any:
         """As :func:`socket.getaddrinfo`."""
@@ -146,16 +168,16 @@ class Names:
         ask: Callable[[], Any],
         words: Callable[[Any], tuple[str, ...]],
         name: str,
-        told: bool,
+        given: bool,
     ) -> Any:
         """Ask, and keep the answer, failures too: all parts of one explanation must agree."""
         if key not in self._known:
             try:
                 found = self._known[key] = ask()
-                answer = Answer(name, words(found), told=told)
+                answer = NameAnswer(name, words(found), given=given)
             except OSError as error:
                 self._known[key] = error
-                answer = Answer(name, (), error.strerror or str(error), told)
+                answer = NameAnswer(name, (), error.strerror or str(error), given)
             if answer not in self.answers:
                 self.answers.append(answer)
         found = self._known[key]
@@ -165,7 +187,7 @@ class Names:
 
 
 def _entries(addresses: Sequence[str], family: int) -> list[tuple[Any, ...]]:
-    """Addresses in the form in which ``getaddrinfo`` tells them."""
+    """Addresses in the form in which ``getaddrinfo`` returns them."""
     found = [(AF_OF[number_of(address)[0]], address) for address in addresses]
     entries = [(af, 0, 0, "", (address, 0)) for af, address in found if family in (0, af)]
     if not entries:
@@ -177,11 +199,11 @@ def _hosts(found: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-class Stage:
+class GivenMachine:
     """
     The machine that a configuration is explained for: this one, but for what is given.
 
-    Whether it has the users, libraries and addresses that the file names is no question here.
+    It is taken to have the users, libraries and addresses that the file names.
 
     :param interfaces: names and addresses of interfaces that this machine may lack.
     """
@@ -189,7 +211,7 @@ class Stage:
     effective_root = True
 
     def __init__(
-        self, host: Machine, names: Names, interfaces: Mapping[str, Sequence[str]]
+        self, host: Machine, names: GivenNames, interfaces: Mapping[str, Sequence[str]]
     ) -> None:
         self._host = host
         self._names = names
@@ -229,3 +251,50 @@ class Stage:
     def resolve(self, name: str) -> Sequence[str]:
         """See :class:`dantetw.config.machine.Machine`."""
         return self._names.resolve(name)
+
+
+class Facts:
+    """
+    All that rules may look up (a :class:`~dantetw.rules.addresses.Known`), at once.
+
+    As in the server, a failed look-up counts as an empty answer.
+    """
+
+    def __init__(self, names: GivenNames, machine: Machine) -> None:
+        self._names = names
+        self._machine = machine
+
+    def get(self, lookup: Lookup, /) -> tuple[str, ...]:
+        """See :meth:`dantetw.rules.addresses.Known.get`."""
+        try:
+            if lookup.kind is LookupKind.FORWARD:
+                return self._names.addresses_of(lookup.name)
+            if lookup.kind is LookupKind.REVERSE:
+                name = self._names.name_of(lookup.name)
+                return () if name is None else (name,)
+        except ResolveError:
+            return ()
+        return tuple(self._machine.addresses_of(lookup.name))
+
+
+class AssumedResults(Mapping[AuthCheck, AuthResult]):
+    """
+    The results of all checks that a rule may need of a client, as if they had been made.
+
+    :ivar used: those that a rule did need.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.used: dict[AuthCheck, AuthResult] = {}
+        self._named = Method.RFC931 in (client.method, client.client_method)
+        self._user = client.user
+
+    def __getitem__(self, check: AuthCheck) -> AuthResult:
+        name = self._user if check.method is Method.RFC931 and self._named else None
+        return self.used.setdefault(check, AuthResult(name))
+
+    def __iter__(self) -> Iterator[AuthCheck]:
+        return iter(self.used)
+
+    def __len__(self) -> int:
+        return len(self.used)

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from dantetw.catalogue import PROGRAM
-from dantetw.cli.explain.rehearsing import BLOCKED, Considered, Fared, Outcome
-from dantetw.cli.explain.staging import Answer, Client
+from dantetw.cli.explain.explanation import BLOCKED, AddressResult, Explanation, RuleResult
+from dantetw.cli.explain.given import Client, NameAnswer
 from dantetw.config.grammar import parse_tree
 from dantetw.config.lexer import Source
 from dantetw.config.problems import visible
@@ -46,13 +46,13 @@ def texts_of(data: bytes, file: str) -> Texts:
     }
 
 
-def in_words(client: Client, outcome: Outcome, policy: Policy, texts: Texts) -> Iterator[str]:
+def in_words(client: Client, outcome: Explanation, policy: Policy, texts: Texts) -> Iterator[str]:
     """The lines of an explanation, fit for a terminal."""
     for line in _lines(client, outcome, policy, texts):
         yield visible(line)
 
 
-def _lines(client: Client, outcome: Outcome, policy: Policy, texts: Texts) -> Iterator[str]:
+def _lines(client: Client, outcome: Explanation, policy: Policy, texts: Texts) -> Iterator[str]:
     yield result(outcome)
     yield f"asked: {_asked(client)}"
     yield "client rules:"
@@ -72,9 +72,9 @@ def _lines(client: Client, outcome: Outcome, policy: Policy, texts: Texts) -> It
     if outcome.answers:
         yield "looked up:"
         yield from (f"  {_answer(answer)}" for answer in outcome.answers)
-    if outcome.proofs:
+    if outcome.assumed:
         yield "assumed:"
-        yield from (f"  {_proof(*each)}" for each in outcome.proofs.items())
+        yield from (f"  {_proof(*each)}" for each in outcome.assumed.items())
     if outcome.passed:
         who = f'user "{outcome.user.name}"' if outcome.user is not None else "no user"
         yield f"authenticated: {who}, method {_method(outcome)}"
@@ -85,7 +85,7 @@ def _lines(client: Client, outcome: Outcome, policy: Policy, texts: Texts) -> It
     yield f"time limits in seconds: {', '.join(limits)}"
 
 
-def _goes(client: Client, outcome: Outcome) -> Iterator[str]:
+def _goes(client: Client, outcome: Explanation) -> Iterator[str]:
     target, source = outcome.target, outcome.source
     if outcome.addresses:
         yield "addresses, in the order in which they are tried until one answers:"
@@ -98,7 +98,7 @@ def _goes(client: Client, outcome: Outcome) -> Iterator[str]:
     yield "whoever comes is held against the socks rules once more, as bindreply"
 
 
-def _considered(each: Considered) -> str:
+def _considered(each: AddressResult) -> str:
     rule = each.rule
     if rule is not None and not each.why:
         return f"{each.target} from {each.source}: passed by {name_of(rule)}"
@@ -108,7 +108,7 @@ def _considered(each: Considered) -> str:
     return f"{each.target} is not tried: {each.why}"
 
 
-def as_object(client: Client, outcome: Outcome, policy: Policy, texts: Texts) -> dict[str, Any]:
+def as_object(client: Client, outcome: Explanation, policy: Policy, texts: Texts) -> dict[str, Any]:
     """The explanation as JSON has it."""
     ending, user = outcome.ending, outcome.user
     return {
@@ -139,11 +139,11 @@ def as_object(client: Client, outcome: Outcome, policy: Policy, texts: Texts) ->
                 "name": answer.name,
                 "answers": list(answer.found),
                 "error": answer.error,
-                "given": answer.told,
+                "given": answer.given,
             }
             for answer in outcome.answers
         ],
-        "assumed": [_proof(*each) for each in outcome.proofs.items()],
+        "assumed": [_proof(*each) for each in outcome.assumed.items()],
         "method": _method(outcome) if outcome.passed else None,
         "user": user.name if user is not None else None,
         "target": str(outcome.target) if outcome.passed else None,
@@ -163,7 +163,7 @@ def as_object(client: Client, outcome: Outcome, policy: Policy, texts: Texts) ->
     }
 
 
-def result(outcome: Outcome) -> str:
+def result(outcome: Explanation) -> str:
     """One line: passed, or why not."""
     ending, rule = outcome.ending, decisive(outcome)
     if ending is None:
@@ -183,7 +183,7 @@ def result(outcome: Outcome) -> str:
     return f"refused ({ending.phase.word}): {ending.cause.word}"
 
 
-def decisive(outcome: Outcome) -> Rule:
+def decisive(outcome: Explanation) -> Rule:
     """The rule that decided last."""
     return outcome.socks_rule or outcome.client_rule
 
@@ -193,7 +193,7 @@ def log_words(rule: Rule) -> list[str]:
     return [word for word, bit in LOG_WORDS.items() if rule.log & bit and word != "iooperation"]
 
 
-def limits_of(outcome: Outcome, policy: Policy) -> list[tuple[str, int]]:
+def limits_of(outcome: Explanation, policy: Policy) -> list[tuple[str, int]]:
     """The time limits that hold, by keyword, in seconds; 0 is none."""
     first, last = outcome.client_rule, outcome.socks_rule
     negotiate = (first if first.number else policy).timeouts.negotiate
@@ -207,7 +207,7 @@ def limits_of(outcome: Outcome, policy: Policy) -> list[tuple[str, int]]:
     return limits
 
 
-def _rules(outcome: Outcome) -> list[Rule]:
+def _rules(outcome: Explanation) -> list[Rule]:
     both = (outcome.client_rule, outcome.socks_rule)
     return [rule for rule in both if rule is not None]
 
@@ -218,7 +218,7 @@ def _asked(client: Client) -> str:
     return f"{said}{user}, client {client.source} at {client.local}"
 
 
-def _method(outcome: Outcome) -> str:
+def _method(outcome: Explanation) -> str:
     method: Method = outcome.user.method if outcome.user is not None else outcome.method
     return method.word
 
@@ -229,7 +229,7 @@ def _short(rule: Rule) -> str:
     return f"{rule.kind.value}-rule #{rule.number}"
 
 
-def _fates(fates: Sequence[Fared]) -> Iterator[str]:
+def _fates(fates: Sequence[RuleResult]) -> Iterator[str]:
     if not fates:
         yield "  there are none"
     for fared in fates:
@@ -238,7 +238,7 @@ def _fates(fates: Sequence[Fared]) -> Iterator[str]:
             yield f"    {told_near(fared.missed)}"
 
 
-def _nearest(outcome: Outcome) -> Iterator[str]:
+def _nearest(outcome: Explanation) -> Iterator[str]:
     """Where it is blocked and no rule is near: the pass rules of which least fails."""
     if decisive(outcome).verdict is not Verdict.BLOCK or outcome.unnegotiated:
         return
@@ -255,16 +255,16 @@ def _nearest(outcome: Outcome) -> Iterator[str]:
         yield f"  and {len(nearest) - _NEAREST} more that are as near"
 
 
-def _all_missed(fared: Fared) -> str:
+def _all_missed(fared: RuleResult) -> str:
     conditions = "; ".join(
         f"{each.what}: {each.tried.wanted}, but it is {each.tried.got}" for each in fared.missed
     )
     return f"{name_of(fared.tried.rule)}: {conditions}"
 
 
-def _answer(answer: Answer) -> str:
+def _answer(answer: NameAnswer) -> str:
     found = ", ".join(answer.found) or answer.error or "nothing"
-    return f"{answer.name}: {found} ({'given' if answer.told else 'asked of the system'})"
+    return f"{answer.name}: {found} ({'given' if answer.given else 'asked of the system'})"
 
 
 def _proof(check: AuthCheck, proof: AuthResult) -> str:
@@ -290,7 +290,7 @@ def _place(rule: Rule, texts: Texts) -> dict[str, Any]:
     }
 
 
-def _fared(fared: Fared, texts: Texts) -> dict[str, Any]:
+def _fared(fared: RuleResult, texts: Texts) -> dict[str, Any]:
     return _place(fared.tried.rule, texts) | {
         "matches": not fared.tried.failed,
         "near": is_near(fared.missed),

@@ -1,0 +1,96 @@
+"""
+One of the several addresses of a target's name: may it be tried?
+
+Each is judged as if the name had no other, so that a rule that passes one of them says nothing
+about the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from dantetw.net.racing import arrange
+from dantetw.plan.case import Case
+from dantetw.plan.outcome import Plan
+from dantetw.plan.usable import unusable
+from dantetw.policy import Rule
+from dantetw.rules.addresses import Known, Lookup
+from dantetw.rules.decision import Decision, Question, Tried, decide_socks
+from dantetw.values import Endpoint, Family, Outcome, value
+
+_NAME: Final = Family.NAME
+
+
+@value
+class Candidate:
+    """
+    One of the addresses, judged.
+
+    :ivar rule: the socks rule that passes or blocks it; None: none was asked.
+    :ivar name: the target's name, if the rule passes it by that.
+    :ivar refused: why it is not tried: ``BLOCKED`` or ``UNUSABLE``; None: it is.
+    :ivar text: the same in words.
+    """
+
+    target: Endpoint
+    rule: Rule | None = None
+    name: Endpoint | None = None
+    refused: Outcome | None = None
+    text: str = ""
+
+
+def order_of(plan: Plan, failed_lately: Callable[[str, int], bool]) -> tuple[str, ...]:
+    """
+    The addresses of a plan in the order in which they are tried.
+
+    :param failed_lately: whether a host and port could not be reached a short while ago.
+    """
+    # Where the rule is about one address only, that one comes first.
+    first, port = plan.address.host, plan.address.port
+    leading = first if plan.name is None else ""
+    return arrange(plan.addresses, leading, lambda host: failed_lately(host, port))
+
+
+def address_question(case: Case, target: Endpoint) -> Question:
+    """What the socks rules are asked about one of the addresses."""
+    return replace(case.question(), addresses=(target.host,))
+
+
+def judge_address(
+    case: Case, plan: Plan, target: Endpoint, known: Known, trace: list[Tried] | None = None
+) -> Candidate | Lookup:
+    """
+    Judge one of the addresses.
+
+    :param plan: that of the request.
+    :param target: the address, with the port.
+    :param known: answers to look-ups.
+    :param trace: if given, gets what became of each rule tried.
+    """
+    wrong = unusable(case, target)
+    if wrong is not None:
+        return Candidate(target, refused=Outcome.UNUSABLE, text=wrong.ending.text)
+    if target.host == plan.address.host:
+        return Candidate(target, plan.rule, plan.name)  # the plan's rule is about this one
+    question = address_question(case, target)
+    decision = decide_socks(case.policy, question, known, trace, case.auth)
+    if isinstance(decision, Lookup):
+        return decision
+    if not isinstance(decision, Decision):
+        # The password is gone by now: an address is only for what the client has shown already.
+        return _blocked(target, None)
+    rule, shown, before = decision.rule, decision.shown, plan.identity
+    same = shown is None or (
+        before is not None and (shown.user, shown.method) == (before.user, before.method)
+    )
+    if decision.blocks or not same:
+        return _blocked(target, rule)
+    name = decision.target if decision.target.family is _NAME else None
+    return Candidate(target, rule, name)
+
+
+def _blocked(target: Endpoint, rule: Rule | None) -> Candidate:
+    number = 0 if rule is None else rule.number
+    return Candidate(target, rule, None, Outcome.BLOCKED, f"blocked by rule {number}")

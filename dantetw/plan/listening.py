@@ -1,0 +1,43 @@
+"""
+Would a connection come back to us as a client?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from dantetw.addresses import without_zone
+from dantetw.values import Endpoint
+
+
+class Listening:
+    """
+    Where clients come in.
+
+    :ivar endpoints: the addresses that we listen on.
+
+    :param all_addresses: those of this machine, asked for only if we listen on a wildcard address.
+    """
+
+    def __init__(
+        self, endpoints: Iterable[Endpoint], all_addresses: Callable[[], Sequence[str]]
+    ) -> None:
+        self.endpoints = frozenset(endpoints)
+        # There may be thousands, and each request asks whether it would come back to one.
+        self._ours = frozenset((endpoint.shown, endpoint.port) for endpoint in self.endpoints)
+        self._all_addresses = all_addresses
+
+    def is_ours(self, target: Endpoint) -> bool:
+        """
+        Whether a connection to an endpoint would come back to us.
+
+        :param target: numeric.
+        """
+        # Whatever the link, a link-local address may be ours.
+        host = target.shown
+        ours, port = self._ours, target.port
+        if (host, port) in ours:
+            return True
+        if ("0.0.0.0", port) in ours or ("::", port) in ours:
+            return host.startswith("127.") or host in map(without_zone, self._all_addresses())
+        return False
