@@ -193,7 +193,7 @@ class ServiceMakerTests(SynchronousTestCase):
         """A right configuration makes a service, which opens nothing yet."""
         made = self.make(self.options(CONFIG))
         self.assertTrue(IService.providedBy(made))
-        self.assertIsNone(made._serving)
+        self.assertIsNone(made._server)
 
     def test_twistd_log(self) -> None:
         """twistd's flags for a log of its own are heeded; without them, or without twistd, not."""
@@ -208,7 +208,7 @@ class ServiceMakerTests(SynchronousTestCase):
             with self.subTest(str(parent)):
                 options.parent = parent
                 made = self.make(options)
-                self.assertEqual(made._settings.twistd_log, keeps)
+                self.assertEqual(made._options.twistd_log, keeps)
 
     def test_logged_here(self) -> None:
         """It knows whether what is logged is seen where it was started."""

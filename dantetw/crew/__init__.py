@@ -6,14 +6,26 @@ destinations and the policy, receives the signals, and serves no clients.  The *
 from it and accept clients at its ports, each at sockets of its own, among which the kernel
 distributes clients.
 
-- :mod:`.socksserver`: what serves clients in a process; :mod:`.logs`: the log of a process
-- :mod:`.errors`: why a policy cannot be put in force
-- :mod:`.supervisor`: keeps the configured number of workers, and talks to all of them
+What the rest of the server knows of all this:
+
+- :mod:`.interfaces`: what it asks of the processes, whichever they are; :mod:`.factory` makes them
+- :mod:`.figures`: what is gathered of them, as values; :mod:`.report`: the status report of that
+- :mod:`.errors`: why a policy cannot be put in force; :mod:`.logs`: the log of a process
+
+In each process that serves clients:
+
+- :mod:`.socksserver`: what serves them; :mod:`.processreport`: its part of a status report
+- :mod:`.single`: a server that is one process
+
+With workers:
+
+- :mod:`.supervisor`: talks to all workers; :mod:`.pool`: starts, replaces and ends them
 - :mod:`.workerprocess`: a worker, as the supervisor sees it
 - :mod:`.worker`: the worker process; :mod:`.forking`: how it is created
+- :mod:`.messages`: what the two say to each other; :mod:`.codec`: that as the frames of a channel,
+  :mod:`.latencies` as lists of numbers
 - :mod:`.watchdog`: finds workers that do not respond; :mod:`.lending` has other workers accept at
   their sockets, which :mod:`.borrowing` does
-- :mod:`.ledger`: what each worker does, in shared memory, so that it is known also when it dies
-- :mod:`.writes`: which lines of ends it had written when it died
-- :mod:`.combining`: the status report of all; :mod:`.measures`: latencies on their way to it
+- :mod:`.ledger`: what each worker does, in shared memory, so that it is known also when it dies;
+  :mod:`.writes`: which lines of ends it had written when it died
 """

@@ -11,16 +11,12 @@ worker again that responds.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final
 
+from dantetw.crew.messages import Lend, TakeBack
 from dantetw.crew.workerprocess import WorkerProcess
 from dantetw.net.channel import MOST_DESCRIPTORS
 from dantetw.net.listening import Port
 from dantetw.values import Endpoint
-
-#: What the supervisor sends: the place, with its sockets' descriptors; and the place alone.
-LEND: Final = "lend"
-RETURN: Final = "return"
 
 
 class Lending:
@@ -44,7 +40,7 @@ class Lending:
         for child in accepting:
             for place in sorted(child.loans & served):
                 child.loans.discard(place)
-                child.channel.send(RETURN, place)
+                child.send(TakeBack(place))
             for place in range(self._number):
                 if place not in served and place not in child.loans and self._lend(child, place):
                     child.loans.add(place)
@@ -71,8 +67,7 @@ class Lending:
         ]
         try:
             for begin in range(0, len(descriptors), MOST_DESCRIPTORS):
-                some = descriptors[begin : begin + MOST_DESCRIPTORS]
-                child.channel.send(LEND, place, descriptors=some)
+                child.send(Lend(place), descriptors[begin : begin + MOST_DESCRIPTORS])
         except OSError:
             return False  # tried again at the next look
         return True

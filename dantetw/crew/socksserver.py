@@ -4,7 +4,7 @@ What a process does for clients: all of it, in the only process there is or in e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -14,6 +14,7 @@ from dantetw.auth.crypting import LibcryptMissingError
 from dantetw.auth.usersfile import UsersFileError
 from dantetw.auth.verifying import THREADS, WAITING, is_refusal
 from dantetw.crew.errors import UnusableError
+from dantetw.crew.processreport import ProcessReport
 from dantetw.net.batch import Batch
 from dantetw.net.interfaces import Interfaces
 from dantetw.net.listening import Port
@@ -40,7 +41,9 @@ class SocksServer:
     """
     The sessions of this process, and what they share.
 
-    :param turn: what the turns in which clients are served are to those who put work off.
+    :param turn: defers work to the end of the events in which clients are served.
+    :param waiting: returns how many messages wait at the log's destination that is furthest behind.
+    :ivar report: the part of status reports that this process makes.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class SocksServer:
         privileges: Privileges,
         keep_alive: bool = True,
         turn: Batch | None = None,
+        waiting: Callable[[], int] = lambda: 0,
     ) -> None:
         self._reactor = reactor
         self._journal = journal
@@ -71,6 +75,7 @@ class SocksServer:
         )
         factory.bind_low = privileges.bind
         self._listeners = Listeners(factory, reactor)
+        self.report = ProcessReport(factory, waiting)
 
     def authenticators(self, policy: Policy, known: bool = False) -> dict[Method, Any]:
         """
@@ -145,6 +150,7 @@ class SocksServer:
     def stop(self) -> None:
         """Take no more clients, end the sessions."""
         factory = self.factory
+        self.report.stop()
         self._listeners.stop()
         factory.stop()
         factory.room.stop()

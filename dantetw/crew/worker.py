@@ -1,30 +1,53 @@
 """
-A worker: a process that serves clients, and does what its mother says.
+A worker process: serves clients, and does what the supervisor process says.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import pickle
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn
 
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, globalLogPublisher
+from twisted.python.failure import Failure
 
 from dantetw import catalogue
-from dantetw.crew import forking
+from dantetw.crew import codec, forking
 from dantetw.crew.borrowing import Borrowed
 from dantetw.crew.errors import UnusableError
 from dantetw.crew.ledger import BEAT, Ledger
-from dantetw.crew.lending import LEND, RETURN
 from dantetw.crew.logs import LAST_FLUSH, Logs
-from dantetw.crew.measures import pack
+from dantetw.crew.messages import (
+    Abandon,
+    Answer,
+    Change,
+    Commit,
+    Committed,
+    Gather,
+    Gathered,
+    Latencies,
+    Lend,
+    Notice,
+    Prepare,
+    Prepared,
+    Release,
+    Released,
+    Reopen,
+    ReportSessions,
+    Retire,
+    Retired,
+    Running,
+    SessionsReported,
+    Stop,
+    Stopping,
+    TakeBack,
+)
 from dantetw.crew.socksserver import SocksServer
 from dantetw.net.adopting import adopt
 from dantetw.net.channel import Channel, Frame
@@ -34,15 +57,12 @@ from dantetw.observe.sinks.opening import Outputs, open_sink
 from dantetw.policy import Policy
 from dantetw.privileged.privileges import Privileges
 from dantetw.process import signals
-from dantetw.process.limits import count_files
-from dantetw.session.reporting import Slices, Telling
-from dantetw.session.totals import free_files, kinds
 from dantetw.values import Endpoint, Method
 
 #: Where warnings go while no destination of the log can be opened.
 STANDBY: Final = "stderr"
 #: Seconds between two looks at what is to be noted in the ledger, and between two times that
-#: latencies are sent to the mother, who keeps them when we have gone.
+#: latencies are sent to the supervisor, which keeps them when this process has ended.
 LOOK: Final = 1.0
 SEND: Final = 10.0
 #: Part of ``child.maxlifetime`` over which the ends of workers are spread that began together.
@@ -54,9 +74,9 @@ _log: Final = Logger()
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
     """
-    What a worker is born with.
+    What a worker process begins with.
 
-    :ivar ports: with a socket for this worker in each.
+    :ivar ports: each with a socket for this worker.
     :ivar key: of pseudonyms in the log.
     :ivar inherited: descriptors of the log's destinations, by their names.
     """
@@ -72,63 +92,50 @@ class WorkerContext:
     ledger: Ledger | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """
-    What a reload brings.
-
-    :ivar number: which it is: what is answered to one that was given up is no answer to the next.
-    :ivar policy: the new one; ``key``: of pseudonyms in the log.
-    :ivar kept: ports that stay; ``added``: those that come, for each of which a descriptor does.
-    """
-
-    number: int
-    policy: Policy
-    key: bytes
-    kept: tuple[Endpoint, ...]
-    added: tuple[Endpoint, ...] = ()
-
-
 class Worker:
     """
-    The worker.
+    The worker process.
 
     :param reactor: its own.
-    :param sock: joins it to the mother.
+    :param sock: connects it to the supervisor process.
     """
 
-    def __init__(self, reactor: Any, estate: WorkerContext, sock: socket.socket) -> None:
+    def __init__(self, reactor: Any, context: WorkerContext, sock: socket.socket) -> None:
         self._reactor = reactor
-        self._estate = estate
-        self._ports = estate.ports
-        self._key = estate.key
-        self._logs = logs = estate.logs
-        assert estate.ledger is not None
-        logs.observe(reactor, estate.ledger.place)
-        self._surroundings = replace(estate.surroundings, reactor=reactor)
-        self._open_logs(estate.policy, estate.key, estate.inherited)
+        self._context = context
+        self._ports = context.ports
+        self._key = context.key
+        self._logs = logs = context.logs
+        assert context.ledger is not None
+        logs.observe(reactor, context.ledger.place)
+        self._surroundings = replace(context.surroundings, reactor=reactor)
+        self._open_logs(context.policy, context.key, context.inherited)
         globalLogPublisher.addObserver(logs.observer)
-        estate.privileges.tell(logs.journal)
-        self._serving = SocksServer(
-            reactor, logs.journal, estate.privileges, estate.keep_alive, logs.turn
+        context.privileges.tell(logs.journal)
+        self._server = SocksServer(
+            reactor,
+            logs.journal,
+            context.privileges,
+            context.keep_alive,
+            logs.turn,
+            lambda: logs.observer.waiting,
         )
-        self._ledger = estate.ledger
-        self._ledger.follow(self._serving.factory)
+        self._ledger = context.ledger
+        self._ledger.follow(self._server.factory)
         self._ledger.turn = logs.turn
-        self._borrowed = Borrowed(self._serving.factory, reactor)
-        self._born = self._serving.factory.monotonic()
-        self._slices = Slices(self._serving.factory, lambda: logs.observer.waiting)
+        self._borrowed = Borrowed(self._server.factory, reactor)
+        self._born = self._server.factory.monotonic()
         self._channel = Channel(sock, reactor, self._heard, self._orphaned)
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
         self._sent = 0.0
-        # What the next "commit" brings into force.
+        # What the next Commit puts in force.
         self._prepared: tuple[Change, Mapping[Method, Any], Mapping[Endpoint, Port]] | None = None
         self._stopping = self._retired = False
 
     def run(self) -> None:
         """Serve until it is over."""
-        serving, policy, reactor = self._serving, self._estate.policy, self._reactor
+        serving, policy, reactor = self._server, self._context.policy, self._reactor
         serving.adopt(policy, serving.authenticators(policy, known=True))
         self._catch_signals()
         signals.keep(reactor, self._catch_signals)
@@ -136,7 +143,7 @@ class Worker:
         serving.start(self._ports)
         self._looking.start(LOOK, now=False)
         self._beat()
-        self._channel.send("running")
+        self._send(Running())
         reactor.run()
         self._logs.observer.close(LAST_FLUSH)
 
@@ -154,41 +161,49 @@ class Worker:
         # The supervisor has logged what it could not open either.
         known = () if reload else self._logs.problems
         self._logs.open(policy, key, surroundings, reload, known)
-        if self._estate.ledger is not None:
-            self._estate.ledger.writes.watch(self._logs.observer.sinks)
+        if self._context.ledger is not None:
+            self._context.ledger.writes.watch(self._logs.observer.sinks)
         # Each sink has a duplicate.
         for descriptor in opened.values():
             os.close(descriptor)
 
-    # What the mother says.
+    # What the supervisor says.
 
-    def _heard(self, order: Frame) -> None:
-        word = order.word
-        if word == "stop":
-            self._stop()
-        elif word == "retire":
-            self._retire()
-        elif word == "prepare":
-            self._prepare(pickle.loads(order.payload), order.descriptors)
-        elif word == "commit":
-            self._commit(order.said, order.descriptors)
-        elif word == "reopen":
-            self._use_logs(self._serving.factory.policy, order.said, order.descriptors)
-        elif word == "abandon":
-            self._abandon()
-        elif word == "release":
-            self._release(order.said is not False)
-        elif word == "measure":
-            self._measure()
-        elif word == "tell":
-            self._tell(*order.said)
-        elif word == LEND:
-            self._borrow(order.said, order.descriptors)
-        elif word == RETURN:
-            self._borrowed.give_back(order.said)
+    def _send(self, message: Answer | Notice, number: int = 0) -> None:
+        """Send the supervisor a message; ``number``: of the question that it answers."""
+        frame = codec.pack(message, number)
+        self._channel.send(frame.word, frame.said)
+
+    def _heard(self, frame: Frame) -> None:
+        number, order = codec.parse_order(frame)
+        descriptors = frame.descriptors
+        match order:
+            case Stop():
+                self._stop()
+            case Retire():
+                self._retire()
+            case Prepare():
+                self._prepare(order.change, descriptors, number)
+            case Commit(logs):
+                self._commit(logs, descriptors, number)
+            case Reopen(logs):
+                self._use_logs(self._server.factory.policy, logs, descriptors)
+            case Abandon():
+                self._abandon()
+            case Release(grace):
+                self._release(grace, number)
+            case Gather():
+                Deferred.fromCoroutine(self._gather(number)).addErrback(_report_failed)
+            case ReportSessions(report, up):
+                reporting = self._report_sessions(report, up, number)
+                Deferred.fromCoroutine(reporting).addErrback(_report_failed)
+            case Lend(place):
+                self._borrow(place, descriptors)
+            case TakeBack(place):
+                self._borrowed.give_back(place)
 
     def _orphaned(self) -> None:
-        """The mother has died: nobody would hear us, nor let us go."""
+        """The supervisor has died: no process could retire this one, or take its answers."""
         self._stop()
 
     def _stop(self) -> None:
@@ -196,14 +211,13 @@ class Worker:
         if self._stopping:
             return
         self._stopping = True
-        self._channel.send("stopping")
-        self._slices.stop()
+        self._send(Stopping())
         if self._looking.running:
             self._looking.stop()
         self._borrowed.stop()
-        self._serving.stop()
+        self._server.stop()
         self._logs.observer.conclude()
-        self._send_measures()
+        self._send_latencies()
         self._reactor.addSystemEventTrigger("after", "shutdown", signals.deafen)
         if self._channel.flush():
             self._leave()
@@ -221,17 +235,17 @@ class Worker:
             return
         self._retired = True
         self._borrowed.stop()
-        self._serving.retire()
+        self._server.retire()
         self._logs.count_alone()  # another worker has the place soon
         if self._prepared is not None:
             change, authenticators, ports = self._prepared
             self._close_added(ports)
             self._prepared = change, authenticators, {}
         self._ledger.count()
-        self._channel.send("retired")
+        self._send(Retired())
 
     def _look(self) -> None:
-        factory, now = self._serving.factory, self._serving.factory.monotonic()
+        factory, now = self._server.factory, self._server.factory.monotonic()
         self._ledger.look(now)
         self._ledger.count()
         policy = factory.policy
@@ -243,7 +257,7 @@ class Worker:
             self._retire()
         if now - self._sent >= SEND:
             self._sent = now
-            self._send_measures()
+            self._send_latencies()
         if self._retired and not factory.sessions:
             self._stop()
 
@@ -261,12 +275,12 @@ class Worker:
 
     # A reload.
 
-    def _prepare(self, change: Change, descriptors: tuple[int, ...]) -> None:
-        answer, unable = f"prepared {change.number}", ""
+    def _prepare(self, change: Change, descriptors: tuple[int, ...], number: int) -> None:
+        unable = ""
         authenticators: Mapping[Method, Any] = {}
         try:
             if not self._is_current(change.policy):
-                authenticators = self._serving.authenticators(change.policy, known=True)
+                authenticators = self._server.authenticators(change.policy, known=True)
         except UnusableError as unusable:
             unable = str(unusable)
         if len(descriptors) < len(change.added):
@@ -275,7 +289,7 @@ class Worker:
             for descriptor in descriptors:
                 os.close(descriptor)
         if unable:
-            self._channel.send(answer, unable)
+            self._send(Prepared(unable), number)
             return
         ports: dict[Endpoint, Port] = {}
         if not self._retired:  # else it has closed those that stay, and opens no others
@@ -283,13 +297,15 @@ class Worker:
             for endpoint, descriptor in zip(change.added, descriptors, strict=True):
                 ports[endpoint], _ = given_port((adopt(descriptor, ListeningSocket),))
         self._prepared = change, authenticators, ports
-        self._channel.send(answer, "")
+        self._send(Prepared(), number)
 
     def _is_current(self, policy: Policy) -> bool:
         """Whether a policy is in force already."""
-        return policy.generation == self._serving.factory.policy.generation
+        return policy.generation == self._server.factory.policy.generation
 
-    def _commit(self, names: list[str] | None, descriptors: tuple[int, ...]) -> None:
+    def _commit(
+        self, names: tuple[str, ...] | None, descriptors: tuple[int, ...], number: int
+    ) -> None:
         if self._prepared is None:
             return
         (change, authenticators, ports), self._prepared = self._prepared, None
@@ -297,14 +313,14 @@ class Worker:
         # Of the policy in force only ports change: an interface's addresses have.
         if not self._is_current(policy):
             self._use_logs(policy, names, descriptors)
-            self._serving.adopt(policy, authenticators)
+            self._server.adopt(policy, authenticators)
         if not self._retired:
-            self._serving.listen({**self._ports, **ports})
+            self._server.listen({**self._ports, **ports})
         self._ports = ports
-        self._channel.send("committed")
+        self._send(Committed(), number)
 
     def _use_logs(
-        self, policy: Policy, names: list[str] | None, descriptors: tuple[int, ...]
+        self, policy: Policy, names: tuple[str, ...] | None, descriptors: tuple[int, ...]
     ) -> None:
         """Log where a policy says, to destinations that were opened again if there are any."""
         if names is None:
@@ -314,17 +330,18 @@ class Worker:
             opened = dict(zip(names, descriptors, strict=False))
             self._open_logs(policy, self._key, opened, reload=True)
 
-    def _release(self, grace: bool) -> None:
+    def _release(self, grace: bool, number: int) -> None:
         """
         Let go of the ports that have no place in the change.
 
-        Not before the mother has: who comes to a socket that she alone still holds is lost.
+        Not before the supervisor has: a client which comes to a socket that it alone still holds is
+        lost.
         """
         if self._retired:
-            self._channel.send("released")
+            self._send(Released(), number)
             return
-        left = self._serving.listen(self._ports, grace), self._borrowed.keep(self._ports, grace)
-        gatherResults(left).addCallback(lambda _: self._channel.send("released"))
+        left = self._server.listen(self._ports, grace), self._borrowed.keep(self._ports, grace)
+        gatherResults(left).addCallback(lambda _: self._send(Released(), number))
 
     def _abandon(self) -> None:
         """What was prepared will not come."""
@@ -341,66 +358,56 @@ class Worker:
 
     # A status report.
 
-    def _measure(self) -> None:
-        """Say what the totals are made of."""
-        files: list[int] = []
+    async def _gather(self, number: int) -> None:
+        """Bring all that the supervisor reads up to date."""
+        free = await self._server.report.count_free_files()
+        factory = self._server.factory
+        self._ledger.look(factory.monotonic())
+        self._ledger.count()
+        self._send_latencies()
+        self._send(Gathered(free), number)
 
-        def count() -> Iterator[None]:
-            for number in count_files():
-                files[:] = [number]
-                yield
+    def _send_latencies(self) -> None:
+        self._send(Latencies(self._server.report.latencies()))
 
-        def counted() -> None:
-            factory = self._serving.factory
-            self._ledger.look(factory.monotonic())
-            self._ledger.count()
-            self._send_measures()
-            self._channel.send("measured", free_files(files[0] if files else None))
-
-        self._slices.begin(count(), counted)
-
-    def _send_measures(self) -> None:
-        measured = {name: pack(each.snapshot()) for name, each in kinds(self._serving.factory)}
-        self._channel.send("measures", measured)
-
-    def _tell(self, report: int, up: float) -> None:
-        """Tell of the sessions."""
-        telling = Telling(self._serving.factory, report, up)
-        self._slices.begin(
-            telling.told(),
-            lambda: self._channel.send(f"told {report}", [telling.told_of, telling.gone]),
-        )
+    async def _report_sessions(self, report: int, up: float, number: int) -> None:
+        reported, gone = await self._server.report.write_sessions(report, up)
+        self._send(SessionsReported(reported, gone), number)
 
 
-def work(old_reactor: Any, estate: WorkerContext, sock: socket.socket) -> NoReturn:
+def _report_failed(failure: Failure) -> None:
+    _log.failure("Failure in a status report", failure)
+
+
+def work(old_reactor: Any, context: WorkerContext, sock: socket.socket) -> NoReturn:
     """
     Be a worker, in a process that has just been forked.
 
-    :param sock: joins it to the mother.
+    :param sock: connects it to the supervisor process.
     """
     status = forking.UNABLE
     try:
-        mothers = estate.logs.observer
+        inherited_log = context.logs.observer
         # twistd's own log too, if there is one: its descriptor goes, and the number is given anew.
         observers = tuple(globalLogPublisher._observers)
         for observer in observers:
             globalLogPublisher.removeObserver(observer)
-        estate.surroundings.own.clear()
+        context.surroundings.own.clear()
         # Before that, since it closes what is the supervisor's, and opens what is to be kept.
-        estate.privileges.be_worker()
+        context.privileges.be_worker()
         forking.keep_only(
             (
                 sock.fileno(),
-                *(sock.fileno() for port in estate.ports.values() for sock in port.sockets),
-                *estate.inherited.values(),
-                *estate.privileges.descriptors,
+                *(sock.fileno() for port in context.ports.values() for sock in port.sockets),
+                *context.inherited.values(),
+                *context.privileges.descriptors,
             ),
-            abandoned=(old_reactor, mothers, observers),
+            abandoned=(old_reactor, inherited_log, observers),
         )
-        Worker(forking.new_reactor(old_reactor), estate, sock).run()
+        Worker(forking.new_reactor(old_reactor), context, sock).run()
         status = 0
     except BaseException:
         _log.failure("Failure in a worker")
-        estate.logs.observer.close(LAST_FLUSH)
+        context.logs.observer.close(LAST_FLUSH)
     finally:
         os._exit(status)

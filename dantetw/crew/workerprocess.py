@@ -1,46 +1,60 @@
 """
-A worker, as its mother sees it.
+A worker process, as the supervisor process sees it.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 
+from dantetw.crew import codec
 from dantetw.crew.ledger import Ledger
-from dantetw.crew.measures import unpack
+from dantetw.crew.messages import (
+    Answer,
+    Committed,
+    Gathered,
+    Latencies,
+    Notice,
+    Order,
+    Prepare,
+    Prepared,
+    Released,
+    Running,
+    SessionsReported,
+)
 from dantetw.net.channel import Answers, Channel, Frame
 from dantetw.observe.sinks.inherited import InheritedLogs
 from dantetw.relay.latency import LatencySnapshot
-from dantetw.session.totals import KINDS
 
-#: Seconds that workers have to answer, and to end.
-PATIENCE: Final = 10.0
-# More than any worker counts.
-_MOST: Final = 2**40
+#: Seconds that a worker has to answer, and to end.
+ANSWER_SECONDS: Final = 10.0
+
+_Answer = TypeVar("_Answer", Prepared, Committed, Released, Gathered, SessionsReported)
 
 
 class WorkerProcess:
     """
-    A worker, as the mother sees it.
+    A worker process.
 
-    :ivar place: which it is, from 0; ``pid``: its process.
+    :ivar place: which of the workers, from 0; ``pid``: its process id.
     :ivar born: monotonic seconds.
-    :ivar measured: the latencies it has told of, by their names.
-    :ivar free: how many files more it can open; None: unknown.
+    :ivar latencies: what it has measured, by kind.
+    :ivar free_files: how many files more it can open; None: unknown.
     :ivar running: it accepts clients.
     :ivar retired: it takes no more clients, and another has its place.
     :ivar leaving: it ends, and only writes its last lines.
     :ivar silent: seconds without a heartbeat.
-    :ivar late: so long that others accept its clients; ``stalled``: so long that nothing waits for
-        it any more; ``killed``: so long that it was killed.
+    :ivar late: silent so long that others accept its clients; ``stalled``: so long that nothing
+        waits for it any more; ``killed``: so long that it was killed.
     :ivar loans: places whose sockets it has been lent.
-    :ivar unanswered: the word of the answer that it owes to the last change; ``refusal``: why it
-        could not make ready for that; empty: it could, or has not answered.
+    :ivar logs: destinations of the log that it has inherited, the last ones in use last.
+    :ivar unanswered: number of its last :class:`~.messages.Prepare`; None: it has answered.
+    :ivar refusal: why it could not make ready for the change; empty: it could, or has not answered.
     """
 
     def __init__(
@@ -49,25 +63,27 @@ class WorkerProcess:
         pid: int,
         born: float,
         ledger: Ledger,
-        bequest: InheritedLogs,
+        logs: InheritedLogs,
         reactor: Any,
     ) -> None:
         self.place = place
         self.pid = pid
         self.born = born
         self.ledger = ledger
-        self.bequests = [bequest]
+        self.logs = [logs]
         self.channel: Channel
-        self.measured: dict[str, LatencySnapshot] = {}
-        self.free: int | None = None
+        self.latencies: Mapping[str, LatencySnapshot] = {}
+        self.free_files: int | None = None
         self.running = self.retired = self.leaving = False
         self.silent = 0.0
         self.late = self.stalled = self.killed = False
         self.loans: set[int] = set()
-        self.unanswered: str | None = None
+        self.unanswered: int | None = None
         self.refusal = ""
         self._beats = 0
-        self._answers = Answers(reactor)
+        # Questions so far.
+        self._asked = 0
+        self._answers = Answers[tuple[int, type], Any](reactor)
 
     @property
     def accepting(self) -> bool:
@@ -76,7 +92,7 @@ class WorkerProcess:
 
     def look(self, elapsed: float) -> None:
         """
-        See whether its heart has beaten.
+        Look whether its heart has beaten.
 
         :param elapsed: seconds since the last look.
         """
@@ -84,37 +100,67 @@ class WorkerProcess:
         self.silent = self.silent + elapsed if beats == self._beats else 0.0
         self._beats = beats
 
-    def expect(self, word: str, patience: float = PATIENCE) -> Deferred[Frame | None]:
-        """Fires with the message when it comes; with None if it will not, or not in time."""
-        return succeed(None) if self.stalled else self._answers.expect(word, patience)
-
-    def heard(self, order: Frame) -> None:
+    def send(self, order: Order, descriptors: Sequence[int] = (), number: int = 0) -> None:
         """
-        It has said something.
+        Send it an order, without waiting.
+
+        :param descriptors: duplicates of them are sent.
+        :raises OSError: if there can be no more descriptors.
+        """
+        frame = codec.pack(order, number)
+        self.channel.send(frame.word, frame.said, frame.payload, descriptors)
+
+    def ask(
+        self,
+        question: Order,
+        kind: type[_Answer],
+        seconds: float = ANSWER_SECONDS,
+        descriptors: Sequence[int] = (),
+    ) -> Deferred[_Answer | None]:
+        """
+        Send it an order that it answers.
+
+        :param kind: of the answer.
+        :returns: fires with the answer; with None if there will be none, or not within these
+            seconds.
+        :raises OSError: if there can be no more descriptors.
+        """
+        self._asked += 1
+        self.send(question, descriptors, self._asked)
+        if self.stalled:
+            return succeed(None)
+        return self._answers.expect((self._asked, kind), seconds)
+
+    def prepare(self, change: Prepare, descriptors: Sequence[int]) -> Deferred[Prepared | None]:
+        """Ask it to make ready for a change; see :meth:`ask`."""
+        answer = self.ask(change, Prepared, descriptors=descriptors)
+        self.unanswered, self.refusal = self._asked, ""
+        return answer
+
+    def heard(self, frame: Frame) -> Answer | Notice:
+        """
+        It has said something: take note of it.
 
         :raises ValueError: if that makes no sense.
         """
-        if order.word == "measures":
-            if not isinstance(order.said, dict):
-                raise ValueError("not measures")
-            said = order.said
-            self.measured = {name: unpack(said[name]) for name in KINDS if name in said}
-        elif order.word == "measured":
-            self.free = order.said if is_count(order.said) else None
-        elif order.word == "running":
-            self.running = True
-        self._answers.heard(order)
+        number, message = codec.parse_said(frame)
+        match message:
+            case Running():
+                self.running = True
+            case Latencies(kinds):
+                self.latencies = kinds
+            case Gathered(free_files):
+                self.free_files = free_files
+            case Prepared(refusal) if number == self.unanswered:
+                self.unanswered, self.refusal = None, refusal
+        self._answers.heard((number, type(message)), message)
+        return message
 
     def kill(self) -> None:
         """End it, whatever it does."""
-        with suppress(ProcessLookupError):  # who ignores SIGCHLD has no zombies
+        with suppress(ProcessLookupError):  # a process that ignores SIGCHLD has no zombies
             os.kill(self.pid, signal.SIGKILL)
 
     def give_up(self) -> None:
-        """Wait no longer for what is expected of it."""
+        """Await no answer any longer."""
         self._answers.give_up()
-
-
-def is_count(said: object) -> TypeGuard[int]:
-    """Whether what a worker has said is a number of something."""
-    return type(said) is int and 0 <= said < _MOST

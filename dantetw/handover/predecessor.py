@@ -11,14 +11,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
-from dantetw.crew.supervisor import PATIENCE_TOLD
-from dantetw.crew.workerprocess import PATIENCE, is_count
-from dantetw.net.channel import Answers, Channel, Frame
+from dantetw.handover.names import ANSWER_SECONDS
+from dantetw.net.channel import Answers, Channel, Frame, is_count
 from dantetw.observe.status import PredecessorReport
+from dantetw.session.slices import LONGEST
+
+#: Seconds that it has to write its sessions, which waits for destinations of its log.
+REPORT_SECONDS: Final = LONGEST + ANSWER_SECONDS
 
 
 class Predecessor:
@@ -50,7 +53,7 @@ class Predecessor:
         self._unable = unable
         self._came = came
         self._able = able
-        self._answers = Answers(reactor)
+        self._answers = Answers[str, Frame](reactor)
         self._channel = channel
         channel.attend(reactor, self._heard, self._lost)
 
@@ -62,7 +65,7 @@ class Predecessor:
             os.close(descriptor)
         if order.word == "staying":
             self._able = True
-        self._answers.heard(order)
+        self._answers.heard(order.word, order)
 
     def _lost(self) -> None:
         self.alive = False
@@ -93,7 +96,7 @@ class Predecessor:
     async def measure(self, report: int) -> list[PredecessorReport]:
         """What a status report says of it: a line, or nothing if it does not answer."""
         self._channel.send("measure", report)
-        answer = await self._answers.expect(f"measured {report}", PATIENCE)
+        answer = await self._answers.expect(f"measured {report}", ANSWER_SECONDS)
         current = None if answer is None else answer.said
         return [PredecessorReport(report, self.pid, current)] if is_count(current) else []
 
@@ -104,7 +107,7 @@ class Predecessor:
         :returns: how many it has written, and how many have ended before it was their turn.
         """
         self._channel.send("tell", report)
-        answer = await self._answers.expect(f"told {report}", PATIENCE_TOLD)
+        answer = await self._answers.expect(f"told {report}", REPORT_SECONDS)
         match None if answer is None else answer.said:
             case [told, gone] if is_count(told) and is_count(gone):
                 return told, gone

@@ -11,23 +11,20 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from dantetw.crew.workerprocess import is_count
 from dantetw.handover.client import HandoverClient
 from dantetw.handover.predecessor import Predecessor
 from dantetw.handover.server import HandoverServer, await_successors
-from dantetw.net.channel import Channel, Frame
+from dantetw.net.channel import Channel, Frame, is_count
 from dantetw.net.listening import ListeningSocket
 from dantetw.observe.journal import Journal
 from dantetw.observe.status import PredecessorReport
-from dantetw.session.reporting import Reports
 from dantetw.values import Severity
 
 #: Seconds that a replaced server has to end when its successor is stopped.
@@ -44,28 +41,41 @@ def _nothing(*_: object) -> None:
     """Stands for what is done until somebody attends."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReplaceableServer:
-    """
-    What is asked of the server.
+class IReplaceable(Protocol):
+    """What is asked of a server that another can replace."""
 
-    :ivar sockets: its listening sockets.
-    :ivar retire: accept no more clients.
-    :ivar busy: whether it has sessions; ``limit``: seconds that those may still last, 0: for ever.
-    :ivar reopen: open the logs again.
-    :ivar reports: its status reports; ``current``: how many sessions it has.
-    :ivar stop: end, as by a signal; ``end``: end, since nothing is left to do.
-    """
-
-    sockets: Callable[[], list[ListeningSocket]]
-    retire: Callable[[], None]
-    busy: Callable[[], object]
-    limit: Callable[[], float]
-    reopen: Callable[[], None]
-    reports: Callable[[], Reports]
-    current: Callable[[], int]
     stop: Callable[[], None]
+    """End, as by a signal."""
     end: Callable[[], None]
+    """End, since nothing is left to do."""
+
+    def sockets(self) -> list[ListeningSocket]:
+        """Its listening sockets."""
+
+    def retire(self) -> None:
+        """Accept no more clients."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether it may have sessions."""
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions it has."""
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds that its sessions may last when it has been replaced; 0: for ever."""
+
+    def reopen(self) -> None:
+        """Open the logs again, and change nothing else."""
+
+    def report_sessions(self, report: int) -> Deferred[tuple[int, int]]:
+        """
+        Write the sessions into a status report of the successor.
+
+        :returns: how many were written, and how many ended before it was their turn.
+        """
 
 
 class Succession:
@@ -75,11 +85,10 @@ class Succession:
     :ivar successor: process id of the server that has replaced us; 0: none.
     """
 
-    def __init__(self, reactor: Any, journal: Journal, owner: ReplaceableServer) -> None:
+    def __init__(self, reactor: Any, journal: Journal) -> None:
         self.successor = 0
         self._reactor = reactor
         self._journal = journal
-        self._owner = owner
         self._client: HandoverClient | None = None
         self._server: HandoverServer | None = None
         self._predecessors: list[Predecessor] = []
@@ -101,10 +110,15 @@ class Succession:
         self._client = HandoverClient(old)
         return self._client.sockets
 
-    def open(self) -> None:
-        """Make the sockets that successors connect to, as the user who has started us."""
+    def open(self, server: IReplaceable) -> None:
+        """
+        Make the sockets that successors connect to, as the user who has started us.
+
+        :param server: what successors replace.
+        """
+        self._replaceable = server
         self._server = await_successors(
-            self._reactor, self._journal, self._owner.sockets, self._replaced
+            self._reactor, self._journal, server.sockets, self._replaced
         )
 
     def check(self) -> None:
@@ -238,7 +252,7 @@ class Succession:
         channel.send("staying")
         for before in self._before:
             before.hand_on(channel)
-        self._owner.retire()
+        self._replaceable.retire()
         text = f"process {successor} has taken our place; sessions that are here go on"
         self._journal.message(Severity.INFO, "server.handover", text)
         ending = LoopingCall(self._end_if_idle, self._reactor.seconds())
@@ -250,20 +264,20 @@ class Succession:
         self._channel = None
 
     def _end_if_idle(self, since: float) -> None:
-        limit = self._owner.limit()
-        if not self._owner.busy() or 0 < limit <= self._reactor.seconds() - since:
-            self._owner.end()
+        server, limit = self._replaceable, self._replaceable.seconds_left
+        if not server.busy or 0 < limit <= self._reactor.seconds() - since:
+            server.end()
 
     def _heard(self, order: Frame) -> None:
         for descriptor in order.descriptors:
             os.close(descriptor)
         match order.word, order.said:
             case "reopen", _:
-                self._owner.reopen()
+                self._replaceable.reopen()
             case "stop", _:
-                self._owner.stop()
+                self._replaceable.stop()
             case "measure", int(report):
-                self._answer(f"measured {report}", self._owner.current())
+                self._answer(f"measured {report}", self._replaceable.sessions)
             case "tell", int(report):
                 self._tell(report)
 
@@ -272,7 +286,7 @@ class Succession:
             _log.failure("Failure in a status report", failure)
             return 0, 0
 
-        told = self._owner.reports().tell(report)
+        told = self._replaceable.report_sessions(report)
         told.addErrback(failed).addCallback(lambda told: self._answer(f"told {report}", told))
 
     def _answer(self, word: str, said: object) -> None:

@@ -15,9 +15,9 @@ import os
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeGuard, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReadWriteDescriptor
@@ -30,6 +30,9 @@ MOST_DESCRIPTORS: Final = 253
 LONGEST: Final = 64 * 1024 * 1024
 #: The same of one from a worker.  Latencies, which are the longest, take a quarter of it.
 LONGEST_SAID: Final = 1024 * 1024
+
+#: Numbers from here on count nothing: no process has so many of anything.
+COUNT_LIMIT: Final = 2**40
 
 # Lengths of the text and of the bytes, number of descriptors.
 _HEAD: Final = struct.Struct("!IIB")
@@ -259,35 +262,44 @@ class Channel:
         self._unsent.clear()
 
 
-class Answers:
-    """What is awaited from the other end of a channel, by its words."""
+_Key = TypeVar("_Key", bound=Hashable)
+_Answer = TypeVar("_Answer")
+
+
+class Answers(Generic[_Key, _Answer]):
+    """Answers that are awaited from the other end of a channel, by what tells them apart."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._expected: dict[str, Deferred[Frame | None]] = {}
+        self._expected: dict[_Key, Deferred[_Answer | None]] = {}
 
-    def expect(self, word: str, seconds: float) -> Deferred[Frame | None]:
-        """Fires with the message when it comes; with None if it will not, or not in time."""
+    def expect(self, key: _Key, seconds: float) -> Deferred[_Answer | None]:
+        """Fires with the answer; with None if there will be none, or not within these seconds."""
 
         def late(_: object) -> None:
-            if self._expected.get(word) is expected:
-                del self._expected[word]
+            if self._expected.get(key) is expected:
+                del self._expected[key]
 
-        expected = self._expected[word] = Deferred()
+        expected = self._expected[key] = Deferred()
         expected.addTimeout(seconds, self._reactor)
         expected.addErrback(late)
         return expected
 
-    def heard(self, order: Frame) -> None:
-        """A message has come."""
-        expected = self._expected.pop(order.word, None)
+    def heard(self, key: _Key, answer: _Answer) -> None:
+        """An answer has come, perhaps one that is not awaited."""
+        expected = self._expected.pop(key, None)
         if expected is not None:
-            expected.callback(order)
+            expected.callback(answer)
 
     def give_up(self) -> None:
-        """Wait no longer for anything."""
+        """Await no answer any longer."""
         while self._expected:
             self._expected.popitem()[1].callback(None)
+
+
+def is_count(said: object) -> TypeGuard[int]:
+    """Whether what another process has said is a number of something, from 0."""
+    return type(said) is int and 0 <= said < COUNT_LIMIT
 
 
 def _close(descriptors: Iterable[int]) -> None:

@@ -20,8 +20,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from dantetw.crew.errors import UnusableError
-from dantetw.crew.socksserver import SocksServer
-from dantetw.crew.supervisor import Supervisor
+from dantetw.crew.interfaces import ICrew
 from dantetw.net.channel import MOST_DESCRIPTORS
 from dantetw.net.interfaces import Interfaces, Monitor
 from dantetw.net.listening import Port
@@ -53,7 +52,6 @@ class InternalAddresses:
 
     :param monitor: reports changes; for tests.
     :ivar lock: of the ports.
-    :ivar mother: keeps the workers that accept clients; None: this process does.
     """
 
     def __init__(
@@ -61,16 +59,15 @@ class InternalAddresses:
         reactor: Any,
         journal: Journal,
         ports: Ports,
-        serving: SocksServer,
+        crew: ICrew,
         interfaces: Interfaces | None = None,
         monitor: Monitor | None = None,
     ) -> None:
         self.lock = DeferredLock()
-        self.mother: Supervisor | None = None
         self._reactor = reactor
         self._journal = journal
         self._ports = ports
-        self._serving = serving
+        self._crew = crew
         self._interfaces = interfaces or Interfaces()
         self._monitor = monitor or Monitor(reactor, self._reported)
         self._policy: Policy | None = None
@@ -211,29 +208,24 @@ class InternalAddresses:
         self._report_bound(policy, ports)
         if ports.keys() == old.keys():
             return
-        mother = self.mother
-        if mother is None:
-            # Nobody is on the way to an address that the machine has lost.
-            self._serving.listen(ports, grace=False)
-            self._ports.use(ports)
-            return
-        # The same way as a reload: all workers, or none.
-        refusal = await mother.prepare(policy, self._key, ports)
-        if refusal:
-            mother.abandon()
+        # The same way as a reload: all processes, or none.
+        try:
+            # No client can be on the way to an address that the machine has lost.
+            await self._crew.prepare(policy, self._key, ports, grace=False)
+        except UnusableError as refused:
             self._ports.release(ports)
             if self._stopped:
                 return
-            text = f"cannot change the addresses that clients come in by: {refusal}"
+            text = f"cannot change the addresses that clients come in by: {refused}"
             self._journal.message(Severity.WARNING, "internal.unbound", text)
             self._look_in(RETRY_SECONDS)
             return
-        await mother.commit(False)
+        await self._crew.commit(False)
         if self._stopped:
             self._ports.release(ports)
             return
         self._ports.use(ports)
-        await mother.release(grace=False)
+        await self._crew.release()
 
     # What there is to say.
 

@@ -1,36 +1,32 @@
 """
-The server as a Twisted service: it owns the policy, the ports and the log, and what serves clients:
-this process, or workers.
+The root service: start, reload, stop.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.python.components import Componentized
 
 from dantetw import __version__, catalogue
 from dantetw.config import Parsed
 from dantetw.config.problems import Problem
-from dantetw.crew.combining import Combined
 from dantetw.crew.errors import UnusableError
+from dantetw.crew.factory import has_workers
 from dantetw.crew.logs import LAST_FLUSH, Logs
-from dantetw.crew.socksserver import SocksServer
-from dantetw.crew.supervisor import Supervisor
-from dantetw.crew.worker import WorkerContext
 from dantetw.handover.names import HandoverError
-from dantetw.handover.succession import ReplaceableServer, Succession
+from dantetw.handover.succession import Succession
 from dantetw.handover.systemd import from_systemd
 from dantetw.net.errors import words_of_error
-from dantetw.net.listening import ListeningSocket, Port
+from dantetw.net.listening import ListeningSocket
 from dantetw.observe.prefix import JsonPrefix, Prefix
 from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.opening import open_sink
@@ -41,12 +37,10 @@ from dantetw.process import signals
 from dantetw.process.describing import environment, identity, usage
 from dantetw.process.limits import raise_descriptors
 from dantetw.process.notifying import Notifier
-from dantetw.server.internal import InternalAddresses
 from dantetw.server.reload import Reload
+from dantetw.server.running import RunningServer
 from dantetw.server.startup import StartFailedError, Startup
-from dantetw.session.ports import Ports
-from dantetw.session.reporting import Reporting
-from dantetw.values import Endpoint, Severity
+from dantetw.values import Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +83,7 @@ class SockdService(MultiService):
     def __init__(
         self,
         policy: Policy,
-        settings: ServiceOptions,
+        options: ServiceOptions,
         warnings: Sequence[Problem] = (),
         reactor: Any = None,
         reread: Reread | None = None,
@@ -101,36 +95,20 @@ class SockdService(MultiService):
             from twisted.internet import reactor
         self._reactor = reactor
         self._policy = policy
-        self._settings = settings
+        self._options = options
         self._warnings = warnings
         self._reread = reread
         self._startup = startup
         self._privileges = Privileges(
-            policy.users.privileged, policy.users.unprivileged, settings.pidfile, settings.config
+            policy.users.privileged, policy.users.unprivileged, options.pidfile, options.config
         )
-        self._prefix = Prefix(settings.program)
-        self._logs = Logs(reactor, settings.debug)
+        self._logs = Logs(reactor, options.debug)
         self.observer, self.journal = self._logs.observer, self._logs.journal
         self._notifier = Notifier.of_environment()
         self._reload = Reload(reactor, self.journal, self._fetch, self._change, self._notifier)
-        self._bound: Mapping[Endpoint, Port] = {}
-        self._serving: SocksServer | None = None
-        self._mother: Supervisor | None = None
-        self._succession = Succession(
-            reactor,
-            self.journal,
-            ReplaceableServer(
-                self._listening,
-                self._retire,
-                self._busy,
-                lambda: self._policy.processes.handover,
-                self._reopen,
-                lambda: self._status,
-                self._current,
-                partial(self._stop, signal.SIGTERM),
-                self._end,
-            ),
-        )
+        self._succession = Succession(reactor, self.journal)
+        # From privilegedStartService on.
+        self._server: RunningServer | None = None
         self._signal = 0
         self._ending = False
 
@@ -139,109 +117,104 @@ class SockdService(MultiService):
         super().setServiceParent(parent)  # type: ignore[no-untyped-call]
         if not isinstance(parent, Componentized):
             return
-        if self._settings.twistd_log:
+        if self._options.twistd_log:
             # twistd would prefer the component to what it was asked for.
             globalLogPublisher.addObserver(self.observer)
         else:
             parent.setComponent(ILogObserver, self.observer)
 
-    # Starting.
+    # Start.
 
     def privilegedStartService(self) -> None:
-        """Open the logs and bind the addresses, with the rights we were started with."""
-        policy, settings = self._policy, self._settings
-        has_workers = settings.workers > 1 or policy.processes.replaces_workers
+        """Open the logs and bind the addresses, with the privileges of whoever started twistd."""
+        policy, options, journal = self._policy, self._options, self.journal
         if self._startup is not None:
             self._startup.begin()
         # Not earlier: in the background, standard output and error are others than before.
-        self._surroundings = Surroundings(
-            self._prefix,
+        surroundings = Surroundings(
+            Prefix(options.program),
             self._reactor,
             open_log=self._privileges.open_log,
-            prefixes={"json": JsonPrefix(self._settings.program)},
+            prefixes={"json": JsonPrefix(options.program)},
         )
-        self.observer.stand_by(open_sink("stderr", self._surroundings, catalogue.SINKS))
-        self._privileges.tell(self.journal)
+        self.observer.stand_by(open_sink("stderr", surroundings, catalogue.SINKS))
+        self._privileges.tell(journal)
+        workers = has_workers(policy, options.workers)
         try:
-            self._privileges.start(policy, self._reread, has_workers)
+            self._privileges.start(policy, self._reread, workers)
         except OSError as failed:
             self._fail(f"could not start the privileged helper: {words_of_error(failed)}")
         try:
-            key = self._key = self._logs.key_of(policy, self._privileges.open_file)
+            key = self._logs.key_of(policy, self._privileges.open_file)
         except UnusableError as unusable:
             self._fail(str(unusable))
-        self._logs.open(policy, key, self._surroundings)
+        self._logs.open(policy, key, surroundings)
         self._logs.describe(policy)
-        for notice in settings.notices:
-            self.journal.message(Severity.INFO, "server.notice", notice)
+        for notice in options.notices:
+            journal.message(Severity.INFO, "server.notice", notice)
         self._logs.warn(self._warnings)
-        serving = self._serving = SocksServer(
+        self._server = RunningServer(
             self._reactor,
-            self.journal,
+            self._logs,
+            surroundings,
             self._privileges,
-            settings.keep_alive,
-            self._logs.turn,
-        )
-        self._status: Reporting | Combined
-        self._status = Reporting(serving.factory, lambda: self.observer.waiting)
-        self._ports = Ports(
-            self._privileges.bind,
-            serving.factory.report_refused,
-            settings.keep_alive,
-            settings.workers,
+            policy,
+            key,
+            options.keep_alive,
+            options.workers,
             self._given(),
+            self._succession,
+            self._reload.stop,
+            partial(self._stop, signal.SIGTERM),
+            self._end,
         )
-        self._following = InternalAddresses(self._reactor, self.journal, self._ports, serving)
         try:
-            serving.adopt(policy, serving.authenticators(policy))
-            self._bound = self._following.bind(policy)
+            self._server.bind()
         except UnusableError as unusable:
             self._fail(str(unusable))
-        if has_workers:
-            estate = WorkerContext(
-                policy,
-                self._bound,
-                self._logs,
-                key,
-                self._surroundings,
-                {},
-                self._privileges,
-                settings.keep_alive,
-            )
-            number = settings.workers
-            self._mother = Supervisor(self._reactor, self.journal, self.observer, estate, number)
-            self._following.mother = self._mother
-            self._status = Combined(self.journal, self._mother)
-        self._status.replaced = self._succession
         super().privilegedStartService()  # type: ignore[no-untyped-call]
 
     def _given(self) -> list[ListeningSocket]:
-        """Listening sockets that somebody else has opened."""
+        """Listening sockets that another program has opened."""
         sockets = from_systemd()
-        if self._settings.take_over:
+        if self._options.take_over:
             try:
-                sockets += self._succession.take(self._settings.take_over)
+                sockets += self._succession.take(self._options.take_over)
             except HandoverError as failed:
                 self._fail(str(failed))
         return sockets
 
     def startService(self) -> None:
-        """Give the rights up and begin to work."""
+        """Drop the privileges and accept clients."""
         super().startService()  # type: ignore[no-untyped-call]
-        serving = self._serving
-        assert serving is not None
+        server = self._server
+        assert server is not None
         most = raise_descriptors()
         limits = f"at most {most} files can be open, two for each session, more for UDP"
-        if self.journal.debug:
-            self.journal.messages(
-                Severity.DEBUG, "server.process", (*environment(self._reactor), limits)
-            )
-        # Who knows our process id, or is told that we run, may send a signal at once.
+        self._debug(*environment(self._reactor), limits)
+        # A program which knows our process id, or hears that we run, may send a signal at once.
         self._catch_signals()
         signals.keep(self._reactor, self._catch_signals)
         self._try_pidfile(self._privileges.open_pidfile)
-        # While we are who started us, which a successor checks.
-        self._succession.open()
+        # While we are still the user who has started us, which a successor checks.
+        self._succession.open(server)
+        self._drop_privileges()
+        try:
+            self._succession.check()
+            server.start()
+        except (HandoverError, UnusableError) as failed:
+            self._fail(str(failed))
+        # Not earlier: if we fail, the file goes on naming the server that we were to replace.
+        self._try_pidfile(self._privileges.write_pidfile)
+        self._succession.start()
+        server.follow()
+        if self._startup is not None:
+            self._startup.close()
+        text = f"dantetw/server[1/1] v{__version__} running"
+        self.journal.message(Severity.INFO, "server.running", text)
+        self._notifier.ready()
+
+    def _drop_privileges(self) -> None:
         try:
             self._privileges.drop()
         except OSError as failed:
@@ -254,33 +227,17 @@ class SockdService(MultiService):
                 " its privileges will fail"
             )
             self.journal.message(Severity.WARNING, "server.privileges", text)
+        self._debug(f"now {identity()}")
+
+    def _debug(self, *texts: str) -> None:
         if self.journal.debug:
-            self.journal.messages(Severity.DEBUG, "server.process", (f"now {identity()}",))
-        try:
-            self._succession.check()
-        except HandoverError as failed:
-            self._fail(str(failed))
-        bound, self._bound = self._bound, {}
-        self._ports.use(bound)
-        if self._mother is None:
-            serving.start(bound)
-        elif not self._mother.start():
-            self._fail("no worker has begun to serve clients")
-        # Not earlier: if we fail, the file goes on naming the server that we were to replace.
-        self._try_pidfile(self._privileges.write_pidfile)
-        self._succession.start()
-        self._following.follow(self._policy, self._key)
-        if self._startup is not None:
-            self._startup.close()
-        text = f"dantetw/server[1/1] v{__version__} running"
-        self.journal.message(Severity.INFO, "server.running", text)
-        self._notifier.ready()
+            self.journal.messages(Severity.DEBUG, "server.process", texts)
 
     def _try_pidfile(self, do: Callable[[], None]) -> None:
         try:
             do()
         except OSError as failed:
-            text = f"could not open pidfile {self._settings.pidfile} for writing"
+            text = f"could not open pidfile {self._options.pidfile} for writing"
             text = f"{text}: {words_of_error(failed)}"
             self.journal.message(Severity.WARNING, "server.pidfile", text)
 
@@ -291,50 +248,20 @@ class SockdService(MultiService):
             self._startup.fail(text)
         raise StartFailedError(text)
 
-    # Another takes our place.
-
-    def _listening(self) -> list[ListeningSocket]:
-        return [sock for port in self._ports.bound.values() for sock in port.sockets]
-
-    def _retire(self) -> None:
-        """Another server serves clients: accept no more."""
-        assert self._serving is not None
-        self._reload.stop()
-        self._following.stop()
-        if self._mother is not None:
-            self._mother.retire()
-        self._serving.retire()
-        self._ports.use({})
-
-    def _busy(self) -> bool:
-        assert self._serving is not None
-        return bool(self._serving.factory.sessions or (self._mother and self._mother.children))
-
-    def _current(self) -> int:
-        """Sessions that are alive."""
-        assert self._serving is not None
-        children = () if self._mother is None else self._mother.children
-        current = sum(child.ledger.tally().current for child in children)
-        return current + len(self._serving.factory.sessions)
-
-    def _reopen(self) -> None:
-        """Open the logs again, and change nothing else."""
-        policy, key = self._policy, self._key
-        reopened = self._logs.open(policy, key, self._surroundings, reload=True)
-        if reopened and self._mother is not None:
-            self._mother.reopen()
-
-    # Signals.
+    # Signals, and the reload.
 
     def _catch_signals(self) -> None:
-        signals.install(self._reactor, self._stop, self._hang_up, self._status.ask)
+        assert self._server is not None
+        status = self._server.reports.ask
+        signals.install(self._reactor, self._stop, self._hang_up, status)
 
     def _hang_up(self) -> None:
         """SIGHUP."""
         if self._succession.successor:
             text = "SIGHUP: this server has been replaced, and only opens its logs again"
             self.journal.message(Severity.INFO, "server.reload", text)
-            self._reopen()
+            assert self._server is not None
+            self._server.reopen()
         else:
             self._reload.ask()
         self._succession.reopen()
@@ -351,85 +278,31 @@ class SockdService(MultiService):
             self._reactor.stop()
 
     def _fetch(self) -> Callable[[], Parsed]:
+        """What reads the configuration again."""
         if self._reread is None:
             raise UnusableError("there is no config file to reload")
         return partial(self._reread, self._privileges.open_config)
 
     async def _change(self, parsed: Parsed) -> None:
-        """Use what the configuration says now; see :meth:`_adopt`."""
-        async with self._following.lock:
-            await self._adopt(parsed)
+        """Use what the configuration says now; see :meth:`.RunningServer.change`."""
+        assert self._server is not None
+        await self._server.change(parsed)
 
-    async def _adopt(self, parsed: Parsed) -> None:
-        """
-        Use what the configuration says now.
-
-        :raises UnusableError: if not all of it can be used; nothing has changed then.
-        """
-        serving = self._serving
-        assert serving is not None
-        self._logs.warn(parsed.problems)
-        if parsed.policy is None:
-            raise UnusableError("the config file is wrong")
-        policy = replace(parsed.policy, generation=self._policy.generation + 1)
-        authenticators = serving.authenticators(policy)
-        key = self._logs.key_of(policy, self._privileges.open_file)
-        ports = self._following.bind(policy)
-        mother = self._mother
-        if mother is not None:
-            refusal = await mother.prepare(policy, key, ports)
-            if refusal:
-                mother.abandon()
-                self._ports.release(ports)
-                raise UnusableError(refusal)
-        # From here on nothing fails.
-        if _users(policy) != _users(self._policy):
-            text = "user.privileged and user.unprivileged change when the server is started anew"
-            self.journal.message(Severity.WARNING, "server.privileges", text)
-        if policy.processes.workers != self._policy.processes.workers or (
-            policy.processes.replaces_workers and mother is None
-        ):
-            text = (
-                "workers, and child.maxrequests and child.maxlifetime without workers, change when"
-                " the server is started anew"
-            )
-            self.journal.message(Severity.WARNING, "server.worker", text)
-        reopened = self._logs.open(policy, key, self._surroundings, reload=True)
-        self._logs.describe(policy)
-        serving.adopt(policy, authenticators)
-        if mother is not None:
-            await mother.commit(reopened)
-        else:
-            await serving.listen(ports)
-        self._ports.use(ports, policy)
-        if mother is not None:
-            await mother.release()
-        self._policy, self._key = policy, key
-        self._following.follow(policy, key)
-
-    # Ending.
+    # Stop.
 
     def stopService(self) -> Deferred[Any] | None:
         """Take no more clients, end the sessions, write the last lines."""
         if self._signal:
             text = f"sigterm(): exiting on signal {self._signal}"
             self.journal.message(Severity.INFO, "server.stopping", text)
-        if not self._succession.successor:  # which is the service now
+        if not self._succession.successor:  # else that is the service now
             self._notifier.stopping()
         self._reload.stop()
         self._succession.close()
         before = self._succession.stop()
-        if self._serving is not None:
-            self._following.stop()
-            self._status.stop()
-            self._serving.stop()
-            self._ports.release(self._bound)
-            self._ports.use({})
+        ended = succeed(None) if self._server is None else self._server.close()
         stopped: Deferred[Any] = maybeDeferred(super().stopService)
-        if self._mother is not None:
-            mother = self._mother
-            stopped.addCallback(lambda _: mother.stop())
-        stopped.addCallback(lambda _: before)
+        stopped.addCallback(lambda _: ended).addCallback(lambda _: before)
         return stopped.addCallback(self._stopped)
 
     def _stopped(self, _: object) -> None:
@@ -440,11 +313,6 @@ class SockdService(MultiService):
 
     def _end_log(self) -> None:
         self.observer.conclude()
-        if self.journal.debug:
-            self.journal.messages(Severity.DEBUG, "server.process", (usage(),))
+        self._debug(usage())
         self.journal.message(Severity.ALERT, "server.stopped", "mother[1/1]: shutting down")
         self.observer.close(LAST_FLUSH)
-
-
-def _users(policy: Policy) -> tuple[str | None, str | None]:
-    return policy.users.privileged, policy.users.unprivileged

@@ -23,5 +23,6 @@ The story of a session.
 - :mod:`.parting`: a refusal that takes time; :mod:`.failing`: failures of the network, told.
 - :mod:`.sensitive`: what texts about a session may hold of its client.
 - :mod:`.accounting`: what is recorded at the end; :mod:`.tracing`: what ``debug`` tells on the way;
-  :mod:`.reporting`: what SIGUSR1 shows of all; :mod:`.totals`: its totals.
+  :mod:`.reporting`: what SIGUSR1 shows of all; :mod:`.totals`: its totals; :mod:`.slices`: work
+  that takes long, done a little at a time.
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pickle
 import signal
 import socket
 from collections.abc import Callable, Mapping
@@ -15,11 +14,32 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.crew import forking
-from dantetw.crew import supervisor as supervisors
-from dantetw.crew.supervisor import FAREWELL, FIRST_PAUSE, LONGEST_PAUSE, PROVEN, Supervisor
-from dantetw.crew.worker import Change, WorkerContext
-from dantetw.crew.workerprocess import PATIENCE, WorkerProcess
+from dantetw.crew import codec, forking, pool, supervisor
+from dantetw.crew.errors import UnusableError
+from dantetw.crew.messages import (
+    Answer,
+    Change,
+    Committed,
+    Gathered,
+    Notice,
+    Order,
+    Prepare,
+    Prepared,
+    Reopen,
+    ReportSessions,
+    Retired,
+    Running,
+    SessionsReported,
+)
+from dantetw.crew.pool import (
+    EXIT_GRACE_SECONDS,
+    FIRST_RETRY_SECONDS,
+    LONGEST_RETRY_SECONDS,
+    PROVEN_SECONDS,
+)
+from dantetw.crew.supervisor import Supervisor
+from dantetw.crew.worker import WorkerContext
+from dantetw.crew.workerprocess import ANSWER_SECONDS, WorkerProcess
 from dantetw.net.channel import Channel, Frame
 from dantetw.net.listening import Port, open_port
 from dantetw.observe.events import Ended, Message
@@ -37,23 +57,33 @@ class Played:
     """
     A worker whose part the test plays.
 
-    :ivar orders: what it has been told; ``over``: its mother wants nothing of it any more.
+    :ivar frames: what it has been sent; ``over``: the supervisor wants nothing of it any more.
     """
 
-    def __init__(self, case: MotherCase, pid: int, sock: socket.socket) -> None:
+    def __init__(self, case: SupervisorCase, pid: int, sock: socket.socket) -> None:
         self.case = case
         self.pid = pid
-        self.orders: list[Frame] = []
+        self.frames: list[Frame] = []
         self.over = False
-        self.channel = Channel(sock, case.reactor, self.orders.append, self._lost)
+        self.channel = Channel(sock, case.reactor, self.frames.append, self._lost)
         self.channel.start()
         case.addCleanup(self.forget)
 
     def _lost(self) -> None:
         self.over = True
 
-    def say(self, word: str, said: Any = None) -> None:
-        """Say something, which the mother hears."""
+    def say(self, message: Answer | Notice, number: int = 0) -> None:
+        """Say something, which the supervisor hears."""
+        frame = codec.pack(message, number)
+        self.send(frame.word, frame.said)
+
+    def answer(self, message: Answer) -> None:
+        """Answer what it has been asked last, if anything."""
+        numbers = [codec.parse_order(frame)[0] for frame in self.frames]
+        self.say(message, max(numbers, default=0))
+
+    def send(self, word: str, said: Any = None) -> None:
+        """Send anything."""
         self.channel.send(word, said)
         self.case.turn()
 
@@ -66,34 +96,42 @@ class Played:
     def forget(self) -> None:
         """Close what it has been sent."""
         self.channel.close()
-        for order in self.orders:
-            for descriptor in order.descriptors:
+        for frame in self.frames:
+            for descriptor in frame.descriptors:
                 os.close(descriptor)
 
     @property
     def words(self) -> list[str]:
         """What it has been told."""
-        return [order.word for order in self.orders]
+        return [frame.word.lower() for frame in self.frames]
+
+    @property
+    def orders(self) -> list[Order]:
+        """The same, whole."""
+        return [codec.parse_order(frame)[1] for frame in self.frames]
 
     @property
     def change(self) -> Change:
         """What it has been told to make ready for last."""
-        payload = [order.payload for order in self.orders if order.word == "prepare"][-1]
-        change = pickle.loads(payload)
-        assert isinstance(change, Change)
-        return change
+        return [order.change for order in self.orders if isinstance(order, Prepare)][-1]
+
+    @property
+    def asked(self) -> int:
+        """The number of the last change it was to make ready for."""
+        orders = [codec.parse_order(frame) for frame in self.frames]
+        return [number for number, order in orders if isinstance(order, Prepare)][-1]
 
     def prepared(self, refusal: str = "") -> None:
         """Be ready for the change, or say why not."""
-        self.say(f"prepared {self.change.number}", refusal)
+        self.say(Prepared(refusal), self.asked)
 
 
-class MotherCase(SynchronousTestCase):
+class SupervisorCase(SynchronousTestCase):
     """
-    A mother of two, who forks nothing: the test plays the other ends.
+    A supervisor of two workers which forks nothing: the test plays the other ends.
 
     :ivar workers: all that there have been; ``refusals``: errnos of the next forks.
-    :ivar statuses: how those have ended that have; ``killed``: whom the mother has killed.
+    :ivar statuses: how those have ended that have; ``killed``: those the supervisor has killed.
     """
 
     number = 2
@@ -115,19 +153,30 @@ class MotherCase(SynchronousTestCase):
             look_after_sinks=lambda: None,
             record_in=lambda sinks, event: self.events.append(event),
         )
-        estate: Any = WorkerContext(self.policy, {}, None, KEY, None, {}, None, True)  # type: ignore[arg-type]
+        context = WorkerContext(self.policy, {}, None, KEY, None, {}, None, True)  # type: ignore[arg-type]
         journal = Journal(lambda event: self.events.append(event["event"]))
-        self.mother = Supervisor(
-            self.reactor, journal, observer, estate, self.number, self.reactor.seconds
+        self.adopted: list[Any] = []
+        server: Any = SimpleNamespace(
+            adopt=lambda policy, authenticators: self.adopted.append((policy, authenticators)),
+            stop=lambda: None,
+            retire=lambda: None,
         )
+        self.supervisor = Supervisor(
+            self.reactor, journal, observer, server, context, self.number, self.reactor.seconds
+        )
+        self.pool = self.supervisor._pool
         self.addCleanup(self.tidy)
-        self.started = self.mother.start()
+        self.started = True
+        try:
+            self.supervisor.start({})
+        except UnusableError:
+            self.started = False
 
     def tidy(self) -> None:
         """Close what is left."""
-        for child in self.mother.children:
-            child.channel.close()
-            child.ledger.close()
+        for worker in self.pool.workers:
+            worker.channel.close()
+            worker.ledger.close()
 
     def fork(self, child: Callable[[socket.socket], None]) -> tuple[int, socket.socket]:
         """A worker that runs at once, or ends."""
@@ -136,7 +185,8 @@ class MotherCase(SynchronousTestCase):
         ours, theirs = socket.socketpair()
         self.workers.append(Played(self, 1000 + len(self.workers), theirs))
         if self.able:
-            self.workers[-1].channel.send("running")
+            frame = codec.pack(Running())
+            self.workers[-1].channel.send(frame.word, frame.said)
         else:
             self.statuses[self.workers[-1].pid] = 256
             self.workers[-1].channel.close()
@@ -166,35 +216,35 @@ class MotherCase(SynchronousTestCase):
 
     @property
     def pids(self) -> list[int]:
-        """The workers there are, for the mother."""
-        return [child.pid for child in self.mother.children]
+        """The workers there are, for the supervisor."""
+        return [worker.pid for worker in self.pool.workers]
 
 
-class KeepingTests(MotherCase):
+class KeepingTests(SupervisorCase):
     """As many workers as there shall be."""
 
     def test_start(self) -> None:
         """All run when it has started."""
         self.assertTrue(self.started)
         self.assertEqual(self.pids, [1000, 1001])
-        self.assertTrue(all(child.running for child in self.mother.children))
-        self.assertEqual(self.mother.started, [1, 1])
+        self.assertTrue(all(worker.running for worker in self.pool.workers))
+        self.assertEqual(self.pool.started, [1, 1])
 
     def test_replaced(self) -> None:
         """One that has lived long is replaced at once; the operator hears of its end."""
-        self.pass_(PROVEN)
+        self.pass_(PROVEN_SECONDS)
         self.workers[0].die(9)
         self.assertEqual(
             self.messages, ["worker 1 (process 1000) was killed by signal 9; 0 sessions with it"]
         )
         self.pass_(0)
         self.assertEqual(self.pids, [1001, 1002])
-        self.assertEqual([child.place for child in self.mother.children], [1, 0])
-        self.assertEqual(self.mother.started, [2, 1])
+        self.assertEqual([worker.place for worker in self.pool.workers], [1, 0])
+        self.assertEqual(self.pool.started, [2, 1])
 
     def test_pauses(self) -> None:
         """Those that die young come back after pauses that double, up to the longest."""
-        pause = FIRST_PAUSE
+        pause = FIRST_RETRY_SECONDS
         for _ in range(10):
             self.workers[-1].die(256)
             number = len(self.workers)
@@ -202,25 +252,25 @@ class KeepingTests(MotherCase):
             self.assertEqual(len(self.workers), number)
             self.pass_(0.02)
             self.assertEqual(len(self.workers), number + 1)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
         self.assertIn("worker 2 (process 1001) ended with 1; 0 sessions with it", self.messages)
-        self.pass_(PROVEN)
+        self.pass_(PROVEN_SECONDS)
         self.workers[-1].die()
         self.pass_(0)
         self.workers[-1].die()
-        self.pass_(FIRST_PAUSE)
-        self.assertEqual(len(self.mother.children), 2)
+        self.pass_(FIRST_RETRY_SECONDS)
+        self.assertEqual(len(self.pool.workers), 2)
 
     def tries_again(self, number: int) -> None:
         """That there could be no worker is told, with the reason, and then there is one."""
         told = f"worker 1 cannot be started: {os.strerror(number)}"
         self.assertEqual(self.messages[-1], told)
-        self.pass_(FIRST_PAUSE)
-        self.assertEqual(len(self.mother.children), 2)
+        self.pass_(FIRST_RETRY_SECONDS)
+        self.assertEqual(len(self.pool.workers), 2)
 
     def test_no_fork(self) -> None:
         """Where there can be no process it is tried again, and told."""
-        self.pass_(PROVEN)
+        self.pass_(PROVEN_SECONDS)
         self.refusals = [errno.EAGAIN]
         self.workers[0].die()
         self.pass_(0)
@@ -228,12 +278,12 @@ class KeepingTests(MotherCase):
 
     def test_no_descriptors(self) -> None:
         """Likewise where there are no descriptors for its lines."""
-        self.pass_(PROVEN)
+        self.pass_(PROVEN_SECONDS)
 
         def none(*_: object) -> None:
             raise OSError(errno.EMFILE, "none")
 
-        patched = self.patch(supervisors, "InheritedLogs", none)
+        patched = self.patch(pool, "InheritedLogs", none)
         self.workers[0].die()
         self.pass_(0)
         patched.restore()
@@ -241,11 +291,11 @@ class KeepingTests(MotherCase):
 
     def test_silent(self) -> None:
         """One that has closed its end, or talks nonsense, is killed unless it ends by itself."""
-        self.pass_(PROVEN)
+        self.pass_(PROVEN_SECONDS)
         self.workers[0].channel.close()
         self.workers[1].channel._sock.send(b"\xff" * 9)
         self.turn()
-        self.pass_(FAREWELL - 0.1)
+        self.pass_(EXIT_GRACE_SECONDS - 0.1)
         self.assertEqual(self.killed, [])
         self.pass_(0.1)
         self.assertEqual(set(self.killed), {1000, 1001})
@@ -270,15 +320,15 @@ class KeepingTests(MotherCase):
         def nobody(pid: int, options: int) -> tuple[int, int]:
             raise ChildProcessError
 
-        self.pass_(PROVEN)
+        self.pass_(PROVEN_SECONDS)
         self.patch(os, "waitpid", nobody)
         self.workers[0].die()
         self.assertEqual(self.pids, [1001])
 
     def test_retired(self) -> None:
         """One that takes no more clients is followed at once, and then only let go."""
-        self.workers[0].say("retired")
-        self.workers[0].say("retired")
+        self.workers[0].say(Retired())
+        self.workers[0].say(Retired())
         self.assertEqual(self.pids, [1000, 1001, 1002])
         self.workers[0].die()
         self.pass_(60)
@@ -286,17 +336,17 @@ class KeepingTests(MotherCase):
         self.assertEqual(self.messages, [])
 
 
-class ReopenTests(MotherCase):
+class ReopenTests(SupervisorCase):
     """Logs that are opened again without a change."""
 
     def test_all(self) -> None:
         """All workers hear of it, those that have retired too."""
-        self.mother.retire()
-        self.mother.reopen()
+        self.supervisor.retire()
+        self.supervisor.reopen()
         self.turn()
         for worker in self.workers:
             self.assertEqual(worker.words, ["retire", "reopen"])
-            self.assertEqual(worker.orders[-1].said, [])
+            self.assertEqual(worker.orders[-1], Reopen(()))
 
     def test_no_descriptors(self) -> None:
         """Without descriptors for the destinations they go on with those they have."""
@@ -304,13 +354,13 @@ class ReopenTests(MotherCase):
         def none(*_: object) -> None:
             raise OSError(errno.EMFILE, "none")
 
-        self.patch(supervisors, "InheritedLogs", none)
-        self.mother.reopen()
+        self.patch(pool, "InheritedLogs", none)
+        self.supervisor.reopen()
         self.turn()
-        self.assertEqual([worker.orders[-1].said for worker in self.workers], [None, None])
+        self.assertEqual([worker.orders[-1] for worker in self.workers], [Reopen(None)] * 2)
 
 
-class UnableTests(MotherCase):
+class UnableTests(SupervisorCase):
     """Workers that cannot even begin."""
 
     able = False
@@ -322,12 +372,12 @@ class UnableTests(MotherCase):
         self.assertIn("ended with 1", self.messages[0])
 
 
-class LossTests(MotherCase):
+class LossTests(SupervisorCase):
     """What becomes of what a worker did."""
 
     def die_with(self, fill: Callable[[WorkerProcess], None]) -> None:
         """The first one dies, with something in its ledger."""
-        fill(self.mother.children[0])
+        fill(self.pool.workers[0])
         self.workers[0].die(9)
 
     def test_sessions(self) -> None:
@@ -337,7 +387,7 @@ class LossTests(MotherCase):
         def fill(child: WorkerProcess) -> None:
             child.ledger.follow(world.factory)
             world.client()
-            child.bequests.append(
+            child.logs.append(
                 SimpleNamespace(drain=lambda: self.events.append("drained"))  # type: ignore[arg-type]
             )
 
@@ -347,9 +397,9 @@ class LossTests(MotherCase):
         assert isinstance(ended, Ended)
         self.assertEqual((ended.session, ended.ending.cause), (1, Cause.CRASH))
         self.assertIn("1 session with it", told.text)
-        self.assertEqual(self.mother.past, Tally(1, 0, 0, 1, 0, 0))
-        self.pass_(FIRST_PAUSE)
-        self.assertEqual(self.mother.children[1].ledger.number(), 3)
+        self.assertEqual(self.pool.past, Tally(1, 0, 0, 1, 0, 0))
+        self.pass_(FIRST_RETRY_SECONDS)
+        self.assertEqual(self.pool.workers[1].ledger.number(), 3)
 
     def test_own_ledger(self) -> None:
         """A worker can write into its own ledger only."""
@@ -360,50 +410,54 @@ class LossTests(MotherCase):
             raise OSError(errno.EAGAIN, "no fork")
 
         self.patch(forking, "fork", fork)
-        self.patch(supervisors, "work", lambda reactor, estate, sock: seen.append(estate.ledger))
+        self.patch(pool, "work", lambda reactor, estate, sock: seen.append(estate.ledger))
         self.workers[0].die()
-        self.pass_(FIRST_PAUSE)
+        self.pass_(FIRST_RETRY_SECONDS)
         seen[0](None)
-        other, own = self.mother.children[0].ledger, seen[1]
+        other, own = self.pool.workers[0].ledger, seen[1]
         self.assertRaises(ValueError, other.tally)
         own.tally()
         own.close()
 
 
-class NonsenseTests(MotherCase):
-    """Whatever a worker says, the mother goes on."""
+class NonsenseTests(SupervisorCase):
+    """Whatever a worker says, the supervisor goes on."""
 
     def test_said(self) -> None:
-        """Words that nobody waits for, and what goes with none of them, are nothing."""
-        for said in (None, [], {}, "x", -1, 2**80, True, 1.5, [1], [-1, 2], {"i/o": []}):
-            for word in ("told", "measured", "prepared", "committed", "running", "nonsense", ""):
-                self.workers[0].say(word, said)
-        self.assertIs(self.mother.children[0].free, None)
+        """Answers that no question waits for are nothing."""
+        for message in (SessionsReported(1, 1), Gathered(5), Prepared("no"), Committed()):
+            for number in (0, 1, 7):
+                self.workers[0].say(message, number)
+        self.assertFalse(self.workers[0].over)
         self.assertEqual(self.pids, [1000, 1001])
+        self.assertEqual(self.pool.workers[0].refusal, "")
 
-    def test_measures(self) -> None:
-        """Latencies that are none are its end; those of kinds that there are not, nothing."""
-        self.workers[0].say("measures", {"nonsense": [], "i/o": None, "x": 1} | {"i/o": [[]]})
-        self.assertTrue(self.workers[0].over)
-        self.workers[1].say("measures", {"nonsense": []})
-        self.assertFalse(self.workers[1].over)
-        self.assertEqual(self.mother.children[1].measured, {})
+    def test_nonsense(self) -> None:
+        """What is no message is its end."""
+        for said in ("nonsense", ""), ("Gathered", [0, -1]), ("Latencies", [0, {"i/o": [[]]}]):
+            worker = self.workers[-1]
+            worker.send(*said)
+            self.assertTrue(worker.over)
+            worker.die()
+            self.pass_(LONGEST_RETRY_SECONDS)
+        self.assertEqual(self.pids, [1000, 1004])
 
-    def test_told(self) -> None:
-        """A count of sessions that is none is no session."""
-        for said in (["a", 1], [True, 1], [-1, 1], [2**64, 1], 5, None):
-            told = Deferred.fromCoroutine(self.mother.tell(self.mother.children[0], 3, 1.0))
-            self.turn()
-            self.workers[0].say("told 3", said)
-            self.assertEqual(self.successResultOf(told), (0, 0))
-        told = Deferred.fromCoroutine(self.mother.tell(self.mother.children[0], 4, 1.0))
-        self.workers[0].say("told 3", [1, 1])
-        self.assertNoResult(told)
-        self.workers[0].say("told 4", [5, 1])
-        self.assertEqual(self.successResultOf(told), (5, 1))
+    def test_other_answer(self) -> None:
+        """An answer to another question, or of another kind, does not count."""
+        reported = Deferred.fromCoroutine(self.supervisor.report_sessions(3, 1.0))
+        self.turn()
+        (order,) = self.workers[0].orders
+        self.assertEqual(order, ReportSessions(3, 1.0))
+        self.workers[0].answer(Committed())
+        self.workers[0].say(SessionsReported(1, 1), 77)
+        self.assertNoResult(reported)
+        self.workers[0].answer(SessionsReported(5, 1))
+        self.assertNoResult(reported)
+        self.workers[1].answer(SessionsReported(2, 0))
+        self.assertEqual(self.successResultOf(reported), (7, 1))
 
 
-class ChangeCase(MotherCase):
+class ChangeCase(SupervisorCase):
     """A change of configuration."""
 
     def setUp(self) -> None:
@@ -411,14 +465,21 @@ class ChangeCase(MotherCase):
         self.new = replace(self.policy, generation=1)
 
     def prepare(self, ports: Mapping[Endpoint, Port] | None = None) -> Deferred[str]:
-        """Have all made ready."""
-        answer = Deferred.fromCoroutine(self.mother.prepare(self.new, KEY, ports or {}))
+        """Have all made ready; fires with why one is not."""
+        answer = Deferred.fromCoroutine(self.refused(ports or {}))
         self.turn()
         return answer
 
+    async def refused(self, ports: Mapping[Endpoint, Port]) -> str:
+        try:
+            await self.supervisor.prepare(self.new, KEY, ports)
+        except UnusableError as unusable:
+            return str(unusable)
+        return ""
+
     def commit(self, reopened: bool = False) -> Deferred[None]:
         """Have the change made."""
-        done = Deferred.fromCoroutine(self.mother.commit(reopened))
+        done = Deferred.fromCoroutine(self.supervisor.commit(reopened))
         self.turn()
         return done
 
@@ -434,9 +495,9 @@ class ChangeTests(ChangeCase):
         self.workers[1].prepared()
         self.assertEqual(self.successResultOf(answer), "")
         done = self.commit()
-        self.workers[0].say("committed")
+        self.workers[0].answer(Committed())
         self.assertNoResult(done)
-        self.workers[1].say("committed")
+        self.workers[1].answer(Committed())
         self.successResultOf(done)
         for worker in self.workers:
             self.assertEqual(worker.words, ["prepare", "commit"])
@@ -448,51 +509,48 @@ class ChangeTests(ChangeCase):
         self.workers[0].prepared()
         self.workers[1].prepared("no such thing")
         self.assertEqual(self.successResultOf(answer), "worker 2: no such thing")
-        self.mother.abandon()
         self.turn()
         self.assertEqual([worker.words[1:] for worker in self.workers], [["abandon"]] * 2)
 
     def test_late(self) -> None:
         """One that does not answer refuses; what it says then is no answer to the next change."""
         answer = self.prepare()
-        late = self.workers[0].change.number
+        late = self.workers[0].asked
         self.workers[1].prepared()
-        self.pass_(PATIENCE)
+        self.pass_(ANSWER_SECONDS)
         self.assertEqual(self.successResultOf(answer), "worker 1 does not answer")
-        self.mother.abandon()
         answer = self.prepare()
         self.workers[1].prepared()
-        self.workers[0].say(f"prepared {late}", "")
+        self.workers[0].say(Prepared(), late)
         self.assertNoResult(answer)
         self.workers[0].prepared()
         self.assertEqual(self.successResultOf(answer), "")
 
     def test_dies(self) -> None:
         """One that dies meanwhile does not count; who takes its place has the change."""
-        self.pass_(PROVEN)
+        self.pass_(PROVEN_SECONDS)
         answer = self.prepare()
         self.workers[1].prepared()
         self.workers[0].die(9)
         self.assertEqual(self.successResultOf(answer), "")
-        self.pass_(LONGEST_PAUSE)
+        self.pass_(LONGEST_RETRY_SECONDS)
         self.assertEqual(len(self.workers), 2)
         done = self.commit()
-        self.workers[1].say("committed")
+        self.workers[1].answer(Committed())
         self.successResultOf(done)
         self.assertEqual(len(self.workers), 3)
-        self.assertEqual(self.mother._estate.policy, self.new)
+        self.assertEqual(self.pool.context.policy, self.new)
 
     def test_dies_and_nothing_changes(self) -> None:
         """Likewise without the change if it is given up."""
-        self.pass_(PROVEN)
+        self.pass_(PROVEN_SECONDS)
         answer = self.prepare()
         self.workers[0].die(9)
         self.workers[1].prepared("no")
         self.assertEqual(self.successResultOf(answer), "worker 2: no")
         self.pass_(0)
-        self.mother.abandon()
         self.assertEqual(len(self.workers), 3)
-        self.assertEqual(self.mother._estate.policy, self.policy)
+        self.assertEqual(self.pool.context.policy, self.policy)
 
     def test_dies_in_the_act(self) -> None:
         """One that dies while it makes the change is not waited for."""
@@ -501,28 +559,27 @@ class ChangeTests(ChangeCase):
             worker.prepared()
         self.successResultOf(answer)
         done = self.commit()
-        self.workers[0].say("committed")
+        self.workers[0].answer(Committed())
         self.workers[1].die(9)
         self.successResultOf(done)
 
     def test_stopped(self) -> None:
         """A stop meanwhile is the end of it, and nobody is started any more."""
-        self.pass_(PROVEN)
+        self.pass_(PROVEN_SECONDS)
         answer = self.prepare()
         self.workers[0].die(9)
         self.pass_(0)
-        stopped = self.mother.stop()
+        stopped = self.supervisor.stop()
         self.turn()
         self.workers[1].die()
         self.assertEqual(self.successResultOf(answer), "the server is ending")
         self.successResultOf(stopped)
-        self.mother.abandon()
         self.assertEqual(len(self.workers), 2)
 
     def test_handed_over(self) -> None:
         """So is a successor's coming."""
         answer = self.prepare()
-        self.mother.retire()
+        self.supervisor.retire()
         for worker in self.workers:
             worker.prepared()
         self.assertEqual(self.successResultOf(answer), "the server is ending")
@@ -531,13 +588,13 @@ class ChangeTests(ChangeCase):
         """One that retires meanwhile is followed when the change is over."""
         answer = self.prepare()
         self.workers[0].prepared()
-        self.workers[0].say("retired")
+        self.workers[0].say(Retired())
         self.assertEqual(len(self.workers), 2)
         self.workers[1].prepared()
         self.successResultOf(answer)
         done = self.commit()
         for worker in self.workers:
-            worker.say("committed")
+            worker.answer(Committed())
         self.successResultOf(done)
         self.assertEqual(len(self.workers), 3)
 
@@ -559,10 +616,10 @@ class PortTests(ChangeCase):
         ports = self.ports(2)
         answer = self.prepare(ports)
         for place, worker in enumerate(self.workers):
-            (order,) = worker.orders
+            (frame,) = worker.frames
             self.assertEqual((worker.change.kept, worker.change.added), ((), tuple(ports)))
-            self.assertEqual(len(order.descriptors), 2)
-            for port, descriptor in zip(ports.values(), order.descriptors, strict=True):
+            self.assertEqual(len(frame.descriptors), 2)
+            for port, descriptor in zip(ports.values(), frame.descriptors, strict=True):
                 self.assertTrue(os.path.sameopenfile(descriptor, port.sockets[place].fileno()))
             worker.prepared()
         self.successResultOf(answer)
@@ -570,11 +627,11 @@ class PortTests(ChangeCase):
         self.prepare({**ports, **self.ports(1)})
         for worker in self.workers:
             self.assertEqual(worker.change.kept, tuple(ports))
-            self.assertEqual(len(worker.orders[-1].descriptors), 1)
+            self.assertEqual(len(worker.frames[-1].descriptors), 1)
 
     def test_too_many(self) -> None:
         """More than a message can bring are refused, and nobody hears of it."""
-        self.patch(supervisors, "MOST_DESCRIPTORS", 2)
+        self.patch(supervisor, "MOST_DESCRIPTORS", 2)
         self.assertIn("3 new addresses", self.successResultOf(self.prepare(self.ports(3))))
         self.assertEqual([worker.words for worker in self.workers], [[], []])
 
@@ -588,19 +645,18 @@ class PortTests(ChangeCase):
         answer = self.successResultOf(self.prepare(self.ports(1)))
         patched.restore()
         self.assertEqual(answer, f"worker 1: {os.strerror(errno.EMFILE)}")
-        self.mother.abandon()
-        self.pass_(PROVEN)
+        self.pass_(PROVEN_SECONDS)
         self.workers[0].die()
         self.pass_(0)
         self.assertEqual(len(self.workers), 3)
 
 
-class StopTests(MotherCase):
+class StopTests(SupervisorCase):
     """The end of all."""
 
     def test_stop(self) -> None:
         """All are told; it is over when the last has ended, without a word about any."""
-        stopped = self.mother.stop()
+        stopped = self.supervisor.stop()
         self.turn()
         self.assertEqual([worker.words for worker in self.workers], [["stop"]] * 2)
         self.workers[1].die()
@@ -608,14 +664,14 @@ class StopTests(MotherCase):
         self.workers[0].die()
         self.successResultOf(stopped)
         self.assertEqual((self.messages, self.killed), ([], []))
-        self.pass_(PATIENCE)
+        self.pass_(ANSWER_SECONDS)
         self.assertEqual((len(self.workers), self.killed), (2, []))
 
     def test_killed(self) -> None:
         """One that takes too long is killed."""
-        stopped = self.mother.stop()
+        stopped = self.supervisor.stop()
         self.workers[0].die()
-        self.pass_(PATIENCE)
+        self.pass_(ANSWER_SECONDS)
         self.assertEqual(self.killed, [1001])
         self.workers[1].die(9)
         self.successResultOf(stopped)
@@ -624,17 +680,17 @@ class StopTests(MotherCase):
         """With nobody there, nor to come, it is over at once."""
         for worker in self.workers:
             worker.die(9)
-        self.successResultOf(self.mother.stop())
-        self.pass_(LONGEST_PAUSE)
+        self.successResultOf(self.supervisor.stop())
+        self.pass_(LONGEST_RETRY_SECONDS)
         self.assertEqual(len(self.workers), 2)
 
     def test_retire(self) -> None:
         """Retired by a successor they are let go one by one, and none is followed."""
-        self.mother.retire()
+        self.supervisor.retire()
         self.turn()
         for worker in self.workers:
             self.assertEqual(worker.words, ["retire"])
-            worker.say("retired")
+            worker.say(Retired())
             worker.die()
-        self.pass_(LONGEST_PAUSE)
+        self.pass_(LONGEST_RETRY_SECONDS)
         self.assertEqual((len(self.workers), self.messages), (2, []))

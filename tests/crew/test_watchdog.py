@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from dantetw.crew import lending
 from dantetw.crew.ledger import BEAT
-from dantetw.crew.lending import LEND, RETURN
-from dantetw.crew.supervisor import FIRST_PAUSE, PROVEN
+from dantetw.crew.messages import (
+    Committed,
+    Gathered,
+    Lend,
+    Order,
+    Retired,
+    SessionsReported,
+    Stopping,
+    TakeBack,
+)
+from dantetw.crew.pool import FIRST_RETRY_SECONDS, PROVEN_SECONDS
 from dantetw.crew.watchdog import LATE, STALLED
 from dantetw.net.listening import Port, open_port
 from dantetw.policy import ProcessPolicy
 from dantetw.values import Severity
-from tests.crew.test_supervisor import HERE, ChangeCase, MotherCase
+from tests.crew.test_supervisor import HERE, ChangeCase, SupervisorCase
 
 SILENT = "worker 1 (process 1000) has not responded for 2 seconds"
 AGAIN = "worker 1 (process 1000) responds again"
 KILLED = "worker 1 (process 1000) has not responded for 10 seconds, and is killed"
 
 
-class BeatingCase(MotherCase):
+class BeatingCase(SupervisorCase):
     """
     Workers whose hearts beat.
 
@@ -36,23 +44,21 @@ class BeatingCase(MotherCase):
         port, _ = open_port(HERE, number=self.number)
         self.addCleanup(port.close)
         self.port = port
-        self.mother._estate = replace(self.mother._estate, ports={port.endpoint: port})
-        self.mother._lending.ports = self.mother._estate.ports
+        self.pool.context = replace(self.pool.context, ports={port.endpoint: port})
+        self.pool._lending.ports = self.pool.context.ports
 
     def live(self, seconds: float) -> None:
         """Let time go by in which hearts beat."""
         for _ in range(round(seconds / BEAT)):
-            for child in self.mother.children:
-                if child.pid not in self.still:
-                    child.ledger.beat()
+            for worker in self.pool.workers:
+                if worker.pid not in self.still:
+                    worker.ledger.beat()
             self.pass_(BEAT)
 
-    def lent(self, worker: int) -> list[tuple[str, Any]]:
+    def lent(self, worker: int) -> list[Order]:
         """What a worker has been lent and asked back."""
         return [
-            (order.word, order.said)
-            for order in self.workers[worker].orders
-            if order.word in (LEND, RETURN)
+            order for order in self.workers[worker].orders if isinstance(order, Lend | TakeBack)
         ]
 
 
@@ -92,7 +98,7 @@ class WatchdogTests(BeatingCase):
     def test_never(self) -> None:
         """``timeout.worker: 0`` kills none."""
         policy = replace(self.policy, processes=ProcessPolicy(worker_timeout=0))
-        self.mother._estate = replace(self.mother._estate, policy=policy)
+        self.pool.context = replace(self.pool.context, policy=policy)
         self.still = {1000}
         self.live(120)
         self.assertEqual((self.messages, self.killed), ([SILENT], []))
@@ -100,7 +106,7 @@ class WatchdogTests(BeatingCase):
     def test_soon(self) -> None:
         """A limit below the time of the report is kept too."""
         policy = replace(self.policy, processes=ProcessPolicy(worker_timeout=1))
-        self.mother._estate = replace(self.mother._estate, policy=policy)
+        self.pool.context = replace(self.pool.context, policy=policy)
         self.still = {1000}
         self.live(STALLED + 2 * BEAT)
         self.assertEqual(self.killed, [1000])
@@ -116,10 +122,10 @@ class WatchdogTests(BeatingCase):
 
     def test_never_began(self) -> None:
         """One that stands still before it accepts clients is killed too."""
-        self.pass_(PROVEN)
+        self.pass_(PROVEN_SECONDS)
         self.workers[0].die(9)
         self.pass_(0)
-        self.mother.children[1].running = False
+        self.pool.workers[1].running = False
         self.still = {1002}
         self.live(11)
         self.assertEqual(self.killed, [1002])
@@ -127,7 +133,7 @@ class WatchdogTests(BeatingCase):
     def test_leaving(self) -> None:
         """One that writes its last lines is not called silent; it is killed when it takes long."""
         self.still = {1000}
-        self.workers[0].say("stopping")
+        self.workers[0].say(Stopping())
         self.live(9)
         self.assertEqual((self.messages, self.killed), ([], []))
         self.live(2)
@@ -137,7 +143,7 @@ class WatchdogTests(BeatingCase):
         """A stop does not wait for one that stands still."""
         self.still = {1000, 1001}
         self.live(1)
-        self.mother.stop()
+        self.supervisor.stop()
         self.assertEqual(self.killed, [])
         self.live(STALLED)
         self.assertEqual(self.killed, [1000, 1001])
@@ -146,20 +152,23 @@ class WatchdogTests(BeatingCase):
         """Nor for one that is known to."""
         self.still = {1000}
         self.live(3)
-        self.mother.stop()
+        self.supervisor.stop()
         self.assertEqual(self.killed, [1000])
 
     def test_report(self) -> None:
         """A status report does not wait for it either."""
         self.still = {1000}
         self.live(3)
-        done = Deferred.fromCoroutine(self.mother.measure())
+        done = Deferred.fromCoroutine(self.supervisor.gather())
         self.turn()
-        self.workers[1].say("measured", 5)
-        self.successResultOf(done)
-        told = Deferred.fromCoroutine(self.mother.tell(self.mother.children[0], 1, 1.0))
-        self.assertEqual(self.successResultOf(told), (0, 0))
-        self.assertNotIn("tell", self.workers[0].words)
+        self.workers[1].answer(Gathered(5))
+        figures = self.successResultOf(done)
+        self.assertEqual([each.free_files for each in figures.processes], [None, 5])
+        reported = Deferred.fromCoroutine(self.supervisor.report_sessions(1, 1.0))
+        self.turn()
+        self.workers[1].answer(SessionsReported(2, 1))
+        self.assertEqual(self.successResultOf(reported), (2, 1))
+        self.assertNotIn("reportsessions", self.workers[0].words)
 
 
 class LendingTests(BeatingCase):
@@ -170,44 +179,44 @@ class LendingTests(BeatingCase):
         self.live(1)
         self.still = {1000}
         self.live(LATE + 2 * BEAT)
-        self.assertEqual(self.lent(1), [(LEND, 0)])
-        (order,) = self.workers[1].orders
+        self.assertEqual(self.lent(1), [Lend(0)])
+        (frame,) = self.workers[1].frames
         self.assertTrue(
-            os.path.sameopenfile(order.descriptors[0], self.port.sockets[0].fileno()),
+            os.path.sameopenfile(frame.descriptors[0], self.port.sockets[0].fileno()),
         )
         self.live(5)
         self.still = set()
         self.live(2 * BEAT)
-        self.assertEqual(self.lent(1), [(LEND, 0), (RETURN, 0)])
+        self.assertEqual(self.lent(1), [Lend(0), TakeBack(0)])
         self.assertEqual(self.lent(0), [])
 
     def test_dead(self) -> None:
         """So are those of a dead one, at once, until there is another that accepts clients."""
         self.workers[0].die(9)
-        self.assertEqual(self.lent(1), [(LEND, 0)])
-        self.live(FIRST_PAUSE + 2 * BEAT)
-        self.assertEqual(self.lent(1), [(LEND, 0), (RETURN, 0)])
+        self.assertEqual(self.lent(1), [Lend(0)])
+        self.live(FIRST_RETRY_SECONDS + 2 * BEAT)
+        self.assertEqual(self.lent(1), [Lend(0), TakeBack(0)])
 
     def test_closed(self) -> None:
         """So are those of one that has closed its end, or says that it stops."""
-        self.workers[0].say("stopping")
-        self.assertEqual(self.lent(1), [(LEND, 0)])
+        self.workers[0].say(Stopping())
+        self.assertEqual(self.lent(1), [Lend(0)])
         self.workers[0].channel.close()
         self.live(1)
-        self.assertEqual(self.lent(1), [(LEND, 0)])
+        self.assertEqual(self.lent(1), [Lend(0)])
 
     def test_retired(self) -> None:
         """Until the one that follows accepts clients, others do."""
         self.able = False
-        self.workers[0].say("retired")
-        self.assertEqual(self.lent(1), [(LEND, 0)])
+        self.workers[0].say(Retired())
+        self.assertEqual(self.lent(1), [Lend(0)])
 
     def test_both(self) -> None:
         """When the other dies as well, whoever comes first accepts for both."""
         self.workers[0].die(9)
         self.workers[1].die(9)
         self.refusals = [1]
-        self.live(FIRST_PAUSE + 2 * BEAT)
+        self.live(FIRST_RETRY_SECONDS + 2 * BEAT)
         self.assertEqual(len(self.workers), 3)
         self.assertEqual(len(self.lent(2)), 1)
 
@@ -223,27 +232,27 @@ class LendingTests(BeatingCase):
         self.assertEqual(self.lent(1), [])
         patched.restore()
         self.live(BEAT)
-        self.assertEqual(self.lent(1), [(LEND, 0)])
+        self.assertEqual(self.lent(1), [Lend(0)])
 
     def test_many(self) -> None:
         """More sockets than a message can bring take several."""
         self.patch(lending, "MOST_DESCRIPTORS", 1)
         port, _ = open_port(HERE, number=2)
         self.addCleanup(port.close)
-        self.mother._lending.ports = {**self.mother._lending.ports, port.endpoint: port}
+        self.pool._lending.ports = {**self.pool._lending.ports, port.endpoint: port}
         self.workers[0].die(9)
-        self.assertEqual(self.lent(1), [(LEND, 0), (LEND, 0)])
+        self.assertEqual(self.lent(1), [Lend(0), Lend(0)])
 
     def test_common(self) -> None:
         """A socket that all have in common is lent to none."""
         one = Port(self.port.sockets[:1], False)
-        self.mother._lending.ports = {one.endpoint: one}
+        self.pool._lending.ports = {one.endpoint: one}
         self.workers[0].die(9)
         self.assertEqual(self.lent(1), [])
 
     def test_retire(self) -> None:
         """When the server takes no more clients, nobody does."""
-        self.mother.retire()
+        self.supervisor.retire()
         self.still = {1000}
         self.live(5)
         self.assertEqual(self.lent(1), [])
@@ -254,19 +263,19 @@ class ChangeTests(ChangeCase, BeatingCase):
 
     def change(self) -> None:
         """Make a change, of which the first worker hears nothing yet."""
-        answer = self.prepare(self.mother._estate.ports)
+        answer = self.prepare(self.pool.context.ports)
         self.workers[1].prepared()
         self.live(STALLED + BEAT)
         self.assertEqual(self.successResultOf(answer), "")
         done = self.commit()
-        self.workers[1].say("committed")
+        self.workers[1].answer(Committed())
         self.successResultOf(done)
 
     def test_made(self) -> None:
         """The change is made by the others; it makes it when it goes on."""
         self.still = {1000}
         self.change()
-        self.assertEqual(self.mother._estate.policy, self.new)
+        self.assertEqual(self.pool.context.policy, self.new)
         self.assertEqual(self.workers[0].words, ["prepare", "commit"])
         self.still = set()
         self.workers[0].prepared()
@@ -304,11 +313,11 @@ class ChangeTests(ChangeCase, BeatingCase):
         self.live(1)
         port, _ = open_port(HERE, number=2)
         self.addCleanup(port.close)
-        answer = self.prepare({**self.mother._estate.ports, port.endpoint: port})
+        answer = self.prepare({**self.pool.context.ports, port.endpoint: port})
         for worker in self.workers:
             worker.prepared()
         self.successResultOf(answer)
-        self.assertEqual(self.lent(1), [(LEND, 0)])
+        self.assertEqual(self.lent(1), [Lend(0)])
         self.commit()
-        self.assertEqual(self.lent(1), [(LEND, 0)] * 2)
-        self.assertEqual(len(self.workers[1].orders[-1].descriptors), 2)
+        self.assertEqual(self.lent(1), [Lend(0)] * 2)
+        self.assertEqual(len(self.workers[1].frames[-1].descriptors), 2)

@@ -6,11 +6,10 @@ import contextlib
 import errno
 import gc
 import os
-import pickle
 import resource
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,13 +19,38 @@ from typing import Any
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.crew import forking, socksserver
+from dantetw.crew import codec, forking, socksserver
 from dantetw.crew import worker as workers
 from dantetw.crew.errors import UnusableError
 from dantetw.crew.ledger import BEAT, Ledger
-from dantetw.crew.lending import LEND, RETURN
 from dantetw.crew.logs import Logs
-from dantetw.crew.worker import LOOK, Change, Worker, WorkerContext, work
+from dantetw.crew.messages import (
+    Abandon,
+    Answer,
+    Change,
+    Commit,
+    Committed,
+    Gather,
+    Gathered,
+    Latencies,
+    Lend,
+    Notice,
+    Order,
+    Prepare,
+    Prepared,
+    Release,
+    Released,
+    Reopen,
+    ReportSessions,
+    Retire,
+    Retired,
+    Running,
+    SessionsReported,
+    Stop,
+    Stopping,
+    TakeBack,
+)
+from dantetw.crew.worker import LOOK, Worker, WorkerContext, work
 from dantetw.net.channel import Channel, Frame
 from dantetw.net.listening import Port, open_port
 from dantetw.observe.prefix import Prefix
@@ -75,7 +99,7 @@ class _Reactor(TurningReactor):
 
 class WorkerCase(SynchronousTestCase):
     """
-    A worker whose mother the test plays.
+    A worker whose supervisor the test plays.
 
     :ivar said: what the worker has said.
     """
@@ -90,13 +114,15 @@ class WorkerCase(SynchronousTestCase):
         self.patch(socksserver, "garbage", SimpleNamespace(settle=lambda threshold: None))
         self.patch(socksserver, "Threads", lambda *how, **more: Threads(*how, HeldPool(), **more))
         self.port = self.open()
-        self.said: list[Frame] = []
+        self.said: list[Answer | Notice] = []
+        # The number of the question that each answers.
+        self.numbers: list[int] = []
         self.lost = 0
         self.ledger = Ledger(1, 2)
         self.addCleanup(self.ledger.close)
 
     def open(self) -> Port:
-        """A port of the mother's."""
+        """A port of the supervisor's."""
         port, _ = open_port(ANY, number=2)
         self.addCleanup(port.close)
         return port
@@ -106,7 +132,7 @@ class WorkerCase(SynchronousTestCase):
         text = CONFIG.format(log=self.log.absolute(), more=more)
         return replace(compiled(text), generation=generation)
 
-    def estate(self, policy: Policy) -> WorkerContext:
+    def context(self, policy: Policy) -> WorkerContext:
         """What it is born with: copies, as after a fork."""
         copy = socket.socket.dup(self.port.sockets[0])
         copy.close()
@@ -131,15 +157,15 @@ class WorkerCase(SynchronousTestCase):
         return made
 
     def play(self, story: Callable[[], None], more: str = "") -> None:
-        """Be its mother while it runs."""
+        """Be its supervisor while it runs."""
         ours, theirs = socket.socketpair()
-        self.mother = Channel(ours, self.reactor, self.said.append, self.lose)
-        self.addCleanup(self.mother.close)
-        self.worker = Worker(self.reactor, self.estate(self.policy(more)), theirs)
+        self.supervisor = Channel(ours, self.reactor, self.hear, self.lose)
+        self.addCleanup(self.supervisor.close)
+        self.worker = Worker(self.reactor, self.context(self.policy(more)), theirs)
         self.addCleanup(globalLogPublisher.removeObserver, self.worker._logs.observer)
         self.addCleanup(self.worker._channel.close)
-        self.addCleanup(self.worker._serving.stop)
-        self.mother.start()
+        self.addCleanup(self.worker._server.stop)
+        self.supervisor.start()
 
         def run() -> None:
             self.reactor.settle()
@@ -151,9 +177,16 @@ class WorkerCase(SynchronousTestCase):
     def lose(self) -> None:
         self.lost += 1
 
-    def tell(self, word: str, said: Any = None, **more: Any) -> None:
-        """Tell it something, and let it act."""
-        self.mother.send(word, said, **more)
+    def hear(self, frame: Frame) -> None:
+        """It has said something."""
+        number, message = codec.parse_said(frame)
+        self.numbers.append(number)
+        self.said.append(message)
+
+    def tell(self, order: Order, descriptors: Sequence[int] = (), number: int = 0) -> None:
+        """Send it an order, and let it act."""
+        frame = codec.pack(order, number)
+        self.supervisor.send(frame.word, frame.said, frame.payload, descriptors)
         self.reactor.settle()
 
     def client(self, port: Port | None = None) -> socket.socket:
@@ -181,24 +214,26 @@ class WorkerCase(SynchronousTestCase):
         return served
 
     @property
-    def words(self) -> list[str]:
+    def words(self) -> list[Answer | Notice]:
         """What it has said, but for its latencies."""
-        return [order.word for order in self.said if order.word != "measures"]
+        return [message for message in self.said if not isinstance(message, Latencies)]
 
     @property
     def sessions(self) -> int:
         """How many it has."""
-        return len(self.worker._serving.factory.sessions)
+        return len(self.worker._server.factory.sessions)
 
     def change(self, policy: Policy, ports: list[Port], number: int = 1, added: int = 0) -> Any:
         """Have it make ready for a change; what it answers."""
         kept = [port.endpoint for port in ports[: len(ports) - added]]
         come = ports[len(ports) - added :]
-        change = Change(number, policy, b"key", tuple(kept), tuple(port.endpoint for port in come))
+        change = Change(policy, b"key", tuple(kept), tuple(port.endpoint for port in come))
         descriptors = [port.sockets[0].fileno() for port in come]
-        self.tell("prepare", payload=pickle.dumps(change), descriptors=descriptors)
-        self.assertEqual(self.said[-1].word, f"prepared {number}")
-        return self.said[-1].said
+        self.tell(Prepare.of(change), descriptors, number)
+        self.assertEqual(self.numbers[-1], number)
+        answer = self.said[-1]
+        assert isinstance(answer, Prepared)
+        return answer.refusal
 
 
 class BorrowTests(WorkerCase):
@@ -206,16 +241,16 @@ class BorrowTests(WorkerCase):
 
     def lend(self, *ports: Port, place: int = 1) -> None:
         """Lend it the sockets of another place."""
-        self.tell(LEND, place, descriptors=[port.sockets[1].fileno() for port in ports])
+        self.tell(Lend(place), [port.sockets[1].fileno() for port in ports])
 
     def accepts(self, sock: socket.socket) -> bool:
         """Whether it accepts a client that waits at a socket."""
         with socket.socket() as client:
             # Where the kernel sends it, only one socket listens.
             client.connect(sock.getsockname())
-            before = self.worker._serving.factory.accepted
+            before = self.worker._server.factory.accepted
             self.reactor.settle()
-            return self.worker._serving.factory.accepted > before
+            return self.worker._server.factory.accepted > before
 
     def test_borrowed(self) -> None:
         """It accepts there until they are asked back, and no longer."""
@@ -225,10 +260,10 @@ class BorrowTests(WorkerCase):
             self.lend(other)
             other.sockets[0].close()
             self.assertTrue(self.accepts(other.sockets[1]))
-            self.tell(RETURN, 1)
+            self.tell(TakeBack(1))
             self.assertFalse(self.accepts(other.sockets[1]))
-            self.tell(RETURN, 1)
-            self.tell(RETURN, 5)
+            self.tell(TakeBack(1))
+            self.tell(TakeBack(5))
 
         self.play(story)
 
@@ -242,7 +277,7 @@ class BorrowTests(WorkerCase):
             for client in clients:
                 self.addCleanup(client.close)
             self.lend(other)
-            self.assertEqual(self.worker._serving.factory.accepted, 3)
+            self.assertEqual(self.worker._server.factory.accepted, 3)
 
         self.play(story)
 
@@ -252,7 +287,7 @@ class BorrowTests(WorkerCase):
         def story() -> None:
             one, two = self.open(), self.open()
             taken: list[int] = []
-            self.patch(self.worker._serving.factory.room, "take", taken.append)
+            self.patch(self.worker._server.factory.room, "take", taken.append)
             self.lend(one)
             self.lend(one, two)
             (lent,) = self.worker._borrowed._places.values()
@@ -261,7 +296,7 @@ class BorrowTests(WorkerCase):
             self.assertEqual(taken, [1, 1])
             two.sockets[0].close()
             self.assertTrue(self.accepts(two.sockets[1]))
-            self.tell(RETURN, 1)
+            self.tell(TakeBack(1))
             self.assertEqual(taken, [1, 1, -1, -1])
 
         self.play(story)
@@ -275,7 +310,7 @@ class BorrowTests(WorkerCase):
             def refuse(*_: object) -> None:
                 raise OSError(errno.ENOSPC, "no more")
 
-            patched = self.patch(self.worker._serving.factory.poller, "watch", refuse)
+            patched = self.patch(self.worker._server.factory.poller, "watch", refuse)
             self.lend(other)
             patched.restore()
             self.assertEqual(self.lost, 0)
@@ -293,7 +328,7 @@ class BorrowTests(WorkerCase):
             other = self.open()
             self.lend(other)
             client = self.client()
-            self.tell("retire")
+            self.tell(Retire())
             other.sockets[0].close()
             self.assertFalse(self.accepts(other.sockets[1]))
             self.lend(other)
@@ -309,17 +344,17 @@ class BorrowTests(WorkerCase):
             other = self.open()
             self.lend(other, self.port)
             self.assertEqual(self.change(self.policy(generation=1), [self.port]), "")
-            self.tell("commit")
+            self.tell(Commit())
             other.sockets[0].close()
             clients = [socket.create_connection(other.sockets[1].getsockname()) for _ in range(3)]
             for client in clients:
                 self.addCleanup(client.close)
             other.sockets[1].close()
-            self.tell("release")
+            self.tell(Release())
             self.reactor.advance(GRACE)
             self.reactor.settle()
-            self.assertEqual(self.words[-1], "released")
-            self.assertEqual(self.worker._serving.factory.accepted, 3)
+            self.assertEqual(self.words[-1], Released())
+            self.assertEqual(self.worker._server.factory.accepted, 3)
             with socket.socket() as client:
                 self.assertRaises(OSError, client.connect, clients[0].getpeername())
 
@@ -350,13 +385,13 @@ class ReopenTests(WorkerCase):
             self.client().close()
             self.log.rename(self.folder / "before")
             descriptor = open_appending(log)
-            self.tell("reopen", [log], descriptors=[descriptor])
+            self.tell(Reopen((log,)), [descriptor])
             os.close(descriptor)
             self.client().close()
             self.reactor.settle()
             self.assertIn("tcp/accept [", (self.folder / "before").read_text())
             self.assertIn("tcp/accept [", self.log.read_text())
-            self.tell("reopen")
+            self.tell(Reopen())
             self.client().close()
             self.assertEqual(self.log.read_text().count("tcp/accept ["), 2)
 
@@ -369,10 +404,10 @@ class ReopenTests(WorkerCase):
             self.port.sockets[1].close()
             log = str(self.log.absolute())
             client = self.client()
-            self.tell("retire")
+            self.tell(Retire())
             self.log.rename(self.folder / "before")
             descriptor = open_appending(log)
-            self.tell("reopen", [log], descriptors=[descriptor])
+            self.tell(Reopen((log,)), [descriptor])
             os.close(descriptor)
             client.close()
             self.reactor.settle()
@@ -388,7 +423,7 @@ class LifeTests(WorkerCase):
         """It says that it runs, has clients, and does what SIGTERM says, and no other signal."""
 
         def story() -> None:
-            self.assertEqual(self.words, ["running"])
+            self.assertEqual(self.words, [Running()])
             self.port.sockets[1].close()
             self.assertEqual(self.clients(3), 3)
             self.assertEqual(self.ledger.tally().current, 3)
@@ -402,12 +437,12 @@ class LifeTests(WorkerCase):
         self.assertEqual(self.log.read_text().count("tcp/accept ]"), 3)
 
     def test_orphaned(self) -> None:
-        """It ends when its mother does, each session with its line; and once."""
+        """It ends when the supervisor does, each session with its line; and once."""
 
         def story() -> None:
             self.port.sockets[1].close()
             self.client()
-            self.mother.close()
+            self.supervisor.close()
             self.reactor.settle()
             self.handlers[signal.SIGTERM](signal.SIGTERM, None)
             self.reactor.settle()
@@ -417,10 +452,10 @@ class LifeTests(WorkerCase):
         self.assertEqual(self.log.read_text().count("tcp/accept ]"), 1)
 
     def test_last_words(self) -> None:
-        """A mother who does not listen to its last words is not waited for."""
+        """A supervisor that does not listen to its last words is not waited for."""
 
         def story() -> None:
-            self.mother._reactor.removeReader(self.mother)
+            self.supervisor._reactor.removeReader(self.supervisor)
             while self.worker._channel.flush():
                 self.worker._channel.send("x", "y" * 100_000)
             self.worker._stop()
@@ -437,7 +472,7 @@ class LifeTests(WorkerCase):
         def story() -> None:
             self.patch(self.worker._logs.observer, "close", lambda seconds: did.append("close"))
             self.patch(self.reactor, "stop", lambda: did.append("stop"))
-            self.tell("stop")
+            self.tell(Stop())
             self.assertEqual(did, ["close", "stop"])
 
         self.play(story)
@@ -448,9 +483,9 @@ class LifeTests(WorkerCase):
         def story() -> None:
             self.port.sockets[1].close()
             first = self.client()
-            self.tell("retire")
-            self.tell("retire")
-            self.assertEqual(self.words, ["running", "retired"])
+            self.tell(Retire())
+            self.tell(Retire())
+            self.assertEqual(self.words, [Running(), Retired()])
             self.client()
             self.assertEqual(self.sessions, 1)
             self.reactor.advance(LOOK)
@@ -467,14 +502,14 @@ class LifeTests(WorkerCase):
 
         def story() -> None:
             self.port.sockets[1].close()
-            self.worker._serving.factory.requested = 4
+            self.worker._server.factory.requested = 4
             self.reactor.advance(LOOK)
             self.reactor.settle()
-            self.assertEqual(self.words, ["running"])
-            self.worker._serving.factory.requested = 5
+            self.assertEqual(self.words, [Running()])
+            self.worker._server.factory.requested = 5
             self.reactor.advance(LOOK)
             self.reactor.settle()
-            self.assertEqual(self.words, ["running", "retired", "stopping"])
+            self.assertEqual(self.words, [Running(), Retired(), Stopping()])
             self.assertEqual(self.ledger.tally().requested, 5)
 
         self.play(story, "child.maxrequests: 5")
@@ -490,11 +525,11 @@ class LifeTests(WorkerCase):
             now[0] += 99.5
             self.reactor.advance(LOOK)
             self.reactor.settle()
-            self.assertEqual(self.words, ["running"])
+            self.assertEqual(self.words, [Running()])
             now[0] += 0.5
             self.reactor.advance(LOOK)
             self.reactor.settle()
-            self.assertEqual(self.words, ["running", "retired", "stopping"])
+            self.assertEqual(self.words, [Running(), Retired(), Stopping()])
 
         self.play(story, "child.maxlifetime: 100")
 
@@ -525,29 +560,29 @@ class ChangeTests(WorkerCase):
             self.log.rename(self.folder / "old")
             descriptor = open_appending(str(self.log))
             name = str(self.log.absolute())
-            self.tell("commit", [name], descriptors=[descriptor])
+            self.tell(Commit((name,)), [descriptor])
             os.close(descriptor)
-            self.assertEqual(self.words[-1], "committed")
-            self.tell("release")
+            self.assertEqual(self.words[-1], Committed())
+            self.tell(Release())
             self.reactor.settle()
             self.assertEqual((self.clients(2, other), self.clients(2)), (2, 2))
-            self.assertEqual(self.worker._serving.factory.policy, new)
+            self.assertEqual(self.worker._server.factory.policy, new)
 
         self.play(story)
         self.assertEqual(self.log.read_text().count("tcp/accept ["), 5)
 
     def test_port_goes(self) -> None:
-        """A port that goes is served until the mother has let go of it, and not a moment longer."""
+        """A port that goes is served until the supervisor has let go of it, and no longer."""
 
         def story() -> None:
             other = self.open()
             self.port.sockets[1].close()
             self.change(self.policy(generation=1), [other], added=1)
-            self.tell("commit")
+            self.tell(Commit())
             self.assertEqual(self.clients(1), 1)
             self.port.close()
             self.assertEqual(self.clients(1), 1)
-            self.tell("release")
+            self.tell(Release())
             self.assertRaises(ConnectionRefusedError, self.client)
 
         self.play(story)
@@ -561,13 +596,13 @@ class ChangeTests(WorkerCase):
             def unusable(policy: Policy, known: bool = False) -> None:
                 raise UnusableError("method username: no file")
 
-            self.patch(self.worker._serving, "authenticators", unusable)
+            self.patch(self.worker._server, "authenticators", unusable)
             before = descriptors()
             answer = self.change(self.policy(generation=1), [self.port, other], added=1)
             self.assertEqual(answer, "method username: no file")
             self.assertEqual(descriptors() - before, set())
-            self.tell("commit")
-            self.assertEqual(self.worker._serving.factory.policy.generation, 0)
+            self.tell(Commit())
+            self.assertEqual(self.worker._server.factory.policy.generation, 0)
 
         self.play(story)
 
@@ -578,14 +613,14 @@ class ChangeTests(WorkerCase):
             others = [self.open(), self.open()]
             most = resource.getrlimit(resource.RLIMIT_NOFILE)
             change = Change(
-                1,
                 self.policy(generation=1),
                 b"key",
                 (self.port.endpoint,),
                 tuple(port.endpoint for port in others),
             )
             passed = [port.sockets[0].fileno() for port in others]
-            self.mother.send("prepare", payload=pickle.dumps(change), descriptors=passed)
+            frame = codec.pack(Prepare.of(change))
+            self.supervisor.send(frame.word, frame.said, frame.payload, passed)
             before = descriptors()
             gc.collect()  # what other tests have left, and nothing more until it has heard
             gc.disable()
@@ -598,7 +633,7 @@ class ChangeTests(WorkerCase):
                 resource.setrlimit(resource.RLIMIT_NOFILE, most)
                 gc.enable()
             self.reactor.settle()
-            self.assertEqual(self.said[-1], Frame("prepared 1", os.strerror(errno.EMFILE)))
+            self.assertEqual(self.said[-1], Prepared(os.strerror(errno.EMFILE)))
             self.assertEqual(descriptors() - before, set())
             self.assertEqual(self.lost, 0)
 
@@ -611,16 +646,16 @@ class ChangeTests(WorkerCase):
             other = self.open()
             before = descriptors()
             self.change(self.policy(generation=1), [self.port, other], added=1)
-            self.tell("abandon")
-            self.tell("abandon")
+            self.tell(Abandon())
+            self.tell(Abandon())
             self.assertEqual(descriptors() - before, set())
-            self.tell("commit")
-            self.assertEqual(self.words[-1], "prepared 1")
+            self.tell(Commit())
+            self.assertEqual(self.words[-1], Prepared())
 
         self.play(story)
 
-    def retired(self, order: list[str]) -> None:
-        """It retires, makes ready and changes, in that order."""
+    def retired(self, orders: list[Order | None]) -> None:
+        """It retires, makes ready (None) and changes, in some order."""
 
         def story() -> None:
             other = self.open()
@@ -630,11 +665,11 @@ class ChangeTests(WorkerCase):
             before = descriptors()
             self.assertIn(old, dict(before).values())
             held = self.client()
-            for word in order:
-                if word == "prepare":
+            for order in orders:
+                if order is None:
                     self.change(self.policy(generation=1), [self.port, other], added=1)
                 else:
-                    self.tell(word)
+                    self.tell(order)
             # One for the client at either end; of the port it has let go.
             self.assertEqual(len(descriptors() - before), 2)
             self.assertNotIn(old, dict(descriptors()).values())
@@ -647,15 +682,15 @@ class ChangeTests(WorkerCase):
 
     def test_retired_before(self) -> None:
         """One that has retired keeps no port of a change, where clients would wait for nobody."""
-        self.retired(["retire", "prepare", "commit", "release"])
+        self.retired([Retire(), None, Commit(), Release()])
 
     def test_retired_meanwhile(self) -> None:
         """Nor does one that retires in the midst of it."""
-        self.retired(["prepare", "retire", "commit", "release"])
+        self.retired([None, Retire(), Commit(), Release()])
 
     def test_retired_between(self) -> None:
         """Nor one that retires when it is made."""
-        self.retired(["prepare", "commit", "retire", "release"])
+        self.retired([None, Commit(), Retire(), Release()])
 
 
 class ReportTests(WorkerCase):
@@ -668,12 +703,15 @@ class ReportTests(WorkerCase):
             self.port.sockets[1].close()
             self.client()
             self.said.clear()
-            self.tell("measure")
+            self.numbers.clear()
+            self.tell(Gather(), number=5)
             self.reactor.advance(1)
             self.reactor.settle()
             measures, measured = self.said[:2]
-            self.assertEqual([measures.word, measured.word], ["measures", "measured"])
-            self.assertIsInstance(measured.said, int)
+            self.assertIsInstance(measures, Latencies)
+            assert isinstance(measured, Gathered)
+            self.assertIsInstance(measured.free_files, int)
+            self.assertEqual(self.numbers[:2], [0, 5])
             self.assertEqual(self.ledger.tally().accepted, 1)
 
         self.play(story)
@@ -684,11 +722,11 @@ class ReportTests(WorkerCase):
         def story() -> None:
             self.port.sockets[1].close()
             self.client()
-            self.tell("tell", [7, 1.0])
+            self.tell(ReportSessions(7, 1.0), number=9)
             for _ in range(5):
                 self.reactor.advance(1)
                 self.reactor.settle()
-            self.assertIn(Frame("told 7", [1, 0]), self.said)
+            self.assertIn((9, SessionsReported(1, 0)), zip(self.numbers, self.said, strict=True))
 
         self.play(story)
 
@@ -720,7 +758,7 @@ class BirthTests(WorkerCase):
         self.kept: set[int] = set()
         self.seen: list[Any] = []
 
-        def run(reactor: Any, estate: WorkerContext, sock: socket.socket) -> Any:
+        def run(reactor: Any, context: WorkerContext, sock: socket.socket) -> Any:
             self.seen += globalLogPublisher._observers
             if fails:
                 raise OSError("a failure")
@@ -733,12 +771,12 @@ class BirthTests(WorkerCase):
         ours, theirs = socket.socketpair()
         self.addCleanup(ours.close)
         self.addCleanup(theirs.close)
-        estate = self.estate(self.policy())
-        self.addCleanup(os.close, estate.inherited[str(self.log.absolute())])
-        self.assertRaises(_EndedError, work, self.reactor, estate, theirs)
-        (port,) = estate.ports.values()
+        context = self.context(self.policy())
+        self.addCleanup(os.close, context.inherited[str(self.log.absolute())])
+        self.assertRaises(_EndedError, work, self.reactor, context, theirs)
+        (port,) = context.ports.values()
         self.assertEqual(
-            self.kept, {theirs.fileno(), port.sockets[0].fileno(), *estate.inherited.values()}
+            self.kept, {theirs.fileno(), port.sockets[0].fileno(), *context.inherited.values()}
         )
         return statuses
 

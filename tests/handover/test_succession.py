@@ -10,24 +10,13 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.handover.succession import STOP_SECONDS, ReplaceableServer, Succession
+from dantetw.handover.succession import STOP_SECONDS, Succession
 from dantetw.net.channel import Channel
+from dantetw.net.listening import ListeningSocket
 from dantetw.observe.events import Message
 from dantetw.observe.journal import Journal
 from dantetw.observe.status import PredecessorReport
-from dantetw.session.reporting import Reports
 from tests.handover.test_handing import Readers
-
-
-class _Reports(Reports):
-    """Reports of a server with some sessions."""
-
-    def __init__(self, sessions: int) -> None:
-        super().__init__()
-        self.sessions = sessions
-
-    def tell(self, report: int) -> Deferred[tuple[int, int]]:
-        return succeed((self.sessions, report))
 
 
 class Server:
@@ -42,22 +31,28 @@ class Server:
         self.done: list[str] = []
         self.said: list[Any] = []
         self.sessions = sessions
-        reports = _Reports(sessions)
-        self.succession = Succession(
-            case.reactor,
-            Journal(lambda event: self.said.append(event["event"])),
-            ReplaceableServer(
-                list,
-                lambda: self.done.append("retire"),
-                lambda: self.sessions,
-                lambda: 100,
-                lambda: self.done.append("reopen"),
-                lambda: reports,
-                lambda: self.sessions,
-                lambda: self.done.append("stop"),
-                lambda: self.done.append("end"),
-            ),
-        )
+        self.seconds_left = 100.0
+        self.stop = lambda: self.done.append("stop")
+        self.end = lambda: self.done.append("end")
+        journal = Journal(lambda event: self.said.append(event["event"]))
+        self.succession = Succession(case.reactor, journal)
+        self.succession._replaceable = self
+
+    @property
+    def busy(self) -> bool:
+        return self.sessions > 0
+
+    def sockets(self) -> list[ListeningSocket]:
+        return []
+
+    def retire(self) -> None:
+        self.done.append("retire")
+
+    def reopen(self) -> None:
+        self.done.append("reopen")
+
+    def report_sessions(self, report: int) -> Deferred[tuple[int, int]]:
+        return succeed((self.sessions, report))
 
     @property
     def messages(self) -> list[str]:

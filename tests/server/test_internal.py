@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import ILogObserver
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw.catalogue import PROGRAM
 from dantetw.config import parse
 from dantetw.crew.errors import UnusableError
+from dantetw.crew.single import SingleProcess
 from dantetw.net.interfaces import Interfaces
 from dantetw.net.listening import Port
 from dantetw.observe.journal import Journal
@@ -41,34 +43,40 @@ class _Monitor:
         self.started = False
 
 
-class _Serving:
-    """Takes ports."""
+class _Server:
+    """Serves clients, and takes ports."""
 
     def __init__(self) -> None:
         self.ports: Mapping[Endpoint, Port] = {}
 
-    def listen(self, ports: Mapping[Endpoint, Port], grace: bool = True) -> None:
+    def listen(self, ports: Mapping[Endpoint, Port], grace: bool = True) -> Deferred[None]:
         self.ports = ports
+        return succeed(None)
 
 
-class _Supervisor:
-    """Stands for the supervisor of workers, and notes what it is asked."""
+class _Crew:
+    """Stands for processes that serve clients, and notes what it is asked."""
 
     def __init__(self, refusal: str = "") -> None:
         self.refusal = refusal
         self.asked: list[str] = []
 
-    async def prepare(self, policy: Policy, key: bytes, ports: Mapping[Endpoint, Port]) -> str:
-        self.asked.append(f"prepare {len(ports)}")
-        return self.refusal
+    async def prepare(
+        self,
+        policy: Policy,
+        key: bytes,
+        ports: Mapping[Endpoint, Port],
+        authenticators: object = None,
+        grace: bool = True,
+    ) -> None:
+        self.asked.append(f"prepare {len(ports)} {grace}")
+        if self.refusal:
+            raise UnusableError(self.refusal)
 
     async def commit(self, reopened: bool) -> None:
         self.asked.append(f"commit {reopened}")
 
-    def abandon(self) -> None:
-        self.asked.append("abandon")
-
-    async def release(self, grace: bool = True) -> None:
+    async def release(self) -> None:
         self.asked.append("release")
 
 
@@ -91,7 +99,8 @@ class FollowingCase(SynchronousTestCase):
         self.tried: list[str] = []
         self.looks = 0
         self.messages: list[tuple[str, str]] = []
-        self.serving = _Serving()
+        self.server = _Server()
+        self.crew: Any = SingleProcess(cast(Any, self.server))
         self.ports = Ports(self.bind, lambda refused: None)
         self.addCleanup(lambda: self.ports.use({}))
         self.monitor = _Monitor()
@@ -128,12 +137,12 @@ class FollowingCase(SynchronousTestCase):
             self.clock,
             Journal(cast(ILogObserver, self.note)),
             self.ports,
-            cast(Any, self.serving),
+            self.crew,
             Interfaces(self.read, lambda: None),
             cast(Any, self.monitor),
         )
         ports = made.bind(policy)
-        self.serving.listen(ports)
+        self.server.listen(ports)
         self.ports.use(ports)
         made.follow(policy, b"key")
         self.clock.advance(SETTLE_SECONDS)
@@ -148,7 +157,7 @@ class FollowingCase(SynchronousTestCase):
 
     def hosts(self) -> list[str]:
         """Where clients come in."""
-        self.assertEqual(self.serving.ports, self.ports.bound)
+        self.assertEqual(self.server.ports, self.ports.bound)
         return [endpoint.host for endpoint in self.ports.bound]
 
 
@@ -381,33 +390,33 @@ class AddressTests(FollowingCase):
         self.assertEqual(set(self.tried), set(hosts))
 
 
-class SupervisorTests(FollowingCase):
+class CrewTests(FollowingCase):
     """With workers."""
 
     def test_all(self) -> None:
         """Workers get ready, change, and let go, as at a reload."""
-        supervisor = _Supervisor()
-        self.follow("internal: tun0 port = PORT", "external: lo").mother = cast(Any, supervisor)
+        crew = self.crew = _Crew()
+        self.follow("internal: tun0 port = PORT", "external: lo")
         self.change(tun0=["127.0.0.3"])
         self.assertEqual(list(self.ports.bound), [Endpoint.of(("127.0.0.3", self.port))])
-        self.assertEqual(supervisor.asked, ["prepare 1", "commit False", "release"])
+        self.assertEqual(crew.asked, ["prepare 1 False", "commit False", "release"])
 
     def test_refused(self) -> None:
         """If one cannot, nothing changes, and it is tried again."""
-        supervisor = _Supervisor("worker 1 does not answer")
-        self.follow("internal: tun0 port = PORT", "external: lo").mother = cast(Any, supervisor)
+        crew = self.crew = _Crew("worker 1 does not answer")
+        self.follow("internal: tun0 port = PORT", "external: lo")
         self.change(tun0=["127.0.0.3"])
-        self.assertEqual((dict(self.ports.bound), supervisor.asked[1:]), ({}, ["abandon"]))
+        self.assertEqual((dict(self.ports.bound), crew.asked[1:]), ({}, []))
         self.assertIn("worker 1 does not answer", self.messages[-1][1])
-        supervisor.refusal = ""
+        crew.refusal = ""
         self.clock.advance(RETRY_SECONDS)
         self.assertEqual(len(self.ports.bound), 1)
 
     def test_many_at_once(self) -> None:
         """More addresses than workers take at once come one batch after the other."""
         self.patch(internal, "MOST_DESCRIPTORS", 2)
-        supervisor = _Supervisor()
-        self.follow("internal: tun0 port = PORT", "external: lo").mother = cast(Any, supervisor)
+        self.crew = _Crew()
+        self.follow("internal: tun0 port = PORT", "external: lo")
         self.change(tun0=[f"127.0.0.{number}" for number in range(3, 8)])
         self.assertEqual(len(self.ports.bound), 2)
         self.clock.pump([SETTLE_SECONDS] * 3)
@@ -421,7 +430,7 @@ class SupervisorTests(FollowingCase):
         self.assertEqual(self.hosts(), [])
         policy = self.policy("internal: tun1 port = PORT", "external: lo")
         ports = made.bind(policy)
-        self.serving.listen(ports)
+        self.server.listen(ports)
         self.ports.use(ports, policy)
         made.follow(policy, b"key")
         made.lock.release()

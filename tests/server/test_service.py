@@ -144,8 +144,8 @@ class ServiceCase(SynchronousTestCase):
         """Close what a test has left open."""
         for port in ports_of(made):
             port.close()
-        if made._serving is not None and not made._serving.factory.poller._epoll.closed:
-            made._serving.factory.poller.stop()
+        if made._server is not None and not factory_of(made).poller._epoll.closed:
+            factory_of(made).poller.stop()
 
     def start(self, port: int | None = None, **how: Any) -> SockdService:
         """A service that runs."""
@@ -164,20 +164,25 @@ class ServiceCase(SynchronousTestCase):
 
 def ports_of(made: SockdService) -> list[Port]:
     """The ports that are bound, those in use included."""
-    used = made._ports.bound.values() if made._serving is not None else ()
-    return [*made._bound.values(), *used]
+    server = made._server
+    return [] if server is None else [*server.bound.values(), *server.ports.bound.values()]
+
+
+def factory_of(made: SockdService) -> Any:
+    """What makes its sessions."""
+    assert made._server is not None
+    return made._server._socks.factory
 
 
 def listeners_of(made: SockdService) -> list[Listener]:
     """Who accepts clients."""
-    assert made._serving is not None
-    return [one for some in made._serving._listeners._listeners.values() for one in some]
+    assert made._server is not None
+    return [one for some in made._server._socks._listeners._listeners.values() for one in some]
 
 
 def accepts(made: SockdService, listener: Listener) -> bool:
     """Whether a listener hears of clients."""
-    assert made._serving is not None
-    poller = made._serving.factory.poller
+    poller = factory_of(made).poller
     assert isinstance(poller, EpollPoller)
     return listener._sock.fileno() in poller._watchers
 
@@ -448,10 +453,7 @@ class ReloadTests(ServiceCase):
         self.assertEqual(self.lines(), [RUNNING, BEGUN])
         self.assertIn("SIGHUP ]: config reloaded.", other.read_text())
         self.assertEqual(listeners_of(made), before)
-        assert made._serving is not None
-        self.assertEqual(
-            made._serving.factory.policy.authentication.socks_methods, (Method.USERNAME,)
-        )
+        self.assertEqual(factory_of(made).policy.authentication.socks_methods, (Method.USERNAME,))
         made.stopService()
 
     def test_names_in_rules(self) -> None:
@@ -488,8 +490,7 @@ class ReloadTests(ServiceCase):
         ours, theirs = socket.socketpair()
         self.addCleanup(theirs.close)
         made._succession._replaced(1, Channel(ours, self.reactor, lambda _: None, lambda: None))
-        assert made._serving is not None
-        self.assertEqual(made._serving.factory.listening, {port.endpoint})
+        self.assertEqual(factory_of(made).listening, {port.endpoint})
         self.assertEqual(listeners_of(made), [])
         self.assertIn("process 1 has taken our place", self.lines()[-1])
         self.reactor.advance(1)
@@ -499,13 +500,12 @@ class ReloadTests(ServiceCase):
     def test_wrong(self) -> None:
         """A wrong configuration is told, and changes nothing."""
         made = self.reloading("nonsense\n")
-        assert made._serving is not None
-        policy, before = made._serving.factory.policy, listeners_of(made)
+        policy, before = factory_of(made).policy, listeners_of(made)
         self.hang_up()
         self.assertEqual(self.lines()[1], BEGUN)
         self.assertIn("error: sockd.conf: problem on line 1", self.lines()[2])
         self.assertIn("the old one stays in force", self.lines()[-1])
-        self.assertIs(made._serving.factory.policy, policy)
+        self.assertIs(factory_of(made).policy, policy)
         self.assertEqual(listeners_of(made), before)
         made.stopService()
 

@@ -1,20 +1,34 @@
-"""Tests of :mod:`dantetw.session.reporting`."""
+"""Tests of status reports: :mod:`dantetw.crew.report`, :mod:`dantetw.session.reporting`."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw import __version__
+from dantetw.crew import processreport
+from dantetw.crew.processreport import ProcessReport
+from dantetw.crew.report import StatusReports
+from dantetw.crew.single import SingleProcess
 from dantetw.observe.events import Counts, Path
 from dantetw.observe.formats.dante import Dante
-from dantetw.observe.status import Active, ChildReport, LatencyReport, Reported, Standing, Status
+from dantetw.observe.status import (
+    Active,
+    ChildReport,
+    LatencyReport,
+    PredecessorReport,
+    Reported,
+    Standing,
+    Status,
+)
 from dantetw.session import reporting, totals
 from dantetw.session.performing import Performing
-from dantetw.session.reporting import BEHIND, LONGEST, LOOKS, PAUSE, SLICE, Reporting, work_of
+from dantetw.session.reporting import work_of
+from dantetw.session.slices import BEHIND, LONGEST, LOOKS, PAUSE, SLICE
 from dantetw.values import Command, Endpoint, Family, Phase, Work
 from tests.session.world import GREETING, LOGIN, LOGINS, NAMED, TARGET, World, request
 
@@ -46,6 +60,16 @@ class _Waiting(Performing):
             yield way, Standing(0.0, 0.0, Counts(), packets=Counts())
 
 
+class NoPredecessors:
+    """No server has been replaced."""
+
+    async def measure(self, report: int) -> Sequence[PredecessorReport]:
+        return ()
+
+    async def tell(self, report: int) -> tuple[int, int]:
+        return 0, 0
+
+
 class ReportingCase(SynchronousTestCase):
     """
     What the tests below share.
@@ -59,7 +83,7 @@ class ReportingCase(SynchronousTestCase):
         self.step = 0.0
         self.patch(totals, "limits", lambda: (100, 50))
         self.patch(totals, "tasks", lambda: 3)
-        self.patch(reporting, "count_files", lambda: iter((9,)))
+        self.patch(processreport, "count_files", lambda: iter((9,)))
 
     def world(self, *how: Any, **more: Any) -> World:
         """A world whose server can report."""
@@ -73,13 +97,17 @@ class ReportingCase(SynchronousTestCase):
 
         self.clock = 0.0
         world.factory.monotonic = monotonic
-        self.reporting = Reporting(world.factory, lambda: self.waiting)
+        own = ProcessReport(world.factory, lambda: self.waiting)
+        server: Any = SimpleNamespace(factory=world.factory, report=own, stop=own.stop)
+        self.crew = SingleProcess(server)
+        journal = world.factory.journal
+        self.reports = StatusReports(self.crew, journal, monotonic, NoPredecessors())
         return world
 
     def report(self, world: World) -> list[str]:
         """The lines of a report that is made at once."""
         before = len(world.events)
-        self.reporting.ask()
+        self.reports.ask()
         return [text for event in world.events[before:] for _, text in Dante().lines(event)]
 
     def actives(self, world: World) -> list[Active]:
@@ -140,7 +168,7 @@ class LineTests(ReportingCase):
         world = self.world()
         world.client(b"\x05")
         world.wait(9)
-        self.assertEqual(self.successResultOf(self.reporting.tell(7)), (1, 0))
+        self.assertEqual(self.successResultOf(self.reports.report_sessions(7)), (1, 0))
         children = [event for event in world.events if isinstance(event, ChildReport)]
         self.assertEqual([(child.report, child.up) for child in children], [(7, 9.0)] * 3)
 
@@ -284,7 +312,7 @@ class SliceTests(ReportingCase):
         for _ in range(20):
             world.client(b"\x05")
         self.step = SLICE / 4
-        self.reporting.ask()
+        self.reports.ask()
         slices = 0
         while Reported not in self.kinds(world):
             told = len(self.actives(world))
@@ -299,7 +327,7 @@ class SliceTests(ReportingCase):
     def begun(self, world: World) -> None:
         """Begin a report that has told its totals, and no session yet."""
         self.step = SLICE
-        self.reporting.ask()
+        self.reports.ask()
         while ChildReport not in self.kinds(world):
             world.reactor.advance(SLICE)
         self.step = 0.0
@@ -347,7 +375,7 @@ class SliceTests(ReportingCase):
         world.client(b"\x05")
         self.begun(world)
         for _ in range(3):
-            self.reporting.ask()
+            self.reports.ask()
         for _ in range(5):
             world.reactor.advance(SLICE)
         whole = [
@@ -369,10 +397,11 @@ class SliceTests(ReportingCase):
         world = self.world()
         world.client(b"\x05")
         self.begun(world)
-        self.reporting.ask()
-        self.reporting.stop()
+        self.reports.ask()
+        self.reports.stop()
+        self.crew.stop()
         world.reactor.advance(SLICE)
-        self.reporting.ask()
+        self.reports.ask()
         world.reactor.advance(SLICE)
         self.assertEqual(self.kinds(world), [Status, ChildReport])
 
@@ -381,9 +410,9 @@ class SliceTests(ReportingCase):
         world = self.world()
         world.client(b"\x05")
         self.patch(reporting, "actives", lambda session, report: 1 / 0)
-        self.reporting.ask()
+        self.reports.ask()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.reporting.ask()
+        self.reports.ask()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
 
@@ -394,7 +423,7 @@ class PaceTests(ReportingCase):
         """Nothing is told while one is behind and makes progress; then it goes on."""
         world = self.world()
         self.waiting = BEHIND + 1 + 3 * LOOKS
-        self.reporting.ask()
+        self.reports.ask()
         while self.waiting > BEHIND + 1:
             self.assertEqual(world.events, [])
             self.waiting -= 1
@@ -408,7 +437,7 @@ class PaceTests(ReportingCase):
         """One that makes no progress is waited for two seconds, and not for ever."""
         world = self.world()
         self.waiting = BEHIND + 1
-        self.reporting.ask()
+        self.reports.ask()
         looks = 1
         while not world.events:
             world.reactor.advance(PAUSE)
@@ -421,7 +450,7 @@ class PaceTests(ReportingCase):
         """One that takes a line now and then is waited for a minute."""
         world = self.world()
         self.waiting = 1_000_000
-        self.reporting.ask()
+        self.reports.ask()
         begun = world.reactor.seconds()
         while not world.events:
             self.waiting -= 1

@@ -1,20 +1,19 @@
 """
-Latencies that were measured, on their way from a worker to the mother.
+Latencies that a worker has measured, on their way to the supervisor process.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from dantetw.relay.latency import HISTOGRAM_PLACES, Histogram, LatencySnapshot
-from dantetw.relay.latency import LATEST_VALUES as MOST
+from dantetw.relay.latency import HISTOGRAM_PLACES, LATEST_VALUES, Histogram, LatencySnapshot
 
-# What a list may hold that comes from a worker.
+# The largest number that a list from a worker may hold.
 _LARGEST: Final = 2**63
 
 
 def pack(measured: LatencySnapshot) -> list[Any]:
-    """As it can be sent."""
+    """As lists of numbers, for JSON."""
     return [
         _histogram(measured.since_start),
         _histogram(measured.last_minute),
@@ -22,15 +21,15 @@ def pack(measured: LatencySnapshot) -> list[Any]:
     ]
 
 
-def unpack(packed: Any) -> LatencySnapshot:
+def parse(packed: Any) -> LatencySnapshot:
     """
-    As it was.
+    What :func:`pack` has packed.
 
-    :raises ValueError: if it makes no sense.
+    :raises ValueError: if it is something else.
     """
     match packed:
-        case [since_start, last_minute, [*latest]] if len(latest) <= MOST:
-            return LatencySnapshot(_unpacked(since_start), _unpacked(last_minute), _numbers(latest))
+        case [since_start, last_minute, [*latest]] if len(latest) <= LATEST_VALUES:
+            return LatencySnapshot(_parsed(since_start), _parsed(last_minute), _numbers(latest))
     raise ValueError("not what was measured")
 
 
@@ -39,7 +38,7 @@ def _histogram(histogram: Histogram) -> list[Any]:
     return [histogram.count, histogram.total, histogram.minimum, histogram.maximum, counts]
 
 
-def _unpacked(packed: Any) -> Histogram:
+def _parsed(packed: Any) -> Histogram:
     histogram = Histogram()
     match packed:
         case [count, total, minimum, maximum, [*counts]]:

@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.crew.measures`."""
+"""Tests of :mod:`dantetw.crew.latencies`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.crew.measures import pack, unpack
+from dantetw.crew.latencies import pack, parse
 from dantetw.relay.latency import LatencyStatistics
 
 VALUES = st.lists(st.integers(0, 2**40), max_size=200)
 
 
-class MeasureTests(SynchronousTestCase):
+class LatencyTests(SynchronousTestCase):
     """Latencies on their way."""
 
     @given(VALUES, VALUES)
@@ -29,7 +29,7 @@ class MeasureTests(SynchronousTestCase):
         for value in late:
             latency.add(value)
         sent = latency.snapshot()
-        heard = unpack(json.loads(json.dumps(pack(sent))))
+        heard = parse(json.loads(json.dumps(pack(sent))))
         for one, other in (
             (sent.since_start, heard.since_start),
             (sent.last_minute, heard.last_minute),
@@ -41,12 +41,12 @@ class MeasureTests(SynchronousTestCase):
     @given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x, max_size=5)))
     def test_nonsense(self, said: object) -> None:
         """Whatever else comes from a worker is refused."""
-        self.assertRaises(ValueError, unpack, said)
+        self.assertRaises(ValueError, parse, said)
 
     def test_out_of_range(self) -> None:
         """So are places there are not, and numbers that are none."""
         good = [1, 5, 5, 5, [5, 1]]
-        unpack([good, good, [5]])
+        parse([good, good, [5]])
         for wrong in (
             [1, 5, 5, 5, [10**6, 1]],
             [1, 5, 5, 5, [5]],
@@ -54,5 +54,5 @@ class MeasureTests(SynchronousTestCase):
             [True, 5, 5, 5, [5, 1]],
             [1, 5, 5, 2**70, [5, 1]],
         ):
-            self.assertRaises(ValueError, unpack, [good, wrong, [5]])
-        self.assertRaises(ValueError, unpack, [good, good, list(range(1000))])
+            self.assertRaises(ValueError, parse, [good, wrong, [5]])
+        self.assertRaises(ValueError, parse, [good, good, list(range(1000))])

@@ -1,0 +1,105 @@
+"""
+A server that is one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+
+from dantetw.crew.figures import CrewFigures, ProcessFigures
+from dantetw.crew.socksserver import SocksServer
+from dantetw.net.listening import Port
+from dantetw.policy import Policy
+from dantetw.session.totals import latency, tally
+from dantetw.values import Endpoint, Method
+
+
+class SingleProcess:
+    """This process serves the clients; an :class:`~.interfaces.ICrew`."""
+
+    def __init__(self, server: SocksServer) -> None:
+        self._server = server
+        self._change: _Change | None = None
+        # A report has begun, of which the sessions are still to come.
+        self._reporting = False
+
+    @property
+    def sessions(self) -> int:
+        return len(self._server.factory.sessions)
+
+    @property
+    def busy(self) -> bool:
+        return self.sessions > 0
+
+    def needs_restart(self, policy: Policy) -> bool:
+        now = self._server.factory.policy
+        return (
+            policy.processes.workers != now.processes.workers or policy.processes.replaces_workers
+        )
+
+    def authenticators(self, policy: Policy) -> Mapping[Method, Any]:
+        return self._server.authenticators(policy)
+
+    def adopt(self, policy: Policy, authenticators: Mapping[Method, Any]) -> None:
+        self._server.adopt(policy, authenticators)
+
+    def start(self, ports: Mapping[Endpoint, Port]) -> None:
+        self._server.start(ports)
+
+    async def prepare(
+        self,
+        policy: Policy,
+        key: bytes,
+        ports: Mapping[Endpoint, Port],
+        authenticators: Mapping[Method, Any] | None = None,
+        grace: bool = True,
+    ) -> None:
+        self._change = _Change(policy, ports, authenticators, grace)
+
+    async def commit(self, reopened: bool) -> None:
+        change, self._change = self._change, None
+        assert change is not None
+        if change.authenticators is not None:
+            self._server.adopt(change.policy, change.authenticators)
+        # While the sockets are there: the server closes them when this is done.
+        await self._server.listen(change.ports, change.grace)
+
+    async def release(self) -> None:
+        """Nothing is left to do: :meth:`commit` has let go of them."""
+
+    def reopen(self) -> None:
+        """Nothing is left to do: this process has opened them."""
+
+    def retire(self) -> None:
+        self._server.retire()
+
+    def stop(self) -> Deferred[None]:
+        self._server.stop()
+        return succeed(None)
+
+    async def gather(self) -> CrewFigures:
+        server = self._server
+        self._reporting = True
+        free = await server.report.count_free_files()
+        figures = ProcessFigures(tally(server.factory), free, server.report.latencies())
+        return CrewFigures((figures,))
+
+    async def report_sessions(self, report: int, up: float) -> tuple[int, int]:
+        own = self._server.report
+        latencies = [latency(report, kind, (each,)) for kind, each in own.latencies().items()]
+        continued, self._reporting = self._reporting, False
+        return await own.write_sessions(report, up, latencies, continued)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What the next :meth:`SingleProcess.commit` does; see :meth:`.ICrew.prepare`."""
+
+    policy: Policy
+    ports: Mapping[Endpoint, Port]
+    authenticators: Mapping[Method, Any] | None
+    grace: bool

@@ -1,0 +1,100 @@
+"""
+Work that takes long, done a few milliseconds at a time.
+
+No client must wait for a status report, though there may be tens of thousands of sessions.  So it
+is made in slices, between which the server does its other work.
+
+Lines that a destination of the log does not take at once wait in its queue, which is bounded, and a
+report may be longer.  So the work stops while a destination is behind, for as long as that makes
+progress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+#: Seconds of work in a slice, and seconds between two.
+SLICE: Final = 0.002
+#: Messages that may wait at a destination: a quarter of its queue of 1 MiB, if they are of the
+#: longest kind, with ``log: tcpinfo``.
+BEHIND: Final = 100
+#: Seconds until we look again whether a destination that is behind has caught up.
+PAUSE: Final = 0.02
+#: Looks at a destination that is behind and makes no progress, until it is given up: two seconds.
+LOOKS: Final = 100
+#: Seconds that a report may be held up in all, by a destination that takes a line now and then.
+LONGEST: Final = 60.0
+
+_log: Final = Logger()
+
+
+class Slices:
+    """
+    Does work that takes long, a few milliseconds at a time.
+
+    :param monotonic: the clock.
+    :param waiting: returns how many messages wait at the destination that is furthest behind.
+    """
+
+    def __init__(
+        self, reactor: Any, monotonic: Callable[[], float], waiting: Callable[[], int]
+    ) -> None:
+        self._reactor = reactor
+        self._monotonic = monotonic
+        self._waiting = waiting
+        self._work: Iterator[object] | None = None
+        self._behind = 0
+        self._looks = LOOKS
+        self._paused = 0.0
+
+    def run(self, work: Iterator[object], continued: bool = False) -> Deferred[None]:
+        """
+        Do a piece of work, a step of the iterator at a time.
+
+        :param continued: it belongs to the work before: what that was held up counts.
+        :returns: fires when it is over; does not if :meth:`stop` is called before.
+        """
+        self._work, self._over = work, Deferred[None]()
+        if not continued:
+            self._paused = 0.0
+        over = self._over
+        self._continue()
+        return over
+
+    def stop(self) -> None:
+        """Do no more of it."""
+        self._work = None
+
+    def _continue(self) -> None:
+        work, monotonic = self._work, self._monotonic
+        if work is None:
+            return
+        if self._held_up():
+            self._paused += PAUSE
+            self._reactor.callLater(PAUSE, self._continue)
+            return
+        end = monotonic() + SLICE
+        try:
+            for _ in work:
+                if monotonic() >= end:
+                    self._reactor.callLater(SLICE, self._continue)
+                    return
+        except Exception:
+            _log.failure("Failure in a status report")
+        self._work = None
+        self._over.callback(None)
+
+    def _held_up(self) -> bool:
+        """Whether to wait for a destination that is behind."""
+        behind, before = self._waiting(), self._behind
+        self._behind = behind
+        if behind <= BEHIND:
+            self._looks = LOOKS
+            return False
+        # One that is stuck must not keep the others from the report: it counts what it loses.
+        self._looks = LOOKS if behind < before else self._looks - 1
+        return self._looks > 0 and self._paused < LONGEST
