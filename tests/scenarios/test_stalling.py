@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from tests.scenarios.running import DEADLINE, wait_until
@@ -99,7 +100,8 @@ class StallingScenarios(WorkerScenario):
             while not over.wait(0.001):
                 for pid in children(server.pid):
                     if pid != kept:
-                        os.kill(pid, signal.SIGKILL)
+                        with suppress(ProcessLookupError):  # it has been reaped meanwhile
+                            os.kill(pid, signal.SIGKILL)
 
         killing = threading.Thread(target=kill, daemon=True)
         killing.start()
