@@ -11,8 +11,9 @@ from typing import Final
 
 from dantetw.net.datagrams import errors_of
 from dantetw.net.poller import IPoller
-from dantetw.relay.flows import DatagramDelegate, DatagramFlow, EgressTraffic
+from dantetw.relay.flowcache import DatagramDelegate, DatagramFlow, EgressTraffic
 from dantetw.relay.latency import Stopwatch
+from dantetw.relay.meter import DatagramMeter
 
 #: Bytes of the longest datagram there is.
 MAX_DATAGRAM_BYTES: Final = 65535
@@ -59,6 +60,8 @@ class ClientPort:
     :param client: a bound socket.
     :ivar delegate: decides, until the end; ``stopwatch`` measures.
     :ivar last_activity: monotonic seconds; ``first_io``: of the first datagram, or 0.0.
+    :ivar up: keeps what the client sends to a budget, ``down``: what targets send; None: there is
+        no budget.
     :ivar ended: nothing more will happen.
     """
 
@@ -67,11 +70,13 @@ class ClientPort:
         "_held_bytes",
         "client",
         "delegate",
+        "down",
         "ended",
         "first_io",
         "last_activity",
         "poller",
         "stopwatch",
+        "up",
     )
 
     def __init__(
@@ -88,13 +93,24 @@ class ClientPort:
         poller.refresh()
         self.last_activity = poller.now
         self.first_io = 0.0
+        self.up: DatagramMeter | None = None
+        self.down: DatagramMeter | None = None
         self.ended = False
         self._held = self._held_bytes = 0
 
-    def watch(self, sock: socket.socket, ready: Callable[[int], None]) -> None:
-        """Call ``ready`` when a socket has datagrams, which are measured."""
+    def watch(
+        self, sock: socket.socket, ready: Callable[[int], None], meter: DatagramMeter | None
+    ) -> None:
+        """
+        Call ``ready`` when a socket has datagrams, whose latency is measured.
+
+        :param meter: that of their direction, if it has a budget.
+        """
         self.stopwatch.prepare(sock.fileno())
-        self.poller.watch_input(sock.fileno(), ready)
+        if meter is None:
+            self.poller.watch_input(sock.fileno(), ready)
+        else:
+            meter.watch(sock.fileno(), ready)
 
     def hold(self, flow: DatagramFlow, data: bytes) -> bool:
         """Keep a datagram until its flow is decided; False if there is no room."""

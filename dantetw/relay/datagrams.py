@@ -5,14 +5,15 @@ A client sends to one socket of ours; each address family of its targets has an
 :class:`~dantetw.relay.egress.Egress`, which sends from one address and port.
 
 A datagram's header names its target.  The decision about a header is cached as an
-:class:`~dantetw.relay.flows.OutboundFlow`, that about a sender as a
-:class:`~dantetw.relay.flows.ReplyFlow`, so that most datagrams cost a comparison of bytes.
-Decisions are made by the :class:`~dantetw.relay.flows.DatagramDelegate`.
+:class:`~dantetw.relay.flowcache.OutboundFlow`, that about a sender as a
+:class:`~dantetw.relay.flowcache.ReplyFlow`, so that most datagrams cost a comparison of bytes.
+Decisions are made by the :class:`~dantetw.relay.flowcache.DatagramDelegate`.
 
 All sockets are watched level-triggered: of each a batch of datagrams is relayed, and then the
 others are served, so a flood from one sender delays nobody.  Nothing waits in memory but datagrams
 whose flow is not decided yet, :data:`~dantetw.relay.clientport.MAX_HELD` at most; what a socket
-does not take is lost, as datagrams may be, and counted.
+does not take is lost, as datagrams may be, and counted.  Those beyond a budget wait in the kernel
+(:mod:`.meter`).
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ from dantetw.relay.clientport import (
     ReadBatch,
 )
 from dantetw.relay.egress import Egress
-from dantetw.relay.flows import DatagramDelegate, OutboundFlow, ReplyFlow
+from dantetw.relay.flowcache import DatagramDelegate, OutboundFlow, ReplyFlow
 from dantetw.relay.latency import Stopwatch
+from dantetw.relay.meter import DatagramMeter
+from dantetw.relay.shaping import Shaping
 from dantetw.values import Endpoint, Family
 from dantetw.wire.messages import ProtocolError
 from dantetw.wire.udp import parse_datagram
@@ -63,6 +66,7 @@ class DatagramRelay(ClientPort):
     Carries one client's datagrams, and the replies to them.
 
     :param connected: the client's socket is connected to the client, whose address is known.
+    :param shaping: the budgets of both directions, if they are limited.
     :ivar address: the client's, as far as it is known.
     :ivar egresses: by family.
     """
@@ -76,13 +80,19 @@ class DatagramRelay(ClientPort):
         delegate: DatagramDelegate,
         stopwatch: Stopwatch,
         connected: bool = False,
+        shaping: Shaping | None = None,
     ) -> None:
         super().__init__(poller, client, delegate, stopwatch)
+        if shaping is not None:
+            if shaping.up is not None:
+                self.up = DatagramMeter(poller, shaping.up, self._read_from_client)
+            if shaping.down is not None:
+                self.down = DatagramMeter(poller, shaping.down, self._read_from_targets)
         self.egresses: dict[Family, Egress] = {}
         self._latest: OutboundFlow = _NO_FLOW
         self._flows: dict[bytes, OutboundFlow] = {}
         self._batch = ReadBatch(DATAGRAMS_PER_BATCH)
-        self.watch(client, self._client_ready)
+        self.watch(client, self._client_ready, self.up)
         self.address = ClientAddress(self, connected, _buffer, self._relay)
 
     def open(self, family: Family, sock: socket.socket, options: Sequence[SocketOption]) -> Egress:
@@ -280,6 +290,12 @@ class DatagramRelay(ClientPort):
         for egress in self.egresses.values():
             egress.forget_decisions()
 
+    def _read_from_client(self) -> int:
+        return sum(egress.from_client for egress in self.egresses.values())
+
+    def _read_from_targets(self) -> int:
+        return sum(egress.from_target for egress in self.egresses.values())
+
     @property
     def overflows(self) -> int:
         """Datagrams the kernel has dropped because they came faster than they were relayed."""
@@ -299,6 +315,9 @@ class DatagramRelay(ClientPort):
         for sock in self._served() + self.address.sockets():
             self.poller.forget(sock.fileno())
             sock.close()
+        for meter in (self.up, self.down):
+            if meter is not None:
+                meter.end()
         # Reference cycles would stay until the garbage collector runs.
         for egress in self.egresses.values():
             egress.forget()

@@ -25,7 +25,7 @@ from dantetw.relay.clientport import (
     ClientPort,
     ReadBatch,
 )
-from dantetw.relay.flows import EgressTraffic, OutboundFlow, ReplyFlow
+from dantetw.relay.flowcache import EgressTraffic, OutboundFlow, ReplyFlow
 from dantetw.values import Endpoint
 
 #: Targets of an association that may reply.  More than there are outbound flows in the cache: a
@@ -79,7 +79,7 @@ class Egress(EgressTraffic):
         self._batch = ReadBatch(DATAGRAMS_PER_BATCH)
         self.first = sock
         self.others: socket.socket | None = None
-        port.watch(sock, self._first_ready)
+        port.watch(sock, self._first_ready, port.down)
 
     def assign(self, flow: OutboundFlow, connect: bool) -> None:
         """
@@ -117,7 +117,7 @@ class Egress(EgressTraffic):
             return
         if self.connected_to is not None and self.others is None:
             self.others = bind_beside(self.first, target.family, self._options)
-            self._port.watch(self.others, self._others_ready)
+            self._port.watch(self.others, self._others_ready, self._port.down)
         flow.sock = self.others or self.first
         flow.address = address if host is target.host else sockaddr_of(target.host, target.port)
 

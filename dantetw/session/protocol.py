@@ -30,6 +30,7 @@ from dantetw.net.zones import kernel_choice
 from dantetw.observe.journal import Journal
 from dantetw.policy import Edge, Policy, Rule, SocketOption
 from dantetw.relay.latency import Stopwatch
+from dantetw.relay.shaping import Shaping
 from dantetw.relay.timeouts import TimeoutSweep
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.authentication import AuthCheck
@@ -94,6 +95,8 @@ class SocksFactory(Factory):
         many requests came to nothing before they got under way.
 
     :ivar stopwatch: measures how long datagrams stay here.
+    :ivar shape: what limits or converts the bytes of a session whose relay is about to begin, from
+        the rule that has passed it; None: nothing is limited or converted.
 
     :param addresses_of: the addresses an interface has now; ``all_addresses``: all of this host.
     """
@@ -102,6 +105,7 @@ class SocksFactory(Factory):
     policy: Policy
     context: PolicyContext
     unreached: Unreached
+    shape: Callable[[Session, Rule], Shaping | None] | None = None
     #: Binds the port of a BIND.
     wait_on: Callable[[Endpoint, Sequence[SocketOption], bool, LowBinder | None], Await] = Await
     bind_low: LowBinder = staticmethod(socket.socket.bind)

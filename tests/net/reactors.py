@@ -174,9 +174,13 @@ class Peer:
             data = self.sock.recv(self.at_most)
         except BlockingIOError:
             return False
-        self.received += data
+        self.got(data)
         self.eof = not data
         return True
+
+    def got(self, data: bytes) -> None:
+        """It has read ``data``."""
+        self.received += data
 
     def reset(self) -> None:
         """Close with a reset."""

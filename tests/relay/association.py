@@ -13,8 +13,9 @@ from dantetw.net.datagrams import bind_external, bind_internal
 from dantetw.net.poller import EpollPoller, ReactorPoller
 from dantetw.relay.datagrams import DatagramRelay
 from dantetw.relay.egress import Egress
-from dantetw.relay.flows import DatagramFlow, OutboundFlow, ReplyFlow
+from dantetw.relay.flowcache import DatagramFlow, OutboundFlow, ReplyFlow
 from dantetw.relay.latency import Stopwatch
+from dantetw.relay.shaping import Shaping
 from dantetw.values import AF_OF, Endpoint, Family
 from dantetw.wire.messages import ProtocolError
 from dantetw.wire.udp import build_header, parse_datagram
@@ -60,7 +61,7 @@ class Far:
 
 class Script:
     """
-    An delegate that decides as the test says.
+    A delegate that decides as the test says.
 
     :ivar verdicts: by target; ``PASS`` where there is none.
     :ivar addresses: of targets that are names.
@@ -184,14 +185,21 @@ def _about(flow: DatagramFlow) -> Endpoint:
 class Rig:
     """One association: its client, its relay and its delegate."""
 
-    def __init__(self, case: AssociationCase, family: Family = Family.IPV4) -> None:
+    def __init__(
+        self,
+        case: AssociationCase,
+        family: Family = Family.IPV4,
+        shaping: Shaping | None = None,
+    ) -> None:
         self.case = case
         self.reactor = case.reactor
         sock, _ = bind_internal(HOSTS[family], family, None, ())
         self.inside = Endpoint.of(sock.getsockname())
         self.client = Far(case, family)
         self.delegate = Script()
-        self.relay = DatagramRelay(case.poller, sock, self.delegate, case.stopwatch)
+        self.relay = DatagramRelay(
+            case.poller, sock, self.delegate, case.stopwatch, shaping=shaping
+        )
         self.delegate.relay = self.relay
         case.addCleanup(self.relay.end)
 
@@ -231,9 +239,9 @@ class AssociationCase(SynchronousTestCase):
         self.stopwatch = Stopwatch(seconds)
         self.stopwatch.wait = self.unmeasured
 
-    def rig(self, family: Family = Family.IPV4) -> Rig:
+    def rig(self, family: Family = Family.IPV4, shaping: Shaping | None = None) -> Rig:
         """An association."""
-        return Rig(self, family)
+        return Rig(self, family, shaping)
 
     def far(self, family: Family = Family.IPV4) -> Far:
         """A target, or a stranger."""

@@ -23,7 +23,7 @@ from dantetw.relay.clientport import (
 )
 from dantetw.relay.datagrams import MAX_FLOWS
 from dantetw.relay.egress import Egress
-from dantetw.relay.flows import OutboundFlow
+from dantetw.relay.flowcache import OutboundFlow
 from dantetw.relay.latency import SPARSE_INTERVAL
 from dantetw.values import Endpoint, Family
 from dantetw.wire.udp import build_header

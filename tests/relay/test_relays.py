@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.net import poller
 from dantetw.relay import copying, pipes, splicing
-from dantetw.relay.copying import CHUNK, CopyingRelay
+from dantetw.relay.copying import CHUNK_BYTES, CopyingRelay
+from dantetw.relay.splicing import SplicingRelay
 from dantetw.values import Cause, Ending, Phase, Side
 from tests.descriptors import descriptors
 from tests.net.reactors import PATIENCE, WAIT
@@ -40,7 +41,7 @@ class BytesSuite(_Suite):
         rig.client.send(up, shut=True)
         rig.target.send(down, shut=True)
         for peer in rig.peers:
-            peer.at_most = random.choice((1500, 10_000, CHUNK, CHUNK * 4))
+            peer.at_most = random.choice((1500, 10_000, CHUNK_BYTES, CHUNK_BYTES * 4))
         rig.finish()
         rig.drain()
         self.assertTrue(rig.target.received == up and rig.client.received == down)
@@ -48,7 +49,16 @@ class BytesSuite(_Suite):
 
     def test_both_ways(self) -> None:
         """Whatever the amounts and the speeds, what arrives is what was sent."""
-        sizes = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 300_000, MEGABYTE, 3 * MEGABYTE)
+        sizes = (
+            0,
+            1,
+            CHUNK_BYTES - 1,
+            CHUNK_BYTES,
+            CHUNK_BYTES + 1,
+            300_000,
+            MEGABYTE,
+            3 * MEGABYTE,
+        )
         for seed in range(8):
             self.exchange(seed, sizes, buffers=0)
 
@@ -73,10 +83,11 @@ class BytesSuite(_Suite):
     def test_early(self) -> None:
         """What came behind the request goes first, and counts."""
         rig = self.rig()
+        first = rig.client.codec.encode(b"first")
         rig.client.send(b" and then", shut=True)
         rig.client.step()
         rig.reactor.turn(50)
-        rig.start(b"first")
+        rig.start(first)
         rig.until(lambda: rig.target.eof)
         self.assertEqual(rig.target.received, b"first and then")
         self.assertEqual((rig.relay.up.read, rig.relay.up.written), (14, 14))
@@ -99,7 +110,7 @@ class BytesSuite(_Suite):
     def test_hint(self) -> None:
         """What the client had sent before the start needs no further event to be read."""
         rig = self.rig()
-        rig.client.sock.send(b"waiting")
+        rig.client.sock.send(rig.client.codec.encode(b"waiting"))
         rig.reactor.turn(50)
         rig.reactor.turn()
         rig.start()
@@ -110,9 +121,10 @@ class BytesSuite(_Suite):
     def test_urgent(self) -> None:
         """Urgent data arrives in its place, and what is behind it does not wait for more."""
         rig = self.running()
-        rig.client.sock.send(b"before ")
-        rig.client.sock.send(b"!", 1)  # MSG_OOB
-        rig.client.sock.send(b" behind")
+        encode = rig.client.codec.encode
+        rig.client.sock.send(encode(b"before "))
+        rig.client.sock.send(encode(b"!"), 1)  # MSG_OOB
+        rig.client.sock.send(encode(b" behind"))
         rig.until(lambda: len(rig.target.received) == 15)
         self.assertEqual(rig.target.received, b"before ! behind")
 
@@ -126,7 +138,7 @@ class BytesSuite(_Suite):
         rig.client.at_most = 0
         rig.target.sock.send(b"!", 1)
         rig.target.sock.setblocking(False)
-        rig.client.at_most = CHUNK
+        rig.client.at_most = CHUNK_BYTES
         rig.target.send(second, shut=True)
         rig.until(lambda: rig.client.eof)
         self.assertTrue(rig.client.received == first + b"!" + second)
@@ -211,10 +223,10 @@ class HalfCloseSuite(_Suite):
 
     def test_with_data(self) -> None:
         """An end of file in the same turn as data comes behind the data."""
-        for size in (1, CHUNK, CHUNK + 1):
+        for size in (1, CHUNK_BYTES, CHUNK_BYTES + 1):
             rig = self.running()
             data = noise(size)
-            rig.client.sock.send(data)
+            rig.client.sock.send(rig.client.codec.encode(data))
             rig.client.send(b"", shut=True)
             rig.client.step()
             rig.until(lambda: rig.target.eof)  # noqa: B023 - at once
@@ -231,7 +243,7 @@ class HalfCloseSuite(_Suite):
         rig.client.send(b"done", shut=True)
         rig.until(lambda: rig.target.eof)
         self.assertEqual(rig.target.received, b"done")
-        rig.client.at_most = CHUNK
+        rig.client.at_most = CHUNK_BYTES
         rig.target.send(b"", shut=True)
         self.assertEqual(rig.finish(), closed(Side.CLIENT))
         rig.until(lambda: rig.client.eof)
@@ -261,7 +273,7 @@ class BackPressureSuite(_Suite):
             source, sink = rig.far(side)
             flow = rig.relay.up if side is Side.CLIENT else rig.relay.down
             data = noise(4 * MEGABYTE)
-            sink.at_most = CHUNK
+            sink.at_most = CHUNK_BYTES
             source.send(data)
             rig.until(lambda: flow.written > MEGABYTE)  # noqa: B023 - at once
             sink.at_most = 0
@@ -276,10 +288,10 @@ class BackPressureSuite(_Suite):
                 spun += turned > 0 and before == (flow.read, flow.written)
                 self.assertLess(max(rest, spun), PATIENCE)
                 self.assertLessEqual(flow.read - flow.written, pipes.SIZE)
-            self.assertLessEqual(len(flow.pending), CHUNK)
+            self.assertLessEqual(len(flow.pending), CHUNK_BYTES)
             self.assertLess(source.sent, len(data))
             self.reactor.settle()  # fails if it spins
-            sink.at_most = CHUNK
+            sink.at_most = CHUNK_BYTES
             rig.until(lambda: len(sink.received) == len(data))  # noqa: B023
             self.assertTrue(sink.received == data)
 
@@ -302,13 +314,15 @@ class BackPressureSuite(_Suite):
     def test_turns(self) -> None:
         """A flow that never runs dry moves a bounded amount in each turn."""
         self.patch(poller, "_ROUNDS", 0)
-        self.patch(copying, "TURN", 2)
-        self.patch(splicing, "TURN", 2)
+        self.patch(CopyingRelay._copy, "__defaults__", (CHUNK_BYTES, 2))
+        self.patch(copying, "CHUNKS_PER_BATCH", 2)
+        self.patch(SplicingRelay._splice, "__defaults__", (pipes.SIZE, 2))
+        self.patch(splicing, "SPLICES_PER_BATCH", 2)
         rig = self.running()
         data = noise(8 * MEGABYTE)
         rig.target.send(data)
         # A turn that ends before a full sink, what had to wait for it, and another turn.
-        most = 5 * (CHUNK if self.relay_class is CopyingRelay else pipes.SIZE)
+        most = 5 * (CHUNK_BYTES if self.relay_class is CopyingRelay else pipes.SIZE)
         while len(rig.client.received) < len(data):
             for _ in range(8):
                 rig.target.step()
@@ -352,7 +366,7 @@ class TapSuite(_Suite):
         seen: list[tuple[Side, bytes]] = []
         rig = self.rig(tap=lambda side, data: seen.append((side, data)))
         up, down = noise(300_000, 1), noise(500_000, 2)
-        rig.start(b"early")
+        rig.start(rig.client.codec.encode(b"early"))
         rig.client.send(up)
         rig.target.send(down)
         rig.until(lambda: rig.client.received == down and len(rig.target.received) == 300_005)
@@ -364,13 +378,13 @@ class TapSuite(_Suite):
         for side, data in ((Side.CLIENT, b"early" + up + b"last"), (Side.TARGET, down)):
             self.assertTrue(b"".join(chunk for whose, chunk in seen if whose is side) == data)
         self.assertEqual([whose for whose, chunk in seen if not chunk], [Side.TARGET])
-        self.assertLessEqual(max(len(chunk) for _, chunk in seen), CHUNK)
+        self.assertLessEqual(max(len(chunk) for _, chunk in seen), CHUNK_BYTES)
 
     def test_ends(self) -> None:
         """A tap ends the relay: the chunk goes nowhere, as the sink's number may be another's."""
         for early in (b"early", b""):
             rig = self.rig(tap=lambda side, data: rig.relay.end(STOPPED))  # noqa: B023 - at once
-            rig.start(early)
+            rig.start(rig.client.codec.encode(early))
             rig.client.send(b"late")
             self.assertEqual(rig.finish(), STOPPED)
             self.assertEqual(rig.relay.up.written, 0)
@@ -388,9 +402,9 @@ class ChoiceTests(SynchronousTestCase):
 
     def test_tapped(self) -> None:
         """Whoever wants to see the bytes gets a copying relay."""
-        self.assertIs(splicing.relay_class(tapped=True), CopyingRelay)
+        self.assertIs(splicing.relay_class(copies=True), CopyingRelay)
 
     def test_not_available(self) -> None:
         """So does everybody where the system cannot splice."""
         self.patch(splicing, "available", lambda: False)
-        self.assertIs(splicing.relay_class(tapped=False), CopyingRelay)
+        self.assertIs(splicing.relay_class(copies=False), CopyingRelay)

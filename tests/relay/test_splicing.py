@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.relay import pipes
-from dantetw.relay.copying import Flow
-from dantetw.relay.splicing import BULKY, CHATTY, SplicingRelay
+from dantetw.relay.flow import Flow
+from dantetw.relay.splicing import COPY_BELOW_BYTES, SPLICE_ABOVE_BYTES, SplicingRelay
 from dantetw.values import Cause, Side
 from tests.descriptors import descriptors
 from tests.relay.rig import MEGABYTE, STOPPED, RelayCase, Rig, empty_pool, everywhere, noise
+from tests.relay.shapes import FAST, UNSHAPED
 
 _Suite = RelayCase if TYPE_CHECKING else object
 
@@ -37,7 +38,7 @@ class SplicingSuite(_Suite):
         for seed in range(3):
             bulk = noise(3 * MEGABYTE, seed)
             self.bulky(rig, bulk)
-            self.assertGreaterEqual(rig.relay.down.read, BULKY)
+            self.assertGreaterEqual(rig.relay.down.read, SPLICE_ABOVE_BYTES)
             rig.until(lambda: not rig.target.outgoing)
             sent += bulk
             # Alone, each of these is less than a turn that is worth a pipe.
@@ -59,11 +60,11 @@ class SplicingSuite(_Suite):
         """However much a dialogue amounts to, no pipe is spent on it."""
         self.patch(pipes, "take", self.fail)
         rig = self.running()
-        for _ in range(2 * BULKY // CHATTY):
-            rig.target.send(bytes(CHATTY))
+        for _ in range(2 * SPLICE_ABOVE_BYTES // COPY_BELOW_BYTES):
+            rig.target.send(bytes(COPY_BELOW_BYTES))
             rig.until(lambda: not rig.target.outgoing)
             self.reactor.settle()
-        self.assertGreater(rig.relay.down.read, BULKY)
+        self.assertGreater(rig.relay.down.read, SPLICE_ABOVE_BYTES)
 
     def test_no_descriptors(self) -> None:
         """Without descriptors for a pipe it goes on copying, and asks again later."""
@@ -80,7 +81,7 @@ class SplicingSuite(_Suite):
         rig.until(lambda: len(rig.client.received) == len(data))
         self.assertIsNone(rig.relay.down.pipe)
         self.assertGreaterEqual(len(asked), 1)
-        self.assertLessEqual(len(asked), len(data) // BULKY)
+        self.assertLessEqual(len(asked), len(data) // SPLICE_ABOVE_BYTES)
         patched.restore()
         self.bulky(rig, data)
         rig.until(lambda: len(rig.client.received) == 2 * len(data))
@@ -132,7 +133,7 @@ class SplicingSuite(_Suite):
         self.assertEqual(another.relay.down.pipe, ends)
 
 
-globals().update(everywhere(SplicingSuite, (SplicingRelay,)))
+globals().update(everywhere(SplicingSuite, (SplicingRelay,), (UNSHAPED, FAST)))
 
 
 class PipesTests(SynchronousTestCase):

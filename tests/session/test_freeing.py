@@ -7,7 +7,7 @@ from typing import Any
 
 from dantetw.relay.datagrams import DatagramRelay
 from dantetw.relay.egress import Egress
-from dantetw.relay.flows import OutboundFlow, ReplyFlow
+from dantetw.relay.flowcache import OutboundFlow, ReplyFlow
 from dantetw.session.commands.association import Association
 from dantetw.session.control import Control
 from dantetw.session.dropping import Drops

@@ -32,7 +32,7 @@ from dantetw.observe.status import Standing
 from dantetw.policy import Edge, Rule
 from dantetw.relay.datagrams import DatagramRelay
 from dantetw.relay.egress import Egress
-from dantetw.relay.flows import DatagramFlow, EgressTraffic, OutboundFlow, ReplyFlow
+from dantetw.relay.flowcache import DatagramFlow, EgressTraffic, OutboundFlow, ReplyFlow
 from dantetw.rules.decision import Decision
 from dantetw.session import failing, tracing
 from dantetw.session.commands.relaying import TAPPED
@@ -117,7 +117,8 @@ class Association(Performing):
         self._drops = Drops(session)
         self._control = Control(session)
         self._decisions_since = server.monotonic()
-        self.relay = DatagramRelay(server.poller, sock, self, server.stopwatch, connected)
+        shaping = None if server.shape is None else server.shape(session, rule)
+        self.relay = DatagramRelay(server.poller, sock, self, server.stopwatch, connected, shaping)
 
     def begin(self) -> None:
         """Tell the client, and listen to it."""

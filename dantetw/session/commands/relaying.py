@@ -12,7 +12,8 @@ from dantetw.net.queues import unread, unsent
 from dantetw.observe.events import Connected, Transferred
 from dantetw.observe.status import Buffered, Standing
 from dantetw.policy import Rule
-from dantetw.relay.copying import CopyingRelay, Flow
+from dantetw.relay.copying import CopyingRelay
+from dantetw.relay.flow import Flow
 from dantetw.relay.splicing import relay_class
 from dantetw.session import tracing
 from dantetw.session.accounting import tcpinfo_of
@@ -96,8 +97,9 @@ class Relaying(Performing):
         """The relay between two sockets, which does not run yet."""
         server = self._session.server
         tap = self._saw if self._rule.log & TAPPED or server.journal.debug > 1 else None
-        make = relay_class(tap is not None)
-        relay = self._relay = make(server.poller, client, target, self._relayed, tap)
+        shaping = None if server.shape is None else server.shape(self._session, self._rule)
+        make = relay_class(tap is not None or (shaping is not None and shaping.codec is not None))
+        relay = self._relay = make(server.poller, client, target, self._relayed, tap, shaping)
         return relay
 
     def _tell_connected(self) -> None:
