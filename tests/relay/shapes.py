@@ -165,5 +165,4 @@ SHAPES = (
     Shape("Slow", 20_000),
     FAST,
     MASKED,
-    Shape("SlowMasked", 50_000, codec=Masked),
 )

@@ -321,8 +321,11 @@ class BackPressureSuite(_Suite):
         rig = self.running()
         data = noise(8 * MEGABYTE)
         rig.target.send(data)
-        # A turn that ends before a full sink, what had to wait for it, and another turn.
-        most = 5 * (CHUNK_BYTES if self.relay_class is CopyingRelay else pipes.SIZE)
+        # A turn that ends before a full sink, what had to wait for it, and another turn; and what
+        # an allowance resumes.
+        most = (8 if self.shape.allowance else 5) * (
+            CHUNK_BYTES if self.relay_class is CopyingRelay else pipes.SIZE
+        )
         while len(rig.client.received) < len(data):
             for _ in range(8):
                 rig.target.step()
