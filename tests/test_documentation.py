@@ -287,6 +287,13 @@ class FormTests(SynchronousTestCase):
         index = set(re.findall(r"<([\w-]+\.rst)>`_", text_of("docs/decisions/index.rst")))
         self.assertEqual(index, names - {"index.rst"})
 
+    def test_files(self) -> None:
+        """Files of the source that the documents name are there."""
+        pattern = r"``((?:dantetw|tests|packaging|benchmarks|docs|\.ci)/[\w./-]+)``"
+        for path in DOCUMENTS:
+            for name in re.findall(pattern, path.read_text("utf-8")):
+                self.assertTrue((ROOT / name).exists(), f"{path.name}: {name}")
+
     def test_links(self) -> None:
         """Links between documents lead to files that are there."""
         for path in DOCUMENTS:
