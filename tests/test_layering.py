@@ -20,7 +20,7 @@ LONGEST = 450
 TABLES = {"dantetw.config.keywords": 600}  # one table, a row for each keyword
 
 #: Packages whose circles are not untied yet.
-CIRCULAR = ("dantetw.config.", "dantetw.session.")
+CIRCULAR: tuple[str, ...] = ("dantetw.config.",)
 CIRCULAR_PACKAGES: set[str] = set()
 #: Public classes that have a namesake in another module, which is not renamed yet.
 NAMESAKES = {"Names", "Outcome"}

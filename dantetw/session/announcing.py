@@ -10,12 +10,8 @@ address translation announce one that we never see.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from dantetw.session.session import Session
 from dantetw.values import FAMILY_NAMES, UNSPECIFIED, Endpoint, Family
-
-if TYPE_CHECKING:
-    from dantetw.session.session import Session
 
 
 def numeric(session: Session, announced: Endpoint) -> Endpoint:

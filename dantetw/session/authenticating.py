@@ -6,7 +6,7 @@ The negotiation stands still meanwhile, and the client is not listened to.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -14,19 +14,21 @@ from twisted.python.failure import Failure
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
 from dantetw.rules.authentication import AuthResult, at_once
 from dantetw.session import tracing
-from dantetw.session.parting import answer_delay
+from dantetw.session.delayedclose import ClosingSocket, answer_delay
 from dantetw.session.proving import Proving
-from dantetw.values import Cause, Ending, Method, Phase, Side, User
+from dantetw.session.session import Session
+from dantetw.values import Cause, Ending, Method, Phase, ReplyCode, Side, User
 from dantetw.wire.messages import Credentials
-
-if TYPE_CHECKING:
-    from dantetw.session.session import Session
 
 _log = Logger()
 
 
-def log_in(session: Session, credentials: Credentials) -> None:
-    """Check what the client has given, or keep it for the socks rules."""
+def log_in(session: Session, credentials: Credentials, go_on: Callable[[], None]) -> None:
+    """
+    Check what the client has given, or keep it for the socks rules.
+
+    :param go_on: called when the client is let in, and its negotiation goes on.
+    """
     record = session.record
     assert session.transport is not None
     record.phase = Phase.AUTHENTICATE
@@ -34,44 +36,46 @@ def log_in(session: Session, credentials: Credentials) -> None:
     record.logging_in_at = session.server.monotonic()
     session.transport.pauseProducing()
     if session.proving is not None:
-        _prove(session, session.proving, credentials)
+        _prove(session, session.proving, credentials, go_on)
         return
     user = User(Method.USERNAME, credentials.name)
     users: IAuthenticator = session.context.authenticators[Method.USERNAME]
     check = users.authenticate(credentials.name, credentials.password, record.client.host)
     session.when(
         check,
-        lambda _: _logged_in(session, user),
+        lambda _: _logged_in(session, user, go_on),
         lambda failure: _failed(session, failure),
     )
 
 
-def _prove(session: Session, proving: Proving, credentials: Credentials) -> None:
+def _prove(
+    session: Session, proving: Proving, credentials: Credentials, go_on: Callable[[], None]
+) -> None:
     record = session.record
     check = at_once(record.policy, record.client_rule.socks_methods)
     method = Method.USERNAME if check is None else check.method
     proving.given(credentials, method)
     if check is None:
-        _let_in(session)  # the socks rules will tell what to make of it
+        _let_in(session, go_on)  # the socks rules will tell what to make of it
         return
 
     def proved(proof: AuthResult) -> None:
         if proof.refusal:
             _refused(session, proof.refusal)
         else:
-            _logged_in(session, User(method, credentials.name))
+            _logged_in(session, User(method, credentials.name), go_on)
 
-    session.when(proving.ask(session, check), proved)
+    session.when(proving.ask(check), proved)
 
 
-def _logged_in(session: Session, user: User) -> None:
+def _logged_in(session: Session, user: User, go_on: Callable[[], None]) -> None:
     session.record.user = user
     if session.server.journal.debug:
         tracing.logged_in(session, user)
-    _let_in(session)
+    _let_in(session, go_on)
 
 
-def _let_in(session: Session) -> None:
+def _let_in(session: Session, go_on: Callable[[], None]) -> None:
     record = session.record
     negotiation, transport = session.negotiation, session.transport
     assert negotiation is not None and transport is not None
@@ -79,7 +83,7 @@ def _let_in(session: Session) -> None:
     record.logged_in_at = session.server.monotonic()
     transport.write(negotiation.accepted())
     transport.resumeProducing()
-    session.negotiate(b"")
+    go_on()
 
 
 def _failed(session: Session, failure: Failure) -> None:
@@ -97,4 +101,22 @@ def _refused(session: Session, text: str) -> None:
     session.end(Ending(Side.CLIENT, Phase.AUTHENTICATE, Cause.CREDENTIALS, text=text))
     session.transport = None
     delay = answer_delay(session.record.logging_in_at, server.monotonic())
-    server.punish(transport, negotiation.refused(), delay)
+    server.delayed_closes.add(transport, negotiation.refused(), delay)
+
+
+def refuse_late(session: Session, text: str) -> None:
+    """
+    Record at once that a login was wrong, and answer the request later.
+
+    Where several kinds of password could be meant, the socks rules decide which it is.  The client
+    has left Twisted's transport by then, but must wait for its answer like everybody who guesses.
+    """
+    record = session.record
+    request, sock, server = record.request, session.sock, session.server
+    if request is None or sock is None:
+        return  # gone meanwhile
+    session.sock = None
+    session.end(Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED, text=text))
+    answer = request.dialect.reply(ReplyCode.NOT_ALLOWED, request.target)
+    delay = answer_delay(record.requested_at, server.monotonic())
+    server.delayed_closes.add(ClosingSocket(sock, server.poller), answer, delay)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dantetw.net.racing import arrange
 from dantetw.policy import Rule
@@ -19,10 +19,8 @@ from dantetw.rules.authentication import AuthCheck
 from dantetw.rules.decision import Decision, decide_socks
 from dantetw.session import tracing
 from dantetw.session.requesting import question_of
+from dantetw.session.session import Session
 from dantetw.values import Endpoint, Family
-
-if TYPE_CHECKING:
-    from dantetw.session.session import Session
 
 _NAME: Final = Family.NAME
 
@@ -50,7 +48,7 @@ def judge(session: Session, target: Endpoint) -> Callable[[Known], Decision | Lo
     assert record.request is not None and record.asked is not None
     question = question_of(session, record.request, record.asked)
     question = replace(question, addresses=(target.host,))
-    claim = None if session.proving is None else session.proving.claim(session)
+    claim = None if session.proving is None else session.proving.claim()
     ask = partial(decide_socks, record.policy, question)
     return partial(tracing.judged, session, ask, claim, datagram=question)
 

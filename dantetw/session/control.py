@@ -4,14 +4,12 @@ The control connection of a client that has an association: when it ends, so doe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dantetw.escaping import escape
 from dantetw.session.dropping import LogRate
+from dantetw.session.session import Session
 from dantetw.values import Cause, Ending, Operation, Phase, Severity, Side
-
-if TYPE_CHECKING:
-    from dantetw.session.session import Session
 
 #: Bytes that are read at a time.
 _READ: Final = 4096
@@ -60,8 +58,7 @@ class Control:
         except BlockingIOError:
             return
         except OSError as failed:
-            number, operation = failed.errno or 0, Operation.RECEIVE
-            session.end(Ending(Side.CLIENT, Phase.RELAY, Cause.ERROR, number, operation=operation))
+            session.end(session.client_ending(failed.errno or 0, Operation.RECEIVE))
             return
         if not data:
             session.end(Ending(Side.CLIENT, Phase.RELAY, Cause.CLOSED))

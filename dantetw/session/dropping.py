@@ -7,16 +7,14 @@ what is then left is logged at the end.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dantetw.observe.events import Dropped
 from dantetw.observe.formats.endings import wanting_drop
+from dantetw.policy import Rule
 from dantetw.session.sensitive import sensitive_values
+from dantetw.session.session import Session
 from dantetw.values import Command, Drop, Path, Side
-
-if TYPE_CHECKING:
-    from dantetw.policy import Rule
-    from dantetw.session.session import Session
 
 #: Log lines a second for each kind of drop of an association.
 LINES_PER_SECOND: Final = 10

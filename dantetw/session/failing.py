@@ -10,24 +10,26 @@ for is of severity debug, and told only with ``debug``.
 from __future__ import annotations
 
 from errno import ETIMEDOUT
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dantetw.addresses import literal
 from dantetw.net.errors import symbol_of
 from dantetw.net.lookups import ResolveError
 from dantetw.observe.events import AcceptFailed, ConnectFailed, ResolveFailed, TrafficFailed
 from dantetw.policy import Edge, Rule
+from dantetw.session.view import SessionView
 from dantetw.values import FAMILY_NAMES, Cause, Ending, Endpoint, Operation, Severity, Side
 
 # What may be so for one family and not for the other.
 _FAMILY_MATTERS: Final = frozenset(("EAI_FAMILY", "EAI_FAIL", "EAI_NONAME"))
 
-if TYPE_CHECKING:
-    from dantetw.session.session import Session
 
+def tell(session: SessionView, ending: Ending, named: Endpoint | None) -> None:
+    """
+    Tell of the failure that ends a session, if its connections have failed.
 
-def tell(session: Session, ending: Ending) -> None:
-    """Tell of the failure that ends a session, if its connections have failed."""
+    :param named: the target's name, if a rule passes it by that.
+    """
     record = session.record
     operation = ending.operation
     if operation is None:
@@ -39,12 +41,12 @@ def tell(session: Session, ending: Ending) -> None:
     # Our own time limit has no errno: it is told as the system's.
     number = ETIMEDOUT if ending.cause is Cause.TIMEOUT else ending.errno
     # What ``connect`` itself has said, Dante reports of the address, and has words for.
-    asked = session.performing.named if session.performing and not ending.text else None
+    asked = None if ending.text else named
     failed(session, edge, operation, endpoint, number, asked=asked)
 
 
 def failed(
-    session: Session,
+    session: SessionView,
     edge: Edge,
     operation: Operation,
     endpoint: Endpoint,
@@ -86,7 +88,7 @@ def failed(
         )
 
 
-def unresolved(session: Session, failed: ResolveError, asked: Endpoint | None = None) -> None:
+def unresolved(session: SessionView, failed: ResolveError, asked: Endpoint | None = None) -> None:
     """
     Tell of a name that did not resolve: of a target, or in a rule; or of an address of either end
     whose name nobody could tell.
@@ -112,7 +114,7 @@ def unresolved(session: Session, failed: ResolveError, asked: Endpoint | None = 
         )
 
 
-def limited(session: Session, failed: ResolveError) -> ResolveError:
+def limited(session: SessionView, failed: ResolveError) -> ResolveError:
     """
     A failed look-up in the families that we go out by, with them in its reason, as Dante has it.
     """
@@ -124,7 +126,7 @@ def limited(session: Session, failed: ResolveError) -> ResolveError:
     return ResolveError(failed.symbol, reason, failed.name)
 
 
-def unaccepted(session: Session, bound: Endpoint, number: int) -> None:
+def unaccepted(session: SessionView, bound: Endpoint, number: int) -> None:
     """Tell of a BIND's peer that could not be accepted."""
     record = session.record
     symbol, journal = symbol_of(number), session.server.journal
@@ -138,7 +140,9 @@ def unaccepted(session: Session, bound: Endpoint, number: int) -> None:
         )
 
 
-def _severity(session: Session, edge: Edge, symbol: str, more: tuple[Rule, ...] = ()) -> Severity:
+def _severity(
+    session: SessionView, edge: Edge, symbol: str, more: tuple[Rule, ...] = ()
+) -> Severity:
     record = session.record
     rules = (record.client_rule, *more)
     for rule in (record.socks_rule, record.reply_rule):

@@ -122,7 +122,7 @@ class Judge:
         session = self._session
         record = session.record
         server, proving = session.server, session.proving
-        claim = None if proving is None else proving.claim(session)
+        claim = None if proving is None else proving.claim()
 
         def known(decision: Decision | AuthCheck) -> None:
             if isinstance(decision, AuthCheck):

@@ -9,13 +9,12 @@ first, the others have :data:`GRACE` seconds to arrive, and who has arrived is a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-if TYPE_CHECKING:
-    from dantetw.session.listener import Listener
+from dantetw.session.listener import Listener
 
 #: Seconds that a connection takes to be made, from the first packet to the third.
 GRACE: Final = 1.0

@@ -4,14 +4,13 @@ Our end of a session's way out: the address we go out from, or wait on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dantetw.net.errors import reply_of, words_of
 from dantetw.net.sockopts import LowBinder
 from dantetw.net.sources import NoSource
 from dantetw.policy import RuleKind
 from dantetw.rules.decision import block_rule
 from dantetw.session.sensitive import sensitive_values
+from dantetw.session.session import Session
 from dantetw.values import (
     EXTENSION,
     NOWHERE,
@@ -26,9 +25,6 @@ from dantetw.values import (
     Side,
 )
 from dantetw.wire.dialects import Request
-
-if TYPE_CHECKING:
-    from dantetw.session.session import Session
 
 
 def low_binder(session: Session) -> LowBinder | None:

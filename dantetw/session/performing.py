@@ -5,23 +5,16 @@ A command being performed, as a session sees it.
 from __future__ import annotations
 
 import math
-import os
 import socket
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dantetw.observe.events import Attempt, Traffic
 from dantetw.observe.status import Standing
-from dantetw.values import Counts, Drop, Endpoint, Path, ReplyCode
-
-if TYPE_CHECKING:
-    from dantetw.session.session import Session
+from dantetw.values import Counts, Drop, Endpoint, Path
 
 #: What nobody has moved; one for all.
 NOTHING: Final = Counts()
-
-# Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
-_SUCCEEDED: Final = ReplyCode.SUCCEEDED
 
 
 class Performing:
@@ -96,21 +89,3 @@ class Performing:
     def target_socket(self) -> socket.SocketType | None:
         """The connection to the target, if there is one."""
         return None
-
-
-def answer(session: Session, told: Endpoint) -> OSError | None:
-    """
-    Tell the client that it has what it asked for.
-
-    :param told: the address for it.
-    :returns: why it cannot be told.
-    """
-    request = session.record.request
-    assert request is not None and session.sock is not None
-    data = request.dialect.reply(_SUCCEEDED, told)
-    try:
-        # A few bytes always fit into a buffer nothing else was ever written to.
-        os.write(session.sock.fileno(), data)
-    except OSError as failed:
-        return failed
-    return None

@@ -1,49 +1,22 @@
 """
-Twisted's side of a session: a thin Protocol, and the Factory that holds what sessions share.
+Twisted's side of a session: a thin Protocol, and the Factory that makes sessions.
 """
 
 from __future__ import annotations
 
-import socket
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
-from itertools import count
-from typing import Any
+from collections.abc import Callable
 
 from twisted.internet import error
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
-from dantetw.addresses import without_zone
-from dantetw.net.awaiting import Await
-from dantetw.net.errors import words_of
-from dantetw.net.poller import IPoller
-from dantetw.net.resolving import Resolver
-from dantetw.net.sockopts import LowBinder, set_options
-from dantetw.net.sources import Sources
 from dantetw.net.transports import ClientTransport, SocketLost
-from dantetw.net.unreached import Unreached
-from dantetw.net.zones import kernel_choice
-from dantetw.observe.journal import Journal
-from dantetw.policy import Edge, Policy, Rule, SocketOption
-from dantetw.relay.latency import Stopwatch
-from dantetw.relay.shaping import Shaping
-from dantetw.relay.timeouts import TimeoutSweep
-from dantetw.rules.addresses import Known, Lookup
-from dantetw.rules.authentication import AuthCheck
-from dantetw.rules.decision import Decision
-from dantetw.session.answers import RuleFacts
-from dantetw.session.context import PolicyContext
-from dantetw.session.failing import unresolved
-from dantetw.session.parting import Parting
-from dantetw.session.room import Room
+from dantetw.policy import Rule
+from dantetw.session.clientsession import ClientSession
+from dantetw.session.services import SessionServices
 from dantetw.session.session import Session
-from dantetw.session.subscribers import Subscribers
-from dantetw.values import Command, Endpoint, Method, Severity
-from dantetw.wire.dialects import Dialects
+from dantetw.values import Endpoint
 
 #: A command of :mod:`dantetw.session.commands`.
 Perform = Callable[[Session, Rule, Endpoint], None]
@@ -54,7 +27,7 @@ _DONE = Failure(error.ConnectionDone())
 class SocksProtocol(Protocol):
     """A client that negotiates: its bytes go to its session, which takes the socket in the end."""
 
-    session: Session | None = None
+    session: ClientSession | None = None
 
     def __init__(self, server: SocksFactory) -> None:
         self._server = server
@@ -75,171 +48,33 @@ class SocksProtocol(Protocol):
             session.lost(lost if isinstance(lost, SocketLost) else None)
 
 
-class SocksFactory(Factory):
+class SocksFactory(SessionServices, Factory):
     """
-    What all sessions of a process share.
+    Makes the sessions of a process, which share it.
 
-    :ivar policy: what new sessions begin with; ``context``: what is made of it.
     :ivar sessions: all that are alive, by number, and so in order of arrival.
-    :ivar unreached: addresses of targets that could not be reached lately.
-    :ivar dialects: the protocols in which clients may ask.
-    :ivar commands: what performs each command; one that is absent is not supported.
-    :ivar keep_alive: whether connections get TCP keep-alive.
-    :ivar punished: connections that are closed in a while, their sessions being over.
-    :ivar room: how many descriptors are left for clients.
-    :ivar bind_low: binds ports below 1024, for ``compatibility: sameport``.
-    :ivar subscribers: what follows all sessions; ``next_number``: numbers them.
-    :ivar accepted: how many clients have come since the start; ``requested``: how many of them have
-        brought a request; ``performed``: how many requests have got under way.
-    :ivar unrequested: of those who have come, how many left without a request; ``unperformed``: how
-        many requests came to nothing before they got under way.
-
-    :ivar stopwatch: measures how long datagrams stay here.
-    :ivar shape: what limits or converts the bytes of a session whose relay is about to begin, from
-        the rule that has passed it; None: nothing is limited or converted.
-
-    :param addresses_of: the addresses an interface has now; ``all_addresses``: all of this host.
     """
 
     noisy = False
-    policy: Policy
-    context: PolicyContext
-    unreached: Unreached
-    shape: Callable[[Session, Rule], Shaping | None] | None = None
-    #: Binds the port of a BIND.
-    wait_on: Callable[[Endpoint, Sequence[SocketOption], bool, LowBinder | None], Await] = Await
-    bind_low: LowBinder = staticmethod(socket.socket.bind)
-
-    def __init__(
-        self,
-        reactor: Any,
-        journal: Journal,
-        resolver: Resolver,
-        poller: IPoller,
-        dialects: Dialects,
-        commands: Mapping[Command, Perform],
-        addresses_of: Callable[[str], Sequence[str]],
-        all_addresses: Callable[[], Collection[str]],
-        keep_alive: bool = True,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.reactor = reactor
-        self.journal = journal
-        self.resolver = resolver
-        self.poller = poller
-        self.dialects = dialects
-        self.commands = commands
-        self.keep_alive = keep_alive
-        self.monotonic = monotonic
-        self.stopwatch = Stopwatch(monotonic)
-        self.sweep = TimeoutSweep(reactor, monotonic)
-        poller.turned = self.stopwatch.batches.add
-        self.sessions: dict[int, Session] = {}
-        self.listening = frozenset()
-        self.subscribers = Subscribers()
-        self.next_number: Callable[[], int] = count(1).__next__
-        self.known = RuleFacts(resolver, addresses_of)
-        self._addresses_of = addresses_of
-        self._all_addresses = all_addresses
-        self.accepted = self.requested = self.performed = 0
-        self.unrequested = self.unperformed = 0
-        self._refused: set[SocketOption] = set()
-        self.punished: set[ClientTransport | Parting] = set()
-        self.room = Room(self)
-
-    def adopt(self, policy: Policy, authenticators: Mapping[Method, Any]) -> None:
-        """
-        Let sessions from now on begin with this policy.
-
-        :param authenticators: for each method that has something to check, what does: an
-            :class:`~dantetw.auth.interfaces.IAuthenticator` for ``username``, else an
-            :class:`~dantetw.auth.interfaces.IProver`.
-        """
-        self.policy = policy
-        sources = Sources(policy, self._addresses_of, self.monotonic, kernel_choice)
-        self.context = PolicyContext(policy, authenticators, sources, self.reactor)
-        self.unreached = Unreached(self.monotonic)
+    sessions: dict[int, ClientSession]
 
     def buildProtocol(self, addr: IAddress | None) -> SocksProtocol:
         return SocksProtocol(self)
 
-    def arrived(self, transport: ClientTransport) -> Session:
+    def arrived(self, transport: ClientTransport) -> ClientSession:
         """Begin the session of a client that has just been accepted."""
         self.accepted += 1
-        session = Session(self, self.next_number(), Endpoint.of(transport.peer), transport.local)
+        session = ClientSession(
+            self, self.next_number(), Endpoint.of(transport.peer), transport.local
+        )
         session.begin(transport)
         if not session.ended:
             for began in self.subscribers.began:
                 began(session)
         return session
 
-    def is_ours(self, target: Endpoint) -> bool:
-        """Whether a connection to ``target`` would come back to us as a client."""
-        # Whatever the link, a link-local address may be ours.
-        host = target.shown
-        ours, port = self._ours, target.port
-        if (host, port) in ours:
-            return True
-        if ("0.0.0.0", port) in ours or ("::", port) in ours:
-            return host.startswith("127.") or host in map(without_zone, self._all_addresses())
-        return False
-
-    @property
-    def listening(self) -> frozenset[Endpoint]:
-        """Where clients come in."""
-        return self._listening
-
-    @listening.setter
-    def listening(self, endpoints: frozenset[Endpoint]) -> None:
-        self._listening = endpoints
-        # There may be thousands, and each request asks whether it would come back to one.
-        self._ours = frozenset((endpoint.shown, endpoint.port) for endpoint in endpoints)
-
-    def decide_waiting(
-        self, decide: Callable[[Known], Decision | Lookup | AuthCheck], session: Session
-    ) -> Deferred[Decision]:
-        """Decide what needs names looked up, or others asked, on behalf of a session."""
-        return Deferred.fromCoroutine(self._decide(decide, session))
-
-    async def _decide(
-        self, decide: Callable[[Known], Decision | Lookup | AuthCheck], session: Session
-    ) -> Decision:
-        while True:
-            host = session.record.client.host
-            decision: Decision | AuthCheck
-            decision = await self.known.decide_waiting(decide, partial(unresolved, session), host)
-            if isinstance(decision, Decision):
-                return decision
-            # It comes to an end: each check is asked for once, and rules have only so many.
-            assert session.proving is not None
-            await session.proving.ask(session, decision)
-
-    def set_options(self, sock: socket.SocketType, options: Sequence[SocketOption]) -> None:
-        """Set the ``internal`` ones of a rule's socket options on a client's socket."""
-        self.report_refused(set_options(sock, options, Edge.INTERNAL))
-
-    def report_refused(self, refused: Sequence[tuple[SocketOption, int]]) -> None:
-        """Say of each socket option that the system refused, once, that it did."""
-        for option, number in refused:
-            if option not in self._refused:
-                self._refused.add(option)
-                text = f"{option.where}: could not set {option.text}: {words_of(number)}"
-                self.journal.message(Severity.WARNING, "socket.option", text)
-
-    def punish(self, transport: ClientTransport | Parting, answer: bytes, seconds: float) -> None:
-        """Answer and close, but not at once: who guesses passwords has to wait."""
-
-        def let_go() -> None:
-            self.punished.discard(transport)
-            transport.write(answer)
-            transport.loseConnection()
-
-        self.punished.add(transport)
-        self.reactor.callLater(seconds, let_go)
-
     def stop(self) -> None:
         """End all sessions."""
         for session in tuple(self.sessions.values()):
             session.stop()
-        for transport in tuple(self.punished):
-            transport.loseConnection()
+        self.delayed_closes.stop()

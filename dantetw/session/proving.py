@@ -7,33 +7,32 @@ and kept for the rules that follow.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from twisted.internet.defer import Deferred
 
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator, IProver, Visitor
 from dantetw.rules.authentication import AuthCheck, AuthResult, AuthState
+from dantetw.session.context import PolicyContext
+from dantetw.session.record import SessionRecord
 from dantetw.values import Method, Phase
 from dantetw.wire.messages import Credentials
-
-if TYPE_CHECKING:
-    from dantetw.session.session import Session
 
 
 class Proving:
     """What one client has shown."""
 
-    __slots__ = ("_credentials", "_method", "_name", "_proofs")
+    __slots__ = ("_context", "_credentials", "_method", "_name", "_proofs", "_record")
 
-    def __init__(self) -> None:
+    def __init__(self, record: SessionRecord, context: PolicyContext) -> None:
+        self._record = record
+        self._context = context
         self._credentials: Credentials | None = None
         self._method = Method.NONE
         self._name: str | None = None
         self._proofs: dict[AuthCheck, AuthResult] = {}
 
-    def claim(self, session: Session) -> AuthState:
+    def claim(self) -> AuthState:
         """The client, for rules."""
-        return AuthState(self._proofs, session.context.groups.of, self._method, self._name)
+        return AuthState(self._proofs, self._context.groups.of, self._method, self._name)
 
     def given(self, credentials: Credentials, method: Method) -> None:
         """
@@ -49,21 +48,20 @@ class Proving:
         """The password is needed no more."""
         self._credentials = None
 
-    def ask(self, session: Session, check: AuthCheck) -> Deferred[AuthResult]:
+    def ask(self, check: AuthCheck) -> Deferred[AuthResult]:
         """Find out what a rule must know; the answer is kept."""
-        return Deferred.fromCoroutine(self._ask(session, check))
+        return Deferred.fromCoroutine(self._ask(check))
 
-    async def _ask(self, session: Session, check: AuthCheck) -> AuthResult:
-        record = session.record
+    async def _ask(self, check: AuthCheck) -> AuthResult:
+        record = self._record
         phase = record.phase
         if phase is Phase.AUTHORISE:
             # What holds for a login, such as its time limit, holds for one that comes late.
             record.phase = Phase.AUTHENTICATE
-            session.server.sweep.add(session)
         if check.method is Method.USERNAME:
-            proof = await self._log_in(session)
+            proof = await self._log_in()
         else:
-            prover: IProver = session.context.authenticators[check.method]
+            prover: IProver = self._context.authenticators[check.method]
             visitor = Visitor(record.client, record.local, self._credentials)
             proof = await prover.prove(check, visitor)
         record.phase = phase
@@ -72,9 +70,9 @@ class Proving:
             record.other_names += (proof.name,)
         return proof
 
-    async def _log_in(self, session: Session) -> AuthResult:
-        users: IAuthenticator = session.context.authenticators[Method.USERNAME]
-        credentials, client = self._credentials, session.record.client.host
+    async def _log_in(self) -> AuthResult:
+        users: IAuthenticator = self._context.authenticators[Method.USERNAME]
+        credentials, client = self._credentials, self._record.client.host
         assert credentials is not None
         try:
             await users.authenticate(credentials.name, credentials.password, client)

@@ -8,15 +8,12 @@ sessions that ended before are left out, and so are those that have begun since.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from dantetw.observe.status import Active, Standing
-from dantetw.session.accounting import tcpinfo_of
+from dantetw.session.clientsession import ClientSession
+from dantetw.session.protocol import SocksFactory
+from dantetw.session.session import Session
 from dantetw.values import Path, Work, value
-
-if TYPE_CHECKING:
-    from dantetw.session.protocol import SocksFactory
-    from dantetw.session.session import Session
 
 
 @value
@@ -51,7 +48,7 @@ class SessionPages:
         The pages, by the work that is being done, the oldest session first; each takes well below
         a millisecond.  None: there is none yet.
         """
-        works: dict[Work, list[Session]] = {work: [] for work in Work}
+        works: dict[Work, list[ClientSession]] = {work: [] for work in Work}
         for session in self._alive:
             works[work_of(session)].append(session)
             yield None
@@ -92,5 +89,5 @@ def actives(session: Session, report: int) -> Iterator[Active]:
             work=work,
             choice=len(policy.client_rules) > 1 or len(policy.socks_rules) > 1,
             standing=standing,
-            tcpinfo=tcpinfo_of(session),
+            tcpinfo=session.tcpinfo(),
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from twisted.python.failure import Failure
 
@@ -23,9 +23,10 @@ from dantetw.policy import RuleKind
 from dantetw.rules.decision import Decision, Question, block_rule, decide_socks
 from dantetw.session import tracing
 from dantetw.session.announcing import is_complete, numeric, unreceivable_text
+from dantetw.session.authenticating import refuse_late
 from dantetw.session.failing import limited, unresolved
 from dantetw.session.outgoing import anywhere, bind
-from dantetw.session.parting import refuse_late
+from dantetw.session.session import Session
 from dantetw.values import (
     CLIENT_METHODS,
     EXTENSION,
@@ -44,9 +45,6 @@ from dantetw.values import (
     Verdict,
 )
 from dantetw.wire.dialects import Request
-
-if TYPE_CHECKING:
-    from dantetw.session.session import Session
 
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
 _BIND: Final = Command.BIND
@@ -85,7 +83,6 @@ def perform(session: Session, request: Request, asked: Endpoint) -> None:
         if found is not None:
             _resolved(session, request, asked, found)
             return
-        server.sweep.add(session)
         session.when(
             server.resolver.resolve(asked.host, families, session.record.client.host),
             lambda found: _looked_up(session, request, asked, found),
@@ -215,7 +212,7 @@ def _authorise(session: Session, request: Request, asked: Endpoint) -> None:
 def _ask(session: Session, question: Question, decided: Callable[[Decision], None]) -> None:
     """Ask the socks rules; the decision comes now or later."""
     server, proving = session.server, session.proving
-    claim = None if proving is None else proving.claim(session)
+    claim = None if proving is None else proving.claim()
     decide = partial(
         tracing.judged, session, partial(decide_socks, session.record.policy, question), claim
     )
@@ -224,8 +221,7 @@ def _ask(session: Session, question: Question, decided: Callable[[Decision], Non
         session.context.decisions.remember_request(question, decision)
         decided(decision)
     else:
-        server.sweep.add(session)
-        session.when(server.decide_waiting(decide, session), decided)
+        session.when(session.decide_waiting(decide), decided)
 
 
 def _authorised_client(

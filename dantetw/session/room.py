@@ -12,15 +12,13 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sized
+from typing import Any, Final
 
+from dantetw.net.poller import IPoller
 from dantetw.net.resolving import THREADS
 from dantetw.process.limits import count_files, limits
 from dantetw.relay import pipes
-
-if TYPE_CHECKING:
-    from dantetw.session.protocol import SocksFactory
 
 #: Descriptors kept for whatever is no client's: each thread that looks a name up takes one, and a
 #: reload opens logs, the users file and new listening sockets.
@@ -40,12 +38,25 @@ class Room:
     """
     What is left of the descriptors.
 
+    :param poller: calls what waits; ``reactor``: looks again in a while.
+    :param sessions: those that are alive; ``closing``: connections that wait to be closed.
+    :param early: how many sessions may come to need twice as many.
     :ivar short: somebody waits for room, or has more than :data:`EACH`: sessions that end say so.
     """
 
-    def __init__(self, server: SocksFactory) -> None:
-        self._server = server
-        self._sessions, self._punished = server.sessions, server.punished
+    def __init__(
+        self,
+        reactor: Any,
+        poller: IPoller,
+        sessions: Sized,
+        closing: Sized,
+        early: Callable[[], int],
+    ) -> None:
+        self._reactor = reactor
+        self._poller = poller
+        self._sessions = sessions
+        self._closing = closing
+        self._early = early
         self._set(sys.maxsize)
         self._extra = 0
         self._held: dict[int, int] = {}
@@ -78,18 +89,16 @@ class Room:
             self._set(max(2 * EACH, self._most - number))
 
     def _left(self) -> int:
-        server = self._server
-        sessions = len(server.sessions)
-        early = server.accepted - server.unrequested - server.performed - server.unperformed
-        early = min(max(0, early), sessions)
-        others = len(server.punished) + self._extra + 2 * pipes.number()
+        sessions = len(self._sessions)
+        early = min(max(0, self._early()), sessions)
+        others = len(self._closing) + self._extra + 2 * pipes.number()
         return self._most - EACH * (sessions + early) - others
 
     def clients(self) -> int:
         """How many clients can be accepted; of very many, not all."""
         if not self.short:
             # Most often there is no need to look closer.
-            left = self._plenty - len(self._sessions) - len(self._punished)
+            left = self._plenty - len(self._sessions) - len(self._closing)
             if left >= TURN:
                 return left
         left = self._left() // (2 * EACH)
@@ -119,18 +128,18 @@ class Room:
         self._settle()
         if not self._looking:
             self._looking = True
-            self._server.reactor.callLater(LOOK, self._look)
+            self._reactor.callLater(LOOK, self._look)
 
     def wake(self) -> None:
         """Call the first that waits, if there is room."""
         if self._waiting and self.clients() > 0:
-            self._server.poller.again(self._waiting.popleft())
+            self._poller.again(self._waiting.popleft())
             self._settle()
 
     def _look(self) -> None:
         self._looking = bool(self._waiting)
         if self._looking:
-            self._server.reactor.callLater(LOOK, self._look)
+            self._reactor.callLater(LOOK, self._look)
             self.wake()
 
     def _settle(self) -> None:

@@ -5,17 +5,15 @@ The totals of a status report: of one process, or of several taken together.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dantetw import __version__
 from dantetw.observe.status import LatencyReport, Limit, Load, Status
 from dantetw.process.limits import limits, tasks
 from dantetw.relay import latency as relay
 from dantetw.relay.latency import Histogram, LatencySnapshot, latest_figures
+from dantetw.session.protocol import SocksFactory
 from dantetw.values import value
-
-if TYPE_CHECKING:
-    from dantetw.session.protocol import SocksFactory
 
 #: Descriptors that a session takes when it is relayed: the client's and the target's.  An
 #: association takes more, but nobody can say of clients to come what they will ask for.

@@ -8,7 +8,6 @@ Passwords and other payload are never told; ``log: data`` is for that.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from dantetw.net.errors import words_of
 from dantetw.observe.events import Named, Step
@@ -19,17 +18,15 @@ from dantetw.rules.authentication import AuthCheck, AuthState
 from dantetw.rules.decision import Decision, Question, Tried
 from dantetw.rules.words import told
 from dantetw.session.sensitive import sensitive_values
+from dantetw.session.view import SessionView
 from dantetw.values import Cause, Command, Ending, ReplyCode, Side, User
-
-if TYPE_CHECKING:
-    from dantetw.session.session import Session
 
 # RFC 1928, section 3.
 _METHODS = {0: "none", 1: "gssapi", 2: "username"}
 _FIRST = {Side.CLIENT: "the client closed first", Side.TARGET: "the target closed first"}
 
 
-def step(session: Session, text: str, more: Named = ()) -> None:
+def step(session: SessionView, text: str, more: Named = ()) -> None:
     """Tell one step; ``more`` of what may stand in its text."""
     record = session.record
     named = sensitive_values(session.record) + more
@@ -37,7 +34,7 @@ def step(session: Session, text: str, more: Named = ()) -> None:
 
 
 def judged(
-    session: Session,
+    session: SessionView,
     ask: Callable[[Known, list[Tried] | None, AuthState | None], Decision | Lookup | AuthCheck],
     claim: AuthState | None,
     known: Known,
@@ -77,42 +74,42 @@ def _named_in(datagram: Question) -> Named:
     return found + tuple(("target", address) for address in datagram.addresses or ())
 
 
-def offered(session: Session, codes: bytes) -> None:
+def offered(session: SessionView, codes: bytes) -> None:
     """The client may have named the methods it knows; in SOCKS 4 it does not."""
     if codes:
         names = ", ".join(f"0x{code:02x} ({_METHODS.get(code, 'unknown')})" for code in codes)
         step(session, f"offers authentication methods: {names}")
 
 
-def logged_in(session: Session, user: User) -> None:
+def logged_in(session: SessionView, user: User) -> None:
     """The client has shown who it is."""
     step(session, f'method {user.method.word}: logged in as "{user.name}"')
 
 
-def requested(session: Session) -> None:
-    """The request is complete."""
+def requested(session: SessionView, extra: int) -> None:
+    """The request is complete; so many bytes came behind it."""
     request = session.record.request
     assert request is not None
     step(
         session,
         f"asks by {request.proxy_protocol.word} to {request.command.word} to {request.target},"
-        f" method {request.method.word}; {len(session.leftover)} bytes came behind it",
+        f" method {request.method.word}; {extra} bytes came behind it",
     )
 
 
-def resolved(session: Session, name: str, addresses: Sequence[str]) -> None:
+def resolved(session: SessionView, name: str, addresses: Sequence[str]) -> None:
     """The target's name has addresses, from the cache or from a look-up."""
     seconds = session.server.monotonic() - session.record.requested_at
     step(session, f'"{name}" resolved to {", ".join(addresses)} in {seconds:.6f}s')
 
 
-def options(session: Session, set_: Sequence[SocketOption]) -> None:
+def options(session: SessionView, set_: Sequence[SocketOption]) -> None:
     """Socket options were set, unless a warning says otherwise (``debug: 2``)."""
     for option in set_:
         step(session, f"socket option {option.text}: {option.value}")
 
 
-def connected(session: Session) -> None:
+def connected(session: SessionView) -> None:
     """The connection stands, whoever has made it."""
     record = session.record
     seconds = record.connected_at - record.requested_at
@@ -122,19 +119,19 @@ def connected(session: Session) -> None:
     step(session, f"connected {way} after {seconds:.6f}s")
 
 
-def moved(session: Session, origin: Side, count: int) -> None:
+def moved(session: SessionView, origin: Side, count: int) -> None:
     """A chunk, or an end of file, was read (``debug: 2``)."""
     other = Side.TARGET if origin is Side.CLIENT else Side.CLIENT
     text = f"{count} bytes" if count else "end of file"
     step(session, f"{text} from {origin.word} for {other.word}")
 
 
-def replied(session: Session, code: ReplyCode) -> None:
+def replied(session: SessionView, code: ReplyCode) -> None:
     """The request was answered."""
     step(session, f"replies {int(code)} ({code.name.lower().replace('_', ' ')})")
 
 
-def ended(session: Session, ending: Ending) -> None:
+def ended(session: SessionView, ending: Ending) -> None:
     """It is over."""
     record = session.record
     how = f"{ending.side.word}, {ending.phase.word}, {ending.cause.word}"

@@ -14,9 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw.escaping import escape
 from dantetw.net.poller import FAILED
 from dantetw.observe.events import Accepted, Ended
-from dantetw.session import accounting
 from dantetw.session import session as session_module
-from dantetw.session.parting import LOGIN_PENALTY
+from dantetw.session.delayedclose import FAILED_LOGIN_DELAY_SECONDS
+from dantetw.session.session import Session
 from dantetw.values import (
     Cause,
     Command,
@@ -198,7 +198,7 @@ class NegotiationTests(SynchronousTestCase):
         if world.doorkeeper.asked:
             world.doorkeeper.answer(dialogue.good)
             world.settle()
-            world.wait(LOGIN_PENALTY)
+            world.wait(FAILED_LOGIN_DELAY_SECONDS)
         outcome = dialogue.outcome
         if outcome.credentials is not None:
             asked = [(name, password) for name, password, _ in world.doorkeeper.asked]
@@ -330,7 +330,7 @@ class LoginTests(SynchronousTestCase):
 
     def test_tcpinfo(self) -> None:
         """With ``log: tcpinfo`` a refused login is told with the client's connection."""
-        self.patch(accounting, "read", lambda sock: b"info")
+        self.patch(session_module, "read", lambda sock: b"info")
         world = World(self, LOGINS.replace("error", "error tcpinfo"))
         world.client(LOGIN)
         world.doorkeeper.answer(False)
@@ -361,7 +361,7 @@ class LoginTests(SynchronousTestCase):
             ' authentication failed for user "joe"',
         )
         self.assertEqual(world.sessions, set())
-        world.wait(LOGIN_PENALTY - 0.5)
+        world.wait(FAILED_LOGIN_DELAY_SECONDS - 0.5)
         self.assertEqual((client.hear(), client.closed), (b"\x05\x02", False))
         world.wait(0.5)
         self.assertEqual((client.hear(), client.closed), (b"\x05\x02\x01\x01", True))
@@ -370,12 +370,12 @@ class LoginTests(SynchronousTestCase):
     def test_wrong_after_a_while(self) -> None:
         """How long the check took cannot be seen from the answer: it comes at a fixed time."""
         for took, answered in (
-            (0.0, LOGIN_PENALTY),
-            (0.25, LOGIN_PENALTY),
-            (1.5, LOGIN_PENALTY),
-            (LOGIN_PENALTY, LOGIN_PENALTY),
-            (2.25, 2 * LOGIN_PENALTY),
-            (3.5, 2 * LOGIN_PENALTY),
+            (0.0, FAILED_LOGIN_DELAY_SECONDS),
+            (0.25, FAILED_LOGIN_DELAY_SECONDS),
+            (1.5, FAILED_LOGIN_DELAY_SECONDS),
+            (FAILED_LOGIN_DELAY_SECONDS, FAILED_LOGIN_DELAY_SECONDS),
+            (2.25, 2 * FAILED_LOGIN_DELAY_SECONDS),
+            (3.5, 2 * FAILED_LOGIN_DELAY_SECONDS),
         ):
             world = World(self, LOGINS)
             client = world.client(LOGIN)
@@ -405,7 +405,7 @@ class LoginTests(SynchronousTestCase):
                 world.settle()
                 client.send(more)
                 client.close()
-                world.wait(LOGIN_PENALTY)
+                world.wait(FAILED_LOGIN_DELAY_SECONDS)
                 self.assertEqual(len(world.ended), 1)
                 world.check_over()
 
@@ -417,7 +417,7 @@ class LoginTests(SynchronousTestCase):
         world.factory.stop()
         client.hear()
         self.assertTrue(client.closed)
-        world.wait(LOGIN_PENALTY)
+        world.wait(FAILED_LOGIN_DELAY_SECONDS)
         self.assertEqual(len(world.ended), 1)
         world.check_over()
 
@@ -449,7 +449,7 @@ class LoginTests(SynchronousTestCase):
         world = World(self, LOGINS)
         world.client(LOGIN)
         world.doorkeeper.asked[0][2].errback(RuntimeError("never to be seen"))
-        world.wait(LOGIN_PENALTY)
+        world.wait(FAILED_LOGIN_DELAY_SECONDS)
         self.assertEqual(
             world.ending,
             Ending(Side.CLIENT, Phase.AUTHENTICATE, Cause.CREDENTIALS, text="internal error"),
@@ -485,15 +485,15 @@ class LoginTests(SynchronousTestCase):
 class BrokenTests(SynchronousTestCase):
     """Mistakes of ours cost one session."""
 
-    def test_accounting(self) -> None:
-        """One in accounting for a session leaves nothing of it open."""
+    def test_end(self) -> None:
+        """One in recording a session's end leaves nothing of it open."""
 
-        def account(*_: object) -> None:
+        def end_event(*_: object) -> None:
             raise RuntimeError("never to be seen")
 
         world = World(self)
         client, dial = world.connected()
-        self.patch(session_module, "account", account)
+        self.patch(Session, "_end_event", end_event)
         (session,) = world.sessions
         ending = Ending(Side.CLIENT, Phase.RELAY, Cause.CLOSED)
         self.assertRaises(RuntimeError, session.end, ending)

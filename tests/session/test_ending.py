@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.net.poller import EpollPoller, ReactorPoller
-from dantetw.session.parting import LOGIN_PENALTY
+from dantetw.session.delayedclose import FAILED_LOGIN_DELAY_SECONDS
 from dantetw.values import Cause, Ending, Phase, Side
 from tests.descriptors import descriptors
 from tests.session.world import (
@@ -266,7 +266,7 @@ class ChaosTests(SynchronousTestCase):
             for _ in range(4):
                 world.look_up()
                 world.wait(10)
-        world.wait(LOGIN_PENALTY)
+        world.wait(FAILED_LOGIN_DELAY_SECONDS)
         numbers = [ended.session for ended in world.ended]
         self.assertEqual(sorted(numbers), list(range(1, len(chaos.clients) + 1)))
         for ended in world.ended:

@@ -1,4 +1,4 @@
-"""Tests for :mod:`dantetw.session.proving` and :mod:`dantetw.session.parting`, in sessions."""
+"""Tests for :mod:`dantetw.session.proving` and :mod:`dantetw.session.delayedclose`, in sessions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zope.interface import implementer
 from dantetw.auth.interfaces import IProver, Visitor
 from dantetw.net.poller import FAILED
 from dantetw.rules.authentication import IDENT, AuthCheck, AuthResult
-from dantetw.session.parting import LOGIN_PENALTY
+from dantetw.session.delayedclose import FAILED_LOGIN_DELAY_SECONDS
 from dantetw.values import Cause, Command, Endpoint, Family, Method, Phase
 from dantetw.wire import socks4
 from tests.session.world import (
@@ -195,7 +195,7 @@ class LoginTests(SynchronousTestCase):
         world.answer(WRONG)
         told = f"error after reading {len(LOGIN)} bytes in 0 seconds: pam says no"
         self.assertEqual(world.lines()[1], f"block(1): tcp/accept ]: {WHO}: {told}")
-        world.wait(LOGIN_PENALTY - 0.5)
+        world.wait(FAILED_LOGIN_DELAY_SECONDS - 0.5)
         self.assertFalse(client.closed)
         world.wait(0.5)
         self.assertEqual((client.hear(), client.closed), (b"\x05\x02\x01\x01", True))
@@ -238,7 +238,7 @@ class LoginTests(SynchronousTestCase):
                 f"block(1): tcp/accept ]: {WHO}: blocked by higher-level socks-rule #2: {failed}",
             ],
         )
-        world.wait(LOGIN_PENALTY)
+        world.wait(FAILED_LOGIN_DELAY_SECONDS)
         client.hear()
         world.check_over()
 
@@ -247,7 +247,7 @@ class LoginTests(SynchronousTestCase):
         world, client = self.ask_late()
         world.answer(WRONG)
         self.assertEqual((len(world.lines()), world.sessions), (3, set()))
-        world.wait(LOGIN_PENALTY - 0.5)
+        world.wait(FAILED_LOGIN_DELAY_SECONDS - 0.5)
         client.hear()
         self.assertEqual((len(client.received), client.closed), (4, False))
         world.wait(0.5)
@@ -261,7 +261,7 @@ class LoginTests(SynchronousTestCase):
             world, client = self.ask_late()
             world.wait(took)
             world.answer(WRONG)
-            world.wait(LOGIN_PENALTY - took - 0.125)
+            world.wait(FAILED_LOGIN_DELAY_SECONDS - took - 0.125)
             client.hear()
             self.assertFalse(client.closed)
             world.wait(0.125)
@@ -281,7 +281,7 @@ class LoginTests(SynchronousTestCase):
             world.answer(WRONG)
             client.send(more)
             client.close()
-            world.wait(LOGIN_PENALTY)
+            world.wait(FAILED_LOGIN_DELAY_SECONDS)
             self.assertEqual(len(world.ended), 1)
             world.check_over()
 
@@ -292,7 +292,7 @@ class LoginTests(SynchronousTestCase):
         world.factory.stop()
         client.hear()
         self.assertTrue(client.closed)
-        world.wait(LOGIN_PENALTY)
+        world.wait(FAILED_LOGIN_DELAY_SECONDS)
         world.check_over()
 
     def test_late_slow(self) -> None:

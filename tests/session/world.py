@@ -568,7 +568,7 @@ class World:
         case = self.case
         case.assertEqual(self.factory.sessions, {})
         case.assertEqual(self.factory.sweep._limited, set())
-        case.assertEqual(self.factory.punished, set())
+        case.assertEqual(self.factory.delayed_closes.pending, set())
         for number, sock in enumerate(self.sockets):
             if number % 2 == 0:  # the server's end of a pair
                 case.assertEqual(sock.fileno(), -1, f"pair {number // 2} is still open")

@@ -39,7 +39,7 @@ from dantetw.session.commands.relaying import TAPPED
 from dantetw.session.control import Control
 from dantetw.session.dropping import Drops
 from dantetw.session.judging import Judge
-from dantetw.session.performing import Performing, answer
+from dantetw.session.performing import Performing
 from dantetw.session.requesting import unusable_text
 from dantetw.session.session import Session
 from dantetw.values import (
@@ -129,10 +129,9 @@ class Association(Performing):
         record.connected_at = server.monotonic()
         server.performed += 1
         session.advanced()
-        failed = answer(session, record.policy.udp.announced(self.local))
-        if failed is not None:
-            number, operation = failed.errno or 0, Operation.SEND
-            session.end(Ending(Side.CLIENT, Phase.RELAY, Cause.ERROR, number, operation=operation))
+        unanswered = session.grant(record.policy.udp.announced(self.local))
+        if unanswered is not None:
+            session.end(unanswered)
             return
         if rule.log & LOG_CONNECT:
             path = Path(self.client, self.local, record.user)
@@ -141,7 +140,6 @@ class Association(Performing):
             )
         if server.journal.debug:
             tracing.step(session, f"expects datagrams from {self._expected} on {self.local}")
-        server.sweep.add(session)
         self._control.begin()
 
     # What the relay asks.

@@ -145,7 +145,7 @@ class Bind(Waiting):
         if isinstance(decision, Decision):
             self._judged(decision)
         else:
-            session.when(server.decide_waiting(decide, session), self._judged)
+            session.when(session.decide_waiting(decide), self._judged)
 
     def _judged(self, decision: Decision) -> None:
         session, rule, peer = self._session, decision.rule, self._peer

@@ -264,7 +264,6 @@ class Racing(Connect):
             self._dialled = True
             server.performed += 1
             record.connecting_at = session.since = trial.began
-            server.sweep.add(session)
         dial.then(partial(self._won, trial), partial(self._failed, trial))
 
     def _won(self, trial: _Trial, sock: socket.socket) -> None:

@@ -63,7 +63,6 @@ class Connect(Relaying):
         server = session.server
         server.performed += 1
         session.record.connecting_at = session.since = server.monotonic()
-        server.sweep.add(session)
         dial.then(self.connected, self.unreached)
 
     def _open(self, source: str, target: Endpoint) -> Dial:

@@ -16,8 +16,7 @@ from dantetw.relay.copying import CopyingRelay
 from dantetw.relay.flow import Flow
 from dantetw.relay.splicing import relay_class
 from dantetw.session import tracing
-from dantetw.session.accounting import tcpinfo_of
-from dantetw.session.performing import Performing, answer
+from dantetw.session.performing import Performing
 from dantetw.session.session import Session
 from dantetw.values import (
     LOG_CONNECT,
@@ -29,7 +28,6 @@ from dantetw.values import (
     Counts,
     Ending,
     Endpoint,
-    Operation,
     Path,
     Phase,
     Protocol,
@@ -79,12 +77,9 @@ class Relaying(Performing):
             tracing.connected(session)
         relay = self._join(client, target)
         session.advanced()
-        failed = answer(session, told)
-        if failed is not None:
-            number = failed.errno or 0
-            relay.end(
-                Ending(Side.CLIENT, Phase.RELAY, Cause.ERROR, number, operation=Operation.SEND)
-            )
+        unanswered = session.grant(told)
+        if unanswered is not None:
+            relay.end(unanswered)
             return
         self._tell_connected()
         timeouts = self._rule.timeouts
@@ -126,7 +121,7 @@ class Relaying(Performing):
 
     def _tcpinfo(self) -> tuple[bytes, bytes]:
         """What the kernel says of the two connections, if a rule wants it."""
-        return tcpinfo_of(self._session)
+        return self._session.tcpinfo()
 
     def _saw(self, origin: Side, data: bytes) -> None:
         session, rule = self._session, self._rule

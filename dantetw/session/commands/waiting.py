@@ -15,7 +15,6 @@ from dantetw.rules.decision import Question
 from dantetw.session import tracing
 from dantetw.session.commands.relaying import Relaying
 from dantetw.session.failing import unaccepted
-from dantetw.session.performing import answer
 from dantetw.session.session import Session
 from dantetw.values import (
     LOG_CONNECT,
@@ -72,12 +71,9 @@ class Waiting(Relaying):
             tracing.step(session, f"waits on {record.source} for a peer")
         record.connecting_at = session.since = server.monotonic()
         session.advanced()
-        server.sweep.add(session)
-        unsent = answer(session, awaited.bound)
-        if unsent is not None:
-            number = unsent.errno or 0
-            text = f"sending response to client failed: {words_of(number)}"
-            self._client_failed(number, Operation.SEND, text)
+        unanswered = session.grant(awaited.bound, "sending response to client failed")
+        if unanswered is not None:
+            session.end(unanswered)
             return
         if rule.log & LOG_CONNECT:
             server.journal.record(
@@ -93,7 +89,7 @@ class Waiting(Relaying):
         raise NotImplementedError
 
     def _client_failed(self, number: int, operation: Operation, text: str) -> None:
-        self._session.end(Ending(Side.CLIENT, Phase.CONNECT, Cause.ERROR, number, text, operation))
+        self._session.end(self._session.client_ending(number, operation, text))
 
     def _comes(self, mask: int) -> None:
         """Somebody has come."""

@@ -571,7 +571,7 @@ class LeavingTests(RacingCase):
         """The client's connection breaks: all are closed."""
         world, client = self.racing()
         assert client.session is not None
-        client.session._client_failed(errno.ECONNRESET, None, "")  # type: ignore[arg-type]
+        client.session.end(client.session.client_ending(errno.ECONNRESET, None))  # type: ignore[arg-type]
         world.settle()
         self.check_abandoned(world, client)
 

@@ -1,0 +1,25 @@
+"""
+A session as functions see it that log or decide, but do not drive it.
+"""
+
+from __future__ import annotations
+
+from dantetw.session.context import PolicyContext
+from dantetw.session.record import SessionRecord
+from dantetw.session.services import SessionServices
+
+
+class SessionView:
+    """
+    The facts of a session and its surroundings.
+
+    :ivar record: the facts.
+    :ivar context: what was made of the policy that the session began with.
+    :ivar server: what all sessions share.
+    """
+
+    __slots__ = ("context", "record", "server")
+
+    record: SessionRecord
+    context: PolicyContext
+    server: SessionServices
