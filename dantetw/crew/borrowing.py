@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 
 from dantetw.net.adopting import adopt
 from dantetw.net.listening import ListeningSocket, given_port
-from dantetw.session.leaving import Leaving
+from dantetw.session.drain import DrainingListeners
 from dantetw.session.listener import Listener
 from dantetw.session.protocol import SocksFactory
 from dantetw.values import Endpoint
@@ -24,7 +24,7 @@ class Borrowed:
     def __init__(self, factory: SocksFactory, reactor: Any) -> None:
         self._factory = factory
         self._reactor = reactor
-        self._leaving = Leaving(reactor)
+        self._leaving = DrainingListeners(reactor)
         # For each place what accepts there, by the socket's inode.
         self._places: dict[int, dict[int, Listener]] = {}
 
@@ -49,7 +49,7 @@ class Borrowed:
                 sock.close()
                 continue
             listeners[inode] = listener
-            self._factory.room.take(1)
+            self._factory.descriptors.take(1)
 
     def keep(self, endpoints: Collection[Endpoint], grace: bool = True) -> Deferred[None]:
         """
@@ -62,14 +62,14 @@ class Borrowed:
             for inode, listener in tuple(listeners.items()):
                 if listener.endpoint not in endpoints:
                     going.append(listeners.pop(inode))
-        self._factory.room.take(-len(going))
+        self._factory.descriptors.take(-len(going))
         return self._leaving.leave(going, grace)
 
     def give_back(self, place: int) -> None:
         """Accept no more at the sockets of a place: another process does."""
         for listener in self._places.pop(place, {}).values():
             listener.stop()
-            self._factory.room.take(-1)
+            self._factory.descriptors.take(-1)
 
     def stop(self) -> None:
         """Accept at none of them any more."""

@@ -255,14 +255,14 @@ class Ledger:
         :param now: monotonic seconds.
         """
         for session, place in self._slots.items():
-            performing = session.performing
+            activity = session.activity
             if not session.record.connected_at and not session.ended:
                 # Most sessions get there sooner, and need no note of what lies between.
                 phase = self._memory[place + _PHASE_AT]
                 if phase != _PHASE_CODES[session.record.phase]:
                     self._note(session)
-            if performing is not None and performing.stirred >= self._looked:
-                counts = performing.counts
+            if activity is not None and activity.stirred >= self._looked:
+                counts = activity.counts
                 _COUNTS.pack_into(
                     self._memory,
                     place + _COUNTS_AT,

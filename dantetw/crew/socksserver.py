@@ -136,7 +136,7 @@ class SocksServer:
         """Begin to serve."""
         factory = self.factory
         factory.poller.start()
-        factory.room.measure()
+        factory.descriptors.measure()
         factory.resolver.fit(limits()[1])
         self._started = True
         self._look_up_names()
@@ -153,7 +153,7 @@ class SocksServer:
         self.report.stop()
         self._listeners.stop()
         factory.stop()
-        factory.room.stop()
+        factory.descriptors.stop()
         factory.sweep.stop()
         factory.resolver.stop()
         factory.poller.stop()

@@ -8,7 +8,7 @@ Within a rule the conditions are tried in Dante's order: ``protocol``, ``command
 ``proxyprotocol`` (these in socks rules only), ``from``, ``to``, ``clientmethod``, ``socksmethod``,
 ``user``, ``group``.  For replies (``bindreply``, ``udpreply``) the last four do not count, since
 whoever answers has authenticated to nobody.  What the last four mean where methods must be asked
-for stands in :mod:`.proving`.
+for stands in :mod:`.authentication`.
 
 A decision is taken twice per session, and once per datagram that goes somewhere new, so one pass
 over a rule allocates nothing, and of many rules only those are tried that :mod:`.indexing` finds.

@@ -27,7 +27,7 @@ from dantetw.net.listening import Port
 from dantetw.observe.journal import Journal
 from dantetw.policy import HostKind, Policy
 from dantetw.process.limits import raise_descriptors
-from dantetw.session.ports import BindError, Ports
+from dantetw.session.ports import BindError, ListeningPorts
 from dantetw.values import Endpoint, Severity
 
 #: Seconds between a report and the look that it causes: reports come in bursts.
@@ -58,7 +58,7 @@ class InternalAddresses:
         self,
         reactor: Any,
         journal: Journal,
-        ports: Ports,
+        ports: ListeningPorts,
         crew: ICrew,
         interfaces: Interfaces | None = None,
         monitor: Monitor | None = None,
@@ -87,7 +87,7 @@ class InternalAddresses:
         """
         Bind what a policy listens on and we do not yet.
 
-        :returns: the ports, for :meth:`.Ports.use` or :meth:`.Ports.release`.
+        :returns: the ports, for :meth:`ListeningPorts.use` or :meth:`ListeningPorts.release`.
         :raises UnusableError: if that cannot be done; it has been logged why.
         """
         # Each address takes a descriptor for each worker.

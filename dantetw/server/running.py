@@ -21,7 +21,7 @@ from dantetw.observe.sinks.kind import Surroundings
 from dantetw.policy import Policy
 from dantetw.privileged.privileges import Privileges
 from dantetw.server.internal import InternalAddresses
-from dantetw.session.ports import Ports
+from dantetw.session.ports import ListeningPorts
 from dantetw.values import Endpoint, Severity
 
 
@@ -72,7 +72,7 @@ class RunningServer:
         self.crew = make_crew(
             reactor, server, policy, key, logs, surroundings, privileges, keep_alive, number
         )
-        self.ports = Ports(
+        self.ports = ListeningPorts(
             privileges.bind, server.factory.report_refused, keep_alive, number, given
         )
         self.reports = StatusReports(self.crew, journal, server.factory.monotonic, replaced)

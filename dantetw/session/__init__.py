@@ -5,15 +5,15 @@ In the order in which they import each other:
 
 - :mod:`.record`: the facts of a session; :mod:`.sensitive`: which of them must not stand in some
   logs; :mod:`.context`: a policy, and what is made of it for all sessions that begin with it.
-- :mod:`.performing`: a command at work, as a session sees it; :mod:`.subscribers`: what follows all
+- :mod:`.activity`: a command at work, as a session sees it; :mod:`.subscribers`: what follows all
   sessions: beginnings, advances, ends.
 - :mod:`.services`: what all sessions of a process share, such as :mod:`.answers`, facts that rules
-  ask for; :mod:`.room`, how many descriptors are left for clients; :mod:`.delayedclose`.
-- :mod:`.view`: a session as functions see it that do not drive it: :mod:`.failing`, which logs
+  ask for; :mod:`.descriptors`, the budget of file descriptors; :mod:`.delayedclose`.
+- :mod:`.view`: a session as functions see it that do not drive it: :mod:`.failures`, which logs
   failures of the network, and :mod:`.tracing`, which logs the steps with ``debug``.
-- :mod:`.proving`: who the client is, where that takes checks beyond the negotiation.
+- :mod:`.authentication`: who the client is, where that takes checks beyond the negotiation.
 - :mod:`.session`: what a session holds and waits for, how it answers, and how it ends.
-- The stages: :mod:`.authenticating`, a login; :mod:`.requesting`, a request that is resolved,
+- The stages: :mod:`.login`; :mod:`.requesting`, a request that is resolved,
   authorised and given to a command; :mod:`.outgoing`: our end of the way out; :mod:`.announcing`:
   where a client's datagrams are to come from; :mod:`.candidates`: the several addresses of a
   target.
@@ -24,7 +24,7 @@ In the order in which they import each other:
 - :mod:`.protocol`: Twisted's side: the Factory that makes sessions, and the Protocol that clients
   negotiate with.
 - :mod:`.listener`: accepting clients at a port; :mod:`.ports`: all ports there are;
-  :mod:`.leaving`: those that are let go.
+  :mod:`.drain`: those that are closed.
 - :mod:`.reporting`: the part of a status report about sessions; :mod:`.totals`: its totals;
   :mod:`.slices`: work that takes long, done a little at a time.
 """

@@ -48,9 +48,9 @@ def judge(session: Session, target: Endpoint) -> Callable[[Known], Decision | Lo
     assert record.request is not None and record.asked is not None
     question = question_of(session, record.request, record.asked)
     question = replace(question, addresses=(target.host,))
-    claim = None if session.proving is None else session.proving.claim()
+    state = None if session.authentication is None else session.authentication.state()
     ask = partial(decide_socks, record.policy, question)
-    return partial(tracing.judged, session, ask, claim, datagram=question)
+    return partial(tracing.judged, session, ask, state, datagram=question)
 
 
 def passed(session: Session, decision: Decision | AuthCheck) -> tuple[Rule | None, bool]:

@@ -2,7 +2,7 @@
 What drives a session from stage to stage.
 
 A client is accepted and admitted by the client rules (:meth:`ClientSession.begin`), negotiates
-(:meth:`ClientSession.received`) and perhaps logs in (:mod:`.authenticating`); then its request is
+(:meth:`ClientSession.received`) and perhaps logs in (:mod:`.login`); then its request is
 resolved, authorised by the socks rules and given to its command (:mod:`.requesting`).
 """
 
@@ -23,8 +23,8 @@ from dantetw.net.transports import ClientTransport, SocketLost
 from dantetw.observe.events import Accepted
 from dantetw.rules.decision import Decision, decide_client
 from dantetw.session import tracing
-from dantetw.session.authenticating import log_in
-from dantetw.session.failing import unresolved
+from dantetw.session.failures import log_unresolved
+from dantetw.session.login import log_in
 from dantetw.session.requesting import perform, refuse_name
 from dantetw.session.session import Session
 from dantetw.values import (
@@ -63,9 +63,9 @@ class ClientSession(Session):
         elif (known := self.context.decisions.of_client(record.client, record.local)) is not None:
             self._admit(Decision(known, record.local))
             return
-        claim = None if self.proving is None else self.proving.claim()
+        state = None if self.authentication is None else self.authentication.state()
         ask = partial(decide_client, record.policy, record.client, record.local)
-        decide = partial(tracing.judged, self, ask, claim)
+        decide = partial(tracing.judged, self, ask, state)
         try:
             decision = decide(self.server.known)
         except Exception:
@@ -88,7 +88,7 @@ class ClientSession(Session):
     def _admit(self, decision: Decision) -> None:
         record = self.record
         rule = record.client_rule = decision.rule
-        if self.proving is not None:
+        if self.authentication is not None:
             record.identity = decision.shown
         if decision.blocks:
             self.close(Ending(Side.RULE, _ACCEPT, Cause.BLOCKED, text=decision.refusal))
@@ -196,12 +196,12 @@ class ClientSession(Session):
             limit = (rule if rule.number else record.policy).timeouts.negotiate
             if limit and int(now) - int(self.since) > limit:
                 self.close(Ending(Side.CLIENT, record.phase, Cause.TIMEOUT))
-        elif self.performing is not None:
-            self.performing.check(now)
+        elif self.activity is not None:
+            self.activity.check(now)
         else:
             limit = record.policy.timeouts.connect
             if limit and int(now) - int(self.since) > limit and record.request is not None:
                 name, reason = record.request.target.host, EAI_WORDS["EAI_AGAIN"]
                 if record.phase is _RESOLVE:
-                    unresolved(self, ResolveError("EAI_AGAIN", reason, name))
+                    log_unresolved(self, ResolveError("EAI_AGAIN", reason, name))
                 refuse_name(self, Cause.TIMEOUT, name, reason)

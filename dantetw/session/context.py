@@ -26,11 +26,11 @@ class PolicyContext:
         :class:`~dantetw.auth.interfaces.IProver`.
     :param sources: chooses source addresses.
     :param reactor: the clock of ``groups``.
-    :ivar asks: whether rules have methods that need checks beyond the negotiation.
+    :ivar needs_checks: whether rules have methods that need checks beyond the negotiation.
     :ivar decisions: the decision cache.
     :ivar filters: which failures are logged.
     :ivar groups: the users' groups that rules name.
-    :ivar nobody: the client rule of a session for which none has been found yet.
+    :ivar initial_rule: the client rule of a session for which none has been found yet.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class PolicyContext:
         self.policy: Final = policy
         self.authenticators = authenticators
         self.sources = sources
-        self.asks: Final = asks(policy)
-        self.decisions: Final = DecisionCache(policy, self.asks)
+        self.needs_checks: Final = asks(policy)
+        self.decisions: Final = DecisionCache(policy, self.needs_checks)
         self.filters: Final = ErrorFilters(policy)
         self.groups = Groups(asks_for_groups(policy), reactor)
-        self.nobody: Final = block_rule(RuleKind.CLIENT, policy.default_log)
+        self.initial_rule: Final = block_rule(RuleKind.CLIENT, policy.default_log)

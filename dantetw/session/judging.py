@@ -22,7 +22,7 @@ from dantetw.policy import RuleKind
 from dantetw.rules.addresses import Lookup
 from dantetw.rules.authentication import AuthCheck
 from dantetw.rules.decision import Decision, Question, block_rule, decide_socks
-from dantetw.session import failing, tracing
+from dantetw.session import failures, tracing
 from dantetw.session.requesting import question_of
 from dantetw.session.session import Session
 from dantetw.values import FAMILIES, Command, Endpoint, Family, Protocol
@@ -71,8 +71,8 @@ class Judge:
             reason = failure.value
             if not isinstance(reason, ResolveError):
                 failure.raiseException()
-            reason = failing.limited(session, reason)
-            failing.unresolved(session, reason, asked)
+            reason = failures.with_families(session, reason)
+            failures.log_unresolved(session, reason, asked)
             unresolved(reason)
 
         if len(self._waiting) >= WAITING:
@@ -121,8 +121,8 @@ class Judge:
     def _ask(self, question: Question, found: Callable[[Decision], None]) -> None:
         session = self._session
         record = session.record
-        server, proving = session.server, session.proving
-        claim = None if proving is None else proving.claim()
+        server, authentication = session.server, session.authentication
+        state = None if authentication is None else authentication.state()
 
         def known(decision: Decision | AuthCheck) -> None:
             if isinstance(decision, AuthCheck):
@@ -135,7 +135,7 @@ class Judge:
             return Decision(nobody, question.target or question.source)
 
         ask = partial(decide_socks, record.policy, question)
-        decide = partial(tracing.judged, session, ask, claim, datagram=question)
+        decide = partial(tracing.judged, session, ask, state, datagram=question)
         decision = decide(server.known)
         if not isinstance(decision, Lookup):
             known(decision)
@@ -145,7 +145,7 @@ class Judge:
             return
         # Whose names are the target's: the far end's.
         far = question.source if question.command is Command.UDPREPLY else question.target
-        unresolved = partial(failing.unresolved, session, asked=far)
+        unresolved = partial(failures.log_unresolved, session, asked=far)
         waiting = server.known.decide_waiting(decide, unresolved, record.client.host)
         self._wait(Deferred.fromCoroutine(waiting), known)
 

@@ -14,16 +14,16 @@ from dantetw.net.listening import BACKLOG, ListeningSocket, Port, turn_away, wai
 from dantetw.net.transports import ClientTransport
 from dantetw.observe.events import AcceptFailed
 from dantetw.policy import Edge
+from dantetw.session.descriptors import ACCEPT_BATCH
 from dantetw.session.protocol import SocksFactory
-from dantetw.session.room import TURN
 from dantetw.values import Severity
 
 #: Seconds to wait when there are no descriptors left; clients wait in the backlog meanwhile.
-PATIENCE: Final = 1.0
+ACCEPT_RETRY_SECONDS: Final = 1.0
 
 # One client's trouble, not ours: ``accept(2)``, "Error handling", has those of the network, which
 # wait on the new connection.
-_THEIRS: Final = frozenset(
+_CLIENT_ERRNOS: Final = frozenset(
     (
         errno.ECONNABORTED,
         errno.EHOSTDOWN,
@@ -54,7 +54,7 @@ class Listener:
         self._factory = factory
         self._poller = factory.poller
         self._reactor = reactor
-        self._room = factory.room
+        self._room = factory.descriptors
         self._exhausted = False
         # It is our turn soon, whoever comes meanwhile.
         self._awaits_turn = False
@@ -96,10 +96,10 @@ class Listener:
     def _accept_some(self) -> None:
         """Accept who waits; of many, some now and the others when it is our turn again."""
         room = self._room.clients()
-        for _ in range(min(TURN, room)):
+        for _ in range(min(ACCEPT_BATCH, room)):
             if not self._accept():
                 return
-        if room < TURN:
+        if room < ACCEPT_BATCH:
             self._await_room()
             return
         self._awaits_turn = True
@@ -120,7 +120,7 @@ class Listener:
         except OSError as failed:
             number = failed.errno or 0
             told = number != errno.EINTR and self._tell(number)
-            if number in _THEIRS:
+            if number in _CLIENT_ERRNOS:
                 return True
             self._wait(number, told)
             return False
@@ -175,7 +175,7 @@ class Listener:
         self._say_exhausted(number, told)
         self._awaits_turn = True
         self._poller.pause(self._sock.fileno())
-        self._reactor.callLater(PATIENCE, self._resume)
+        self._reactor.callLater(ACCEPT_RETRY_SECONDS, self._resume)
 
     def _say_exhausted(self, number: int, told: bool) -> None:
         if not self._exhausted and not told:

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 
 from dantetw.net.listening import Binder, ListeningSocket, Port, given_port, open_port, turn_away
 from dantetw.policy import Policy, SocketOption
-from dantetw.session.leaving import Leaving
+from dantetw.session.drain import DrainingListeners
 from dantetw.session.listener import Listener
 from dantetw.session.protocol import SocksFactory
 from dantetw.values import Endpoint
@@ -37,7 +37,7 @@ class BindError(Exception):
         self.exhausted = number in _EXHAUSTED
 
 
-class Ports:
+class ListeningPorts:
     """
     Where clients come in.
 
@@ -175,7 +175,7 @@ class Listeners:
         self._factory = factory
         self._reactor = reactor
         self._listeners: dict[Endpoint, list[Listener]] = {}
-        self._leaving = Leaving(reactor)
+        self._leaving = DrainingListeners(reactor)
 
     def use(self, ports: Mapping[Endpoint, Port], grace: bool = True) -> Deferred[None]:
         """
@@ -200,7 +200,7 @@ class Listeners:
         going = [listener for listeners in old.values() for listener in listeners]
         if before:
             after = sum(map(len, self._listeners.values()))
-            self._factory.room.take(after - before)
+            self._factory.descriptors.take(after - before)
         self._factory.listening = frozenset(port.endpoint for port in ports.values())
         return self._leaving.leave(going, grace)
 

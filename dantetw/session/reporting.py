@@ -69,17 +69,17 @@ def work_of(session: Session) -> Work:
     """What is being done for a session."""
     if session.record.request is None:
         return Work.NEGOTIATE
-    performing = session.performing
-    return Work.IO if performing is not None and performing.under_way else Work.REQUEST
+    activity = session.activity
+    return Work.IO if activity is not None and activity.under_way else Work.REQUEST
 
 
 def actives(session: Session, report: int) -> Iterator[Active]:
     """The part of a status report about a session that is alive."""
-    record, work, performing = session.record, work_of(session), session.performing
+    record, work, activity = session.record, work_of(session), session.activity
     policy = record.policy
     ways: Iterable[tuple[Path | None, Standing | None]] = ((None, None),)
-    if performing is not None and work is Work.IO:
-        ways = performing.standing()
+    if activity is not None and work is Work.IO:
+        ways = activity.standing()
     for path, standing in ways:
         yield record.snapshot(
             Active,

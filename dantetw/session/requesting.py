@@ -23,8 +23,8 @@ from dantetw.policy import RuleKind
 from dantetw.rules.decision import Decision, Question, block_rule, decide_socks
 from dantetw.session import tracing
 from dantetw.session.announcing import is_complete, numeric, unreceivable_text
-from dantetw.session.authenticating import refuse_late
-from dantetw.session.failing import limited, unresolved
+from dantetw.session.failures import log_unresolved, with_families
+from dantetw.session.login import refuse_late
 from dantetw.session.outgoing import anywhere, bind
 from dantetw.session.session import Session
 from dantetw.values import (
@@ -105,8 +105,8 @@ def _unresolved(session: Session, failure: Failure) -> None:
     # What an association names is on the client's side.
     associates = record.request is not None and record.request.command is _ASSOCIATE
     if not associates:
-        failed = limited(session, failed)
-    unresolved(session, failed, record.client if associates else None)
+        failed = with_families(session, failed)
+    log_unresolved(session, failed, record.client if associates else None)
     refuse_name(session, Cause.UNRESOLVED, failed.name, failed.reason)
 
 
@@ -211,10 +211,10 @@ def _authorise(session: Session, request: Request, asked: Endpoint) -> None:
 
 def _ask(session: Session, question: Question, decided: Callable[[Decision], None]) -> None:
     """Ask the socks rules; the decision comes now or later."""
-    server, proving = session.server, session.proving
-    claim = None if proving is None else proving.claim()
+    server, authentication = session.server, session.authentication
+    state = None if authentication is None else authentication.state()
     decide = partial(
-        tracing.judged, session, partial(decide_socks, session.record.policy, question), claim
+        tracing.judged, session, partial(decide_socks, session.record.policy, question), state
     )
     decision = decide(server.known)
     if isinstance(decision, Decision):
@@ -277,8 +277,8 @@ def _authorised(
         record.target = record.asked  # the peer of a BIND is not there yet
     elif request.command is not _ASSOCIATE:
         record.target = decision.target
-    if session.proving is not None:
-        session.proving.forget()
+    if session.authentication is not None:
+        session.authentication.forget()
         if decision.shown is not None:
             record.user, record.method = decision.shown.user, decision.shown.method
         if decision.refusal:

@@ -27,7 +27,7 @@ from dantetw.relay.timeouts import TimeoutSweep
 from dantetw.session.answers import RuleFacts
 from dantetw.session.context import PolicyContext
 from dantetw.session.delayedclose import DelayedCloses
-from dantetw.session.room import Room
+from dantetw.session.descriptors import DescriptorBudget
 from dantetw.session.subscribers import Subscribers
 from dantetw.values import Command, Endpoint, Method, Severity
 from dantetw.wire.dialects import Dialects
@@ -44,7 +44,7 @@ class SessionServices:
     :ivar commands: what performs each command; one that is absent is not supported.
     :ivar keep_alive: whether connections get TCP keep-alive.
     :ivar delayed_closes: connections that are closed in a while, their sessions being over.
-    :ivar room: how many descriptors are left for clients.
+    :ivar descriptors: how many descriptors are left for clients.
     :ivar bind_low: binds ports below 1024, for ``compatibility: sameport``.
     :ivar subscribers: what follows all sessions; ``next_number``: numbers them.
     :ivar accepted: how many clients have come since the start; ``requested``: how many of them have
@@ -102,7 +102,9 @@ class SessionServices:
         self.unrequested = self.unperformed = 0
         self._refused: set[SocketOption] = set()
         self.delayed_closes = DelayedCloses(reactor)
-        self.room = Room(reactor, poller, self.sessions, self.delayed_closes.pending, self._early)
+        self.descriptors = DescriptorBudget(
+            reactor, poller, self.sessions, self.delayed_closes.pending, self._early
+        )
 
     def adopt(self, policy: Policy, authenticators: Mapping[Method, Any]) -> None:
         """

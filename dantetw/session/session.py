@@ -1,7 +1,7 @@
 """
 A session: what it holds, what it waits for, and its one end.
 
-Stages and commands (:mod:`.requesting`, :mod:`.authenticating`, :mod:`.commands`) are given a
+Stages and commands (:mod:`.requesting`, :mod:`.login`, :mod:`.commands`) are given a
 session and act on it.  Whatever ends it, in whichever stage, ends it in :meth:`Session.end`, which
 records the end and gives back what the session holds.
 """
@@ -28,10 +28,10 @@ from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.authentication import AuthCheck
 from dantetw.rules.decision import Decision
 from dantetw.session import tracing
+from dantetw.session.activity import Activity
+from dantetw.session.authentication import Authentication
 from dantetw.session.delayedclose import UNREAD_BYTES
-from dantetw.session.failing import tell, unresolved
-from dantetw.session.performing import Performing
-from dantetw.session.proving import Proving
+from dantetw.session.failures import log_ending, log_unresolved
 from dantetw.session.record import SessionRecord
 from dantetw.session.sensitive import sensitive_values
 from dantetw.session.services import SessionServices
@@ -50,7 +50,7 @@ from dantetw.wire.dialects import Negotiation
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
 _SUCCEEDED: Final = ReplyCode.SUCCEEDED
 # The command at work before there is one.
-_NOTHING: Final = Performing()
+_NOTHING: Final = Activity()
 _log = Logger()
 
 
@@ -61,25 +61,25 @@ class Session(SessionView):
     What drives it from stage to stage is :class:`~dantetw.session.clientsession.ClientSession`.
 
     :ivar ended: it is over.
-    :ivar proving: how the client shows who it is, where that takes asking others.
+    :ivar authentication: how the client shows who it is, where that takes asking others.
     :ivar transport: the client's connection and ``negotiation`` what is said there, until the
         request is complete; ``sock``: the client's socket after that.
     :ivar hints: what the poller has said of ``sock`` that nobody has acted on; ``leftover``: what
         came behind the request.
-    :ivar performing: the command at work.
+    :ivar activity: the command at work.
     :ivar awaited: of a BIND the port that was bound, until its peer has come.
     :ivar waiting: what is waited for, which the end cancels.
     :ivar since: monotonic seconds from which the current time limit counts.
     """
 
     __slots__ = (
+        "activity",
+        "authentication",
         "awaited",
         "ended",
         "hints",
         "leftover",
         "negotiation",
-        "performing",
-        "proving",
         "since",
         "sock",
         "transport",
@@ -92,15 +92,17 @@ class Session(SessionView):
         self.server = server
         context = self.context = server.context
         self.since = now = server.monotonic()
-        self.record = SessionRecord(number, context.policy, client, local, context.nobody, now)
+        self.record = SessionRecord(
+            number, context.policy, client, local, context.initial_rule, now
+        )
         self.ended = False
-        self.proving = Proving(self.record, context) if context.asks else None
+        self.authentication = Authentication(self.record, context) if context.needs_checks else None
         self.transport: ClientTransport | None = None
         self.negotiation: Negotiation | None = None
         self.sock: socket.SocketType | None = None
         self.hints = 0
         self.leftover = b""
-        self.performing: Performing | None = None
+        self.activity: Activity | None = None
         self.awaited: Await | None = None
         self.waiting: Deferred[Any] | None = None
 
@@ -194,12 +196,12 @@ class Session(SessionView):
         known, host = self.server.known, self.record.client.host
         while True:
             decision: Decision | AuthCheck
-            decision = await known.decide_waiting(decide, partial(unresolved, self), host)
+            decision = await known.decide_waiting(decide, partial(log_unresolved, self), host)
             if isinstance(decision, Decision):
                 return decision
             # It comes to an end: each check is asked for once, and rules have only so many.
-            assert self.proving is not None
-            await self.proving.ask(decision)
+            assert self.authentication is not None
+            await self.authentication.ask(decision)
 
     def broken(self, failure: Failure) -> None:
         """A mistake of ours must cost one session only."""
@@ -233,13 +235,13 @@ class Session(SessionView):
         server.sweep.discard(self)
         if record.request is None:
             server.unrequested += 1
-        elif self.performing is None or not self.performing.under_way:
+        elif self.activity is None or not self.activity.under_way:
             server.unperformed += 1
         try:
-            if self.performing is not None:
-                self.performing.closing()
+            if self.activity is not None:
+                self.activity.closing()
             if ending.operation is not None:
-                tell(self, ending, None if self.performing is None else self.performing.named)
+                log_ending(self, ending, None if self.activity is None else self.activity.named)
             if self.record.log:
                 event = self._end_event(ending)
                 for recording in server.subscribers.recording:
@@ -251,26 +253,26 @@ class Session(SessionView):
                 over(self, ending)
         finally:
             self._give_back()
-            if server.room.short:
-                server.room.left(record.number)
+            if server.descriptors.short:
+                server.descriptors.left(record.number)
 
     def _end_event(self, ending: Ending) -> Ended:
         """Build the event of the end; the sockets must still be open."""
-        record, performing = self.record, self.performing or _NOTHING
+        record, activity = self.record, self.activity or _NOTHING
         negotiation = self.negotiation
         return record.snapshot(
             Ended,
             self.server.monotonic(),
-            first_io=performing.first_io,
+            first_io=activity.first_io,
             ending=ending,
-            counts=performing.counts,
+            counts=activity.counts,
             read=0 if negotiation is None else negotiation.read,
             tcpinfo=self.tcpinfo(),
-            traffic=performing.traffic,
-            packets=performing.packets,
-            drops=performing.drops,
+            traffic=activity.traffic,
+            packets=activity.packets,
+            drops=activity.drops,
             named=sensitive_values(record) if ending.text or record.tried else (),
-            attempts=performing.attempts,
+            attempts=activity.attempts,
         )
 
     def tcpinfo(self) -> tuple[bytes, bytes]:
@@ -280,16 +282,16 @@ class Session(SessionView):
         client, target = self.sock, None
         if client is None and self.transport is not None:
             client = self.transport.socket
-        if self.performing is not None:
-            target = self.performing.target_socket
+        if self.activity is not None:
+            target = self.activity.target_socket
         return b"" if client is None else read(client), b"" if target is None else read(target)
 
     def _give_back(self) -> None:
         """Let go of all that is held."""
         server = self.server
-        performing, self.performing = self.performing, None
-        if performing is not None:
-            performing.cancel()
+        activity, self.activity = self.activity, None
+        if activity is not None:
+            activity.cancel()
         if self.awaited is not None:
             self.awaited.close()
         if self.sock is not None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from dantetw.session.performing import Performing
+from dantetw.session.activity import Activity
 from dantetw.session.record import SessionRecord
 from dantetw.values import Ending
 
@@ -28,12 +28,12 @@ class IFollowed(Protocol):
     What subscribers see of a session.
 
     :ivar record: the facts, which subscribers only read.
-    :ivar performing: the command at work.
+    :ivar activity: the command at work.
     :ivar ended: the session is over.
     """
 
     record: SessionRecord
-    performing: Performing | None
+    activity: Activity | None
     ended: bool
 
 

@@ -26,7 +26,7 @@ from dantetw.observe.status import (
     Status,
 )
 from dantetw.session import reporting, totals
-from dantetw.session.performing import Performing
+from dantetw.session.activity import Activity
 from dantetw.session.reporting import work_of
 from dantetw.session.slices import BEHIND, LONGEST, LOOKS, PAUSE, SLICE
 from dantetw.values import Command, Endpoint, Family, Phase, Work
@@ -41,7 +41,7 @@ socks pass { from: 0/0 to: 0/0 }
 UNREACHABLE = Endpoint("198.51.100.66", 80, Family.IPV4)
 
 
-class _Waiting(Performing):
+class _Waiting(Activity):
     """A command that waits, as BIND does for its peer; :ivar open: whether it has come."""
 
     __slots__ = ("open",)
@@ -177,7 +177,7 @@ class LineTests(ReportingCase):
         waiting = _Waiting()
 
         def associate(session: Any, rule: Any, target: Any) -> None:
-            session.performing = waiting
+            session.activity = waiting
 
         world = self.world(commands={Command.UDPASSOCIATE: associate})
         world.client(GREETING + request(command=Command.UDPASSOCIATE))

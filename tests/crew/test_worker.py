@@ -58,7 +58,7 @@ from dantetw.observe.sinks.kind import Surroundings
 from dantetw.policy import Policy
 from dantetw.privileged.privileges import Privileges
 from dantetw.process.appending import open_appending
-from dantetw.session.leaving import GRACE
+from dantetw.session.drain import HANDSHAKE_SECONDS
 from dantetw.threads import Threads
 from dantetw.values import Endpoint, Family
 from tests.descriptors import descriptors
@@ -287,7 +287,7 @@ class BorrowTests(WorkerCase):
         def story() -> None:
             one, two = self.open(), self.open()
             taken: list[int] = []
-            self.patch(self.worker._server.factory.room, "take", taken.append)
+            self.patch(self.worker._server.factory.descriptors, "take", taken.append)
             self.lend(one)
             self.lend(one, two)
             (lent,) = self.worker._borrowed._places.values()
@@ -351,7 +351,7 @@ class BorrowTests(WorkerCase):
                 self.addCleanup(client.close)
             other.sockets[1].close()
             self.tell(Release())
-            self.reactor.advance(GRACE)
+            self.reactor.advance(HANDSHAKE_SECONDS)
             self.reactor.settle()
             self.assertEqual(self.words[-1], Released())
             self.assertEqual(self.worker._server.factory.accepted, 3)

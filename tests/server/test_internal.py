@@ -23,7 +23,7 @@ from dantetw.observe.journal import Journal
 from dantetw.policy import Policy
 from dantetw.server import internal
 from dantetw.server.internal import MOST_TRIED, RETRY_SECONDS, SETTLE_SECONDS, InternalAddresses
-from dantetw.session.ports import Ports
+from dantetw.session.ports import ListeningPorts
 from dantetw.values import Endpoint
 from tests.config.fakes import FakeSystem
 from tests.quiet import quiet_port
@@ -101,7 +101,7 @@ class FollowingCase(SynchronousTestCase):
         self.messages: list[tuple[str, str]] = []
         self.server = _Server()
         self.crew: Any = SingleProcess(cast(Any, self.server))
-        self.ports = Ports(self.bind, lambda refused: None)
+        self.ports = ListeningPorts(self.bind, lambda refused: None)
         self.addCleanup(lambda: self.ports.use({}))
         self.monitor = _Monitor()
 

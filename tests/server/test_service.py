@@ -31,7 +31,7 @@ from dantetw.process import pidfile
 from dantetw.server import internal, reload, service
 from dantetw.server.service import ServiceOptions, SockdService
 from dantetw.server.startup import StartFailedError
-from dantetw.session.leaving import GRACE
+from dantetw.session.drain import HANDSHAKE_SECONDS
 from dantetw.session.listener import Listener
 from dantetw.threads import Threads
 from dantetw.values import Method
@@ -520,7 +520,7 @@ class ReloadTests(ServiceCase):
         (after,) = listeners_of(made)
         self.assertGreaterEqual(before._sock.fileno(), 0)
         self.assertNotEqual(self.lines()[-1], DONE)
-        self.reactor.advance(GRACE)
+        self.reactor.advance(HANDSHAKE_SECONDS)
         self.assertEqual(self.lines()[-1], DONE)
         self.assertEqual(after.endpoint.port, port)
         self.assertEqual(before._sock.fileno(), -1)
@@ -634,7 +634,7 @@ class ReloadTests(ServiceCase):
         for host in tuple(hosts):
             (before,) = listeners_of(made)
             self.hang_up()
-            self.reactor.advance(GRACE)
+            self.reactor.advance(HANDSHAKE_SECONDS)
             self.assertEqual(self.lines()[-1], DONE)
             (after,) = listeners_of(made)
             self.assertEqual(after.endpoint, replace(before.endpoint, host=host))

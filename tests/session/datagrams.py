@@ -55,8 +55,8 @@ class Visit:
     def association(self) -> Association:
         """Our side of it."""
         session = self.control.session
-        assert session is not None and isinstance(session.performing, Association)
-        return session.performing
+        assert session is not None and isinstance(session.activity, Association)
+        return session.activity
 
     @property
     def where(self) -> Endpoint:

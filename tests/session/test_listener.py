@@ -18,7 +18,7 @@ from dantetw.observe.events import AcceptFailed, Counts, Message
 from dantetw.policy import Edge
 from dantetw.session import listener as module
 from dantetw.session.commands import reaching
-from dantetw.session.listener import PATIENCE, Listener
+from dantetw.session.listener import ACCEPT_RETRY_SECONDS, Listener
 from dantetw.values import Cause, Ending, Endpoint, Family, Operation, Phase, Severity, Side
 from tests.session.world import GREETING, OPEN, World, compiled, request
 
@@ -167,7 +167,7 @@ class ListenerTests(ListenerCase):
 
     def test_many(self) -> None:
         """Of many who wait some get in, whoever else comes, and the rest in the next turns."""
-        self.patch(module, "TURN", 2)
+        self.patch(module, "ACCEPT_BATCH", 2)
         world, listener = self.listen()
         for _ in range(5):
             self.open().connect((listener.endpoint.host, listener.endpoint.port))
@@ -299,7 +299,7 @@ class TroubleTests(ListenerCase):
         listener._accept_some()
         for left in (2, 1, 0):
             self.assertEqual(len(sock.numbers), left)
-            world.reactor.advance(PATIENCE)
+            world.reactor.advance(ACCEPT_RETRY_SECONDS)
         (message,) = world.events
         assert isinstance(message, Message)
         self.assertEqual(message.code, "internal.exhausted")
@@ -311,7 +311,7 @@ class TroubleTests(ListenerCase):
         for _ in range(5):
             listener._ready(READABLE)
         self.assertEqual(len(sock.numbers), 9)
-        world.reactor.advance(PATIENCE)
+        world.reactor.advance(ACCEPT_RETRY_SECONDS)
         self.assertEqual(len(sock.numbers), 8)
 
     def test_exhausted_for_long(self) -> None:
@@ -326,7 +326,7 @@ class TroubleTests(ListenerCase):
             client.connect((listener.endpoint.host, listener.endpoint.port))
         for _ in range(3):
             listener._accept_some()
-            world.reactor.advance(PATIENCE)
+            world.reactor.advance(ACCEPT_RETRY_SECONDS)
         self.assertEqual((told(), len(world.sessions)), (1, 2))
         listener._accept_some()  # nobody waits any more
         sock.numbers.append(errno.EMFILE)
@@ -344,7 +344,7 @@ class TroubleTests(ListenerCase):
         )
         world.factory.adopt(compiled(HEAD + lines + OPEN), {})
         listener._accept_some()
-        world.reactor.advance(PATIENCE)
+        world.reactor.advance(ACCEPT_RETRY_SECONDS)
         listener._accept_some()
         self.assertEqual(
             world.events,
@@ -383,5 +383,5 @@ class TroubleTests(ListenerCase):
         world, listener, _ = self.failing(errno.EMFILE)
         listener._accept_some()
         listener.stop()
-        world.reactor.advance(PATIENCE)
+        world.reactor.advance(ACCEPT_RETRY_SECONDS)
         self.assertEqual(world.poller._watchers, {})

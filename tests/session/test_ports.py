@@ -13,9 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw.net.listening import open_port, waits
 from dantetw.policy import Policy
 from dantetw.session import listener as listening
-from dantetw.session.leaving import GRACE
+from dantetw.session.drain import HANDSHAKE_SECONDS
 from dantetw.session.listener import Listener
-from dantetw.session.ports import BindError, Listeners, Ports
+from dantetw.session.ports import BindError, Listeners, ListeningPorts
 from dantetw.values import Endpoint, Family
 from tests.quiet import quiet_port
 from tests.session.test_listener import HEAD
@@ -29,7 +29,7 @@ class PortsCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.world = World(self, OPEN, head=HEAD)
-        self.ports = Ports(socket.socket.bind, self.world.factory.report_refused)
+        self.ports = ListeningPorts(socket.socket.bind, self.world.factory.report_refused)
         self.acceptors = Listeners(self.world.factory, self.world.reactor)
         self.addCleanup(self.stop)
 
@@ -60,7 +60,7 @@ class PortsCase(SynchronousTestCase):
 
     def use(self, policy: Policy) -> None:
         """Listen where a policy says."""
-        self.world.reactor.advance(GRACE)  # a reload waits for the end of the one before
+        self.world.reactor.advance(HANDSHAKE_SECONDS)  # the reload before is over
         ports = self.ports.bind(policy)
         self.acceptors.use(ports).addCallback(lambda _: self.ports.use(ports, policy))
 
@@ -179,7 +179,7 @@ class LeaveTests(PortsCase):
         waiting = [self.connect(port) for _ in range(100)]
         self.change(OTHER, port=port)
         self.assertEqual(self.open().connect_ex((LOOPBACK, port)), errno.ECONNREFUSED)
-        self.world.reactor.advance(GRACE)
+        self.world.reactor.advance(HANDSHAKE_SECONDS)
         for client in waiting:
             self.serve(client)
         self.serve(self.connect(port, OTHER))
@@ -195,7 +195,7 @@ class LeaveTests(PortsCase):
         for client in waiting:
             self.serve(client)
         self.assertGreaterEqual(listener._sock.fileno(), 0)
-        self.world.reactor.advance(GRACE)
+        self.world.reactor.advance(HANDSHAKE_SECONDS)
         self.assertEqual(listener._sock.fileno(), -1)
 
     def test_connecting(self) -> None:
@@ -216,23 +216,23 @@ class LeaveTests(PortsCase):
         (listener,) = self.listeners
         self.connect(port)
         self.change(OTHER, port=port)
-        self.world.factory.room._set(0)
-        self.world.reactor.advance(GRACE)
+        self.world.factory.descriptors._set(0)
+        self.world.reactor.advance(HANDSHAKE_SECONDS)
         self.assertGreaterEqual(listener._sock.fileno(), 0)
         return listener
 
     def test_no_room(self) -> None:
         """A port at which clients wait for room stays until they are in."""
         listener = self.crowd()
-        self.world.factory.room._set(100)
-        self.world.reactor.advance(GRACE)
+        self.world.factory.descriptors._set(100)
+        self.world.reactor.advance(HANDSHAKE_SECONDS)
         self.assertEqual(listener._sock.fileno(), -1)
         self.assertEqual(len(self.world.sessions), 1)
 
     def test_no_room_for_long(self) -> None:
         """But it does not stay for ever."""
         listener = self.crowd()
-        self.world.reactor.pump([GRACE] * 30)
+        self.world.reactor.pump([HANDSHAKE_SECONDS] * 30)
         self.assertEqual(listener._sock.fileno(), -1)
 
     def test_old_kernel(self) -> None:

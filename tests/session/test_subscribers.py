@@ -41,9 +41,9 @@ class Recorder:
     def ended(self, session: IFollowed, ending: Ending) -> None:
         self._note("ended", session)
         self.ends.append(ending)
-        if session.performing is not None:
-            self.counts = session.performing.counts
-            target = session.performing.target_socket
+        if session.activity is not None:
+            self.counts = session.activity.counts
+            target = session.activity.target_socket
             assert target is None or target.fileno() >= 0
 
 

@@ -7,6 +7,6 @@ peers (:mod:`.forwarding`), of whom each has a connection to the client (:mod:`.
 :mod:`.waiting` is what both kinds have in common.
 
 Each is a function ``def (session, rule, target)`` that the catalogue lists.  It performs the
-request under the socks rule that passed it, sets ``session.performing``, and sees to it that the
+request under the socks rule that passed it, sets ``session.activity``, and sees to it that the
 session ends.
 """

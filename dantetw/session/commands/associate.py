@@ -45,8 +45,8 @@ def associate(session: Session, rule: Rule, announced: Endpoint) -> None:
     if connected and not _connect(session, sock, where):
         return
     association = Association(session, rule, sock, announced, expected, connected)
-    session.performing = association
-    session.server.room.hold(record.number, OUTSIDE)
+    session.activity = association
+    session.server.descriptors.hold(record.number, OUTSIDE)
     association.begin()
 
 

@@ -34,12 +34,12 @@ from dantetw.relay.datagrams import DatagramRelay
 from dantetw.relay.egress import Egress
 from dantetw.relay.flowcache import DatagramFlow, EgressTraffic, OutboundFlow, ReplyFlow
 from dantetw.rules.decision import Decision
-from dantetw.session import failing, tracing
+from dantetw.session import failures, tracing
+from dantetw.session.activity import Activity
 from dantetw.session.commands.relaying import TAPPED
 from dantetw.session.control import Control
 from dantetw.session.dropping import Drops
 from dantetw.session.judging import Judge
-from dantetw.session.performing import Performing
 from dantetw.session.requesting import unusable_text
 from dantetw.session.session import Session
 from dantetw.values import (
@@ -67,7 +67,7 @@ from dantetw.wire.messages import ProtocolError
 OUTSIDE: Final = 2
 
 
-class Association(Performing):
+class Association(Activity):
     """
     A client's association.
 
@@ -229,7 +229,7 @@ class Association(Performing):
             egress.assign(flow, session.record.policy.udp.connectdst)
         except OSError as failed:
             number = failed.errno or 0
-            failing.failed(session, Edge.EXTERNAL, Operation.CONNECT, target, number)
+            failures.log_failure(session, Edge.EXTERNAL, Operation.CONNECT, target, number)
             reason = words_of(number)
             text = f"connect(2) to {target} from {egress.source} failed: {reason}"
             self._drop_flow(flow, Drop.ERROR, text)
@@ -248,9 +248,9 @@ class Association(Performing):
         host = session.context.sources.choose(target, record.client, record.local)
         options = record.policy.socket_options + self.rule.socket_options
         if self.relay.egresses:
-            if not session.server.room.has(OUTSIDE):
+            if not session.server.descriptors.has(OUTSIDE):
                 raise OSError(EMFILE, "for another family")
-            session.server.room.hold(record.number, 2 * OUTSIDE)
+            session.server.descriptors.hold(record.number, 2 * OUTSIDE)
         # Below 1024 too, whatever ``compatibility`` says, as Dante: NTP peers count on it.
         low = session.server.bind_low
         sock, refused = bind_external(host, target.family, self.client.port, options, low)
@@ -305,7 +305,7 @@ class Association(Performing):
         edge = Edge.EXTERNAL if isinstance(flow, OutboundFlow) else Edge.INTERNAL
         if flow.egress is not None and isinstance(flow, OutboundFlow):
             flow.egress.target = None
-        failing.failed(self._session, edge, Operation.SEND, target, number)
+        failures.log_failure(self._session, edge, Operation.SEND, target, number)
         self._drop(flow, Drop.ERROR, f"sendto of {size} bytes failed: {words_of(number)}")
 
     def undelivered(
@@ -315,14 +315,14 @@ class Association(Performing):
         record = session.record
         text = f"{words_of(number)} (delayed error)"
         if egress is None:
-            failing.failed(session, Edge.INTERNAL, Operation.SEND, self.client, number)
+            failures.log_failure(session, Edge.INTERNAL, Operation.SEND, self.client, number)
             path = Path(self.client, self.local, record.user)
             self._drops.drop(self.rule, path, Side.TARGET, Drop.UNDELIVERED, text)
             return
         if target is None:
             target = egress.connected_to
         if target is not None:
-            failing.failed(session, Edge.EXTERNAL, Operation.SEND, target, number)
+            failures.log_failure(session, Edge.EXTERNAL, Operation.SEND, target, number)
         path = Path(self.client, self.local, record.user, egress.source, target)
         self._drops.drop(self.rule, path, Side.CLIENT, Drop.UNDELIVERED, text)
 

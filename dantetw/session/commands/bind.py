@@ -204,5 +204,5 @@ def bind(session: Session, rule: Rule, target: Endpoint) -> None:
         kind: type[Waiting] = Forwarding
     else:
         kind = Bind
-    performing = session.performing = kind(session, rule, session.awaited)
-    performing.wait()
+    activity = session.activity = kind(session, rule, session.awaited)
+    activity.wait()

@@ -31,15 +31,15 @@ def connect(session: Session, rule: Rule, target: Endpoint) -> None:
     passed, addresses = record.target, record.addresses
     named = passed if passed is not None and passed.family is _NAME else None
     if addresses is not None and len(addresses) > 1:
-        racing = session.performing = Racing(session, rule, named, target)
+        racing = session.activity = Racing(session, rule, named, target)
         racing.begin()
         return
     source = source_for(session, target, SOURCELESS)
     if not source:
         return
     record.target = target
-    performing = session.performing = Connect(session, rule, named)
+    activity = session.activity = Connect(session, rule, named)
     try:
-        performing.dial(source, target)
+        activity.dial(source, target)
     except DialError as failed:
-        performing.failed(failed)
+        activity.failed(failed)

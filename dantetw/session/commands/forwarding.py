@@ -30,7 +30,7 @@ from dantetw.rules.decision import Decision, decide_socks
 from dantetw.session import tracing
 from dantetw.session.commands.forward import Forward
 from dantetw.session.commands.waiting import Waiting
-from dantetw.session.failing import failed, unresolved
+from dantetw.session.failures import log_failure, log_unresolved
 from dantetw.session.session import Session
 from dantetw.values import (
     NOWHERE,
@@ -186,7 +186,7 @@ class Forwarding(Waiting):
         if session.ended or self._coming is not None or self._number >= MOST:
             return
         self._unaccepted = False
-        room = session.server.room
+        room = session.server.descriptors
         try:
             if not room.has(_EACH) and self._awaited.waits():
                 raise OSError(EMFILE, "no room for another peer")
@@ -215,7 +215,7 @@ class Forwarding(Waiting):
         session = self._session
         if session.ended or self._coming is not None:
             return
-        session.server.room.hold(session.record.number, _EACH * self._number)
+        session.server.descriptors.hold(session.record.number, _EACH * self._number)
         if self._number < MOST:
             self._awaited.resume()
             self._comes(0)
@@ -235,7 +235,7 @@ class Forwarding(Waiting):
         if isinstance(decision, Decision):
             self._judged(decision)
             return
-        tell = partial(unresolved, session, asked=peer)
+        tell = partial(log_unresolved, session, asked=peer)
         waiting = server.known.decide_waiting(decide, tell, record.client.host)
         session.when(Deferred.fromCoroutine(waiting), self._judged)
 
@@ -278,7 +278,7 @@ class Forwarding(Waiting):
         record = session.record
         forward.source = source
         client, more = record.client, (forward.rule,)
-        failed(session, Edge.INTERNAL, Operation.CONNECT, client, number, more)
+        log_failure(session, Edge.INTERNAL, Operation.CONNECT, client, number, more)
         text = f"connect(2) to {record.client} from {source} failed: {words_of(number)}"
         ending = Ending(Side.CLIENT, Phase.CONNECT, Cause.ERROR, number, text)
         forward.part(ending)

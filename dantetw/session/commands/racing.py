@@ -30,7 +30,7 @@ from dantetw.policy import Edge, Rule
 from dantetw.rules.addresses import Lookup
 from dantetw.rules.authentication import AuthCheck
 from dantetw.rules.decision import Decision
-from dantetw.session import failing, tracing
+from dantetw.session import failures, tracing
 from dantetw.session.answers import Round
 from dantetw.session.candidates import judge, name_in, order, passed
 from dantetw.session.commands.reaching import SOURCELESS, Connect
@@ -142,7 +142,7 @@ class Racing(Connect):
             self._timer = None
         if session.hints & HANGUP and self._overdue():
             race.finish()
-        room = session.server.room
+        room = session.server.descriptors
         while (
             self._judging is None
             # A session has been given the descriptors for one attempt.
@@ -177,7 +177,7 @@ class Racing(Connect):
         more = max(0, more)
         if more != self._more:
             self._more = more
-            self._session.server.room.hold(self._session.record.number, more)
+            self._session.server.descriptors.hold(self._session.record.number, more)
 
     def _next(self) -> None:
         """Time has passed."""
@@ -208,7 +208,7 @@ class Racing(Connect):
             self._judged(trial, decision)
             return
         self._judging = trial
-        unresolved = partial(failing.unresolved, session)
+        unresolved = partial(failures.log_unresolved, session)
         client = session.record.client.host
         waiting = server.known.decide_waiting(decide, unresolved, client, self._known)
         session.when(Deferred.fromCoroutine(waiting), partial(self._judged_late, trial))
@@ -345,7 +345,7 @@ class Racing(Connect):
         trial, why = reason
         if isinstance(why, DialError) and trial.rule is not None:
             edge, connecting, more = Edge.EXTERNAL, Operation.CONNECT, (trial.rule,)
-            failing.failed(self._session, edge, connecting, trial.target, why.number, more)
+            failures.log_failure(self._session, edge, connecting, trial.target, why.number, more)
 
     def _give_up(self) -> None:
         """No attempt is left."""

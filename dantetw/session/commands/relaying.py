@@ -16,7 +16,7 @@ from dantetw.relay.copying import CopyingRelay
 from dantetw.relay.flow import Flow
 from dantetw.relay.splicing import relay_class
 from dantetw.session import tracing
-from dantetw.session.performing import Performing
+from dantetw.session.activity import Activity
 from dantetw.session.session import Session
 from dantetw.values import (
     LOG_CONNECT,
@@ -42,7 +42,7 @@ _RELAY: Final = Phase.RELAY
 _TCP: Final = Protocol.TCP
 
 
-class Relaying(Performing):
+class Relaying(Activity):
     """
     A command whose end is a relay.
 

@@ -14,7 +14,7 @@ from dantetw.policy import Rule
 from dantetw.rules.decision import Question
 from dantetw.session import tracing
 from dantetw.session.commands.relaying import Relaying
-from dantetw.session.failing import unaccepted
+from dantetw.session.failures import log_unaccepted
 from dantetw.session.session import Session
 from dantetw.values import (
     LOG_CONNECT,
@@ -109,6 +109,6 @@ class Waiting(Relaying):
 
     def _cannot_accept(self, failed: OSError) -> None:
         """No descriptors are left, or the peer is in trouble: it may come again."""
-        unaccepted(self._session, self._awaited.bound, failed.errno or 0)
+        log_unaccepted(self._session, self._awaited.bound, failed.errno or 0)
         self._awaited.pause()
         self._unaccepted = True

@@ -254,9 +254,9 @@ class RelayTests(ForwardingCase):
         counts = [each.standing.counts.to_client for each in told if each.standing is not None]
         self.assertEqual(counts, [5, 0])
         self.assertEqual([each.path.local.port for each in told], [40000, 40001])
-        assert session.performing is not None
-        self.assertEqual(session.performing.stirred, world.reactor.seconds())
-        self.assertEqual(session.performing.counts, Counts(5, 0, 0, 5))
+        assert session.activity is not None
+        self.assertEqual(session.activity.stirred, world.reactor.seconds())
+        self.assertEqual(session.activity.counts, Counts(5, 0, 0, 5))
         self.assertEqual(world.factory.performed, 1)
         client.close()
         self.assertEqual((world.factory.unperformed, world.factory.sessions), (0, {}))

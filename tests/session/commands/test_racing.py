@@ -331,7 +331,7 @@ class ShortageTests(RacingCase):
     def test_counted(self) -> None:
         """Attempts beside the first one are counted while they run."""
         world = self.world()
-        room = world.factory.room
+        room = world.factory.descriptors
         client = self.ask(world)
         self.assertEqual(room._extra, 0)
         self.head_start(world)
@@ -349,7 +349,7 @@ class ShortageTests(RacingCase):
         """Without one to spare none begins beside another; the first one's failure makes room."""
         world = self.world()
         client = self.ask(world)
-        self.patch(world.factory.room, "has", lambda number: False)
+        self.patch(world.factory.descriptors, "has", lambda number: False)
         for _ in range(4):
             self.head_start(world)
         self.assertEqual(self.tried(world), [ONE])
@@ -367,7 +367,9 @@ class ShortageTests(RacingCase):
         world.factory.stop()
         world.settle()
         self.finish(world, client)
-        self.assertEqual((world.factory.room._extra, world.factory.room._held), (0, {}))
+        self.assertEqual(
+            (world.factory.descriptors._extra, world.factory.descriptors._held), (0, {})
+        )
 
 
 class HalfClosedTests(RacingCase):
@@ -579,9 +581,9 @@ class LeavingTests(RacingCase):
         """Meanwhile the session counts as one that is under way, once."""
         world, client = self.racing()
         self.assertEqual(world.factory.performed, 1)
-        assert client.session is not None and client.session.performing is not None
-        self.assertTrue(client.session.performing.under_way)
-        ((path, standing),) = client.session.performing.standing()
+        assert client.session is not None and client.session.activity is not None
+        self.assertTrue(client.session.activity.under_way)
+        ((path, standing),) = client.session.activity.standing()
         self.assertTrue(standing.connecting)
         self.assertEqual(path.target, Endpoint(TWO, 80, Family.IPV4))
         world.factory.stop()

@@ -1,4 +1,4 @@
-"""Tests for :mod:`dantetw.session.proving` and :mod:`dantetw.session.delayedclose`, in sessions."""
+"""Tests of checks that rules ask for, and of delayed closes, in sessions."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class ClientRuleTests(SynchronousTestCase):
         world = World(self)
         world.client()
         (session,) = world.sessions
-        self.assertIsNone(session.proving)
+        self.assertIsNone(session.authentication)
 
 
 class LoginTests(SynchronousTestCase):
@@ -219,8 +219,8 @@ class LoginTests(SynchronousTestCase):
         self.assertIn(f"tcp/connect [: pam.username%joe@{WHO}", world.lines()[1])
         self.assertEqual(client.hear()[4:6], b"\x05\x00")
         (session,) = world.sessions
-        assert session.proving is not None
-        self.assertIsNone(session.proving._credentials)
+        assert session.authentication is not None
+        self.assertIsNone(session.authentication._credentials)
         self.assertEqual(world.doorkeeper.asked, [])
 
     def test_late_other(self) -> None:

@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.session.failing`: what a session's failures make known, and to whom."""
+"""Tests of :mod:`dantetw.session.failures`: what a session's failures make known, and to whom."""
 
 from __future__ import annotations
 

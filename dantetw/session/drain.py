@@ -1,9 +1,9 @@
 """
-Ports that are let go.
+Listeners that are closed without resetting connections.
 
 The kernel keeps clients that have connected until they are accepted, and others are still in the
-midst of connecting: both would be reset if the socket was closed.  So new ones are turned away
-first, the others have :data:`GRACE` seconds to arrive, and who has arrived is accepted.
+midst of connecting: both would be reset if the socket was closed.  So new connections are refused
+first, the others have :data:`HANDSHAKE_SECONDS` to arrive, and those that have are accepted.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from twisted.internet.interfaces import IDelayedCall
 
 from dantetw.session.listener import Listener
 
-#: Seconds that a connection takes to be made, from the first packet to the third.
-GRACE: Final = 1.0
-#: Times as long at most that clients are waited for which cannot be accepted yet.
-_MOST: Final = 30
+#: Seconds to allow for a handshake, from the first packet to the third.
+HANDSHAKE_SECONDS: Final = 1.0
+#: Most times as long to wait for clients that cannot be accepted yet.
+_MOST_LOOKS: Final = 30
 
 
-class Leaving:
+class DrainingListeners:
     """Listeners that accept no new clients, and are closed when the last have come."""
 
     def __init__(self, reactor: Any) -> None:
@@ -31,7 +31,7 @@ class Leaving:
 
     def leave(self, listeners: Iterable[Listener], grace: bool = True) -> Deferred[None]:
         """
-        Let go of these; fires when all are closed.
+        Close listeners; fires when all are closed.
 
         :param grace: wait for clients that are in the midst of connecting.
         """
@@ -40,17 +40,17 @@ class Leaving:
             if grace and listener.turn_away():
                 late.append(listener)
             else:
-                # Whoever is in the midst of connecting is lost.
+                # Clients in the midst of connecting are lost.
                 listener.drain()
                 listener.stop()
         if late:
-            self._later(over, late, _MOST)
+            self._later(over, late, _MOST_LOOKS)
         else:
             over.callback(None)
         return over
 
     def _later(self, over: Deferred[None], listeners: list[Listener], times: int) -> None:
-        call = self._reactor.callLater(GRACE, self._look, over, listeners, times)
+        call = self._reactor.callLater(HANDSHAKE_SECONDS, self._look, over, listeners, times)
         self._leaving[over] = listeners, call
 
     def _look(self, over: Deferred[None], listeners: list[Listener], times: int) -> None:

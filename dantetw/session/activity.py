@@ -1,5 +1,5 @@
 """
-A command being performed, as a session sees it.
+The command at work, as a session sees it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from dantetw.observe.events import Attempt, Traffic
 from dantetw.observe.status import Standing
 from dantetw.values import Counts, Drop, Endpoint, Path
 
-#: What nobody has moved; one for all.
-NOTHING: Final = Counts()
+#: Of an activity that has relayed nothing; one for all.
+NO_COUNTS: Final = Counts()
 
 
-class Performing:
+class Activity:
     """
-    A command being performed for a session, as the session sees it.
+    The command that is being performed for a session, as the session sees it.
 
-    What is here suits a command that is not built, or has not begun.
+    The defaults here are those of a command that has not begun.
     """
 
     __slots__ = ()
@@ -63,12 +63,12 @@ class Performing:
     @property
     def counts(self) -> Counts:
         """Bytes moved so far."""
-        return NOTHING
+        return NO_COUNTS
 
     @property
     def packets(self) -> Counts:
         """Datagrams moved so far."""
-        return NOTHING
+        return NO_COUNTS
 
     @property
     def traffic(self) -> tuple[Traffic, ...]:

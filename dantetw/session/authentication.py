@@ -1,8 +1,8 @@
 """
 Who a client is, where its policy has methods beyond ``none`` and ``username``.
 
-Rules ask for what they need to know (:mod:`dantetw.rules.authentication`); here it is found out,
-and kept for the rules that follow.
+Rules ask for the checks that they need (:mod:`dantetw.rules.authentication`).  These are made here,
+and their results kept for the rules that follow.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ from dantetw.values import Method, Phase
 from dantetw.wire.messages import Credentials
 
 
-class Proving:
-    """What one client has shown."""
+class Authentication:
+    """
+    The authentication of one client: its credentials, and the results of checks so far.
 
-    __slots__ = ("_context", "_credentials", "_method", "_name", "_proofs", "_record")
+    :param record: gets the names that others give for the client, and its phase while it waits.
+    """
+
+    __slots__ = ("_context", "_credentials", "_method", "_name", "_record", "_results")
 
     def __init__(self, record: SessionRecord, context: PolicyContext) -> None:
         self._record = record
@@ -28,15 +32,15 @@ class Proving:
         self._credentials: Credentials | None = None
         self._method = Method.NONE
         self._name: str | None = None
-        self._proofs: dict[AuthCheck, AuthResult] = {}
+        self._results: dict[AuthCheck, AuthResult] = {}
 
-    def claim(self) -> AuthState:
-        """The client, for rules."""
-        return AuthState(self._proofs, self._context.groups.of, self._method, self._name)
+    def state(self) -> AuthState:
+        """What the rules are told of the client."""
+        return AuthState(self._results, self._context.groups.of, self._method, self._name)
 
-    def given(self, credentials: Credentials, method: Method) -> None:
+    def set_credentials(self, credentials: Credentials, method: Method) -> None:
         """
-        The client has given a name and a password.
+        Keep the name and the password that the client has given.
 
         :param method: ``USERNAME``, or that of the only check they can be meant for.
         """
@@ -45,11 +49,11 @@ class Proving:
         self._method = method
 
     def forget(self) -> None:
-        """The password is needed no more."""
+        """Drop the password."""
         self._credentials = None
 
     def ask(self, check: AuthCheck) -> Deferred[AuthResult]:
-        """Find out what a rule must know; the answer is kept."""
+        """Make a check that a rule asks for; the result is kept."""
         return Deferred.fromCoroutine(self._ask(check))
 
     async def _ask(self, check: AuthCheck) -> AuthResult:
@@ -59,16 +63,16 @@ class Proving:
             # What holds for a login, such as its time limit, holds for one that comes late.
             record.phase = Phase.AUTHENTICATE
         if check.method is Method.USERNAME:
-            proof = await self._log_in()
+            result = await self._log_in()
         else:
             prover: IProver = self._context.authenticators[check.method]
             visitor = Visitor(record.client, record.local, self._credentials)
-            proof = await prover.prove(check, visitor)
+            result = await prover.prove(check, visitor)
         record.phase = phase
-        self._proofs[check] = proof
-        if proof.name is not None:
-            record.other_names += (proof.name,)
-        return proof
+        self._results[check] = result
+        if result.name is not None:
+            record.other_names += (result.name,)
+        return result
 
     async def _log_in(self) -> AuthResult:
         users: IAuthenticator = self._context.authenticators[Method.USERNAME]

@@ -1,7 +1,7 @@
 """
-A session's login, from the name and the password to the client that is let in, or has to wait.
+A client's login: its name and password are checked, and it is let in or refused after a delay.
 
-The negotiation stands still meanwhile, and the client is not listened to.
+Meanwhile the negotiation is suspended, and nothing is read from the client.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
 from dantetw.rules.authentication import AuthResult, at_once
 from dantetw.session import tracing
+from dantetw.session.authentication import Authentication
 from dantetw.session.delayedclose import ClosingSocket, answer_delay
-from dantetw.session.proving import Proving
 from dantetw.session.session import Session
 from dantetw.values import Cause, Ending, Method, Phase, ReplyCode, Side, User
 from dantetw.wire.messages import Credentials
@@ -35,8 +35,8 @@ def log_in(session: Session, credentials: Credentials, go_on: Callable[[], None]
     record.claimed = credentials.name
     record.logging_in_at = session.server.monotonic()
     session.transport.pauseProducing()
-    if session.proving is not None:
-        _prove(session, session.proving, credentials, go_on)
+    if session.authentication is not None:
+        _authenticate(session, session.authentication, credentials, go_on)
         return
     user = User(Method.USERNAME, credentials.name)
     users: IAuthenticator = session.context.authenticators[Method.USERNAME]
@@ -48,24 +48,27 @@ def log_in(session: Session, credentials: Credentials, go_on: Callable[[], None]
     )
 
 
-def _prove(
-    session: Session, proving: Proving, credentials: Credentials, go_on: Callable[[], None]
+def _authenticate(
+    session: Session,
+    authentication: Authentication,
+    credentials: Credentials,
+    go_on: Callable[[], None],
 ) -> None:
     record = session.record
     check = at_once(record.policy, record.client_rule.socks_methods)
     method = Method.USERNAME if check is None else check.method
-    proving.given(credentials, method)
+    authentication.set_credentials(credentials, method)
     if check is None:
-        _let_in(session, go_on)  # the socks rules will tell what to make of it
+        _let_in(session, go_on)  # the socks rules decide which check that takes
         return
 
-    def proved(proof: AuthResult) -> None:
-        if proof.refusal:
-            _refused(session, proof.refusal)
+    def checked(result: AuthResult) -> None:
+        if result.refusal:
+            _refused(session, result.refusal)
         else:
             _logged_in(session, User(method, credentials.name), go_on)
 
-    session.when(proving.ask(check), proved)
+    session.when(authentication.ask(check), checked)
 
 
 def _logged_in(session: Session, user: User, go_on: Callable[[], None]) -> None:
@@ -106,10 +109,10 @@ def _refused(session: Session, text: str) -> None:
 
 def refuse_late(session: Session, text: str) -> None:
     """
-    Record at once that a login was wrong, and answer the request later.
+    Record a failed login at once, and answer the request after the delay.
 
     Where several kinds of password could be meant, the socks rules decide which it is.  The client
-    has left Twisted's transport by then, but must wait for its answer like everybody who guesses.
+    has left Twisted's transport by then, and its answer comes as late as after any failed login.
     """
     record = session.record
     request, sock, server = record.request, session.sock, session.server

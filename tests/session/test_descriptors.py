@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.session.room`: how many clients there is room for."""
+"""Tests of :mod:`dantetw.session.descriptors`: how many clients there is room for."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.net.listening import open_port
 from dantetw.relay import pipes
-from dantetw.session import room as module
+from dantetw.session import descriptors as module
+from dantetw.session.descriptors import ACCEPT_BATCH, RESERVE, RETRY_SECONDS, DescriptorBudget
 from dantetw.session.listener import Listener
-from dantetw.session.room import LOOK, RESERVE, TURN, Room
 from dantetw.values import Cause, Ending, Phase, Side
 from tests.relay.rig import empty_pool
 from tests.session.test_listener import ANY_PORT, ListenerCase
@@ -26,18 +26,18 @@ class RoomTests(SynchronousTestCase):
         self.addCleanup(empty_pool)
         self.addCleanup(setattr, pipes, "may_make", None)
 
-    def room(self, files: int | None, known: int = 20) -> Room:
+    def room(self, files: int | None, known: int = 20) -> DescriptorBudget:
         """The room of a process that may have so many files, and has so many when it starts."""
         self.patch(module, "limits", lambda: (None, files))
         self.patch(module, "count_files", lambda: iter((1, known)))
-        room = self.world.factory.room
+        room = self.world.factory.descriptors
         room.measure()
         return room
 
     def test_no_limit(self) -> None:
         """Without a limit there is room for all."""
         self.assertGreater(self.room(None).clients(), 1_000_000)
-        self.assertEqual(self.world.factory.room._most, sys.maxsize)
+        self.assertEqual(self.world.factory.descriptors._most, sys.maxsize)
 
     def test_reserve(self) -> None:
         """A part is kept for others than clients: of few a third, of many a fixed number."""
@@ -50,7 +50,7 @@ class RoomTests(SynchronousTestCase):
             room = self.room(files)
             left = room._left() // 4
             self.assertLessEqual(room.clients(), left)
-            self.assertTrue(room.clients() == left or room.clients() >= TURN)
+            self.assertTrue(room.clients() == left or room.clients() >= ACCEPT_BATCH)
 
     def test_very_few(self) -> None:
         """There is always room for one client."""
@@ -60,7 +60,7 @@ class RoomTests(SynchronousTestCase):
         """Where the system does not say how many are open, the lowest number that is free does."""
         self.patch(module, "limits", lambda: (None, 10_000))
         self.patch(module, "count_files", lambda: iter(()))
-        room = self.world.factory.room
+        room = self.world.factory.descriptors
         room.measure()
         self.assertGreater(room._left(), 10_000 - RESERVE - 500)
 
@@ -124,7 +124,7 @@ class WaitingTests(ListenerCase):
 
     def limit(self, world: World, most: int) -> None:
         """Let there be so many descriptors for clients."""
-        world.factory.room._set(most)
+        world.factory.descriptors._set(most)
 
     def test_one_at_a_time(self) -> None:
         """Clients wait in the kernel; as one leaves another comes, at each port in its turn."""
@@ -162,7 +162,7 @@ class WaitingTests(ListenerCase):
         self.open().connect((listener.endpoint.host, listener.endpoint.port))
         world.until(lambda: world.events)
         self.limit(world, 4)
-        world.reactor.advance(LOOK)
+        world.reactor.advance(RETRY_SECONDS)
         world.until(lambda: len(world.sessions) == 1)
 
     def test_nobody_waits(self) -> None:

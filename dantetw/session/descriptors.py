@@ -1,10 +1,9 @@
 """
-How many descriptors the clients of this process may have.
+The file descriptors that the clients of this process may have.
 
-A client that is accepted gets the second descriptor that it needs, since no more are accepted than
-that; the others wait in the kernel.  Nothing is asked of the system for that: each kind of session
-is known to need so many.  A part of what the process may have stays free for look-ups, logs and
-reloads.
+No more clients are accepted than can have the second descriptor that each needs; the others wait in
+the kernel.  This takes no system call: how many each kind of session needs is known.  A part of the
+limit is reserved for look-ups, logs and reloads.
 """
 
 from __future__ import annotations
@@ -20,28 +19,29 @@ from dantetw.net.resolving import THREADS
 from dantetw.process.limits import count_files, limits
 from dantetw.relay import pipes
 
-#: Descriptors kept for whatever is no client's: each thread that looks a name up takes one, and a
+#: Descriptors reserved for what is no client's: each thread that looks a name up takes one, and a
 #: reload opens logs, the users file and new listening sockets.
 RESERVE: Final = THREADS + 64
-#: Of the descriptors one in so many is kept at most.
-LEAST: Final = 3
+#: At most one in so many descriptors is reserved.
+RESERVE_DIVISOR: Final = 3
 #: Descriptors of a session: the client's and the target's.  Before it is known what it asks for
 #: it may come to need twice as many, as an association does.
-EACH: Final = 2
-#: Clients accepted in one turn before others get theirs.
-TURN: Final = 64
-#: Seconds between two looks whether there is room again; a session's end is noticed at once.
-LOOK: Final = 0.05
+PER_SESSION: Final = 2
+#: Clients accepted in one event-loop iteration.
+ACCEPT_BATCH: Final = 64
+#: Seconds between two checks whether there is room again; a session's end is noticed at once.
+RETRY_SECONDS: Final = 0.05
 
 
-class Room:
+class DescriptorBudget:
     """
-    What is left of the descriptors.
+    What is left of the file descriptors.
 
-    :param poller: calls what waits; ``reactor``: looks again in a while.
+    :param poller: calls what waits; ``reactor``: for checks in a while.
     :param sessions: those that are alive; ``closing``: connections that wait to be closed.
     :param early: how many sessions may come to need twice as many.
-    :ivar short: somebody waits for room, or has more than :data:`EACH`: sessions that end say so.
+    :ivar short: a listener waits for room, or a session has more than :data:`PER_SESSION`: then
+        sessions that end are reported by :meth:`left`.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Room:
         if most is None:
             return
         known = [0, *count_files()][-1] or _lowest_free()
-        self._set(max(2 * EACH, most - known - min(RESERVE, most // LEAST)))
+        self._set(max(2 * PER_SESSION, most - known - min(RESERVE, most // RESERVE_DIVISOR)))
         pipes.may_make = self._may_make_pipe
 
     def stop(self) -> None:
@@ -81,29 +81,29 @@ class Room:
     def _set(self, most: int) -> None:
         self._most = most
         # Of sessions, with all that one can have unless it says so, and pipes that are not in use.
-        self._plenty = (most - 2 * pipes.KEPT) // (4 * EACH)
+        self._plenty = (most - 2 * pipes.KEPT) // (4 * PER_SESSION)
 
     def take(self, number: int) -> None:
         """So many more, or less, are no client's: listening sockets."""
         if self._most != sys.maxsize:
-            self._set(max(2 * EACH, self._most - number))
+            self._set(max(2 * PER_SESSION, self._most - number))
 
     def _left(self) -> int:
         sessions = len(self._sessions)
         early = min(max(0, self._early()), sessions)
         others = len(self._closing) + self._extra + 2 * pipes.number()
-        return self._most - EACH * (sessions + early) - others
+        return self._most - PER_SESSION * (sessions + early) - others
 
     def clients(self) -> int:
         """How many clients can be accepted; of very many, not all."""
         if not self.short:
             # Most often there is no need to look closer.
             left = self._plenty - len(self._sessions) - len(self._closing)
-            if left >= TURN:
+            if left >= ACCEPT_BATCH:
                 return left
-        left = self._left() // (2 * EACH)
+        left = self._left() // (2 * PER_SESSION)
         if left <= 0 and pipes.trim():
-            left = self._left() // (2 * EACH)
+            left = self._left() // (2 * PER_SESSION)
         return left
 
     def has(self, number: int) -> bool:
@@ -111,7 +111,7 @@ class Room:
         return self._left() >= number
 
     def hold(self, session: int, number: int) -> None:
-        """A session has so many more than :data:`EACH` from now on."""
+        """A session has so many more than :data:`PER_SESSION` from now on."""
         self._extra += number - self._held.pop(session, 0)
         if number:
             self._held[session] = number
@@ -128,7 +128,7 @@ class Room:
         self._settle()
         if not self._looking:
             self._looking = True
-            self._reactor.callLater(LOOK, self._look)
+            self._reactor.callLater(RETRY_SECONDS, self._look)
 
     def wake(self) -> None:
         """Call the first that waits, if there is room."""
@@ -139,7 +139,7 @@ class Room:
     def _look(self) -> None:
         self._looking = bool(self._waiting)
         if self._looking:
-            self._reactor.callLater(LOOK, self._look)
+            self._reactor.callLater(RETRY_SECONDS, self._look)
             self.wake()
 
     def _settle(self) -> None:
