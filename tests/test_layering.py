@@ -16,14 +16,9 @@ ROOT = PACKAGE.parent
 
 #: Most lines of a file: what a reader takes in at one sitting.
 LONGEST = 450
-#: Files that may be longer, and why.
-TABLES = {"dantetw.config.keywords": 600}  # one table, a row for each keyword
 
-#: Packages whose circles are not untied yet.
-CIRCULAR: tuple[str, ...] = ("dantetw.config.",)
-CIRCULAR_PACKAGES: set[str] = set()
 #: Public classes that have a namesake in another module, which is not renamed yet.
-NAMESAKES = {"Names", "Outcome"}
+NAMESAKES = {"Outcome"}
 
 VALUES, PURE, EDGES, STORY, WIRING = range(5)
 
@@ -210,8 +205,7 @@ class ImportTests(SynchronousTestCase):
             name: {module_of(other) for other in imported(tree(path)) if ours(other)} - {name}
             for name, path in MODULES.items()
         }
-        left = {name for name in circles(graph) if not name.startswith(CIRCULAR)}
-        self.assertEqual(left, set())
+        self.assertEqual(circles(graph), set())
 
     def test_no_circles_of_packages(self) -> None:
         """No two packages import each other, not even by a detour."""
@@ -222,7 +216,7 @@ class ImportTests(SynchronousTestCase):
         del graph["dantetw"]
         for others in graph.values():
             others.discard("dantetw")
-        self.assertEqual(circles(graph) - CIRCULAR_PACKAGES, set())
+        self.assertEqual(circles(graph), set())
 
     def test_pure(self) -> None:
         """Pure modules wait for nothing, and know no clock, socket or log."""
@@ -334,6 +328,6 @@ class MapTests(SynchronousTestCase):
         long = {}
         for name, path in MODULES.items():
             count = len(path.read_text(encoding="utf-8").splitlines())
-            if count > TABLES.get(name, LONGEST):
+            if count > LONGEST:
                 long[name] = count
         self.assertEqual(long, {})

@@ -23,16 +23,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dantetw.config.grammar import parse_tree
+from dantetw.config.keyword import Statement
+from dantetw.config.keywords.authentication import METHOD_KEYWORDS, OLD_METHOD, PRESENT_METHOD
 from dantetw.config.lexer import Lexer, Source, Token
 from dantetw.config.lookup import IGNORED, RENAMED
 from dantetw.config.problems import Problem
 from dantetw.config.program import Program
 from dantetw.config.report import Report, TooManyError
-from dantetw.config.tree import Block, Statement, Tree
-from dantetw.config.vocabulary import OLD_METHOD
+from dantetw.config.tree import Block, Tree
 
-_PRESENT_METHOD = "pam.username"
-_METHOD_KEYWORDS = frozenset(("clientmethod", "socksmethod", "method"))
 _COMMENT = "# "
 
 #: Line and column from 1, what stands there, and what is to.
@@ -99,10 +98,10 @@ def _of_statement(statement: Statement) -> Iterator[_Edit]:
     written = statement.written
     if written.text in RENAMED and written.text != statement.name:
         yield _replaced(written, statement.name)
-    if statement.name in _METHOD_KEYWORDS:
+    if statement.name in METHOD_KEYWORDS:
         for word in statement.values.words:
             if word.text == OLD_METHOD:
-                yield _replaced(word, _PRESENT_METHOD)
+                yield _replaced(word, PRESENT_METHOD)
 
 
 def _replaced(token: Token, new: str) -> _Edit:

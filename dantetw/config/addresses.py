@@ -8,12 +8,12 @@ import re
 import socket
 from typing import Final
 
-from dantetw.config.devices import Snapshot, is_alias, is_usual, may_be_interface
+from dantetw.config.interfaces import is_alias, is_usual, may_be_interface
+from dantetw.config.keyword import AddressText, PortText
 from dantetw.config.lexer import Token
-from dantetw.config.machine import Machine, Transport
+from dantetw.config.machine import Machine, Snapshot, Transport
 from dantetw.config.reader import number_of
 from dantetw.config.report import Mistake
-from dantetw.config.tree import AddressText, PortText
 from dantetw.policy import ALL_PORTS, Address, HostKind, PortSet
 from dantetw.values import AF_OF, Family
 
@@ -88,7 +88,7 @@ def single(text: AddressText) -> tuple[Family, bytes, str] | None:
 
 
 def condition(
-    text: AddressText, system: Snapshot, protocol: Transport, waits: bool = True
+    text: AddressText, machine: Snapshot, protocol: Transport, waits: bool = True
 ) -> Address:
     """
     An address of a rule.
@@ -98,7 +98,7 @@ def condition(
     :raises Mistake: it is none.
     """
     host = text.host
-    ports = ports_of(text.port, system, protocol)
+    ports = ports_of(text.port, machine, protocol)
     if host.text == "0":
         return _any(text, ports)
     found = numeric(host)
@@ -110,7 +110,7 @@ def condition(
                 _NEEDS_MASK.format(_FAMILY_NAMES[family]),
                 f'"{host.text}/{_BITS[family]}" for this address alone',
             )
-        if scope and scope not in system.interfaces and not (waits and may_be_interface(scope)):
+        if scope and scope not in machine.interfaces and not (waits and may_be_interface(scope)):
             raise Mistake(host, f'no interface "{scope}"', "an interface's name after %")
         mask = _mask(text.mask, family)
         network = int.from_bytes(address, "big") & mask
@@ -124,8 +124,8 @@ def condition(
         )
     if len(host.text) < 2:
         raise Mistake(host, f'"{host.text}" is not an address', "an address or a name")
-    if system.addresses_of(host.text) or (
-        waits and (host.text in system.interfaces or is_usual(host.text))
+    if machine.addresses_of(host.text) or (
+        waits and (host.text in machine.interfaces or is_usual(host.text))
     ):
         return Address(HostKind.INTERFACE, host.text, host.where, name=host.text, ports=ports)
     interface = host.text if waits and may_be_interface(host.text) else ""
@@ -196,7 +196,7 @@ def _mask(token: Token, family: Family) -> int:
     return ((1 << bits) - 1) ^ ((1 << (bits - length)) - 1)
 
 
-def ports_of(text: PortText | None, system: Machine, protocol: Transport) -> PortSet:
+def ports_of(text: PortText | None, machine: Machine, protocol: Transport) -> PortSet:
     """
     The ports that a port condition lets through.
 
@@ -204,7 +204,7 @@ def ports_of(text: PortText | None, system: Machine, protocol: Transport) -> Por
     """
     if text is None:
         return ALL_PORTS
-    first = _port(text.first, system, protocol)
+    first = _port(text.first, machine, protocol)
     match text.operator:
         case "-":
             assert text.last is not None
@@ -223,15 +223,15 @@ def ports_of(text: PortText | None, system: Machine, protocol: Transport) -> Por
             return PortSet(first, first, text=text.text)
 
 
-def first_port(text: PortText, system: Machine) -> int:
+def first_port(text: PortText, machine: Machine) -> int:
     """The port to listen on: of a range, the first.  :raises Mistake: no such service."""
-    return _port(text.first, system, "tcp")
+    return _port(text.first, machine, "tcp")
 
 
-def _port(token: Token, system: Machine, protocol: Transport) -> int:
+def _port(token: Token, machine: Machine, protocol: Transport) -> int:
     if token.text[0].isdigit():
         return number_of(token)
-    port = system.service_port(token.text, protocol)
+    port = machine.service_port(token.text, protocol)
     if port is None:
         raise Mistake(
             token,

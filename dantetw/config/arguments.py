@@ -2,11 +2,12 @@
 The kinds of values a keyword can have, and how each is read.
 
 An argument reads its values through a :class:`~dantetw.config.reader.Reader` into
-:class:`~dantetw.config.tree.Values`.  It raises :class:`~dantetw.config.report.Mistake` where it
-cannot go on; a wrong word in a list is noted, and the next one read.
+:class:`~dantetw.config.keyword.Values`.  It raises :class:`~dantetw.config.report.Mistake` where it
+cannot go on; a wrong word in a list is reported, and the next one read.  Kinds that one concern
+alone has are defined there.  What an address means is decided in :mod:`dantetw.config.addresses`.
 
 Dante has two kinds of values: after an address or a number another keyword may follow on the line,
-while a list owns the rest of its line.
+while a list takes the rest of its line.
 """
 
 from __future__ import annotations
@@ -14,31 +15,35 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
+from dantetw.config.keyword import AddressText, PortText, Values
 from dantetw.config.lexer import Token
 from dantetw.config.problems import nearest
 from dantetw.config.reader import LARGEST_NUMBER, Reader
 from dantetw.config.report import Mistake
-from dantetw.config.tree import Values
 
 _WORD: Final = re.compile(r"(?a)[^\s#{}]+")
 _FREE: Final = re.compile(r"(?a)[^\s#]\S*")
-_SYMBOL: Final = re.compile(r"(?a)[A-Za-z][^\s{}#]*")
-_OPTION_VALUE: Final = re.compile(r"(?a)[A-Za-z_][\w.]*")
 HOST: Final = re.compile(r"(?a)[^\s/#{}]+")
 _REST: Final = re.compile(r"(?a)[^\n]*")
 
+_URL: Final = re.compile(r"(?a)(?:http|ftp)://[^\s{}]+")
+_PORT: Final = re.compile(r"(?a)port(?:(?![A-Za-z_.-])|(?=eq|ne|ge|gt|le|lt))")
+_OPERATOR: Final = re.compile(r"(?a)!=|>=|<=|=|<|>|eq|ne|ge|gt|le|lt")
+#: What other languages have; "neq" is in the manual.
+_NOT_OPERATOR: Final = re.compile(r"(?a)==|=>|=<|<>|neq\b")
+_SERVICE: Final = re.compile(r"(?a)[A-Za-z][\w.+-]*")
+_REST_OF_WORD: Final = re.compile(r"(?a)[^\s#{}]+")
+_SLASH: Final = re.compile("/")
+_COLON: Final = re.compile(":")
+_DASH: Final = re.compile("-")
+_DOTTED: Final = re.compile(r"(?a)[0-9]+(?:\.[0-9]+){3}(?![\w.])")
 
-class Argument(Protocol):
-    """What stands after a keyword's colon."""
+_LARGEST_PORT: Final = 65535
 
-    @property
-    def form(self) -> str:
-        """How to write it, for documentation."""
-
-    def read(self, reader: Reader) -> Values:
-        """Read it.  :raises Mistake: it cannot be understood."""
+#: What ``yes`` and ``no`` mean.
+YES_NO: Final = {"yes": True, "no": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Words:
     :ivar many: a list; otherwise one word.
     :ivar owns_line: nothing else may follow on the line.
     :ivar fitting: those that this keyword takes, for documentation; None: all.  The others are
-        read like them, and told later as what does not fit.
+        read like them, and reported later as not fitting.
     """
 
     known: Collection[str]
@@ -102,11 +107,11 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class FreeWords:
     """
     Free words: names of users, groups, files.
 
-    Any word will do, so in Dante a brace is one too; here it closes the rule.
+    In Dante a brace is such a word too; here it closes the rule.
 
     :ivar limit: characters a word may have.
     """
@@ -151,48 +156,6 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
-class Destinations:
-    """Where lines go: what the program's kinds of destinations claim."""
-
-    @property
-    def form(self) -> str:
-        return "DESTINATION …"
-
-    def read(self, reader: Reader) -> Values:
-        if reader.at_end():
-            raise reader.missing(reader.program.form)
-        values = Names("destination").read(reader)
-        for word in values.words:
-            try:
-                reader.program.check_destination(word)
-            except Mistake as mistake:
-                reader.report.mistake(mistake)
-        return values
-
-
-@dataclass(frozen=True, slots=True)
-class Symbols:
-    """Error symbols; which of them are known is asked later, since unknown ones only warn."""
-
-    @property
-    def form(self) -> str:
-        return "SYMBOL …"
-
-    def read(self, reader: Reader) -> Values:
-        words = [reader.expect(_SYMBOL, "error symbols such as ECONNREFUSED or no-route")]
-        while not reader.at_end():
-            token = reader.expect(_SYMBOL, "error symbols such as ECONNREFUSED or no-route")
-            if reader.keyword_follows(token):
-                raise Mistake(
-                    token,
-                    f'"{token.text}" on the same line: a list owns the rest of its line',
-                    "keywords after a list on a new line",
-                )
-            words.append(token)
-        return Values(tuple(words))
-
-
-@dataclass(frozen=True, slots=True)
 class Number:
     """One number from ``low`` to ``high``."""
 
@@ -215,7 +178,8 @@ class Pair:
     """
     Two numbers: ``N/M``, ``A - B``, ``N in S``, ``N/M in S``.
 
-    :ivar separators: what stands between them; a separator in brackets begins an optional rest.
+    :ivar separators: what is between them; ``optional``: how many of them may be missing, from the
+        end on, with the numbers behind them.
     """
 
     form: str
@@ -246,72 +210,6 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class OptionValue:
-    """A socket option's value: a number or a symbol."""
-
-    @property
-    def form(self) -> str:
-        return "NUMBER | SYMBOL"
-
-    def read(self, reader: Reader) -> Values:
-        reader.lexer.blanks()
-        symbol = reader.lexer.take(_OPTION_VALUE)
-        if symbol is not None:
-            values = Values((symbol,))
-        else:
-            token, number = reader.number("a number or a symbol")
-            values = Values((token,), (number,))
-        reader.end_of_line()
-        return values
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """``POLICY/PRIORITY`` of ``cpu.schedule``."""
-
-    policies: Collection[str]
-
-    @property
-    def form(self) -> str:
-        return "POLICY/PRIORITY"
-
-    def read(self, reader: Reader) -> Values:
-        policy = reader.expect(HOST, self.form)
-        if policy.text not in self.policies:
-            raise Mistake(
-                policy,
-                f'unknown scheduling policy "{policy.text}"',
-                " ".join(self.policies),
-                nearest(policy.text, self.policies),
-            )
-        reader.expect(re.compile("/"), f'"/", as in {self.form}')
-        token, number = reader.number()
-        return Values((policy, token), (number,))
-
-
-@dataclass(frozen=True, slots=True)
-class CpuMask:
-    """Numbers of processors, or ``any``."""
-
-    @property
-    def form(self) -> str:
-        return "NUMBER … | any"
-
-    def read(self, reader: Reader) -> Values:
-        reader.lexer.blanks()
-        token = reader.lexer.take(re.compile(r"(?a)any\b"))
-        if token is not None:
-            return Values((token,))
-        tokens: list[Token] = []
-        numbers: list[int] = []
-        while not tokens or (not reader.at_end() and reader.lexer.peek().isdigit()):
-            token, number = reader.number('processor numbers or "any"')
-            tokens.append(token)
-            numbers.append(number)
-        return Values(tuple(tokens), tuple(numbers))
-
-
-@dataclass(frozen=True, slots=True)
 class Rest:
     """The rest of the line, whatever it is."""
 
@@ -338,8 +236,147 @@ class Nothing:
         return Values()
 
 
+@dataclass(frozen=True, slots=True)
+class AddressArgument:
+    """
+    An address.
+
+    :ivar mask: nets are meant, so that numeric addresses need a mask; otherwise none may have one.
+    :ivar ports: ``True``: a port may follow in any form; ``False``: none.
+    :ivar gateway: the forms of ``via``: a url, and only ``port OP N``.
+    """
+
+    mask: bool
+    ports: bool = True
+    gateway: bool = False
+
+    @property
+    def form(self) -> str:
+        if self.gateway:
+            return "ADDRESS [port = N] | direct"
+        return ("NET" if self.mask else "ADDRESS") + (" [port …]" if self.ports else "")
+
+    def read(self, reader: Reader) -> Values:
+        lexer = reader.lexer
+        lexer.blanks()
+        host = lexer.take(_URL) if self.gateway else None
+        if host is not None:
+            return Values((host,), address=AddressText(host))
+        host = reader.expect(HOST, "an address")
+        if reader.keyword_follows(host):
+            raise Mistake(host, "no value", "an address")
+        if lexer.peek() == "{" or (lexer.peek() == "}" and not reader.in_rule):
+            raise Mistake(
+                lexer.token(host.offset, lexer.position + 1),
+                f'brace in the name "{host.text}{lexer.peek()}"',
+                "an address",
+            )
+        # A brace behind a name is part of it in Dante; behind a numeric address it is not.
+        glued = lexer.peek() == "}" and not host.text.replace(".", "").isdigit()
+        if len(host.text) > 255:
+            raise Mistake(
+                host, f"host name has {len(host.text)} characters", "at most 255 characters"
+            )
+        mask = self._mask(reader, host)
+        reader.swallowed = glued and mask is None and ":" not in host.text
+        reader.lexer.blanks()
+        port = None
+        at = lexer.position
+        word = lexer.take(_PORT)
+        if word is not None:
+            if not self.ports:
+                raise Mistake(word, "no port can be given here", "an address without a port")
+            port = self._port(reader, at)
+        return Values((host,), address=AddressText(host, mask, port))
+
+    def _mask(self, reader: Reader, host: Token) -> Token | None:
+        lexer = reader.lexer
+        at = lexer.position
+        lexer.blanks()
+        if lexer.take(_SLASH) is None:
+            lexer.position = at
+            return None
+        lexer.blanks()
+        if not lexer.peek().isdigit():
+            written = lexer.take(_REST_OF_WORD)
+            text = host.text + "/" + (written.text if written is not None else "")
+            raise Mistake(
+                lexer.token(host.offset, lexer.position),
+                f'"{text}" is not an address',
+                "a netmask after /, such as /24 or /255.255.255.0",
+            )
+        dotted = lexer.take(_DOTTED)
+        if dotted is not None:
+            return dotted
+        return reader.number("a netmask, such as /24 or /255.255.255.0")[0]
+
+    def _port(self, reader: Reader, start: int) -> PortText:
+        lexer = reader.lexer
+        lexer.blanks()
+        last: Token | None = None
+        if not self.gateway and lexer.take(_COLON) is not None:
+            operator = ":"
+            first, value = reader.number("a port number")
+            _check_port(first, value)
+        else:
+            unknown = lexer.take(_NOT_OPERATOR)
+            if unknown is not None:
+                raise Mistake(
+                    unknown,
+                    f'unknown operator "{unknown.text}"',
+                    "one of: eq = ne != ge >= gt > le <= lt <",
+                )
+            operator_token = lexer.take(_OPERATOR)
+            if operator_token is not None:
+                operator = operator_token.text
+                lexer.blanks()
+                service = lexer.take(_SERVICE)
+                if service is None:
+                    first, value = reader.number("a port number or a service name")
+                    _check_port(first, value)
+                else:
+                    first = service
+            else:
+                operator = "-"
+                first, value = reader.number("an operator such as =, or a range of ports")
+                _check_port(first, value)
+                lexer.blanks()
+                if self.gateway or lexer.take(_DASH) is None:
+                    raise Mistake(
+                        first, "no operator before the port", f'"port = {first.text}" or a range'
+                    )
+                last, end = reader.number("a port number")
+                _check_port(last, end)
+                if end < value:
+                    raise Mistake(
+                        last, f"end port ({end}) can not be less than start port ({value})"
+                    )
+        lexer.blanks()
+        if lexer.peek() in "-,":
+            raise Mistake(
+                lexer.unexpected(),
+                f'unexpected "{lexer.peek()}" after the port',
+                'a range as in "port 80 - 90"; lists of ports do not exist',
+            )
+        text = lexer.source.text[start : (last or first).end]
+        return PortText(operator, first, last, " ".join(text.replace("\\\n", " ").split()))
+
+
+def _check_port(token: Token, value: int) -> None:
+    if value > _LARGEST_PORT:
+        raise Mistake(token, f"number {value} is too large", f"a port, 0-{_LARGEST_PORT}")
+
+
 def _check_range(token: Token, value: int, low: int, high: int) -> None:
     if value < low:
         raise Mistake(token, f"number ({value}) must be at least {low}")
     if value > high:
         raise Mistake(token, f"number {value} is too large", f"at most {high}")
+
+
+#: Seconds are kept in what the kernel and the reactor can wait for: 68 years.
+SECONDS: Final = Number("SECONDS", high=2**31 - 1)
+YES_OR_NO: Final = Words(YES_NO, "value", many=False, owns_line=False)
+USER: Final = FreeWords("USER", many=False)
+FILE: Final = FreeWords("FILE", many=False)
+NAME: Final = FreeWords("NAME", many=False)

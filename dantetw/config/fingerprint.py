@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Final
 
-from dantetw.config.tree import Block, Statement
+from dantetw.config.keyword import Statement
+from dantetw.config.tree import Block
 
 _DIGEST_BYTES: Final = 8
 

@@ -17,7 +17,7 @@ import re
 from typing import Final
 
 from dantetw.config.arguments import Nothing
-from dantetw.config.keywords import Keyword
+from dantetw.config.keyword import Keyword, Place, Statement, Values
 from dantetw.config.lexer import Lexer, Source, Token
 from dantetw.config.lookup import (
     DEPRECATED,
@@ -31,7 +31,7 @@ from dantetw.config.problems import nearest
 from dantetw.config.program import Program
 from dantetw.config.reader import Reader
 from dantetw.config.report import Mistake, Report
-from dantetw.config.tree import Block, Place, Statement, Tree, Values
+from dantetw.config.tree import Block, Tree
 from dantetw.values import Verdict
 
 _KEYWORD: Final = re.compile(r"(?a)(?:redirect|bounce)[ \t]+(?:from|to)\b|[^\s:#{}]+")

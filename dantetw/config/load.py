@@ -8,29 +8,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dantetw.config import unsupported as unsupported_
-from dantetw.config.absence import report_absent
-from dantetw.config.checks import check_policy
-from dantetw.config.devices import Snapshot
+from dantetw.config.compiler import RulesDraft, SettingsDraft
+from dantetw.config.draft import Context
 from dantetw.config.grammar import parse_tree
+from dantetw.config.keywords.logging import LoggingDraft
+from dantetw.config.keywords.table import UNSUPPORTED
 from dantetw.config.lexer import LARGEST_FILE, Source
 from dantetw.config.lint import lint
-from dantetw.config.machine import Machine
+from dantetw.config.machine import Machine, Snapshot
 from dantetw.config.problems import Problem
 from dantetw.config.program import Program
 from dantetw.config.report import Report, TooManyError
-from dantetw.config.rule import Rules
-from dantetw.config.settings import Settings
-from dantetw.config.unsupported import UNSUPPORTED
-from dantetw.policy import (
-    AuthenticationPolicy,
-    CompatibilityPolicy,
-    LoggingPolicy,
-    Policy,
-    ProcessPolicy,
-    UdpPolicy,
-    UserPolicy,
-    Where,
-)
+from dantetw.policy import Policy, Where
 from dantetw.values import Severity
 
 
@@ -50,7 +39,7 @@ class Parsed:
 def parse(
     text: bytes | Problem,
     file: str,
-    system: Machine,
+    machine: Machine,
     program: Program,
     unsupported: Mapping[str, str] = UNSUPPORTED,
     debug: int | None = None,
@@ -62,7 +51,7 @@ def parse(
 
     :param text: the bytes, or what kept :func:`fetch` from reading them.
     :param file: its name, for messages and :attr:`Policy.file`.
-    :param system: facts about this machine; ``program``: what the program can do.
+    :param machine: facts about this machine; ``program``: what the program can do.
     :param unsupported: what is understood but refused.
     :param debug: the command line's debug level, which wins over the file's; None: there is none.
     """
@@ -74,7 +63,7 @@ def parse(
     source = Source.of(text, file)
     report = Report(source)
     try:
-        policy = _compile(source, system, program, unsupported, debug, report)
+        policy = _compile(source, machine, program, unsupported, debug, report)
     except TooManyError:
         policy = None
         report.problems.append(
@@ -90,7 +79,7 @@ def parse(
 
 def _compile(
     source: Source,
-    system: Machine,
+    machine: Machine,
     program: Program,
     unsupported: Mapping[str, str],
     debug: int | None,
@@ -98,39 +87,39 @@ def _compile(
 ) -> Policy:
     """The policy of a file; if the report has errors it is not to be used."""
     tree = parse_tree(source, report, program)
-    machine = Snapshot(system)
-    settings = Settings(machine, program, report)
+    context = Context(Snapshot(machine), program, report)
+    settings = SettingsDraft(context)
     settings.read(tree.settings)
     if debug is not None:
-        _override(settings, debug, source.file, report)
-    rules = Rules(settings, machine, report)
+        _override(settings.logging, debug, source.file, report)
+    rules = RulesDraft(context, settings)
     rules.read(tree.blocks)
-    report_absent(settings.absent, settings.waits, list(machine.interfaces), report)
+    context.missing.tell(list(context.machine.interfaces), report)
     unsupported_.check(tree, unsupported, report)
-    policy = _policy(source.file, settings, rules)
-    check_policy(policy, settings, machine, report)
+    policy = settings.finish(source.file, rules)
+    settings.check()
     if not report.failed:
         lint(policy, report)
     return policy
 
 
-def _override(settings: Settings, debug: int, file: str, report: Report) -> None:
+def _override(logging: LoggingDraft, debug: int, file: str, report: Report) -> None:
     """The command line's debug level wins over the file's."""
-    named = settings.debug >= 0
-    if debug != max(settings.debug, 0):
+    named = logging.debug >= 0
+    if debug != max(logging.debug, 0):
         text = (
             f"{'configparsing' if named else 'parseconfig'}(): debug commandline value"
-            f' "{debug}" overrides config-file value "{max(settings.debug, 0)}" set in file {file}'
+            f' "{debug}" overrides config-file value "{max(logging.debug, 0)}" set in file {file}'
         )
         report.problems.append(Problem(Severity.NOTICE, Where(file, 0, 0), text))
     if named:
         # As in Dante, a level on the command line alone adds no ``log`` words to rules.
-        settings.debug = debug
+        logging.debug = debug
 
 
 def load(
     path: str,
-    system: Machine,
+    machine: Machine,
     program: Program,
     unsupported: Mapping[str, str] = UNSUPPORTED,
     debug: int | None = None,
@@ -140,7 +129,7 @@ def load(
 
     Never raises: a file that cannot be read is a problem of severity error.
     """
-    return parse(fetch(path), path, system, program, unsupported, debug)
+    return parse(fetch(path), path, machine, program, unsupported, debug)
 
 
 def fetch(path: str, opener: Callable[[str, int], int] | None = None) -> bytes | Problem:
@@ -185,43 +174,6 @@ def _unreadable(text: bytes, file: str) -> Problem | None:
         "\0",
         "a text file, in ASCII or UTF-8",
         source_line=source.line(where.line),
-    )
-
-
-def _policy(file: str, settings: Settings, rules: Rules) -> Policy:
-    return Policy(
-        file,
-        internal=tuple(settings.internal),
-        external=tuple(settings.external),
-        external_families=settings.accepted_families("external"),
-        rotation=settings.rotation,
-        waits=settings.waits,
-        authentication=AuthenticationPolicy(
-            settings.client_methods, settings.socks_methods, settings.username_file
-        ),
-        users=UserPolicy(settings.user_privileged, settings.user_unprivileged),
-        timeouts=settings.timeouts,
-        logging=LoggingPolicy(
-            outputs=settings.forms.applied(settings.logoutput),
-            errors=settings.forms.applied(settings.errorlog),
-            debug=settings.debug,
-            error_filters=tuple(settings.error_filters),
-            unmatched=settings.unmatched_log,
-            hash_key_file=settings.hash_key_file,
-        ),
-        resolve_protocol=settings.resolve_protocol,
-        udp=UdpPolicy(settings.udp_connectdst, tuple(settings.udp_announce)),
-        compatibility=CompatibilityPolicy(settings.same_port, settings.bind_extension),
-        processes=ProcessPolicy(
-            workers=settings.workers,
-            max_requests=settings.max_requests,
-            max_lifetime=settings.max_lifetime,
-            worker_timeout=settings.worker_timeout,
-            handover=settings.handover,
-        ),
-        socket_options=tuple(settings.socket_options),
-        client_rules=tuple(rules.client),
-        socks_rules=tuple(rules.socks),
     )
 
 

@@ -1,7 +1,7 @@
 """
-What reading a configuration must know of the machine, as an interface.
+What reading a configuration must know of the machine.
 
-The real facts come from :class:`dantetw.net.host.Host`; tests bring their own.
+:class:`Machine` is the interface; the real facts come from :class:`dantetw.net.host.Host`.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ class Machine(Protocol):
     """
     Facts about the machine that a configuration refers to.
 
-    None of the methods raises for a name or address that does not exist: they say so with an
-    empty list, None or False.
+    None of the methods raises for a name or address that does not exist: they return an empty
+    list, None or False.
     """
 
     @property
     def effective_root(self) -> bool:
-        """Whether the process has root's rights now."""
+        """Whether the process has root's privileges now."""
 
     @property
     def interfaces(self) -> Mapping[str, Sequence[str]]:
         """
         All interfaces, and labels of addresses (``eth0:1``), with their numeric addresses.
 
-        An interface may have none now.  Asked anew each time.
+        An interface may have none now.  Looked up at each call.
         """
 
     def addresses_of(self, interface: str) -> Sequence[str]:
@@ -53,3 +53,51 @@ class Machine(Protocol):
 
     def resolve(self, name: str) -> Sequence[str]:
         """Numeric addresses of a host name, in the resolver's order, or nothing."""
+
+
+class Snapshot:
+    """
+    A :class:`Machine` whose interfaces are looked up once.
+
+    All lines of a file see the same interfaces, and thousands of lines take one look-up.
+    """
+
+    def __init__(self, system: Machine) -> None:
+        self._system = system
+        self.interfaces: Mapping[str, Sequence[str]] = system.interfaces
+        self._all = {a: None for addresses in self.interfaces.values() for a in addresses}
+        # Those of one link may be written without its name.
+        self._all.update({address.partition("%")[0]: None for address in self._all})
+        self._bindable: dict[str, bool] = {}
+
+    @property
+    def effective_root(self) -> bool:
+        """See :class:`Machine`, likewise the others."""
+        return self._system.effective_root
+
+    def addresses_of(self, interface: str) -> Sequence[str]:
+        return self.interfaces.get(interface, ())
+
+    def all_addresses(self) -> Sequence[str]:
+        return list(self._all)
+
+    def has_address(self, address: str) -> bool:
+        """Whether an interface has an address, written with the link's name or without."""
+        return address in self._all
+
+    def can_bind(self, address: str) -> bool:
+        if address not in self._bindable:
+            self._bindable[address] = self._system.can_bind(address)
+        return self._bindable[address]
+
+    def service_port(self, name: str, protocol: Transport) -> int | None:
+        return self._system.service_port(name, protocol)
+
+    def user_exists(self, name: str) -> bool:
+        return self._system.user_exists(name)
+
+    def has_pam(self) -> bool:
+        return self._system.has_pam()
+
+    def resolve(self, name: str) -> Sequence[str]:
+        return self._system.resolve(name)

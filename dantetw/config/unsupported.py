@@ -1,67 +1,27 @@
 """
-What is understood but not done yet.
+What is understood but not supported yet.
 
-A file that asks for any of this is refused, since to ignore it would be to do something other than
-the operator asked for.  Whoever builds one of these deletes its row here and in
-``docs/unsupported.rst``; a test compares the two.
+A file that needs any of this is refused: to ignore it would be to do something other than the
+operator asked for.  What it is, is in :data:`dantetw.config.keywords.table.UNSUPPORTED`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Final
 
+from dantetw.config.keyword import Place, Statement
+from dantetw.config.keywords.authentication import (
+    METHOD_KEYWORDS,
+    METHODS,
+    OLD_METHOD,
+    PRESENT_METHOD,
+)
 from dantetw.config.lexer import Token
 from dantetw.config.report import Report
-from dantetw.config.tree import Place, Statement, Tree
-from dantetw.config.vocabulary import METHODS
+from dantetw.config.tree import Tree
 from dantetw.values import CLIENT_METHODS
 
-#: Keyword, ``KEYWORD: VALUE``, ``method: NAME`` (of either kind) or
-#: ``OBJECT {}``, and what it is.
-UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "route {}": "server chaining",
-        "monitor {}": "monitors",
-        "hostid {}": "hostid rules",
-        "hostid": "hostid conditions",
-        "hostindex": "hostid conditions",
-        "bandwidth": "bandwidth limits",
-        "redirect from": "redirection",
-        "redirect to": "redirection",
-        "session.max": "session limits",
-        "session.throttle": "session limits",
-        "session.state.key": "session limits",
-        "session.state.max": "session limits",
-        "session.state.throttle": "session limits",
-        "session.inheritable": "session limits",
-        "gssapi.servicename": "GSSAPI",
-        "gssapi.keytab": "GSSAPI",
-        "gssapi.enctype": "GSSAPI",
-        "clientcompatibility": "GSSAPI",
-        "bsdauth.stylename": "BSD authentication",
-        "ldap.NAME": "LDAP groups",
-        "pac.sid": "Active Directory groups",
-        "pac.sid.b64": "Active Directory groups",
-        "pac.off": "Active Directory groups",
-        "libwrap": "libwrap",
-        "libwrap.hosts_access: yes": "libwrap",
-        "method: gssapi": "GSSAPI",
-        "method: bsdauth": "BSD authentication",
-        "method: ldapauth": "LDAP authentication",
-        "srchost": "checks of reverse names",
-        "resolveprotocol: tcp": "name lookups by TCP",
-        "cpu.schedule.PROC": "scheduling of processes",
-        "cpu.mask.PROC": "binding processes to processors",
-        "SIDE.log.LEVEL.tcp.enabled": "logging of TCP features",
-        "SIDE.log.LEVEL.tcp.disabled": "logging of TCP features",
-        "route.maxfail": "server chaining",
-        "route.badexpire": "server chaining",
-    }
-)
-
-_METHOD_KEYWORDS: Final = frozenset(("clientmethod", "socksmethod", "method"))
 _OBJECTS: Final = {
     Place.ROUTE: "route {}",
     Place.MONITOR: "monitor {}",
@@ -70,7 +30,7 @@ _OBJECTS: Final = {
 
 
 def check(tree: Tree, unsupported: Mapping[str, str], report: Report) -> None:
-    """Note every use of what is not built; of an object only its head."""
+    """Report every use of what is not supported; of an object only its head."""
     for token, key, label in _uses(tree):
         reason = unsupported.get(key)
         if reason is not None:
@@ -91,9 +51,9 @@ def _uses(tree: Tree) -> Iterator[tuple[Token, str, str]]:
 
 def _keys(statement: Statement) -> Iterator[tuple[Token, str, str]]:
     row, values = statement.keyword.name, statement.values
-    if statement.name in _METHOD_KEYWORDS:
+    if statement.name in METHOD_KEYWORDS:
         for word in values.words:
-            name = "pam.username" if word.text == "pam" else word.text
+            name = PRESENT_METHOD if word.text == OLD_METHOD else word.text
             if statement.name == "clientmethod" and METHODS.get(name) not in CLIENT_METHODS:
                 continue  # an error of its own
             yield word, f"method: {name}", f"{statement.name}: {name}"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from dantetw import catalogue
-from dantetw.config.describing import describe
+from dantetw.config.description import describe
 from dantetw.config.problems import Problem
 from dantetw.crew.errors import UnusableError
 from dantetw.net.batch import Batch

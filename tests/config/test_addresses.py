@@ -1,4 +1,4 @@
-"""Tests for :mod:`dantetw.config.addresses` and :mod:`dantetw.config.addressing`."""
+"""Tests of :mod:`dantetw.config.addresses`, and of how addresses are read."""
 
 from __future__ import annotations
 

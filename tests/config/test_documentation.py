@@ -12,8 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 import dantetw
 from dantetw.catalogue import PROGRAM, SINKS
 from dantetw.config import UNSUPPORTED, parse
-from dantetw.config.keywords import KEYWORDS
-from dantetw.config.tree import Place
+from dantetw.config.keyword import Place
+from dantetw.config.keywords.table import KEYWORDS
 from tests.session.world import Machine
 
 ROOT = pathlib.Path(dantetw.__file__).parent.parent

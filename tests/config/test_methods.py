@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.catalogue import PROGRAM
 from dantetw.config import parse
-from dantetw.config.describing import describe
+from dantetw.config.description import describe
 from dantetw.values import Method
 from tests.config.fakes import HEAD, RULES, FakeSystem, errors, policy_of, read
 

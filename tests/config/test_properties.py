@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.keywords import KEYWORDS
+from dantetw.config.keywords.table import KEYWORDS
 from dantetw.policy import ALL_PORTS, Address, HostKind, PortSet, Rule
 from dantetw.values import LOG_WORDS, Command, Family, Protocol, Verdict
 from tests.config.fakes import HEAD, SYSTEM, policy_of, read

@@ -1,4 +1,4 @@
-"""Tests for :mod:`dantetw.config.rule` and :mod:`dantetw.config.limits`."""
+"""Tests of the keywords in rules: :mod:`dantetw.config.keywords`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests for :mod:`dantetw.config.settings` and :mod:`dantetw.config.checks`."""
+"""Tests of the keywords in the global settings: :mod:`dantetw.config.keywords`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.catalogue import PROGRAM
 from dantetw.config import parse
+from dantetw.config.keywords.sockets import OPTIONS
 from dantetw.config.problems import tell
-from dantetw.config.sockopts import OPTIONS
 from dantetw.policy import Edge, ResolveProtocol, Rotation, SocketOption
 from dantetw.values import LOG_CONNECT, LOG_ERROR, LOG_TCPINFO, Family, Method, Severity
 from tests.config.fakes import (

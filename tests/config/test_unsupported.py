@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.config import UNSUPPORTED
-from dantetw.config.keywords import KEYWORDS
+from dantetw.config.keywords.table import KEYWORDS
 from tests.config.fakes import HEAD, errors, policy_of, read
 
 ALL = "from: 0/0 to: 0/0"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.vocabulary import symbols
+from dantetw.config.keywords.filters import symbols
 from dantetw.net.errors import eai_symbol_of, symbol_of
 from dantetw.observe.filters import ErrorFilters
 from dantetw.policy import BUILT_IN, Edge, ErrorFilter, LoggingPolicy, Policy, Rule

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from dantetw.config.forms import FIELDS
+from dantetw.config.keywords.logging import FIELDS
 from dantetw.escaping import escape
 from dantetw.observe.events import (
     Accepted,

@@ -1,5 +1,5 @@
 """
-Which words name a network interface, also one that does not exist yet.
+Names of network interfaces, also of those that do not exist yet.
 
 A tunnel often comes up after the server, so a word that is neither an address nor a host name is
 taken for an interface that the server waits for, unless it cannot be one.  A misspelt host name
@@ -10,10 +10,7 @@ while the name of a VLAN ends in one (``eth0.100``).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from typing import Final
-
-from dantetw.config.machine import Machine, Transport
 
 #: Bytes of an interface's name, or of a label, at most (``IFNAMSIZ`` less the final NUL).
 LONGEST_NAME: Final = 15
@@ -82,52 +79,3 @@ def is_usual(text: str) -> bool:
         return False
     name, colon, _ = text.partition(":")
     return bool(colon) or _USUAL.fullmatch(name.partition(".")[0]) is not None
-
-
-class Snapshot:
-    """
-    A :class:`~dantetw.config.machine.Machine` whose interfaces are looked up once.
-
-    One reading of a configuration has one view of them, and thousands of lines do not make
-    thousands of look-ups.
-    """
-
-    def __init__(self, system: Machine) -> None:
-        self._system = system
-        self.interfaces: Mapping[str, Sequence[str]] = system.interfaces
-        self._all = {a: None for addresses in self.interfaces.values() for a in addresses}
-        # Those of one link may be written without its name.
-        self._all.update({address.partition("%")[0]: None for address in self._all})
-        self._bindable: dict[str, bool] = {}
-
-    @property
-    def effective_root(self) -> bool:
-        """See :class:`~dantetw.config.machine.Machine`, likewise the others."""
-        return self._system.effective_root
-
-    def addresses_of(self, interface: str) -> Sequence[str]:
-        return self.interfaces.get(interface, ())
-
-    def all_addresses(self) -> Sequence[str]:
-        return list(self._all)
-
-    def has_address(self, address: str) -> bool:
-        """Whether an interface has an address, written with the link's name or without."""
-        return address in self._all
-
-    def can_bind(self, address: str) -> bool:
-        if address not in self._bindable:
-            self._bindable[address] = self._system.can_bind(address)
-        return self._bindable[address]
-
-    def service_port(self, name: str, protocol: Transport) -> int | None:
-        return self._system.service_port(name, protocol)
-
-    def user_exists(self, name: str) -> bool:
-        return self._system.user_exists(name)
-
-    def has_pam(self) -> bool:
-        return self._system.has_pam()
-
-    def resolve(self, name: str) -> Sequence[str]:
-        return self._system.resolve(name)

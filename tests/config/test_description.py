@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.describing import describe
+from dantetw.config.description import describe
 from tests.session.world import compiled
 
 TEXT = """\

@@ -1,11 +1,11 @@
-"""Tests of :mod:`dantetw.config.forms`."""
+"""Tests of the forms of :mod:`dantetw.config.keywords.logging`."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.config import Parsed
-from dantetw.config.forms import FIELDS
+from dantetw.config.keywords.logging import FIELDS
 from dantetw.config.problems import Problem
 from dantetw.policy import PLAIN_FORM, Form
 from tests.config.fakes import policy_of, read

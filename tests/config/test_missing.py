@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.config.absence` and :mod:`dantetw.config.devices`."""
+"""Tests of :mod:`dantetw.config.missing` and :mod:`dantetw.config.interfaces`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.config.devices import is_alias, is_usual, may_be_interface
+from dantetw.config.interfaces import is_alias, is_usual, may_be_interface
 from dantetw.policy import HostKind
 from tests.config.fakes import (
     FakeSystem,
