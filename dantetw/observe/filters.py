@@ -14,7 +14,7 @@ class ErrorFilters:
     """
     The ``SIDE.log.LEVEL.error`` lines of one policy, ready to be asked.
 
-    A failure is reported once, at the most severe of all levels that its symbol stands at: in the
+    A failure is reported once, at the most severe of all levels that list its symbol: in the
     global lines, and in those of the rules that its session is under.
     """
 
@@ -35,6 +35,6 @@ class ErrorFilters:
 
 
 def _severity(filters: Iterable[ErrorFilter], edge: Edge, symbol: str) -> Severity:
-    # Only failures get here, and nobody has more than a few lines.
+    # Only failures get here, and configurations have few such lines.
     levels = (entry.severity for entry in filters if entry.edge is edge and symbol in entry.symbols)
     return min(levels, default=Severity.DEBUG)

@@ -34,13 +34,13 @@ class ISink(Interface):
     From text to the outside.
 
     A sink never raises from :meth:`write` or :meth:`write_all`, never waits for its reader, and
-    never logs: it says what is wrong in :attr:`trouble` and counts in :attr:`lost`; the observer
+    never logs: it has its error in :attr:`error` and counts in :attr:`lost`; the observer
     looks and reports.
     """
 
     name: str = Attribute("The destination as the operator wrote it.")
     rank: int = Attribute("Sinks of lower rank are written first: 0 for syslog, 1 for others.")
-    trouble: int = Attribute("Why lines do not get out, an ``errno``; 0 while they do.")
+    error: int = Attribute("Why lines do not get out, an ``errno``; 0 while they do.")
     lost: int = Attribute("Messages given to the sink that will never come out.  Never decreases.")
 
     waiting: int = Attribute("Messages taken that did not come out yet.")
@@ -57,7 +57,7 @@ class ISink(Interface):
 
     def reopen() -> None:
         """
-        Open the destination anew; no message is lost between the old and the new.
+        Open the destination again; no message is lost between the old and the new.
 
         :raises OSError: it cannot be opened; the old one stays in use.
         """

@@ -63,7 +63,7 @@ class Journal:
         named: Named = (),
     ) -> None:
         """
-        Log what the server says of itself.
+        Log a message of the server.
 
         :param code: a stable identifier such as ``server.running``.
         :param text: one line.

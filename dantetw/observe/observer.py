@@ -3,10 +3,10 @@ The one ``ILogObserver``: everything that is logged passes here.
 
 An event of ours is turned into lines by the format; what Twisted and libraries say is turned into
 one first (:mod:`~dantetw.observe.foreign`).  The lines go to the sinks: ``errorlog`` takes
-emergency to warning, ``logoutput`` takes all, and debug lines exist only with ``debug``.  Sinks
-that are told alike form a group, for which an event is formatted once.  Warnings that repeat
-themselves are summed up.  Sinks say when they are in trouble; the observer tells the others, once,
-and on recovery how much was lost.
+emergency to warning, ``logoutput`` takes all, and debug lines exist only with ``debug``.  Sinks of
+one format form a group, for which an event is formatted once.  Repeated warnings are summed up.
+When a sink has an error, the observer logs that to the others, once, and on recovery how much was
+lost.
 
 Threads: the observer belongs to the thread that made it, the reactor's.  Events of other threads
 are handed over with ``callFromThread``, not locked: sinks register with the reactor, which allows
@@ -44,7 +44,7 @@ from dantetw.values import Severity
 #: Seconds between two complaints about the same sink, lest a disk that is all but full fills the
 #: other logs.
 COMPLAINT_INTERVAL: Final = 10.0
-#: Seconds between two looks at sinks in trouble, some of which recover with no line to show it.
+#: Seconds between two checks of sinks with errors, some of which recover without a line.
 WATCH_INTERVAL: Final = 1.0
 # Events that arrive while one is being written (from a destructor, say), at most.
 _PENDING: Final = 64
@@ -74,8 +74,8 @@ class Observer:
     :param in_reactor: calls a function in the reactor's thread (``callFromThread``).
     :param later: calls a function after some seconds (``callLater``); without it repeated warnings
         are written each time, and a sink's recovery shows at its next line.
-    :param turn: while one is under way, events that :meth:`record` gets are kept until its end, to
-        be written together.
+    :param batch: while one is active, events that :meth:`record` gets are kept until its end, to be
+        written together.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Observer:
         startup: ISink | None,
         in_reactor: Callable[..., object],
         later: Callable[[float, Callable[[], None]], IDelayedCall] | None = None,
-        turn: Batch | None = None,
+        batch: Batch | None = None,
     ) -> None:
         self._format = format
         self.repeats = None if later is None else Repeats(later, self._sum_up)
@@ -96,7 +96,7 @@ class Observer:
         self._debug = 0
         self._busy = False
         self._pending: deque[LogEvent] = deque(maxlen=_PENDING)
-        self._turn = Batch() if turn is None else turn
+        self._batch = Batch() if batch is None else batch
         self._kept: list[tuple[Event, float]] = []
         self._outlets: tuple[Outlet, ...] = ()
         self._groups: tuple[Group, ...] = ()
@@ -158,7 +158,7 @@ class Observer:
             self._retire(old)
         for problem in outputs.problems:
             if problem not in outputs.known:
-                self._tell(problem, time.time())
+                self._write_event(problem, time.time())
 
     @property
     def waiting(self) -> int:
@@ -174,13 +174,13 @@ class Observer:
         return tuple(outlet.sink for group in self._groups for outlet, _ in group.outlets)
 
     def look_after_sinks(self) -> None:
-        """Notice sinks that got into trouble or out of it by lines of another process."""
+        """Notice sinks that failed or recovered by lines of another process."""
         for outlet in self._outlets:
-            if outlet.sink.trouble != outlet.trouble:
+            if outlet.sink.error != outlet.error:
                 self._look(outlet, time.time())
 
     def reopen(self) -> None:
-        """Open all destinations anew, as after a log rotation; each that fails stays as it is."""
+        """Open all destinations again, as after a log rotation; each that fails stays as it is."""
         self._catch_up()
         for outlet in self._outlets:
             try:
@@ -190,7 +190,7 @@ class Observer:
                     f'could not (re)open logfile "{outlet.sink.name}":'
                     f" {words_of_error(error)}.  Will continue using old logfiles"
                 )
-                self._tell(Message(Severity.ALERT, "log.unopened", text), time.time())
+                self._write_event(Message(Severity.ALERT, "log.unopened", text), time.time())
 
     def conclude(self) -> None:
         """Sum up what has repeated itself; from now on all is written, for the last lines come."""
@@ -202,7 +202,7 @@ class Observer:
         """
         Get out what still waits, blocking for at most so long, and close all sinks.
 
-        Losses nobody was told of yet are told to the sinks that work, or else to standard error.
+        Losses that are not reported yet are logged to sinks that work, or else to standard error.
         """
         self.conclude()
         if self._watch is not None:
@@ -211,16 +211,16 @@ class Observer:
         outlets, deadline = self._outlets + self._retired, time.monotonic() + seconds
         for outlet in outlets:
             outlet.sink.flush(max(0.0, deadline - time.monotonic()))
-        # What is told to one that does not work would be lost in its turn, and nobody told of that.
+        # What is logged to one that does not work would be lost, and not reported.
         working = [
-            outlet for outlet in self._outlets if not (outlet.sink.trouble or outlet.sink.waiting)
+            outlet for outlet in self._outlets if not (outlet.sink.error or outlet.sink.waiting)
         ]
         for outlet in outlets:
             lost = outlet.sink.lost + outlet.sink.waiting
             if lost > outlet.accounted:
                 message = losses(outlet, lost)
                 for other in working or self._only_last_resort():
-                    other.tell(time.time(), message)
+                    other.log(time.time(), message)
         self._outlets = self._retired = ()
         self._fall_back()
         for outlet in outlets:
@@ -237,7 +237,7 @@ class Observer:
                 continue
             outlet.sink.close()
             if outlet.sink.lost > outlet.accounted:
-                self._tell(losses(outlet, outlet.sink.lost), time.time())
+                self._write_event(losses(outlet, outlet.sink.lost), time.time())
 
     # What emitters do with it
 
@@ -262,12 +262,12 @@ class Observer:
         kept = self._kept
         kept.append(said)
         if len(kept) == 1:
-            self._turn.put_off(self._catch_up)
+            self._batch.put_off(self._catch_up)
 
     def record_in(self, sinks: Container[ISink], event: Event) -> None:
         """Log an event in some destinations only."""
         self._catch_up()
-        self._tell_all(((event, time.time()),), only(self._groups, sinks))
+        self._write_events(((event, time.time()),), only(self._groups, sinks))
 
     def _catch_up(self) -> None:
         """Tell what has been kept."""
@@ -276,7 +276,7 @@ class Observer:
         self._busy = True
         try:
             kept, self._kept = self._kept, []
-            self._tell_all(kept)
+            self._write_events(kept)
             if self._pending:
                 self._log_pending()
         finally:
@@ -307,17 +307,17 @@ class Observer:
             said: Any = event.get("event")
             kind = type(said)
             if kind in _NEVER_REPEATED:
-                self._tell(said, when)
+                self._write_event(said, when)
             elif kind in _EVENTS:
-                self._tell_once(said, when)
+                self._log_once(said, when)
             else:
                 for message in diagnosis(event, self._debug):
-                    self._tell_once(message, when)
+                    self._log_once(message, when)
         except Exception as error:
             self._complain(self._groups, event.get("event", event), error)
 
     def _complain(self, groups: Iterable[Group], event: object, error: Exception) -> None:
-        """An event could not be logged, by a mistake of ours or of whoever made it."""
+        """An event could not be logged, by a bug of ours or of the code that made it."""
         kind, why = type(event).__name__, f"{type(error).__name__}: {safe_str(error)}"
         text = one_line(f"could not log an event ({kind}): {why}")
         message = Message(Severity.ERROR, "log.broken", text)
@@ -330,11 +330,11 @@ class Observer:
                 when = time.time()
                 self._write(group, [(severity, when, text) for severity, text in lines])
             except Exception:
-                # Not even that: there is nothing left to do, and the server is worth more.
+                # Not even that: nothing is left to try, and the server must go on.
                 continue
 
-    def _tell_once(self, event: Any, when: float) -> None:
-        """Tell an event, unless it is a warning that has just been told, or a failure."""
+    def _log_once(self, event: Any, when: float) -> None:
+        """Log an event, unless it is a warning or a failure that has just been logged."""
         severity, least = event.severity, Severity.INFO
         if type(event) is Message:
             least = Severity.NOTICE
@@ -348,20 +348,20 @@ class Observer:
                 return
             if not self.repeats.is_new(key, severity, event):
                 return
-        self._tell(event, when)
+        self._write_event(event, when)
 
     def _sum_up(self, repeated: Repeated) -> None:
         if self._busy:
-            self._tell(repeated, time.time())
+            self._write_event(repeated, time.time())
         else:
             self._observe({"event": repeated, "log_time": time.time()})
 
     # Lines
 
-    def _tell(self, event: Event, when: float) -> None:
-        self._tell_all(((event, when),))
+    def _write_event(self, event: Event, when: float) -> None:
+        self._write_events(((event, when),))
 
-    def _tell_all(
+    def _write_events(
         self, events: Iterable[tuple[Event, float]], groups: Iterable[Group] | None = None
     ) -> None:
         debug = self._debug
@@ -379,7 +379,7 @@ class Observer:
             self._write(group, said)
 
     def _write(self, group: Group, said: Sequence[Said]) -> None:
-        """Have each outlet of a group write what is meant for it; then tell what is wrong."""
+        """Have each outlet of a group write what is meant for it; then report errors."""
         if not said:
             return
         broken: list[tuple[Outlet, str]] = []
@@ -393,58 +393,58 @@ class Observer:
                     broken.append((outlet, f"{type(error).__name__}: {safe_str(error)}"))
         when = said[-1][1]
         for outlet, why in broken:
-            self._accuse(outlet, when, why)
+            self._report_error(outlet, when, why)
         for outlet, _ in group.outlets:
-            if outlet.sink.trouble != outlet.trouble:
+            if outlet.sink.error != outlet.error:
                 self._look(outlet, when)
 
     def _look(self, outlet: Outlet, when: float) -> None:
-        """A sink got into trouble or out of it."""
-        trouble = outlet.trouble = outlet.sink.trouble
-        if not trouble:
-            if outlet.told:
+        """A sink has failed or recovered."""
+        error = outlet.error = outlet.sink.error
+        if not error:
+            if outlet.reported:
                 before = outlet.sink.lost
                 message = recovery(outlet, before)
-                outlet.tell(when, message)
-                if outlet.sink.trouble:
+                outlet.log(when, message)
+                if outlet.sink.error:
                     # Too early: not even this line got out, and it is not one to be counted.
-                    outlet.trouble = outlet.sink.trouble
+                    outlet.error = outlet.sink.error
                     outlet.accounted += outlet.sink.lost - before
                 else:
-                    outlet.told = False
+                    outlet.reported = False
                     outlet.accounted = before
-                    self._tell_others(outlet, when, message)
+                    self._log_to_others(outlet, when, message)
         else:
-            self._accuse(outlet, when, os.strerror(trouble))
+            self._report_error(outlet, when, os.strerror(error))
             if self._later is not None and self._watch is None:
                 self._watch = self._later(WATCH_INTERVAL, self._look_again)
 
     def _look_again(self) -> None:
-        """Look after sinks in trouble: a queue may have gone out since their last line."""
+        """Check sinks with errors: a queue may have gone out since their last line."""
         self._watch = None
         self.look_after_sinks()
-        in_trouble = any(outlet.trouble for outlet in self._outlets)
-        if in_trouble and self._later is not None and self._watch is None:
+        failing = any(outlet.error for outlet in self._outlets)
+        if failing and self._later is not None and self._watch is None:
             self._watch = self._later(WATCH_INTERVAL, self._look_again)
 
-    def _accuse(self, outlet: Outlet, when: float, reason: str) -> None:
-        if when - outlet.told_at >= COMPLAINT_INTERVAL:
-            outlet.told, outlet.told_at = True, when
+    def _report_error(self, outlet: Outlet, when: float, reason: str) -> None:
+        if when - outlet.reported_at >= COMPLAINT_INTERVAL:
+            outlet.reported, outlet.reported_at = True, when
             text = f'could not write to logfile "{outlet.sink.name}": {reason}'
-            self._tell_others(outlet, when, Message(Severity.ALERT, "log.unwritable", text))
+            self._log_to_others(outlet, when, Message(Severity.ALERT, "log.unwritable", text))
 
-    def _tell_others(self, about: Outlet, when: float, message: Message) -> None:
+    def _log_to_others(self, about: Outlet, when: float, message: Message) -> None:
         """
         Write to all sinks but one; to standard error too if none of them gets it out, as when all
         files are on one full disk.
 
-        Trouble of theirs is noticed at their next line, so this does not come back here.
+        Their own errors are noticed at their next line, so this does not recurse.
         """
         others = [outlet for outlet in self._outlets if outlet is not about]
         for outlet in others:
-            # One that breaks its promise is told of at its next line.
+            # One that breaks its promise is reported at its next line.
             with suppress(Exception):
-                outlet.tell(when, message)
-        if all(outlet.sink.trouble for outlet in others) and about is not self._last_resort:
+                outlet.log(when, message)
+        if all(outlet.sink.error for outlet in others) and about is not self._last_resort:
             for outlet in self._only_last_resort():
-                outlet.tell(when, message)
+                outlet.log(when, message)

@@ -1,5 +1,5 @@
 """
-Sinks as the observer sees them: what has been told of each, and which are told alike.
+Sinks as the observer sees them: what has been reported of each, and which share a format.
 """
 
 from __future__ import annotations
@@ -14,28 +14,37 @@ from dantetw.values import Severity
 
 class Outlet:
     """
-    A sink and what has been told of it.
+    A sink and what has been reported of it.
 
     :ivar format: makes its lines; ``form`` says how.
-    :ivar trouble: what the sink's trouble was when we last looked.
-    :ivar told: whether others were told of it; ``told_at``: when that was, seconds since the epoch.
-    :ivar accounted: of the messages it lost, how many have been told.
+    :ivar error: the sink's error at the last check.
+    :ivar reported: it is logged to the others; ``reported_at``: when, seconds since the epoch.
+    :ivar accounted: of the messages it lost, how many have been reported.
     """
 
-    __slots__ = ("accounted", "form", "format", "sink", "told", "told_at", "trouble", "write_all")
+    __slots__ = (
+        "accounted",
+        "error",
+        "form",
+        "format",
+        "reported",
+        "reported_at",
+        "sink",
+        "write_all",
+    )
 
     def __init__(self, sink: ISink, form: Form, format: IFormat) -> None:
         self.sink = sink
         self.write_all = sink.write_all
         self.form = form
         self.format = format
-        self.trouble = 0
-        self.told = False
-        self.told_at = float("-inf")
+        self.error = 0
+        self.reported = False
+        self.reported_at = float("-inf")
         self.accounted = 0
 
-    def tell(self, when: float, message: Message) -> None:
-        """Write what the observer has to say."""
+    def log(self, when: float, message: Message) -> None:
+        """Write a message of the observer."""
         self.write_all(
             tuple((severity, when, text) for severity, text in self.format.lines(message))
         )
@@ -43,7 +52,7 @@ class Outlet:
 
 class Group:
     """
-    Outlets that are told alike.
+    Outlets that share a format.
 
     :ivar lines: makes their lines.
     :ivar outlets: each takes warnings and worse, and all else too if it comes with True.
@@ -67,7 +76,7 @@ def only(groups: Iterable[Group], sinks: Container[ISink]) -> tuple[Group, ...]:
 
 
 def losses(outlet: Outlet, lost: int) -> Message:
-    """How many messages were lost, of which nobody has been told yet."""
+    """How many messages were lost and not reported yet."""
     text = f'could not write to logfile "{outlet.sink.name}": {_lines(outlet, lost)}'
     return Message(Severity.WARNING, "log.lost", text)
 
@@ -87,7 +96,7 @@ def succeed(new: Outlet, old: list[Outlet]) -> Outlet:
     """
     Where the lines for a new outlet go.
 
-    :param old: those it takes the place of; one that stays is removed.
+    :param old: those it replaces; one that stays is removed.
     """
     sink = new.sink
     for outlet in old:

@@ -1,5 +1,5 @@
 """
-What stands in front of a message: date, program, process, severity.
+The prefix of a message: date, program, process, severity.
 
 Date and time are local, by ``TZ``, in English whatever the locale; the day is padded with a blank.
 The parts that change once a second are made once a second.
@@ -60,7 +60,7 @@ class Prefix:
         self._date = ""
         self._before = ""
         _all.add(self)
-        # What stands behind the microseconds, by severity.
+        # What follows the microseconds, by severity.
         self._after: tuple[str, ...] = ()
         # Both for RFC 5424.
         self._date_5424 = ""
@@ -88,7 +88,7 @@ class Prefix:
 
     def stamped(self, severity: Severity, when: float, text: str) -> bytes:
         """
-        The message as it stands in files:
+        The message as written to files:
         ``Nov 23 03:50:31 (1795405831.154986) sockd[22228]: info: …`` and a newline.
 
         :param when: seconds since the epoch.
@@ -96,10 +96,10 @@ class Prefix:
         return self.stamped_all(((severity, when, text),))
 
     def stamped_all(self, said: Sequence[Said]) -> bytes:
-        """Several messages as they stand in files."""
+        """Several messages as written to files."""
         lines = []
         for severity, when, text in said:
-            # Rounded once, so that the date and the number tell the same second.
+            # Rounded once, so that the date and the number agree on the second.
             micros = int(when * _MILLION)
             second = micros // _MILLION
             if second != self._second:
@@ -170,16 +170,18 @@ class JsonPrefix(Prefix):
 
     def datagram(self, facility: int, severity: Severity, when: float, text: str) -> bytes:
         """See :meth:`Prefix.datagram`."""
-        told = self._object(severity, when, text)
+        record = self._object(severity, when, text)
         priority = facility << 3 | severity
-        return f"<{priority}>{self._date}{self._header}{told}\n".encode("utf-8", "backslashreplace")
+        return f"<{priority}>{self._date}{self._header}{record}\n".encode(
+            "utf-8", "backslashreplace"
+        )
 
     def rfc5424(self, facility: int, severity: Severity, when: float, text: str) -> bytes:
         """See :meth:`Prefix.rfc5424`."""
-        told = self._object(severity, when, text)
+        record = self._object(severity, when, text)
         micro = int(when * _MILLION) % _MILLION
         priority = facility << 3 | severity
-        return f"<{priority}>1 {self._date_5424}.{micro:06}{self._header_5424}{told}".encode()
+        return f"<{priority}>1 {self._date_5424}.{micro:06}{self._header_5424}{record}".encode()
 
 
 def _name(text: str, length: int) -> str:

@@ -5,7 +5,7 @@ Values are replaced in the event, before a format makes text of it.  Texts that 
 (reasons, debug steps) come with the values that may stand in them, and these are replaced there.
 
 A pseudonym is the first 16 hexadecimal digits of an HMAC-SHA-256 over the field's name and value,
-so nobody without the key can try addresses until one fits, and a client is not recognised among
+so addresses cannot be tried without the key until one fits, and a client is not recognised among
 the targets.
 """
 
@@ -49,7 +49,7 @@ def _without_zone(value: str) -> tuple[str, ...]:
 @implementer(IFormat)
 class Private:
     """
-    Another format, which does not get to see everything.
+    Another format, with parts of its events redacted.
 
     What is relayed (``log: data``) may hold anything, so nothing of it is shown.
 
@@ -66,13 +66,13 @@ class Private:
 
     def lines(self, event: Event) -> tuple[tuple[Severity, str], ...]:
         """See :meth:`IFormat.lines`."""
-        lines: tuple[tuple[Severity, str], ...] = self._format.lines(self.veiled(event))
+        lines: tuple[tuple[Severity, str], ...] = self._format.lines(self.redacted(event))
         return lines
 
-    def veiled(self, event: Any) -> Any:
-        """The event that may be shown."""
+    def redacted(self, event: Any) -> Any:
+        """The event without, or with pseudonyms for, what must not be shown."""
         if isinstance(event, Repeated):
-            return replace(event, event=self.veiled(event.event))
+            return replace(event, event=self.redacted(event.event))
         named: Named = getattr(event, "named", ())
         edge = getattr(event, "edge", None)
         # What an association asks for is where its client will send from.

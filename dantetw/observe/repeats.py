@@ -1,5 +1,5 @@
 """
-Warnings that come again and again: written once, then counted.
+Repeated warnings: written once, then counted.
 
 The first of them is written at once.  While it goes on coming its repetitions are summed up, once
 a second, until a second passes without one.  None goes uncounted.  Several processes that have the
@@ -33,38 +33,38 @@ class _Seen:
     :ivar times: how often it has come since then, or since it was summed up; not counting what is
         counted with other processes.
     :ivar new: it has come less than :data:`INTERVAL` ago, or so it may be.
-    :ivar who: whom it is about, and ``one`` whether all its repetitions are.
+    :ivar subject: the client or endpoint that it is about; ``one``: all its repetitions are, too.
     :ivar slot: where it is counted with other processes; -1: nowhere.
     """
 
-    __slots__ = ("event", "new", "one", "severity", "slot", "times", "who")
+    __slots__ = ("event", "new", "one", "severity", "slot", "subject", "times")
 
-    def __init__(self, severity: Severity, event: Event, who: Hashable, slot: int) -> None:
+    def __init__(self, severity: Severity, event: Event, subject: Hashable, slot: int) -> None:
         self.severity = severity
         self.event = event
         self.times = 0
         self.new = self.one = True
-        self.who = who
+        self.subject = subject
         self.slot = slot
 
 
 class Repeats:
     """
-    Tells the first from its repetitions.
+    Distinguishes the first event from its repetitions.
 
     :param later: calls a function after so many seconds (``callLater``).
-    :param tell: takes the summaries.
+    :param write: takes the summaries.
     :ivar tally: for what is counted with other processes; None: there are none.
     """
 
     def __init__(
         self,
         later: Callable[[float, Callable[[], None]], IDelayedCall],
-        tell: Callable[[Repeated], None],
+        write: Callable[[Repeated], None],
     ) -> None:
         self.tally: RepeatTally | None = None
         self._later = later
-        self._tell = tell
+        self._write = write
         self._seen: OrderedDict[Hashable, _Seen] = OrderedDict()
         self._timer: IDelayedCall | None = None
         self._stopped = False
@@ -77,21 +77,21 @@ class Repeats:
         """
         if self._stopped:
             return True
-        tally, seen, who = self.tally, self._seen.get(key), _who(event)
+        tally, seen, subject = self.tally, self._seen.get(key), _subject_of(event)
         if seen is not None:
             self._seen.move_to_end(key)
             seen.new = True
             if tally is None or seen.slot < 0:
                 seen.times += 1
-                seen.one = seen.one and who == seen.who
+                seen.one = seen.one and subject == seen.subject
                 return False
             if tally.holds(seen.slot, key):
-                tally.count(seen.slot, who)
+                tally.count(seen.slot, subject)
                 return False
-        slot, first = (-1, True) if tally is None else tally.claim(key, who)
+        slot, first = (-1, True) if tally is None else tally.claim(key, subject)
         if seen is not None:
             self._sum_up(seen)
-        self._seen[key] = _Seen(severity, event, who, slot)
+        self._seen[key] = _Seen(severity, event, subject, slot)
         if self._timer is None:
             self._timer = self._later(INTERVAL, self._tick)
         if len(self._seen) > MOST:
@@ -122,7 +122,7 @@ class Repeats:
             ours, new, seen.new = bool(seen.times), seen.new, False
             came = self._sum_up(seen)
             if not (ours or new or came):
-                # What is told in this loop may have pushed it out already.
+                # What is written in this loop may have pushed it out already.
                 self._seen.pop(key, None)
                 self._sum_up(seen, ending=True)
         if self._seen and self._timer is None:
@@ -139,11 +139,11 @@ class Repeats:
             times += taken[0]
             one = one and taken[1]
         if times:
-            self._tell(Repeated(seen.severity, times, _of_all(seen.event, one)))
+            self._write(Repeated(seen.severity, times, _of_all(seen.event, one)))
         return times > 0
 
 
-def _who(event: Any) -> tuple[str, str] | None:
+def _subject_of(event: Any) -> tuple[str, str] | None:
     """Whom an event is about: the client's address and the user."""
     client, user = getattr(event, "client", None), getattr(event, "user", None)
     return None if client is None else (client.host, "" if user is None else user.name)

@@ -1,16 +1,16 @@
 """
-Warnings that come again and again in several processes, counted for all of them.
+Repeated warnings of several processes, counted together.
 
-A table in memory that the processes share has a slot for each text.  Whoever claims a free slot
-writes the text, and owns the slot: once a second it writes how often all have counted.  Each
-process counts in a cell of its own, so nobody locks.  What the owner has written up to is in the
+A table in shared memory has a slot for each text.  The process that claims a free slot writes the
+text, and owns the slot: once a second it writes how often all have counted.  Each process counts in
+a cell of its own, so no lock is needed.  What the owner has written up to is in the
 slot too: if it ends, another that has the text goes on from there.
 
-It is a matter of taste, not of truth, who is first: two processes that claim a slot at the same
-moment may both write the text.  All else is counted.
+Which process is first does not matter: two that claim a slot at the same moment may both write the
+text.  All else is counted.
 
-A process that a stranger has taken over may write anything there.  That costs counts, but makes no
-other process fail: sums are taken modulo 2**64, and stamps of the future are old.
+A compromised process may write anything there.  That costs counts, but makes no other process fail:
+sums are taken modulo 2**64, and stamps of the future are old.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Final
 
-#: Texts that are counted together at a time; a process counts others by itself.
+#: Texts that are counted together at a time; each process counts others alone.
 SLOTS: Final = 512
 #: Processes that can take part.
 PLACES: Final = 128
@@ -28,10 +28,10 @@ PLACES: Final = 128
 #: without anything to count the slot is another text's.
 GONE: Final = 3.0
 
-# Fields of a slot, each of 8 bytes: the hash of the text; when somebody has counted last and when
-# the owner has looked last, in milliseconds; the owner, from 1; how many have been told; of whom
-# they all are, or 0; and a count for each process.
-_KEY, _COUNTED, _LOOKED, _OWNER, _TOLD, _WHO, _CELLS = range(7)
+# Fields of a slot, each of 8 bytes: the hash of the text; when it was counted last and when the
+# owner has looked last, in milliseconds; the owner, from 1; how many have been written; the subject
+# of all of them, or 0; and a count for each process.
+_KEY, _COUNTED, _LOOKED, _OWNER, _WRITTEN, _SUBJECT, _CELLS = range(7)
 _SIZE: Final = _CELLS + PLACES
 # Slots that one text can have.
 _TRIES: Final = 8
@@ -53,7 +53,7 @@ class Tallies:
 
 class RepeatTally:
     """
-    What one process has to do with the table.
+    The part of the table that one process uses.
 
     :param place: no two that live at the same time have the same.
     """
@@ -66,11 +66,11 @@ class RepeatTally:
     def _now(self) -> int:
         return int(self._clock() * 1000) + 1
 
-    def claim(self, text: Hashable, who: Hashable) -> tuple[int, bool]:
+    def claim(self, text: Hashable, subject: Hashable) -> tuple[int, bool]:
         """
         Find the slot of a text, or claim one, when the text comes.
 
-        :param who: whom it is about.
+        :param subject: the client or endpoint that it is about.
         :returns: the slot, -1 if there is none; and whether the text is to be written, else it has
             been counted.
         """
@@ -81,7 +81,7 @@ class RepeatTally:
             slot = (key + number) % SLOTS * _SIZE
             if cells[slot + _KEY] == key:
                 if cells[slot + _OWNER] and not self._old(slot, _COUNTED, now):
-                    self.count(slot, who)
+                    self.count(slot, subject)
                     return slot, False
                 free = slot
                 break
@@ -91,8 +91,8 @@ class RepeatTally:
             return -1, True
         if cells[free + _KEY] != key:
             cells[free + _KEY] = key
-            cells[free + _TOLD] = self._sum(free)
-        cells[free + _WHO] = _of(who)
+            cells[free + _WRITTEN] = self._sum(free)
+        cells[free + _SUBJECT] = _of(subject)
         cells[free + _COUNTED] = cells[free + _LOOKED] = now
         cells[free + _OWNER] = self._place + 1
         return free, True
@@ -104,25 +104,25 @@ class RepeatTally:
         return sum(self._cells[slot + _CELLS : slot + _SIZE]) & _CELL
 
     def holds(self, slot: int, text: Hashable) -> bool:
-        """Whether somebody still counts a text in a slot."""
+        """Whether a text is still counted in a slot."""
         key = (hash(text) & _MASK) or 1
         return self._cells[slot + _KEY] == key and self._cells[slot + _OWNER] != 0
 
-    def count(self, slot: int, who: Hashable) -> None:
-        """It has come once more."""
+    def count(self, slot: int, subject: Hashable) -> None:
+        """Count a repetition."""
         cells = self._cells
         cell = slot + _CELLS + self._place
         cells[cell] = (cells[cell] + 1) & _CELL
         cells[slot + _COUNTED] = self._now()
-        if cells[slot + _WHO] != _of(who):
-            cells[slot + _WHO] = 0
+        if cells[slot + _SUBJECT] != _of(subject):
+            cells[slot + _SUBJECT] = 0
 
     def take(self, slot: int, ending: bool = False) -> tuple[int, bool] | None:
         """
-        How many have come since that was last told, and whether they are all about one.
+        How many have come since the last summary, and whether they all have one subject.
 
-        :param ending: this process looks no more; if it is the owner, nobody is.
-        :returns: None if another process tells.
+        :param ending: this process looks no more; if it is the owner, no process is.
+        :returns: None if another process writes the summary.
         """
         cells, now, own = self._cells, self._now(), self._place + 1
         owner = cells[slot + _OWNER]
@@ -132,14 +132,14 @@ class RepeatTally:
             cells[slot + _OWNER] = own
         cells[slot + _LOOKED] = now
         total = self._sum(slot)
-        number = (total - cells[slot + _TOLD]) & _CELL
+        number = (total - cells[slot + _WRITTEN]) & _CELL
         if number > _MASK:
-            number = 0  # fewer than have been told already
-        cells[slot + _TOLD] = total
+            number = 0  # fewer than have been written already
+        cells[slot + _WRITTEN] = total
         if ending:
             cells[slot + _OWNER] = 0
-        return number, cells[slot + _WHO] != 0
+        return number, cells[slot + _SUBJECT] != 0
 
 
-def _of(who: Hashable) -> int:
-    return (hash(who) & _MASK) or 1
+def _of(subject: Hashable) -> int:
+    return (hash(subject) & _MASK) or 1

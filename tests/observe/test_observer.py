@@ -39,7 +39,7 @@ class FakeSink:
     def __init__(self, name: str = "log", rank: int = 1, order: list[str] | None = None) -> None:
         self.name = name
         self.rank = rank
-        self.trouble = 0
+        self.error = 0
         self.lost = 0
         self.waiting = 0
         self.lines: list[tuple[Severity, str]] = []
@@ -50,7 +50,7 @@ class FakeSink:
 
     def write(self, severity: Severity, when: float, text: str) -> None:
         """Keep the line, or lose it."""
-        self.trouble = self.fails_with
+        self.error = self.fails_with
         if self.fails_with:
             self.lost += 1
             return
@@ -113,13 +113,13 @@ class ObserverMixin:
         self.journal.message(severity, "test", text)
 
 
-class TurnTests(ObserverMixin, SynchronousTestCase):
+class BatchTests(ObserverMixin, SynchronousTestCase):
     """Events of sessions in a turn in which many things happen."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.turn = Batch()
-        self.observer = Observer(Dante(), self.stderr, lambda *call: None, turn=self.turn)
+        self.batch = Batch()
+        self.observer = Observer(Dante(), self.stderr, lambda *call: None, batch=self.batch)
         self.journal = Journal(self.observer)
         self.configure()
 
@@ -138,7 +138,7 @@ class TurnTests(ObserverMixin, SynchronousTestCase):
 
     def test_kept(self) -> None:
         """They are written at its end, in order, each with the time when it happened."""
-        self.turn.begin()
+        self.batch.begin()
         times = []
         for port in (1, 2, 3):
             self.patch(module.time, "time", lambda port=port: 1000.0 + port)
@@ -146,26 +146,26 @@ class TurnTests(ObserverMixin, SynchronousTestCase):
             self.arrive(port)
         self.assertEqual(self.all.texts, [])
         self.patch(module.time, "time", lambda: 2000.0)
-        self.turn.end()
+        self.batch.end()
         self.assertEqual(self.ports(), ["1", "2", "3"])
         self.assertEqual(self.all.times, times)
 
     def test_behind(self) -> None:
         """Behind it events are written at once."""
-        self.turn.begin()
+        self.batch.begin()
         self.arrive(1)
-        self.turn.end()
+        self.batch.end()
         self.arrive(2)
         self.assertEqual(self.ports(), ["1", "2"])
 
     def test_message(self) -> None:
         """Before a message all that happened before it is written; the rest follows at the end."""
-        self.turn.begin()
+        self.batch.begin()
         self.arrive(1)
         self.say("hello")
         self.arrive(2)
         self.assertEqual(self.ports(), ["1", "hello"])
-        self.turn.end()
+        self.batch.end()
         self.assertEqual(self.ports(), ["1", "hello", "2"])
 
     def test_before_changes(self) -> None:
@@ -177,20 +177,20 @@ class TurnTests(ObserverMixin, SynchronousTestCase):
             partial(self.observer.close, 0.0),
         ):
             self.all.lines.clear()
-            self.turn.begin()
+            self.batch.begin()
             self.arrive(1)
             change()
             self.assertEqual(self.ports(), ["1"])
-            self.turn.end()
+            self.batch.end()
             self.assertEqual(self.ports(), ["1"])
 
     def test_broken(self) -> None:
         """One that cannot be formatted is told as such in its place, and the others are written."""
-        self.turn.begin()
+        self.batch.begin()
         self.arrive(1)
         self.journal.record(Accepted(2, None, None))  # type: ignore[arg-type]
         self.arrive(3)
-        self.turn.end()
+        self.batch.end()
         first, told, last = self.all.texts
         self.assertIn("192.0.2.1.1 ", first)
         self.assertIn("could not log an event (Accepted)", told)
@@ -223,21 +223,21 @@ class TurnTests(ObserverMixin, SynchronousTestCase):
             del used
 
         for port in range(0, 20, 2):
-            self.turn.begin()
+            self.batch.begin()
             self.arrive(port)
             collecting(partial(self.journal.record, self.arrival(port + 1)))
             collecting(self.observer._catch_up)
-            self.turn.end()
+            self.batch.end()
         told = [int(port) for port in self.ports() if port.isdigit()]
         self.assertEqual(told, list(range(20)))
 
     def test_trouble(self) -> None:
         """A destination that would not take them is told of to the others, at once."""
         self.all.fails_with = errno.ENOSPC
-        self.turn.begin()
+        self.batch.begin()
         self.arrive(1)
         self.arrive(2)
-        self.turn.end()
+        self.batch.end()
         self.assertEqual(
             self.errors.texts, ['could not write to logfile "all": No space left on device']
         )
@@ -551,7 +551,7 @@ class TroubleTests(ObserverMixin, SynchronousTestCase):
         Journal(observer).message(S.WARNING, "test", "x")
         clock.pump([WATCH_INTERVAL] * 3)
         self.assertEqual(everything.texts, ["x", self.full])
-        errors.trouble = errors.fails_with = 0
+        errors.error = errors.fails_with = 0
         clock.advance(WATCH_INTERVAL)
         again = 'can write again to logfile "errors": 1 line was lost'
         self.assertEqual(everything.texts, ["x", self.full, again])

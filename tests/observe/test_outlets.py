@@ -33,7 +33,7 @@ class WordsTests(SynchronousTestCase):
     def test_tell(self) -> None:
         """A message goes out in the sink's own form."""
         sink = FakeSink()
-        outlet(sink, Form("json")).tell(1.0, Message(Severity.ALERT, "a.b", "text"))
+        outlet(sink, Form("json")).log(1.0, Message(Severity.ALERT, "a.b", "text"))
         self.assertEqual(
             sink.lines, [(Severity.ALERT, '"kind":"message","code":"a.b","text":"text"}')]
         )

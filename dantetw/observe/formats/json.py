@@ -98,7 +98,7 @@ class Json:
     def __init__(self, run: str = "") -> None:
         self._run = run
         self._words = Dante()
-        self._tellers: Mapping[type[Any], Callable[[Any], dict[str, Any] | None]] = {
+        self._makers: Mapping[type[Any], Callable[[Any], dict[str, Any] | None]] = {
             Accepted: self._accepted,
             Connected: self._connected,
             Transferred: self._transferred,
@@ -118,19 +118,19 @@ class Json:
 
     def lines(self, event: Event) -> tuple[Line, ...]:
         """All but the beginning of an event's object; nothing if its rule does not want it."""
-        told = self._told(event)
-        if told is None:
+        record = self._record_of(event)
+        if record is None:
             return ()
-        text = _encode(told)[1:]
+        text = _encode(record)[1:]
         if _DELETE in text:
             text = text.replace(_DELETE, "\\u007f")
         return ((getattr(event, "severity", _SEVERITIES.get(type(event), Severity.INFO)), text),)
 
-    def _told(self, event: Event) -> dict[str, Any] | None:
+    def _record_of(self, event: Event) -> dict[str, Any] | None:
         if isinstance(event, Repeated):
-            told = self._told(event.event)
-            return None if told is None else {**told, "repeated": event.times}
-        return self._tellers.get(type(event), self._other)(event)
+            record = self._record_of(event.event)
+            return None if record is None else {**record, "repeated": event.times}
+        return self._makers.get(type(event), self._other)(event)
 
     def _id(self, number: int) -> str:
         return f"{self._run}{number:x}"
@@ -139,7 +139,7 @@ class Json:
         rule = event.rule
         if not rule.log & LOG_CONNECT:
             return None
-        told = {
+        record = {
             "kind": "accepted",
             "id": self._id(event.session),
             "session": event.session,
@@ -147,8 +147,8 @@ class Json:
             **ends_of(event.path),
         }
         if rule.log & LOG_TCPINFO:
-            told["tcpinfo"] = {"client": table(event.tcpinfo)}
-        return told
+            record["tcpinfo"] = {"client": table(event.tcpinfo)}
+        return record
 
     def _connected(self, event: Connected) -> dict[str, Any] | None:
         if not event.rule.log & LOG_CONNECT:
@@ -158,19 +158,19 @@ class Json:
     def _transferred(self, event: Transferred) -> dict[str, Any] | None:
         if not event.rule.log & (LOG_IOOP | LOG_DATA):
             return None
-        told = self._on_the_way(event, "transferred")
-        told["origin"] = event.origin.word
-        told["bytes"] = event.count
+        record = self._on_the_way(event, "transferred")
+        record["origin"] = event.origin.word
+        record["bytes"] = event.count
         if event.data:
-            told["data"] = escape(event.data)
-        return told
+            record["data"] = escape(event.data)
+        return record
 
     def _parted(self, event: Parted) -> dict[str, Any] | None:
         if not event.rule.log & endings.wanting_parted(event.ending):
             return None
-        told = self._on_the_way(event, "parted") | {"bytes": counts_of(event.counts)}
-        told["seconds"] = {"total": round(event.ended - event.began, 6)}
-        return told | {
+        record = self._on_the_way(event, "parted") | {"bytes": counts_of(event.counts)}
+        record["seconds"] = {"total": round(event.ended - event.began, 6)}
+        return record | {
             "ending": ending_of(
                 event.ending, reasons.words_parted(event) or reasons.blocked_by(event.rule)
             )
@@ -188,10 +188,10 @@ class Json:
         }
 
     def _on_the_way(self, event: Connected | Transferred | Parted, kind: str) -> dict[str, Any]:
-        told = self._under_way(event, kind)
+        record = self._under_way(event, kind)
         if event.rule.log & LOG_TCPINFO:
-            told["tcpinfo"] = tcpinfo_of(event.tcpinfo)
-        return told
+            record["tcpinfo"] = tcpinfo_of(event.tcpinfo)
+        return record
 
     def _under_way(self, event: _Way, kind: str) -> dict[str, Any]:
         return {
@@ -212,7 +212,7 @@ class Json:
         log = client_rule.log
         for rule in (socks_rule, reply_rule):
             log |= 0 if rule is None else rule.log
-        told = {
+        record = {
             "kind": "session",
             "id": self._id(event.session),
             "session": event.session,
@@ -237,16 +237,16 @@ class Json:
             "attempts": [attempt_of(attempt) for attempt in event.attempts],
         }
         if event.protocol is Protocol.UDP:
-            told["traffic"] = [traffic_of(traffic) for traffic in event.traffic]
-            told["drops"] = {drop.word: number for drop, number in event.drops}
+            record["traffic"] = [traffic_of(traffic) for traffic in event.traffic]
+            record["drops"] = {drop.word: number for drop, number in event.drops}
         if log & LOG_TCPINFO:
-            told["tcpinfo"] = tcpinfo_of(event.tcpinfo)
-        return told
+            record["tcpinfo"] = tcpinfo_of(event.tcpinfo)
+        return record
 
     def _active(self, event: Active) -> dict[str, Any]:
         client_rule, socks_rule = event.client_rule, event.socks_rule
         standing = event.standing
-        told = {
+        record = {
             "kind": "active",
             "report": event.report,
             "id": self._id(event.session),
@@ -267,8 +267,8 @@ class Json:
         }
         log = client_rule.log | (0 if socks_rule is None else socks_rule.log)
         if log & LOG_TCPINFO:
-            told["tcpinfo"] = tcpinfo_of(event.tcpinfo)
-        return told
+            record["tcpinfo"] = tcpinfo_of(event.tcpinfo)
+        return record
 
     def _step(self, event: Step) -> dict[str, Any]:
         return {
@@ -283,28 +283,28 @@ class Json:
         """A failure of the network, or an event that is not known here: its fields."""
         name = type(event).__name__
         kind = "failure" if name.endswith("Failed") else name.lower()
-        told: dict[str, Any] = {"kind": kind, "what": name}
+        record: dict[str, Any] = {"kind": kind, "what": name}
         if number := getattr(event, "session", 0):
-            told["id"] = self._id(number)
+            record["id"] = self._id(number)
         for field in fields(event):
             if field.name == "user":
-                told["user"] = name_of(event.user)
+                record["user"] = name_of(event.user)
             elif field.name != "severity":
-                told[field.name] = plain(getattr(event, field.name))
+                record[field.name] = plain(getattr(event, field.name))
         if kind == "failure":
-            told["text"] = " ".join(text for _, text in self._words.lines(event))
-        return told
+            record["text"] = " ".join(text for _, text in self._words.lines(event))
+        return record
 
 
 _SEVERITIES: Final[Mapping[type[Any], Severity]] = {Step: Severity.DEBUG}
 
 
 def _message(event: Message) -> dict[str, Any]:
-    told: dict[str, Any] = {"kind": "message", "code": event.code, "text": event.text}
+    record: dict[str, Any] = {"kind": "message", "code": event.code, "text": event.text}
     where = event.where
     if where is not None:
-        told |= {"file": where.file, "line": where.line, "column": where.column}
-    return told
+        record |= {"file": where.file, "line": where.line, "column": where.column}
+    return record
 
 
 def _status(event: Status) -> dict[str, Any]:

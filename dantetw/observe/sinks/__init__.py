@@ -5,9 +5,9 @@ Sinks: where lines go.
   :mod:`~dantetw.observe.sinks.appender` writes, :mod:`~dantetw.observe.sinks.torn` ends lines
   that a full disk has cut; :mod:`~dantetw.observe.sinks.behind` writes in a thread where that may
   take long, as :mod:`~dantetw.observe.sinks.mounts` knows
-- :mod:`~dantetw.observe.sinks.stream`: pipes, FIFOs, terminals, sockets: whatever has a reader who
-  may be slow; :mod:`~dantetw.observe.sinks.threaded` where a descriptor must stay blocking
-- :mod:`~dantetw.observe.sinks.inherited`: what the mother has opened for her workers
+- :mod:`~dantetw.observe.sinks.stream`: pipes, FIFOs, terminals, sockets: all that have a reader,
+  which may be slow; :mod:`~dantetw.observe.sinks.threaded` where a descriptor must stay blocking
+- :mod:`~dantetw.observe.sinks.inherited`: what the supervisor process has opened for its workers
 - :mod:`~dantetw.observe.sinks.stdio`: the words ``stdout`` and ``stderr``
 - :mod:`~dantetw.observe.sinks.syslog`: the words ``syslog`` and ``syslog/FACILITY``
 - :mod:`~dantetw.observe.sinks.remote`: the words ``syslog+udp://…`` and ``syslog+tcp://…``, as

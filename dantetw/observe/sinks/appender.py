@@ -16,13 +16,13 @@ class Appender:
     A descriptor to append to.  It waits as long as its file system does.
 
     :param descriptor: belongs to the appender.
-    :ivar trouble: why the last write has failed, an ``errno``; 0: it has not.
+    :ivar error: why the last write has failed, an ``errno``; 0: it has not.
     :ivar lost: how many lines are not out.
     """
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        self.trouble = self.lost = 0
+        self.error = self.lost = 0
         # The file ends in the middle of a line, which a full disk has cut.
         self._torn = mend(descriptor)
 
@@ -32,7 +32,7 @@ class Appender:
 
         :param sizes: how many bytes each line has; asked only if not all can be written.
         """
-        if self.trouble or self._torn:
+        if self.error or self._torn:
             data = self._behind_torn() + data
         begun, size = 0, len(data)
         try:
@@ -40,11 +40,11 @@ class Appender:
             while begun < size:
                 begun += os.write(self.descriptor, data[begun:])
         except OSError as error:
-            self.trouble = error.errno or errno.EIO
+            self.error = error.errno or errno.EIO
             self.lost += _missing(sizes(), size - begun, self._cut(data[:begun]))
             return
-        if self.trouble or self._torn:
-            self.trouble = 0
+        if self.error or self._torn:
+            self.error = 0
             self._torn = False
 
     def _behind_torn(self) -> bytes:

@@ -1,8 +1,8 @@
 """
-The bounded queue between us and a reader who is slow.
+The bounded queue in front of a slow reader.
 
 When it is full, new messages are dropped, not old ones: what is read later then has no gap but the
-one that is told, and the oldest messages say how the trouble began.
+one that is reported, and the oldest messages show how the problem began.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Reversible
 from typing import Final
 
 #: How much may wait for one destination, in bytes.  Some 7000 lines; a few seconds of a busy
-#: server, and sixteen times what a pipe holds by itself.
+#: server, and sixteen times what a pipe holds.
 LIMIT: Final = 1024 * 1024
 
 

@@ -1,5 +1,5 @@
 """
-Writing to a file in a thread, so that nobody waits for its file system.
+Writing to a file in a thread, so that no session waits for its file system.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from dantetw.observe.sinks.appender import Appender
 from dantetw.observe.sinks.backlog import LIMIT, Backlog
 
-#: Seconds that a write takes which is slow.
+#: Seconds from which on a write is slow.
 SLOW: Final = 0.1
 #: Seconds without a slow one after which writes need no thread any more.
 CALM: Final = 60.0
@@ -36,7 +36,7 @@ class Behind:
         self._appender = appender
         self._backlog = Backlog(limit)
         self._written = 0
-        self._trouble, self._lost = appender.trouble, appender.lost
+        self._error, self._lost = appender.error, appender.lost
         self._dropped = 0
         self._closed = self._kept = self.over = False
         self._changed = threading.Condition()
@@ -49,9 +49,9 @@ class Behind:
         return len(self._backlog) + self._written
 
     @property
-    def trouble(self) -> int:
+    def error(self) -> int:
         """See :attr:`~dantetw.observe.interfaces.ISink.trouble`."""
-        return errno.ENOBUFS if self._backlog.dropping else self._trouble
+        return errno.ENOBUFS if self._backlog.dropping else self._error
 
     @property
     def lost(self) -> int:
@@ -84,7 +84,7 @@ class Behind:
                 if ended - begun > SLOW:
                     self.slow_at = ended
                 self._written = 0
-                self._trouble, self._lost = self._appender.trouble, self._appender.lost
+                self._error, self._lost = self._appender.error, self._appender.lost
                 self._changed.notify_all()
         self._end()
 

@@ -29,10 +29,10 @@ RETRY: Final = 1.0
 #: Bytes of a message that every daemon takes, and rsyslog by default.
 CUT: Final = 8192
 
-#: Messages per turn of the reactor, so that a daemon that catches up does not hold up clients.
+#: Messages per event-loop iteration, so that a daemon that catches up does not hold up clients.
 PER_TURN: Final = 64
 
-#: Somebody's queue is full; the last two come where no memory is left and are not pollable.
+#: A queue is full; the last two come where no memory is left and are not pollable.
 BUSY: Final = frozenset((errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM))
 
 #: What ``_send`` returns when ``_advance`` will be called anyway.
@@ -74,7 +74,7 @@ class ConnectedSink(OneByOne):
         longest: float = RETRY,
     ) -> None:
         self.name = name
-        self.trouble = 0
+        self.error = 0
         self.lost = 0
         self._reactor = reactor
         self._form = form
@@ -112,9 +112,9 @@ class ConnectedSink(OneByOne):
         elif self._backlog:
             if not self._backlog.put(message):
                 self.lost += 1
-                self.trouble = self.trouble or errno.ENOBUFS
+                self.error = self.error or errno.ENOBUFS
             elif self._waiting and not len(self._backlog) % _TRY_AGAIN:
-                # A daemon's queue holds ten datagrams: room for so many a turn is not enough.
+                # A daemon's queue holds ten datagrams: so many an iteration are not enough.
                 self._advance(PER_TURN)
         else:
             self._backlog.put(message)
@@ -129,8 +129,8 @@ class ConnectedSink(OneByOne):
                 break
             self._backlog.pop()
             sent += 1
-        if self.trouble and sent and not self._backlog.dropping:
-            self.trouble = 0
+        if self.error and sent and not self._backlog.dropping:
+            self.error = 0
             self._delay = RETRY
         if error == PENDING:
             self._pause()
@@ -143,7 +143,7 @@ class ConnectedSink(OneByOne):
 
     def _later(self, error: int) -> None:
         """Something went wrong: try again, but not now."""
-        self.trouble = error
+        self.error = error
         self._pause()
         self._try_later()
 
@@ -208,7 +208,7 @@ class ConnectedSink(OneByOne):
         return f"log to {self.name}"
 
     def reopen(self) -> None:
-        """Connect anew; what waits goes out by the new connection."""
+        """Connect again; what waits goes out by the new connection."""
         self._disconnect()
         self._advance(PER_TURN)
 

@@ -66,9 +66,9 @@ class File:
             self._behind.put(lines)
 
     @property
-    def trouble(self) -> int:
-        """See :attr:`ISink.trouble`."""
-        return self._appender.trouble if self._behind is None else self._behind.trouble
+    def error(self) -> int:
+        """See :attr:`ISink.error`."""
+        return self._appender.error if self._behind is None else self._behind.error
 
     @property
     def lost(self) -> int:

@@ -1,10 +1,10 @@
 """
-Destinations that the mother has opened for its workers.
+Destinations that the supervisor process has opened for its workers.
 
 A file is written by each of them: messages that come together are one ``write(2)`` for appending.
-But whatever has a reader who may be slow takes long messages in parts, between which nobody else
-must write.  So there one process alone writes, and the others hand it their messages, each as a
-packet.
+But a destination with a reader, which may be slow, takes long messages in parts, between which no
+other process must write.  So one process alone writes there, and the others send it their messages,
+each as a packet.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from dantetw.observe.sinks.kind import Reactor, Surroundings
 from dantetw.observe.sinks.stream import Stream
 from dantetw.observe.sinks.threaded import Threaded
 
-#: Bytes that messages under way to the mother may take, and hence of the longest: what a client
+#: Bytes of messages on their way to the supervisor, and hence of the longest: what a client
 #: sends at once, with each byte escaped.  The kernel grants twice what is asked for, up to twice
 #: ``net.core.wmem_max``.
 LONGEST: Final = 512 * 1024
-# Messages taken in a turn, so that a worker who has many does not hold up the rest.
-_PER_TURN: Final = 64
-# Turns that take all that can be under way: a message takes 768 bytes at least.
-_TURNS: Final = 2 * 2 * LONGEST // 768 // _PER_TURN
+# Messages taken per iteration, so that a worker that has many does not hold up the rest.
+_PER_ITERATION: Final = 64
+# Iterations that take all that can be on their way: a message takes 768 bytes at least.
+_ITERATIONS: Final = 2 * 2 * LONGEST // 768 // _PER_ITERATION
 
 
 def opened(text: str, surroundings: Surroundings) -> ISink | None:
@@ -52,7 +52,7 @@ class LogForwarder:
     """
     Takes the messages of one worker for one destination.
 
-    :param look: called when the destination may have got into trouble or out of it.
+    :param look: called when the destination may have failed or recovered.
     :ivar theirs: the worker's end, a packet for each message.
     :ivar open: more may come.
     """
@@ -70,11 +70,11 @@ class LogForwarder:
 
     def doRead(self) -> None:
         """The reactor found that messages have come."""
-        self._take(_PER_TURN)
+        self._take(_PER_ITERATION)
         self._look()
 
     def follow(self, sinks: Iterable[ISink]) -> None:
-        """Give messages to whichever of these has the name, if the destination is opened anew."""
+        """Use the one of these with the same name: the destination was opened again."""
         for sink in sinks:
             if sink.name == self._sink.name and isinstance(sink, Stream | Threaded):
                 self._sink = sink
@@ -82,8 +82,8 @@ class LogForwarder:
 
     def take(self) -> None:
         """Take all that has come."""
-        for _ in range(_TURNS):
-            if not self._take(_PER_TURN):
+        for _ in range(_ITERATIONS):
+            if not self._take(_PER_ITERATION):
                 return
 
     def _take(self, messages: int) -> bool:
@@ -128,17 +128,17 @@ class LogForwarder:
 
 class InheritedLogs:
     """
-    What a worker inherits of the sinks of its mother.
+    What a worker inherits of the supervisor process's sinks.
 
     :param look: see :class:`LogForwarder`.
     :ivar descriptors: by the names of destinations, for :attr:`Surroundings.inherited`.  Other
-        destinations, such as a log daemon, each process opens by itself.
+        destinations, such as a log daemon, each process opens on its own.
     :raises OSError: if there can be no more descriptors.
     """
 
     def __init__(self, sinks: Iterable[ISink], reactor: Reactor, look: Callable[[], None]) -> None:
         self.descriptors: dict[str, int] = {}
-        self._funnels: list[LogForwarder] = []
+        self._forwarders: list[LogForwarder] = []
         for sink in sinks:
             if sink.name in self.descriptors:
                 continue  # named twice: the messages for either look the same
@@ -146,39 +146,39 @@ class InheritedLogs:
                 self.descriptors[sink.name] = sink.descriptor
             elif isinstance(sink, Stream | Threaded):
                 try:
-                    funnel = LogForwarder(sink, reactor, look)
+                    forwarder = LogForwarder(sink, reactor, look)
                 except OSError:
                     self.close()
                     raise
-                self._funnels.append(funnel)
-                self.descriptors[sink.name] = funnel.theirs.fileno()
+                self._forwarders.append(forwarder)
+                self.descriptors[sink.name] = forwarder.theirs.fileno()
 
     @property
     def open(self) -> bool:
         """Whether more may come."""
-        return any(funnel.open for funnel in self._funnels)
+        return any(forwarder.open for forwarder in self._forwarders)
 
     def take(self) -> None:
         """Take all that has come."""
-        for funnel in self._funnels:
-            funnel.take()
+        for forwarder in self._forwarders:
+            forwarder.take()
 
     def follow(self, sinks: Iterable[ISink]) -> None:
-        """Let messages go to these, which are the mother's from now on."""
-        for funnel in self._funnels:
-            funnel.follow(sinks)
+        """Let messages go to these, the supervisor's sinks from now on."""
+        for forwarder in self._forwarders:
+            forwarder.follow(sinks)
 
     def drain(self) -> None:
         """The worker has ended: take what it has left behind, and close."""
-        for funnel in self._funnels:
-            funnel.drain()
+        for forwarder in self._forwarders:
+            forwarder.drain()
 
     def close(self) -> None:
         """Take nothing from the worker: there is none."""
-        for funnel in self._funnels:
-            funnel.close()
+        for forwarder in self._forwarders:
+            forwarder.close()
 
     def given(self) -> None:
-        """The worker has its own descriptors now: the mother needs hers no more."""
-        for funnel in self._funnels:
-            funnel.theirs.close()
+        """The worker has its own descriptors now: close the supervisor's."""
+        for forwarder in self._forwarders:
+            forwarder.theirs.close()

@@ -1,8 +1,8 @@
 """
 The addresses of a log daemon's host.
 
-Asked for in a thread of its own, so that nobody waits for a server of names; the answer is there
-for whoever does wait, which is the last flush, when no reactor passes it on any more.
+They are looked up in a thread of its own, so that nothing waits for a name server.  Only the last
+flush waits for the answer, when no reactor passes it on any more.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 The words ``stdout`` and ``stderr``.
 
-A reader who is stuck must not make us wait, but ``O_NONBLOCK`` is a property of the open file
+A reader that hangs must not make us wait, but ``O_NONBLOCK`` is a property of the open file
 description, which a shell, a pager or the next program of a pipeline may share.  Hence, by what the
 descriptor is:
 
@@ -9,7 +9,7 @@ descriptor is:
   own that may be non-blocking; once only, since at a reload we may have no right to it any more
 - socket: ``MSG_DONTWAIT`` at each call
 - regular file, ``/dev/null`` and the like: written as it is, they have no reader
-- anything else, and where opening once more is refused: a thread waits instead of us
+- anything else, and where opening once more is refused: a thread waits for it
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def standard(name: str, surroundings: Surroundings, descriptor: int) -> ISink:
         try:
             return Stream(name, prefix, reactor, again)
         except OSError:
-            # Its owner is somebody else, or there is no /proc.
+            # It has another owner, or there is no /proc.
             return Threaded(name, prefix, duplicate)
     if stat.S_ISSOCK(mode):
         return Stream(name, prefix, reactor, duplicate)

@@ -1,5 +1,5 @@
 """
-Whatever has a reader who may be slow or gone: pipes, FIFOs, terminals, stream sockets.
+Destinations with a reader, which may be slow or gone: pipes, FIFOs, terminals, stream sockets.
 
 What the reader does not take at once waits in a :class:`~dantetw.observe.sinks.backlog.Backlog`
 until the reactor finds the descriptor writable.
@@ -31,10 +31,10 @@ from dantetw.observe.sinks.backlog import LIMIT, Backlog
 from dantetw.observe.sinks.kind import OneByOne, Reactor
 from dantetw.values import Severity
 
-# Messages per turn of the reactor, so that a reader who catches up does not hold up clients.
-_PER_TURN: Final = 64
+# Messages per event-loop iteration, so that a reader that catches up does not hold up clients.
+_PER_ITERATION: Final = 64
 
-# Who has got out the first part of a message, by where that went.
+# Streams that have written the first part of a message, by the place.
 _begun: WeakValueDictionary[tuple[int, int], Stream] = WeakValueDictionary()
 
 
@@ -51,12 +51,12 @@ class _Channel:
         status = os.fstat(descriptor)
         self.place = (status.st_dev, status.st_ino)
         if stat.S_ISSOCK(status.st_mode):
-            # Its O_NONBLOCK would be everybody's who shares it, so each call says so instead.
+            # Its O_NONBLOCK would hold for all processes that share it, so each call has a flag.
             self._socket = adopt(descriptor, socket.socket)
 
     def write(self, data: bytes) -> int:
         if self._socket is not None:
-            # No signal comes of a reader who is gone: Python ignores SIGPIPE.
+            # No signal comes of a reader that is gone: Python ignores SIGPIPE.
             return self._socket.send(data, socket.MSG_DONTWAIT)
         return os.write(self.descriptor, data)
 
@@ -89,7 +89,7 @@ class Stream(OneByOne):
         limit: int = LIMIT,
     ) -> None:
         self.name = name
-        self.trouble = 0
+        self.error = 0
         self.lost = 0
         self._prefix = prefix
         self._reactor = reactor
@@ -109,11 +109,11 @@ class Stream(OneByOne):
         self.put(self._prefix.stamped(severity, when, text))
 
     def put(self, line: bytes) -> None:
-        """Take a message as it shall stand there."""
+        """Take a message as it is to be written."""
         if self._backlog:
             if not self._backlog.put(line):
                 self.lost += 1
-                self.trouble = errno.ENOBUFS
+                self.error = errno.ENOBUFS
             return
         self._backlog.put(line)
         self._advance(1)
@@ -141,11 +141,11 @@ class Stream(OneByOne):
                 self._give_way()
             else:
                 _begun[self._channel.place] = self
-        if self.trouble and not self._backlog.dropping:
-            self.trouble = 0
+        if self.error and not self._backlog.dropping:
+            self.error = 0
 
     def _may_write(self) -> bool:
-        """Whether nobody else is in the middle of a message there, now that we have helped."""
+        """Whether no other stream is in the middle of a message there, now that we have helped."""
         other = _begun.get(self._channel.place)
         if other is None or other is self:
             return True
@@ -157,15 +157,15 @@ class Stream(OneByOne):
         if _begun.get(self._channel.place) is self:
             del _begun[self._channel.place]
 
-    def _abandon(self, trouble: int) -> None:
+    def _abandon(self, error: int) -> None:
         self._give_way()
-        self.trouble = trouble
+        self.error = error
         self.lost += self._backlog.clear()
         self._offset = 0
 
     def doWrite(self) -> None:
         """The reactor found the descriptor writable."""
-        self._advance(_PER_TURN)
+        self._advance(_PER_ITERATION)
         if not self._backlog:
             self._reactor.removeWriter(self)
 
@@ -203,7 +203,7 @@ class Stream(OneByOne):
         poll: Any = select.poll()
         poll.register(self._channel.descriptor, select.POLLOUT)
         while self._backlog:
-            self._advance(_PER_TURN)
+            self._advance(_PER_ITERATION)
             remaining = deadline - time.monotonic()
             if not self._backlog or remaining <= 0:
                 break

@@ -37,7 +37,7 @@ class Threaded(OneByOne):
         self, name: str, prefix: Prefix, opener: Callable[[], int], limit: int = LIMIT
     ) -> None:
         self.name = name
-        self.trouble = 0
+        self.error = 0
         self.lost = 0
         self._prefix = prefix
         self._descriptor = opener()
@@ -57,7 +57,7 @@ class Threaded(OneByOne):
         self.put(self._prefix.stamped(severity, when, text))
 
     def put(self, line: bytes) -> None:
-        """Take a message as it shall stand there."""
+        """Take a message as it is to be written."""
         if self._started_by != os.getpid():
             self._start()
         with self._changed:
@@ -67,7 +67,7 @@ class Threaded(OneByOne):
                 self._changed.notify_all()
             else:
                 self.lost += 1
-                self.trouble = errno.ENOBUFS
+                self.error = errno.ENOBUFS
 
     def _start(self) -> None:
         if self._started_by != -1:
@@ -85,16 +85,16 @@ class Threaded(OneByOne):
                 if self._closed:
                     return
                 message = self._backlog.head
-            trouble = self._thd_write_one(message)
+            error = self._thd_write_one(message)
             with self._changed:
                 if self._closed:
                     return
                 self._backlog.pop()
-                if trouble:
+                if error:
                     self.lost += 1
-                    self.trouble = trouble
+                    self.error = error
                 elif not self._backlog.dropping:
-                    self.trouble = 0
+                    self.error = 0
                 self._changed.notify_all()
 
     def _thd_write_one(self, message: bytes) -> int:
@@ -107,7 +107,7 @@ class Threaded(OneByOne):
         return 0
 
     def reopen(self) -> None:
-        """There is nothing to open anew."""
+        """There is nothing to open again."""
 
     def flush(self, seconds: float) -> None:
         """See :meth:`ISink.flush`."""

@@ -1,10 +1,10 @@
 """
 Files that end in the middle of a line, because a disk is full or a process ended while it wrote.
 
-Several processes append to one file, and none knows what another has written.  So whoever is left
-with half a line ends it at once, in place, which takes no room: its last bytes become
-:data:`MARK`.  Whatever another process appends begins on a line of its own then, and also if it
-has done so already.
+Several processes append to one file, and none knows what another has written.  So a process that
+has written half a line ends it at once, in place, which takes no room: its last bytes become
+:data:`MARK`.  What another process appends then begins on a line of its own, also if it has done so
+already.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MARK: Final = b"...\n"
 _LOOK_AGAIN: Final = 0.002
 # How far from the end of a file half a line is looked for, in bytes; others may have written since.
 _FAR: Final = 256 * 1024
-# Bytes of half a line that nobody else's line has: date, microseconds, name and process id.
+# Bytes that make half a line unique: date, microseconds, name and process id.
 _UNIQUE: Final = 48
 # ``pwritev2(2)``, since Linux 6.9: write where it is said, though the file is open for appending.
 _NOAPPEND: Final = 0x20

@@ -71,13 +71,13 @@ class BehindTests(SynchronousTestCase):
         self.say(sink, "a", "b", "c")
         self.assertTrue(self.begun.wait(DEADLINE))
         self.say(sink, "d")
-        self.assertEqual((sink.waiting, sink.trouble, sink.lost), (4, 0, 0))
+        self.assertEqual((sink.waiting, sink.error, sink.lost), (4, 0, 0))
         sink.flush(0.0)
         self.assertEqual(self.texts(), [])
         self.free.set()
         sink.flush(DEADLINE)
         self.assertEqual(self.texts(), ["a", "b", "c", "d"])
-        self.assertEqual((sink.waiting, sink.trouble, sink.lost), (0, 0, 0))
+        self.assertEqual((sink.waiting, sink.error, sink.lost), (0, 0, 0))
 
     def test_overflow(self) -> None:
         """What there is no room for is lost and counted; then lines are taken again."""
@@ -87,12 +87,12 @@ class BehindTests(SynchronousTestCase):
         self.say(sink, "first")
         self.assertTrue(self.begun.wait(DEADLINE))
         self.say(sink, *map(str, range(100)))
-        self.assertEqual(sink.trouble, errno.ENOBUFS)
+        self.assertEqual(sink.error, errno.ENOBUFS)
         self.assertEqual(sink.waiting + sink.lost, 101)
         self.assertGreater(sink.lost, 50)
         self.free.set()
         sink.flush(DEADLINE)
-        self.assertEqual(sink.trouble, 0)
+        self.assertEqual(sink.error, 0)
         lost = sink.lost
         self.say(sink, "again")
         sink.flush(DEADLINE)
@@ -106,7 +106,7 @@ class BehindTests(SynchronousTestCase):
         self.addCleanup(sink.close)
         self.say(sink, "a", "b")
         sink.flush(DEADLINE)
-        self.assertEqual((sink.lost, sink.trouble), (2, errno.ENOSPC))
+        self.assertEqual((sink.lost, sink.error), (2, errno.ENOSPC))
 
     def test_reopened(self) -> None:
         """What waits goes to the new file; what is being written stays with the old one."""

@@ -114,7 +114,7 @@ class FileTests(SynchronousTestCase):
         for number in range(3):
             self.assertEqual(sink.lost, number)
             sink.write(Severity.INFO, 0.0, "x")
-        self.assertEqual((sink.lost, sink.trouble), (3, errno.ENOSPC))
+        self.assertEqual((sink.lost, sink.error), (3, errno.ENOSPC))
 
     def cut(self, *counts: int) -> None:
         """Have the next writes take so many bytes, each followed by one that finds no room."""
@@ -135,9 +135,9 @@ class FileTests(SynchronousTestCase):
         sink = self.file()
         self.cut(5)
         sink.write(Severity.INFO, 0.0, "a")
-        self.assertEqual((sink.lost, sink.trouble), (1, errno.ENOSPC))
+        self.assertEqual((sink.lost, sink.error), (1, errno.ENOSPC))
         sink.write(Severity.INFO, 0.0, "b")
-        self.assertEqual((sink.lost, sink.trouble), (1, 0))
+        self.assertEqual((sink.lost, sink.error), (1, 0))
         self.assertEqual(self.texts(self.path)[1:], ["b"])
 
     def append_only(self) -> None:
@@ -150,9 +150,9 @@ class FileTests(SynchronousTestCase):
         sink = self.file()
         self.cut(len(self.prefix.stamped(Severity.INFO, 0.0, "a")) - 1)
         sink.write(Severity.INFO, 0.0, "a")
-        self.assertEqual((sink.lost, sink.trouble), (0, errno.ENOSPC))
+        self.assertEqual((sink.lost, sink.error), (0, errno.ENOSPC))
         sink.write(Severity.INFO, 0.0, "b")
-        self.assertEqual((sink.lost, sink.trouble), (0, 0))
+        self.assertEqual((sink.lost, sink.error), (0, 0))
         self.assertEqual(self.texts(self.path), ["a", "b"])
 
     def test_cut_among_several(self) -> None:
@@ -174,7 +174,7 @@ class FileTests(SynchronousTestCase):
             sink.write_all([(Severity.INFO, 0.0, text) for text in texts])
             # One that lacks its newline only gets that from the next one, or is cut at once.
             out = sum(end - (not in_place) <= size for end in ends)
-            self.assertEqual((sink.lost, sink.trouble), (3 - out, errno.ENOSPC))
+            self.assertEqual((sink.lost, sink.error), (3 - out, errno.ENOSPC))
             sink.write(Severity.INFO, 0.0, "next")
             found = self.texts(self.path)
             self.assertEqual(
@@ -200,7 +200,7 @@ class FileTests(SynchronousTestCase):
         sink.write(Severity.INFO, 0.0, "whole")
         self.cut(len(self.prefix.stamped(Severity.INFO, 0.0, "abcdef")) - 2)
         sink.write(Severity.INFO, 0.0, "abcdef")
-        self.assertEqual((sink.lost, sink.trouble), (1, errno.ENOSPC))
+        self.assertEqual((sink.lost, sink.error), (1, errno.ENOSPC))
         other.write(Severity.INFO, 0.0, "b")
         sink.write(Severity.INFO, 0.0, "c")
         self.assertEqual(self.texts(self.path), ["whole", "a...", "b", "c"])
@@ -328,7 +328,7 @@ class FileTests(SynchronousTestCase):
         sink.write(Severity.INFO, 0.0, "a long message")
         sink.write(Severity.INFO, 0.0, "and another")
         self.assertEqual(self.texts(self.path), ["a long message", "and another"])
-        self.assertEqual((sink.lost, sink.trouble), (0, 0))
+        self.assertEqual((sink.lost, sink.error), (0, 0))
 
     def test_dangling_link(self) -> None:
         """A link to a file that is not there makes the file."""

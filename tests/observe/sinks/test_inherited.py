@@ -141,26 +141,26 @@ class FunnelTests(InheritedCase):
         os.close(self.reader)
         worker.write(Severity.INFO, 0.0, "nobody reads")
         self.mothers.turn()
-        self.assertEqual((self.sink.trouble, self.sink.lost), (errno.EPIPE, 1))
-        self.assertEqual((worker.trouble, worker.lost), (0, 0))
+        self.assertEqual((self.sink.error, self.sink.lost), (errno.EPIPE, 1))
+        self.assertEqual((worker.error, worker.lost), (0, 0))
         self.assertEqual(self.looks, 1)
         self.reader = os.open(self.fifo, os.O_RDONLY | os.O_NONBLOCK)
         worker.write(Severity.INFO, 0.0, "somebody reads")
         self.assertIn(b"somebody reads", self.read())
-        self.assertEqual(self.sink.trouble, 0)
+        self.assertEqual(self.sink.error, 0)
 
     def test_mother_behind(self) -> None:
         """A worker keeps what the mother does not take yet, and loses what is beyond its room."""
         worker = self.inherit(self.bequest())
         for _ in range(3000):
             worker.write(Severity.INFO, 0.0, "x" * 1000)
-        self.assertEqual(worker.trouble, errno.ENOBUFS)
+        self.assertEqual(worker.error, errno.ENOBUFS)
         kept = 3000 - worker.lost
         heard = b""
         while kept > heard.count(b"\n"):
             heard += self.read()
         worker.write(Severity.INFO, 0.0, "again")
-        self.assertEqual(worker.trouble, 0)
+        self.assertEqual(worker.error, 0)
 
     def test_opened_anew(self) -> None:
         """Messages go on by the destination as it is opened anew, and the old one may close."""

@@ -34,7 +34,7 @@ def write(sink: Remote, *texts: str) -> None:
 
 def counts(sink: Remote) -> tuple[int, int, int]:
     """What waits, what is lost, and why."""
-    return sink.waiting, sink.lost, sink.trouble
+    return sink.waiting, sink.lost, sink.error
 
 
 def _not_yet(*_: object) -> int:
@@ -376,7 +376,7 @@ class UdpTests(SynchronousTestCase):
             self.reactor.advance(LONGEST_RETRY)
             self.reactor.turn()
             write(self.sink, "c")
-        self.assertEqual((self.sink.trouble, self.sink.waiting), (errno.ECONNREFUSED, 6))
+        self.assertEqual((self.sink.error, self.sink.waiting), (errno.ECONNREFUSED, 6))
         self.daemon = self.start_daemon(self.port)
         self.reactor.advance(LONGEST_RETRY)
         self.reactor.turn()

@@ -86,7 +86,7 @@ class SinkMixin(Base):
         texts = [f"message {number}" for number in range(100)]
         self.write(*texts)
         self.assertEqual(self.drained(), texts)
-        self.assertEqual((self.sink.lost, self.sink.trouble, self.sink.waiting), (0, 0, 0))
+        self.assertEqual((self.sink.lost, self.sink.error, self.sink.waiting), (0, 0, 0))
 
     def test_several_lines(self) -> None:
         """A message of several lines stays together, with one prefix."""
@@ -101,12 +101,12 @@ class SinkMixin(Base):
         self.write(*given)
         if self.slow:
             self.assertGreater(self.sink.lost, 0)
-            self.assertNotEqual(self.sink.trouble, 0)
+            self.assertNotEqual(self.sink.error, 0)
         read = self.drained()
         self.assertEqual(len(read) + self.sink.lost, len(given))
         # Nothing old was thrown away for something new.
         self.assertEqual(read, given[: len(read)])
-        self.assertEqual(self.sink.trouble, 0)
+        self.assertEqual(self.sink.error, 0)
 
     def test_recovery(self) -> None:
         """After a slow reader has caught up nothing is lost any more."""
@@ -115,7 +115,7 @@ class SinkMixin(Base):
         lost = self.sink.lost
         self.write("after")
         self.assertEqual(self.drained(), ["after"])
-        self.assertEqual((self.sink.lost, self.sink.trouble), (lost, 0))
+        self.assertEqual((self.sink.lost, self.sink.error), (lost, 0))
 
     def test_reopen(self) -> None:
         """Opening anew loses nothing and repeats nothing."""
@@ -229,7 +229,7 @@ class ThreadedTests(SinkMixin, SynchronousTestCase):
         self.assertEqual(len(read) + self.sink.lost, len(given))
         there = set(read)
         self.assertEqual([line for line in given if line in there], read)
-        self.assertEqual(self.sink.trouble, 0)
+        self.assertEqual(self.sink.error, 0)
 
 
 class SyslogTests(SinkMixin, SynchronousTestCase):

@@ -181,7 +181,7 @@ class StandardTests(SynchronousTestCase):
         os.close(reader)
         self.reactor.turn()
         self.assertEqual((sink.lost, sink.waiting), (waiting, 0))
-        self.assertEqual(sink.trouble, errno.EPIPE)
+        self.assertEqual(sink.error, errno.EPIPE)
         sink.write(Severity.INFO, 0.0, "x")
         self.assertEqual((sink.lost, sink.waiting), (waiting + 1, 0))
         self.assertEqual(self.reactor.writers, [])
@@ -195,7 +195,7 @@ class StandardTests(SynchronousTestCase):
             sink.write(Severity.INFO, 0.0, "x" * 1000)
         waiting = sink.waiting
         sink.connectionLost(Failure(ConnectionLost()))
-        self.assertEqual((sink.lost, sink.trouble), (waiting, errno.EPIPE))
+        self.assertEqual((sink.lost, sink.error), (waiting, errno.EPIPE))
 
     def test_no_reader_from_the_start(self) -> None:
         """A pipe without a reader still makes a sink; messages are lost and counted."""
@@ -205,7 +205,7 @@ class StandardTests(SynchronousTestCase):
         sink = self.open(writer)
         sink.write(Severity.INFO, 0.0, "x")
         sink.flush(5.0)
-        self.assertEqual((sink.lost, sink.trouble), (1, errno.EPIPE))
+        self.assertEqual((sink.lost, sink.error), (1, errno.EPIPE))
 
     def test_not_ours(self) -> None:
         """Where the system does not let us open a pipe anew, a thread writes to it."""

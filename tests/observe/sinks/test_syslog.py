@@ -71,11 +71,11 @@ class SyslogTests(SynchronousTestCase):
         sink = self.connect()
         for text in ("a", "b"):
             sink.write(Severity.INFO, 0.0, text)
-        self.assertEqual((sink.waiting, sink.lost, sink.trouble), (2, 0, errno.ENOENT))
+        self.assertEqual((sink.waiting, sink.lost, sink.error), (2, 0, errno.ENOENT))
         daemon = self.start_daemon()
         self.reactor.advance(RETRY)
         self.assertEqual(self.received(daemon), ["a", "b"])
-        self.assertEqual((sink.waiting, sink.lost, sink.trouble), (0, 0, 0))
+        self.assertEqual((sink.waiting, sink.lost, sink.error), (0, 0, 0))
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_restart(self) -> None:
@@ -88,7 +88,7 @@ class SyslogTests(SynchronousTestCase):
         daemon = self.start_daemon()
         sink.write(Severity.INFO, 0.0, "b")
         self.assertEqual(self.received(daemon), ["b"])
-        self.assertEqual((sink.lost, sink.trouble), (0, 0))
+        self.assertEqual((sink.lost, sink.error), (0, 0))
 
     def test_gone_and_back(self) -> None:
         """A daemon that goes away and comes back later gets what was said meanwhile."""
@@ -96,14 +96,14 @@ class SyslogTests(SynchronousTestCase):
         sink = self.connect()
         self.stop_daemon(daemon)
         sink.write(Severity.INFO, 0.0, "a")
-        self.assertEqual(sink.trouble, errno.ENOENT)
+        self.assertEqual(sink.error, errno.ENOENT)
         self.reactor.advance(RETRY)
         self.reactor.advance(RETRY)
         self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
         daemon = self.start_daemon()
         self.reactor.advance(RETRY)
         self.assertEqual(self.received(daemon), ["a"])
-        self.assertEqual((sink.waiting, sink.lost, sink.trouble), (0, 0, 0))
+        self.assertEqual((sink.waiting, sink.lost, sink.error), (0, 0, 0))
 
     def test_gone_for_long(self) -> None:
         """What does not fit into the queue is lost and counted; the oldest is kept."""
@@ -168,12 +168,12 @@ class SyslogTests(SynchronousTestCase):
             given += 1
         self.stop_daemon(daemon)
         self.reactor.turn()
-        self.assertEqual((sink.waiting, sink.trouble), (3, errno.ENOENT))
+        self.assertEqual((sink.waiting, sink.error), (3, errno.ENOENT))
         self.assertEqual(self.reactor.writers, [])
         daemon = self.start_daemon()
         self.reactor.advance(RETRY)
         self.assertEqual(self.received(daemon), [str(given - 3 + number) for number in range(3)])
-        self.assertEqual((sink.lost, sink.trouble), (0, 0))
+        self.assertEqual((sink.lost, sink.error), (0, 0))
 
     def test_no_descriptors(self) -> None:
         """Where no socket can be had messages wait, and nobody is troubled by an exception."""
@@ -187,7 +187,7 @@ class SyslogTests(SynchronousTestCase):
         self.stop_daemon(daemon)
         with_sockets = self.patch(socket, "socket", refuse)
         sink.write(Severity.INFO, 0.0, "a")
-        self.assertEqual((sink.waiting, sink.trouble), (1, errno.EMFILE))
+        self.assertEqual((sink.waiting, sink.error), (1, errno.EMFILE))
         self.reactor.advance(RETRY)
         self.assertEqual(sink.waiting, 1)
         with_sockets.restore()
