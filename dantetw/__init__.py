@@ -10,8 +10,9 @@ Imports go one way, down this list:
   :mod:`.catalogue`, everything we can do on one page
 - story: :mod:`.session`, one client's visit from its arrival to its one end
 - edges, which wait or touch the kernel: :mod:`.privileged` does what takes privileges;
-  :mod:`.relay` moves the bytes; :mod:`.auth` authenticates; :mod:`.observe` brings lines to
-  where the operator wants them; :mod:`.net` listens, dials, resolves and polls;
+  :mod:`.upstream` connects to targets; :mod:`.relay` moves the bytes; :mod:`.auth`
+  authenticates; :mod:`.observe` brings lines to where the operator wants them; :mod:`.net`
+  listens, dials, resolves and polls;
   :mod:`.process` is about signals, files and limits; :mod:`.accounts` counts sessions in
   memory that processes share; :mod:`.threads` and :mod:`.sharing` are for calls that block and
   results that many wait for

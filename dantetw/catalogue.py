@@ -1,8 +1,9 @@
 """
 All that dantetw can do, on one page.
 
-A new dialect, authentication method, command, log format or log destination is one new file and one
-line here.  Importing a module changes nothing that the program can do; being listed here does.
+A new dialect, command, upstream, authentication method, log format or log destination is one new
+file and one line here.  Importing a module changes nothing that the program can do; being listed
+here does.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from dantetw.session.commands.associate import associate
 from dantetw.session.commands.bind import bind
 from dantetw.session.commands.connect import connect
 from dantetw.session.protocol import Perform
+from dantetw.upstream.direct import Direct
+from dantetw.upstream.interfaces import MakeUpstream
 from dantetw.values import Command, Method
 from dantetw.wire import socks4, socks5
 from dantetw.wire.dialects import IDialect
@@ -33,6 +36,11 @@ COMMANDS: Final[Mapping[Command, Perform]] = {
     Command.CONNECT: connect,
     Command.BIND: bind,
     Command.UDPASSOCIATE: associate,
+}
+
+#: Upstreams: how a session can get a connection to its target.
+UPSTREAMS: Final[Mapping[str, MakeUpstream]] = {
+    "direct": Direct,
 }
 
 #: Authentication methods, and what makes the check for a policy.  ``none`` has nothing to check.

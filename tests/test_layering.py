@@ -51,6 +51,7 @@ LAYERS = {
     "dantetw.net.sources": PURE,
     "dantetw.auth": EDGES,
     "dantetw.relay": EDGES,
+    "dantetw.upstream": EDGES,
     "dantetw.process": EDGES,
     "dantetw.privileged": EDGES,
     "dantetw.threads": EDGES,

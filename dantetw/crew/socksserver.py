@@ -69,6 +69,7 @@ class SocksServer:
             make_poller(reactor, turn),
             Dialects(catalogue.DIALECTS),
             catalogue.COMMANDS,
+            catalogue.UPSTREAMS,
             self._interfaces.addresses_of,
             self._interfaces.all_addresses,
             keep_alive,

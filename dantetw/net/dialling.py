@@ -5,8 +5,8 @@ Twisted's own connectors lose the ``errno``, cannot set options between ``socket
 and register the socket in the reactor, where a relay does not want it.  Here the socket is
 watched by the poller from the beginning, and stays registered when the relay takes it over.
 
-One person waits for an attempt and nothing else comes of it, so there are two callbacks and no
-Deferred, which would cost a short session one part in fifty.
+An attempt has one caller and one outcome, so there are two callbacks and no Deferred, which would
+cost a short session one part in fifty.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import errno
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+
+from zope.interface import Attribute, Interface, implementer
 
 from dantetw.net.poller import FAILED, HANGUP, READABLE, URGENT, WRITABLE, IPoller
 from dantetw.net.sockopts import LowBinder, bind_source, prepare, set_options
@@ -32,8 +34,8 @@ class DialError(Exception):
     A connection attempt failed.
 
     :ivar number: the ``errno``.
-    :ivar immediate: whether ``connect`` itself said so, before anything was on its way.
-    :ivar source: the address we tried from.
+    :ivar immediate: whether ``connect`` itself returned it, before anything was sent.
+    :ivar source: the address of the attempt's own end.
     """
 
     def __init__(self, number: int, immediate: bool, source: Endpoint) -> None:
@@ -50,24 +52,44 @@ Connected = Callable[[socket.SocketType], None]
 Failed = Callable[[DialError], None]
 
 
-def _nobody(outcome: object) -> None:
-    """Who waits for an attempt as long as nobody has said so, or when it is over."""
+class IAttempt(Interface):
+    """A connection attempt, whose outcome :meth:`then` asks for."""
+
+    source = Attribute("The endpoint connected from, port included, as far as it is known.")
+    refused = Attribute("Socket options that the system refused, with the ``errno``.")
+    leftover = Attribute(
+        "Bytes that are read already of what the target sends; complete once it is connected."
+    )
+
+    def then(connected: Connected, failed: Failed) -> None:  # noqa: N805 - zope's way
+        """Call one of these, once, unless :meth:`cancel` comes first."""
+
+    def cancel() -> None:
+        """Give the attempt up, if it is not over; nothing is called."""
 
 
+def _ignore(outcome: object) -> None:
+    """What is called as long as no caller has asked for the outcome, and after the end."""
+
+
+@implementer(IAttempt)
 class Dial:
     """
-    One connection attempt, whose outcome :meth:`then` asks for.
+    An attempt to connect to an address.
 
-    :ivar source: the address we connect from, port included.
+    :ivar source: the address connected from, port included.
     :ivar refused: socket options that the system refused, with the ``errno``.
 
-    :param source: numeric address to go out from, and the port we would like.
-    :param low: how to get one below 1024; None: not at all.
-    :param edge: on which side that is; socket options for the other are not set.
+    :param source: numeric address to connect from, and the port wished for.
+    :param low: binds a port below 1024; None: such a port is not bound.
+    :param edge: on which side the target is; socket options for the other are not set.
     :raises DialError: if the attempt fails at once.
     """
 
     __slots__ = ("_connected", "_failed", "_poller", "_sock", "refused", "source")
+
+    #: Nothing is read before there is a reader.
+    leftover: Final = b""
 
     def __init__(
         self,
@@ -80,8 +102,8 @@ class Dial:
         edge: Edge = Edge.EXTERNAL,
     ) -> None:
         self._poller = poller
-        self._connected: Connected = _nobody
-        self._failed: Failed = _nobody
+        self._connected: Connected = _ignore
+        self._failed: Failed = _ignore
         self.refused: list[tuple[SocketOption, int]] = []
         self.source = Endpoint(source.host, 0, target.family)
         sock: socket.SocketType | None = None
@@ -98,7 +120,7 @@ class Dial:
             # After ``connect`` the port is known, also after one that failed.
             self.source = source if granted else endpoint_of(sock.getsockname())
             if self.source.port == target.port and self.source.host == target.host:
-                # TCP lets a socket connect to itself; whoever asked wanted somebody else.
+                # TCP lets a socket connect to itself, which no client means.
                 number = errno.ECONNREFUSED
         except OSError as failed:
             number = failed.errno or errno.EIO
@@ -112,7 +134,7 @@ class Dial:
         poller.watch(sock.fileno(), self._ready)
 
     def then(self, connected: Connected, failed: Failed) -> None:
-        """Call one of these, once, unless :meth:`cancel` comes first."""
+        """See :meth:`IAttempt.then`."""
         self._connected, self._failed = connected, failed
 
     def _ready(self, mask: int) -> None:
@@ -127,16 +149,16 @@ class Dial:
             failed(DialError(number, False, self.source))
         else:
             sock, self._sock = self._sock, None
-            # Whoever waits may hold us: there must be no cycle.
-            self._connected = self._failed = _nobody
+            # The caller may refer to this object: there must be no cycle.
+            self._connected = self._failed = _ignore
             if mask & (READABLE | HANGUP | URGENT):
-                # Targets that speak first may already have spoken: their reader has to hear of it.
+                # A target that speaks first may have spoken: its reader must be called.
                 self._poller.remind(sock.fileno())
             connected(sock)
 
     def cancel(self) -> None:
-        """Give the attempt up; nothing is called."""
-        self._connected = self._failed = _nobody
+        """See :meth:`IAttempt.cancel`."""
+        self._connected = self._failed = _ignore
         if self._sock is not None:
             self._poller.forget(self._sock.fileno())
             self._sock.close()

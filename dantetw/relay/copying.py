@@ -77,12 +77,13 @@ class CopyingRelay(Relay):
             down.convert, down.convert_end = codec.encode, codec.encode_end
         return up, down
 
-    def start(self, early: bytes = b"", mask: int = 0) -> None:
+    def start(self, early: bytes = b"", mask: int = 0, leftover: bytes = b"") -> None:
         """
         Begin.
 
         :param early: bytes the client sent behind its request; they go to the target first.
         :param mask: what the poller has reported of the client's socket and was not acted on.
+        :param leftover: bytes of the target's that are read already; they go to the client first.
         """
         client = self.up.source_fd
         self._poller.refresh()
@@ -90,6 +91,10 @@ class CopyingRelay(Relay):
         self._poller.resume(client)
         self._poller.hand_over(client, self._client_ready)
         self._poller.hand_over(self.down.source_fd, self._target_ready)
+        if leftover:
+            self._hold(leftover)
+            if self.ended:
+                return
         up = self.up
         if early:
             self.first_io = self.last_activity
@@ -103,8 +108,31 @@ class CopyingRelay(Relay):
                     return
             self._keep(up, early)
             self._send_pending(up)
+        if leftover and self.down.pending and not self.ended:
+            self._send_pending(self.down)
         if mask & ~WRITABLE and not self.ended:
             self._client_ready(mask)
+
+    def _hold(self, leftover: bytes) -> None:
+        """
+        Keep what was read of the target before the relay began.
+
+        It is not sent before :meth:`start` has sent what the client had sent: if one side turns out
+        dead, the other still gets its bytes.
+        """
+        down, data = self.down, leftover
+        self.first_io = self.last_activity
+        down.read += len(leftover)
+        if isinstance(down, ShapedFlow) and down.convert is not None:
+            try:
+                data = down.convert(leftover)
+            except CodecError:
+                self._broken(down)
+                return
+        if self._tap is not None:
+            self._tap(_TARGET, leftover)
+        if data and not self.ended:
+            self._keep(down, data)
 
     # Moving bytes.
 

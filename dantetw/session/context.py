@@ -14,6 +14,7 @@ from dantetw.policy import Policy, RuleKind
 from dantetw.rules.authentication import asks
 from dantetw.rules.cache import DecisionCache
 from dantetw.rules.decision import asks_for_groups, block_rule
+from dantetw.upstream.interfaces import IUpstream
 from dantetw.values import Method
 
 
@@ -25,6 +26,7 @@ class PolicyContext:
         :class:`~dantetw.auth.interfaces.IAuthenticator` for ``username``, else an
         :class:`~dantetw.auth.interfaces.IProver`.
     :param sources: chooses source addresses.
+    :param upstreams: the ways out, by name.
     :param reactor: the clock of ``groups``.
     :ivar needs_checks: whether rules have methods that need checks beyond the negotiation.
     :ivar decisions: the decision cache.
@@ -38,11 +40,13 @@ class PolicyContext:
         policy: Policy,
         authenticators: Mapping[Method, Any],
         sources: Sources,
+        upstreams: Mapping[str, IUpstream],
         reactor: Any,
     ) -> None:
         self.policy: Final = policy
         self.authenticators = authenticators
         self.sources = sources
+        self.upstreams = upstreams
         self.needs_checks: Final = asks(policy)
         self.decisions: Final = DecisionCache(policy, self.needs_checks)
         self.filters: Final = ErrorFilters(policy)

@@ -43,28 +43,13 @@ def source_for(session: Session, target: Endpoint, failing: str) -> str:
     try:
         return session.context.sources.choose(target, record.client, record.local)
     except NoSource as none:
-        _warn(session, target, none)
+        warn_misrouted(session, target, none)
         refuse_sourceless(session, none, failing)
         return ""
 
 
-def choose_source(session: Session, target: Endpoint) -> str:
-    """
-    The address to go to ``target`` from.
-
-    :param target: numeric.
-    :raises NoSource: if there is none; a warning says so if that is the configuration's fault.
-    """
-    record = session.record
-    try:
-        return session.context.sources.choose(target, record.client, record.local)
-    except NoSource as none:
-        _warn(session, target, none)
-        raise
-
-
-def _warn(session: Session, target: Endpoint, none: NoSource) -> None:
-    """Say so if it is the configuration's fault that there is no address."""
+def warn_misrouted(session: Session, target: Endpoint, none: NoSource) -> None:
+    """Log a warning if there is no address to go out from because of the configuration."""
     if none.misrouted:
         text = f"getoutaddr(): {none.text}"
         named = (*sensitive_values(session.record), ("target", target.host))

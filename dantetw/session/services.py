@@ -29,6 +29,7 @@ from dantetw.session.context import PolicyContext
 from dantetw.session.delayedclose import DelayedCloses
 from dantetw.session.descriptors import DescriptorBudget
 from dantetw.session.subscribers import Subscribers
+from dantetw.upstream.interfaces import MakeUpstream
 from dantetw.values import Command, Endpoint, Method, Severity
 from dantetw.wire.dialects import Dialects
 
@@ -45,7 +46,8 @@ class SessionServices:
     :ivar keep_alive: whether connections get TCP keep-alive.
     :ivar delayed_closes: connections that are closed in a while, their sessions being over.
     :ivar descriptors: how many descriptors are left for clients.
-    :ivar bind_low: binds ports below 1024, for ``compatibility: sameport``.
+    :ivar bind_low: binds ports below 1024, for ``compatibility: sameport``; set before the first
+        policy is adopted.
     :ivar subscribers: what follows all sessions; ``next_number``: numbers them.
     :ivar accepted: how many clients have come since the start; ``requested``: how many of them have
         brought a request; ``performed``: how many requests have got under way.
@@ -56,6 +58,7 @@ class SessionServices:
     :ivar shape: what limits or converts the bytes of a session whose relay is about to begin, from
         the rule that has passed it; None: nothing is limited or converted.
 
+    :param upstreams: what makes the ways out of a policy, by name.
     :param addresses_of: the addresses an interface has now; ``all_addresses``: all of this host.
     """
 
@@ -75,6 +78,7 @@ class SessionServices:
         poller: IPoller,
         dialects: Dialects,
         commands: Mapping[Command, Callable[..., None]],
+        upstreams: Mapping[str, MakeUpstream],
         addresses_of: Callable[[str], Sequence[str]],
         all_addresses: Callable[[], Collection[str]],
         keep_alive: bool = True,
@@ -86,6 +90,7 @@ class SessionServices:
         self.poller = poller
         self.dialects = dialects
         self.commands = commands
+        self._upstreams = upstreams
         self.keep_alive = keep_alive
         self.monotonic = monotonic
         self.stopwatch = Stopwatch(monotonic)
@@ -116,7 +121,12 @@ class SessionServices:
         """
         self.policy = policy
         sources = Sources(policy, self._addresses_of, self.monotonic, kernel_choice)
-        self.context = PolicyContext(policy, authenticators, sources, self.reactor)
+        low = self.bind_low if policy.compatibility.same_port else None
+        upstreams = {
+            name: make(self.poller, sources, self.keep_alive, low)
+            for name, make in self._upstreams.items()
+        }
+        self.context = PolicyContext(policy, authenticators, sources, upstreams, self.reactor)
         self.unreached = Unreached(self.monotonic)
 
     def _early(self) -> int:

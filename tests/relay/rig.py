@@ -91,7 +91,7 @@ class Rig:
     def _hint(self, mask: int) -> None:
         self.hints |= mask
 
-    def start(self, early: bytes = b"") -> None:
+    def start(self, early: bytes = b"", leftover: bytes = b"") -> None:
         """
         Start the relay, as a session would that has seen some of the sockets' events.
 
@@ -99,7 +99,7 @@ class Rig:
         """
         self.poller.pause(self.near_client.fileno())
         self.poller.remind(self.near_target.fileno())
-        self.relay.start(early, self.hints)
+        self.relay.start(early, self.hints, leftover)
 
     def until(self, true: Callable[[], bool]) -> None:
         """Turn everything until ``true``."""

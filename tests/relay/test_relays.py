@@ -92,6 +92,38 @@ class BytesSuite(_Suite):
         self.assertEqual(rig.target.received, b"first and then")
         self.assertEqual((rig.relay.up.read, rig.relay.up.written), (14, 14))
 
+    def test_leftover(self) -> None:
+        """What of the target's was read before goes first, and counts; a tap sees it."""
+        seen: list[tuple[Side, bytes]] = []
+        rig = self.rig(tap=lambda side, data: seen.append((side, data)))
+        rig.target.send(b" and then", shut=True)
+        rig.target.step()
+        rig.reactor.turn(50)
+        rig.start(rig.client.codec.encode(b"question"), b"first")
+        rig.until(lambda: rig.client.eof)
+        self.assertEqual(rig.client.received, b"first and then")
+        self.assertEqual((rig.relay.down.read, rig.relay.down.written), (14, 14))
+        self.assertEqual(seen[:2], [(Side.TARGET, b"first"), (Side.CLIENT, b"question")])
+
+    def test_leftover_to_a_client_that_reads_late(self) -> None:
+        """No byte is lost where the client does not take all of it at once."""
+        rig = self.rig(buffers=4096)
+        data = noise(MEGABYTE)
+        rig.start(b"", data)
+        rig.target.send(b"end", shut=True)
+        rig.until(lambda: rig.client.eof)
+        self.assertTrue(rig.client.received == data + b"end")
+
+    def test_leftover_of_a_target_that_is_gone(self) -> None:
+        """What was read of the target reaches the client also if the target takes nothing more."""
+        rig = self.rig()
+        rig.target.reset()
+        rig.reactor.turn(50)
+        rig.start(rig.client.codec.encode(b"question"), b"answer")
+        rig.until(lambda: rig.client.eof or bool(rig.client.error))
+        self.assertEqual(rig.client.received, b"answer")
+        self.assertEqual(rig.relay.down.written, 6)
+
     def test_before_the_start(self) -> None:
         """What both sides had sent and ended before the start is not overlooked."""
         rig = self.rig()

@@ -17,8 +17,8 @@ from dantetw.net.poller import READABLE
 from dantetw.observe.events import AcceptFailed, Counts, Message
 from dantetw.policy import Edge
 from dantetw.session import listener as module
-from dantetw.session.commands import reaching
 from dantetw.session.listener import ACCEPT_RETRY_SECONDS, Listener
+from dantetw.upstream import direct
 from dantetw.values import Cause, Ending, Endpoint, Family, Operation, Phase, Severity, Side
 from tests.session.world import GREETING, OPEN, World, compiled, request
 
@@ -39,7 +39,7 @@ class ListenerCase(SynchronousTestCase):
     def listen(self, endpoint: Endpoint = ANY_PORT) -> tuple[World, Listener]:
         """A server with one listener."""
         world = World(self, OPEN, head=HEAD)
-        self.patch(reaching, "Dial", Dial)
+        self.patch(direct, "Dial", Dial)
         port, _ = open_port(endpoint)
         self.addCleanup(port.close)
         listener = Listener(port.sockets[0], port, world.factory, world.reactor)

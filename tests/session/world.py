@@ -9,7 +9,7 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -19,9 +19,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
-from dantetw.catalogue import DIALECTS, PROGRAM
+from dantetw.catalogue import DIALECTS, PROGRAM, UPSTREAMS
 from dantetw.config import Policy, parse
-from dantetw.net.dialling import Connected, DialError, Failed
+from dantetw.net.dialling import Connected, DialError, Failed, IAttempt
 from dantetw.net.poller import (
     FAILED,
     READABLE,
@@ -40,9 +40,10 @@ from dantetw.policy import Edge, SocketOption
 from dantetw.session.commands import bind as binding
 from dantetw.session.commands import connect as connecting
 from dantetw.session.commands import forward as forwarding
-from dantetw.session.commands import reaching
 from dantetw.session.protocol import SocksFactory, SocksProtocol
 from dantetw.session.session import Session
+from dantetw.upstream import direct
+from dantetw.upstream.interfaces import MakeUpstream
 from dantetw.values import Command, Ending, Endpoint, Family, Method
 from dantetw.wire import socks5, userpass
 from dantetw.wire.dialects import Dialects
@@ -174,10 +175,12 @@ class TurningReactor(ReportingClock):
         raise AssertionError("the reactor is kept busy for ever")
 
 
+@implementer(IAttempt)
 class FakeDial:
     """
     A connection attempt that a test decides.
 
+    :ivar leftover: what of the target's an upstream has read already.
     :ivar far: the target's end of the connection to be.
     """
 
@@ -197,6 +200,7 @@ class FakeDial:
         self.options = options
         self.keep_alive = keep_alive
         self.edge = Edge.EXTERNAL
+        self.leftover = b""
         self.refused: list[tuple[SocketOption, int]] = []
         self.source = Endpoint(source.host, 40000 + len(world.dials), target.family)
         number = world.unreachable.get(target.host)
@@ -427,6 +431,7 @@ class World:
         make_poller: Callable[[Any], EpollPoller | ReactorPoller] = EpollPoller,
         commands: dict[Command, Any] | None = None,
         head: str = HEAD,
+        upstreams: Mapping[str, MakeUpstream] = UPSTREAMS,
     ) -> None:
         self.case = case
         self.events: list[Event] = []
@@ -444,7 +449,7 @@ class World:
             self.poller = ReactorPoller(self.reactor, self.reactor.seconds)
         self.poller.start()
         case.addCleanup(self.close)
-        case.patch(reaching, "Dial", self._dial)
+        case.patch(direct, "Dial", self._dial)
         case.patch(forwarding, "Dial", self._dial)
         machine = Machine()
         self.factory = SocksFactory(
@@ -454,6 +459,7 @@ class World:
             self.poller,
             Dialects(DIALECTS),
             COMMANDS if commands is None else commands,
+            upstreams,
             machine.addresses_of,
             machine.all_addresses,
             monotonic=self.reactor.seconds,

@@ -7,10 +7,11 @@ from __future__ import annotations
 from typing import Final
 
 from dantetw.net.dialling import DialError
+from dantetw.net.sources import NoSource
 from dantetw.policy import Rule
 from dantetw.session.commands.racing import Racing
 from dantetw.session.commands.reaching import SOURCELESS, Connect
-from dantetw.session.outgoing import source_for
+from dantetw.session.outgoing import refuse_sourceless, warn_misrouted
 from dantetw.session.session import Session
 from dantetw.values import Endpoint, Family, Phase
 
@@ -34,12 +35,12 @@ def connect(session: Session, rule: Rule, target: Endpoint) -> None:
         racing = session.activity = Racing(session, rule, named, target)
         racing.begin()
         return
-    source = source_for(session, target, SOURCELESS)
-    if not source:
-        return
-    record.target = target
     activity = session.activity = Connect(session, rule, named)
     try:
-        activity.dial(source, target)
+        activity.dial(target)
+    except NoSource as none:
+        warn_misrouted(session, target, none)
+        refuse_sourceless(session, none, SOURCELESS)
     except DialError as failed:
+        record.target = target
         activity.failed(failed)

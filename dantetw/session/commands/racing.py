@@ -21,7 +21,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from dantetw.net.dialling import Dial, DialError
+from dantetw.net.dialling import DialError, IAttempt
 from dantetw.net.poller import HANGUP
 from dantetw.net.racing import HEAD_START, Race
 from dantetw.net.sources import NoSource
@@ -34,7 +34,7 @@ from dantetw.session import failures, tracing
 from dantetw.session.answers import Round
 from dantetw.session.candidates import judge, name_in, order, passed
 from dantetw.session.commands.reaching import SOURCELESS, Connect
-from dantetw.session.outgoing import choose_source, refuse_sourceless
+from dantetw.session.outgoing import refuse_sourceless, warn_misrouted
 from dantetw.session.requesting import refuse_unusable, unusable
 from dantetw.session.session import Session
 from dantetw.values import (
@@ -71,7 +71,7 @@ class _Trial:
         self.began = began
         self.rule: Rule | None = None
         self.named: Endpoint | None = None
-        self.dial: Dial | None = None
+        self.dial: IAttempt | None = None
         self.source: Endpoint | None = None
 
 
@@ -249,12 +249,11 @@ class Racing(Connect):
         self._rule = record.socks_rule = rule
         record.target, self.named = target, trial.named
         try:
-            source = choose_source(session, target)
+            dial = self._open(target)
         except NoSource as none:
+            warn_misrouted(session, target, none)
             self._lost(trial, none, Outcome.UNUSABLE)
             return
-        try:
-            dial = self._open(source, target)
         except DialError as failed:
             self._lost(trial, failed, Outcome.FAILED)
             return
@@ -286,7 +285,7 @@ class Racing(Connect):
         if self._rule is not trial.rule and session.sock is not None:
             session.server.set_options(session.sock, trial.rule.socket_options)
         self._rule = record.socks_rule = trial.rule
-        record.target, record.source = target, dial.source
+        record.target, record.source, self._attempt = target, dial.source, dial
         later = self._order[self._order.index(target.host) + 1 :]
         self.others_left = trial.named is not None and any(
             (":" in host) == (":" in target.host) for host in later

@@ -11,14 +11,13 @@ from typing import Final
 
 from twisted.python.failure import Failure
 
-from dantetw.net.dialling import Dial, DialError
+from dantetw.net.dialling import DialError, IAttempt
 from dantetw.net.errors import reply_of, words_of
 from dantetw.net.queues import unread
 from dantetw.observe.status import Buffered, Standing
 from dantetw.policy import Rule
 from dantetw.session import tracing
 from dantetw.session.commands.relaying import Relaying
-from dantetw.session.outgoing import low_binder
 from dantetw.session.session import Session
 from dantetw.values import (
     NOWHERE,
@@ -30,7 +29,6 @@ from dantetw.values import (
     Path,
     Phase,
     Side,
-    is_loopback,
 )
 
 #: What cannot be done without an address to go out from, in Dante's words.
@@ -44,52 +42,49 @@ class Connect(Relaying):
     :ivar named: the target's name, if a rule passes it by that.
     """
 
-    __slots__ = ("_dial", "named")
+    __slots__ = ("_attempt", "named")
 
     def __init__(self, session: Session, rule: Rule, named: Endpoint | None) -> None:
         super().__init__(session, rule)
-        self._dial: Dial | None = None
+        self._attempt: IAttempt | None = None
         self.named = named
 
-    def dial(self, source: str, target: Endpoint) -> None:
+    def dial(self, target: Endpoint) -> None:
         """
         Begin to connect.
 
-        :param source: the address to go out from; ``target``: numeric.
-        :raises DialError: if that fails at once.
+        :param target: numeric.
+        :raises NoSource, DialError: see :meth:`~dantetw.upstream.interfaces.IUpstream.connect`.
         """
         session = self._session
-        dial = self._dial = self._open(source, target)
+        attempt = self._attempt = self._open(target)
         server = session.server
         server.performed += 1
         session.record.connecting_at = session.since = server.monotonic()
-        dial.then(self.connected, self.unreached)
+        attempt.then(self.connected, self.unreached)
 
-    def _open(self, source: str, target: Endpoint) -> Dial:
+    def _open(self, target: Endpoint) -> IAttempt:
         """
-        An attempt under the present rule, which is our end of the way from now on.
+        An attempt under the present rule; the session's source and target are those of it.
 
-        :raises DialError: if it fails at once.
+        :raises NoSource, DialError: as above.
         """
         session = self._session
         record = session.record
         server, rule = session.server, self._rule
         options = record.policy.socket_options + rule.socket_options
-        low = low_binder(session)
-        # On loopback the client's port is taken, by the client, and nobody looks at ours.
-        port = 0 if is_loopback(source) else record.client.port
-        wish = Endpoint(source, port, target.family)
-        dial = Dial(server.poller, wish, target, options, server.keep_alive, low)
-        record.source = dial.source
+        upstream = session.context.upstreams["direct"]
+        attempt = upstream.connect(target, record.client, record.local, options)
+        record.target, record.source = target, attempt.source
         if server.journal.debug:
             tracing.step(session, f"connecting to {target} from {record.source}")
         if options:
             if server.journal.debug > 1:
                 tracing.options(session, options)
-            server.report_refused(dial.refused)
+            server.report_refused(attempt.refused)
             if session.sock is not None:
                 server.set_options(session.sock, rule.socket_options)
-        return dial
+        return attempt
 
     def unreached(self, failed: DialError) -> None:
         """The target cannot be reached, as it turned out in the end."""
@@ -119,11 +114,11 @@ class Connect(Relaying):
     def connected(self, target: socket.SocketType) -> None:
         """The connection stands."""
         session = self._session
-        record = session.record
-        assert record.source is not None
-        self._dial = None
+        source, attempt = session.record.source, self._attempt
+        assert source is not None and attempt is not None
+        self._attempt = None
         try:
-            self.relay(target, record.source)
+            self.relay(target, source, attempt.leftover)
         except Exception:
             session.broken(Failure())
 
@@ -135,13 +130,13 @@ class Connect(Relaying):
             self.late()
 
     def cancel(self) -> None:
-        if self._dial is not None:
-            self._dial.cancel()
+        if self._attempt is not None:
+            self._attempt.cancel()
         super().cancel()
 
     @property
     def under_way(self) -> bool:
-        return self._dial is not None or super().under_way
+        return self._attempt is not None or super().under_way
 
     def standing(self) -> Iterator[tuple[Path, Standing]]:
         session = self._session

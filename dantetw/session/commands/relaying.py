@@ -60,12 +60,13 @@ class Relaying(Activity):
         self._rule = rule
         self._relay: CopyingRelay | None = None
 
-    def relay(self, target: socket.SocketType, told: Endpoint) -> None:
+    def relay(self, target: socket.SocketType, told: Endpoint, leftover: bytes = b"") -> None:
         """
         The way is open: tell the client, and relay.
 
         :param target: a connected socket that the poller watches.
         :param told: the address for the client.
+        :param leftover: bytes of the target's that are read already.
         """
         session = self._session
         record = session.record
@@ -86,7 +87,7 @@ class Relaying(Activity):
         if not (timeouts.io_tcp or timeouts.tcp_fin_wait):
             server.sweep.discard(session)
         early, session.leftover = session.leftover, b""
-        relay.start(early, session.hints)
+        relay.start(early, session.hints, leftover)
 
     def _join(self, client: socket.SocketType, target: socket.SocketType) -> CopyingRelay:
         """The relay between two sockets, which does not run yet."""

@@ -8,6 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.net.poller import EpollPoller
 from dantetw.observe.events import Connected, ConnectFailed, Counts, Ended, Message, Transferred
+from dantetw.upstream import direct
+from dantetw.upstream.interfaces import MakeUpstream
 from dantetw.values import (
     Cause,
     Command,
@@ -20,7 +22,9 @@ from dantetw.values import (
     Side,
 )
 from dantetw.wire import socks4
-from tests.session.world import CLIENT, GREETING, LOG, OPEN, TARGET, World, request
+from tests.session.world import CLIENT, GREETING, LOG, OPEN, TARGET, Client, World, request
+from tests.upstream.proxied import ASK, Proxied
+from tests.upstream.proxied import GRANTED as PROXY_GRANTED
 
 NEAR = "10.0.0.9.50000 127.0.0.1.1080"
 FAR = "192.0.2.1.40000 198.51.100.7.80"
@@ -80,9 +84,7 @@ class DialTests(ConnectCase):
             wishes.append(source)
             return dial(poller, source, *rest)  # type: ignore[arg-type]
 
-        from dantetw.session.commands import reaching
-
-        self.patch(reaching, "Dial", noted)
+        self.patch(direct, "Dial", noted)
         world.client(GREETING + request())
         self.assertEqual(wishes, [Endpoint("192.0.2.1", CLIENT.port, Family.IPV4)])
 
@@ -207,6 +209,65 @@ class DialTests(ConnectCase):
         )
         text = "could not bind address to use on external side: using external.rotation"
         self.assertTrue(world.ending.text.startswith(text))
+        world.check_over()
+
+
+class UpstreamTests(ConnectCase):
+    """A way to the target that says something itself before the target is heard."""
+
+    def asked(self, text: str = OPEN, target: Endpoint = TARGET) -> tuple[World, Client]:
+        """A server with such an upstream, and a client that has asked for a target."""
+        upstreams: dict[str, MakeUpstream] = {"direct": Proxied}
+        world = World(self, text, self.make_poller, upstreams=upstreams)
+        world.hosts["many.example.org"] = ["203.0.113.1", "203.0.113.2"]
+        client = world.client(GREETING + request(target))
+        world.look_up()
+        return world, client
+
+    def test_leftover(self) -> None:
+        """What the upstream has read of the target comes behind the reply, and counts."""
+        for target in (TARGET, Endpoint("many.example.org", 80, Family.NAME)):
+            with self.subTest(target):
+                world, client = self.asked(target=target)
+                dial = world.dials[0]
+                dial.decide()
+                world.settle()
+                self.assertEqual((dial.far.recv(9), client.hear()), (ASK, b"\x05\x00"))
+                dial.far.send(PROXY_GRANTED + b"hello")
+                world.settle()
+                self.assertEqual(client.hear(), GRANTED + b"hello")
+                dial.far.send(b" you")
+                client.send(b"thanks")
+                self.assertEqual(client.hear(), GRANTED + b"hello you")
+                self.assertEqual(dial.far.recv(9), b"thanks")
+                client.close()
+                dial.far.close()
+                world.settle()
+                (ended,) = world.ended
+                self.assertEqual(ended.counts, Counts(9, 6, 6, 9))
+                world.check_over()
+
+    def test_refused(self) -> None:
+        """A refusal of the upstream is one of the target."""
+        world, client = self.asked()
+        world.dials[0].decide()
+        world.settle()
+        world.dials[0].far.send(b"NO\n")
+        world.settle()
+        self.assertEqual(client.hear()[2:4], b"\x05\x05")
+        self.assertEqual(world.ending.errno, errno.ECONNREFUSED)
+        world.check_over()
+
+    def test_silent(self) -> None:
+        """The time limit is the session's, and gives the attempt up."""
+        world, client = self.asked(f"timeout.connect: 5\n{OPEN}")
+        world.dials[0].decide()
+        world.settle()
+        world.wait(6)
+        self.assertEqual(client.hear()[2:4], b"\x05\x06")
+        self.assertIs(world.ending.cause, Cause.TIMEOUT)
+        self.assertEqual(world.dials[0].far.recv(9), ASK)
+        self.assertEqual(world.dials[0].far.recv(9), b"")
         world.check_over()
 
 
