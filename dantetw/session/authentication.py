@@ -61,14 +61,14 @@ class Authentication:
         phase = record.phase
         if phase is Phase.AUTHORISE:
             # What holds for a login, such as its time limit, holds for one that comes late.
-            record.phase = Phase.AUTHENTICATE
+            record.enter(Phase.AUTHENTICATE)
         if check.method is Method.USERNAME:
             result = await self._log_in()
         else:
             prover: IProver = self._context.authenticators[check.method]
             visitor = Visitor(record.client, record.local, self._credentials)
             result = await prover.prove(check, visitor)
-        record.phase = phase
+        record.enter(phase)
         self._results[check] = result
         if result.name is not None:
             record.other_names += (result.name,)

@@ -98,7 +98,7 @@ class ClientSession(Session):
             self.server.journal.record(Accepted(record.number, rule, self.record.path, tcpinfo))
         if rule.socket_options and self.transport is not None:
             self.server.set_options(self.transport.socket, rule.socket_options)
-        record.phase = _NEGOTIATE
+        record.enter(_NEGOTIATE)
         self.server.sweep.add(self)
 
     # Negotiating.
@@ -107,7 +107,7 @@ class ClientSession(Session):
         """Bytes from the client while it negotiates."""
         record = self.record
         if not record.negotiating_at:
-            record.negotiating_at = self.server.monotonic()
+            record.hear_client(self.server.monotonic())
             methods = record.client_rule.socks_methods
             self.negotiation = self.server.dialects.negotiate(data[0], methods)
         if self.server.journal.debug > 1:
@@ -159,12 +159,10 @@ class ClientSession(Session):
         server, transport, negotiation = self.server, self.transport, self.negotiation
         assert transport is not None and negotiation is not None
         server.requested += 1
-        record.request = request
-        record.method = request.method
         # Names such as 0x7f.1 are addresses to the C library, so they must be to the rules.
-        record.asked = literal_endpoint(request.target)
-        record.phase = _RESOLVE
-        record.requested_at = self.since = server.monotonic()
+        asked = literal_endpoint(request.target)
+        now = self.since = server.monotonic()
+        record.take_request(request, asked, now)
         self.leftover = negotiation.leftover
         if server.journal.debug:
             tracing.offered(self, negotiation.offered)
@@ -175,7 +173,7 @@ class ClientSession(Session):
         server.poller.pause(self.sock.fileno())
         server.poller.hand_over(self.sock.fileno(), self._stirs)
         try:
-            perform(self, request, record.asked)
+            perform(self, request, asked)
         except Exception:
             self.broken(Failure())
 

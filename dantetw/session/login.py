@@ -31,9 +31,7 @@ def log_in(session: Session, credentials: Credentials, go_on: Callable[[], None]
     """
     record = session.record
     assert session.transport is not None
-    record.phase = Phase.AUTHENTICATE
-    record.claimed = credentials.name
-    record.logging_in_at = session.server.monotonic()
+    record.begin_login(credentials.name, session.server.monotonic())
     session.transport.pauseProducing()
     if session.authentication is not None:
         _authenticate(session, session.authentication, credentials, go_on)
@@ -79,11 +77,9 @@ def _logged_in(session: Session, user: User, go_on: Callable[[], None]) -> None:
 
 
 def _let_in(session: Session, go_on: Callable[[], None]) -> None:
-    record = session.record
     negotiation, transport = session.negotiation, session.transport
     assert negotiation is not None and transport is not None
-    record.phase = Phase.NEGOTIATE
-    record.logged_in_at = session.server.monotonic()
+    session.record.end_login(session.server.monotonic())
     transport.write(negotiation.accepted())
     transport.resumeProducing()
     go_on()

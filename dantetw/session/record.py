@@ -18,6 +18,10 @@ from dantetw.wire.dialects import Request
 
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
 _ACCEPT: Final = Phase.ACCEPT
+_AUTHENTICATE: Final = Phase.AUTHENTICATE
+_NEGOTIATE: Final = Phase.NEGOTIATE
+_RELAY: Final = Phase.RELAY
+_RESOLVE: Final = Phase.RESOLVE
 _TCP: Final = Protocol.TCP
 
 _Facts = TypeVar("_Facts", bound=SessionFacts)
@@ -107,6 +111,59 @@ class SessionRecord:
         self.accepted_at = accepted_at
         self.negotiating_at = self.logging_in_at = self.logged_in_at = self.requested_at = 0.0
         self.resolved_at = self.connecting_at = self.connected_at = 0.0
+
+    # Progress: only these set the phase and the times.
+
+    def enter(self, phase: Phase) -> None:
+        """A phase begins."""
+        self.phase = phase
+
+    def hear_client(self, now: float) -> None:
+        """The first bytes of the client have come."""
+        self.negotiating_at = now
+
+    def begin_login(self, name: str, now: float) -> None:
+        """The client has given a name and a password."""
+        self.phase = _AUTHENTICATE
+        self.claimed = name
+        self.logging_in_at = now
+
+    def end_login(self, now: float) -> None:
+        """The name and the password are right, or kept for the socks rules."""
+        self.phase = _NEGOTIATE
+        self.logged_in_at = now
+
+    def take_request(self, request: Request, asked: Endpoint, now: float) -> None:
+        """
+        The request is complete.
+
+        :param asked: its target, with an address in place of a name that is one in disguise.
+        """
+        self.request = request
+        self.method = request.method
+        self.asked = asked
+        self.phase = _RESOLVE
+        self.requested_at = now
+
+    def resolve(self, now: float) -> None:
+        """A look-up of the target's name that had to be waited for has come back."""
+        self.resolved_at = now
+
+    def begin_connecting(self, now: float) -> None:
+        """The first attempt to connect begins, or the port is open that a peer is to connect to."""
+        self.connecting_at = now
+
+    def connect(self, now: float) -> None:
+        """The way to the target is open: the relay begins."""
+        self.phase = _RELAY
+        self.connected_at = now
+
+    def restore(self, phase: Phase, connected_at: float) -> None:
+        """Take over how far a session had come whose process has died."""
+        self.phase = phase
+        self.connected_at = connected_at
+
+    # What is made of the facts.
 
     @property
     def path(self) -> Path:

@@ -125,8 +125,7 @@ class Association(Activity):
         session, rule = self._session, self.rule
         record = session.record
         server = session.server
-        record.phase = Phase.RELAY
-        record.connected_at = server.monotonic()
+        record.connect(server.monotonic())
         server.performed += 1
         session.advanced()
         unanswered = session.grant(record.policy.udp.announced(self.local))

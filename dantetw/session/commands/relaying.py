@@ -72,8 +72,7 @@ class Relaying(Activity):
         record = session.record
         server, client = session.server, session.sock
         assert client is not None
-        record.phase = _RELAY
-        record.connected_at = server.monotonic()
+        record.connect(server.monotonic())
         if server.journal.debug:
             tracing.connected(session)
         relay = self._join(client, target)
