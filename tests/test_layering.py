@@ -46,7 +46,7 @@ LAYERS = {
     # Names of errors, which formats speak of too.
     "dantetw.net.errors": PURE,
     # Which address to try next: the clock is an argument.
-    "dantetw.net.racing": PURE,
+    "dantetw.net.race": PURE,
     # Which address to go out from: the clock and the kernel are arguments.
     "dantetw.net.sources": PURE,
     "dantetw.auth": EDGES,

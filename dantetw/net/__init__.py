@@ -7,9 +7,9 @@ Where we touch the kernel's network.
   socket over.
 - :mod:`.listening` opens the ports clients come in by; :mod:`.adopting` takes sockets over that
   another process has made.
-- :mod:`.dialling` connects to targets, :mod:`.awaiting` waits for peers to connect to us;
+- :mod:`.dial` connects to targets, :mod:`.peerport` waits for peers to connect to us;
   :mod:`.sources` chooses the address we go out from.
-- :mod:`.racing` says which of a target's addresses to try, and when; :mod:`.unreached` remembers
+- :mod:`.race` says which of a target's addresses to try, and when; :mod:`.unreached` remembers
   which could not be reached.
 - :mod:`.datagrams` makes sockets for datagrams, and hears what became of those.
 - :mod:`.channel` carries messages and descriptors between processes of this host.

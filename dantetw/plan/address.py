@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from dantetw.net.racing import arrange
+from dantetw.net.race import arrange
 from dantetw.plan.case import Case
 from dantetw.plan.outcome import Plan
 from dantetw.plan.usable import unusable

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from dantetw.net.racing import arrange
+from dantetw.net.race import arrange
 from dantetw.policy import Rule
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.authentication import AuthCheck

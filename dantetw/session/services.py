@@ -11,8 +11,8 @@ from itertools import count
 from typing import Any
 
 from dantetw.addresses import without_zone
-from dantetw.net.awaiting import Await
 from dantetw.net.errors import words_of
+from dantetw.net.peerport import PeerPort
 from dantetw.net.poller import IPoller
 from dantetw.net.resolving import Resolver
 from dantetw.net.sockopts import LowBinder, set_options
@@ -67,7 +67,7 @@ class SessionServices:
     unreached: Unreached
     shape: Callable[[Any, Rule], Shaping | None] | None = None
     #: Binds the port of a BIND.
-    wait_on: Callable[[Endpoint, Sequence[SocketOption], bool, LowBinder | None], Await] = Await
+    wait_on: Callable[..., PeerPort] = PeerPort
     bind_low: LowBinder = staticmethod(socket.socket.bind)
 
     def __init__(

@@ -19,8 +19,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from dantetw.net.awaiting import Await
 from dantetw.net.errors import words_of
+from dantetw.net.peerport import PeerPort
 from dantetw.net.tcpinfo import read
 from dantetw.net.transports import ClientTransport
 from dantetw.observe.events import Ended
@@ -103,7 +103,7 @@ class Session(SessionView):
         self.hints = 0
         self.leftover = b""
         self.activity: Activity | None = None
-        self.awaited: Await | None = None
+        self.awaited: PeerPort | None = None
         self.waiting: Deferred[Any] | None = None
 
     # Answering.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from zope.interface import implementer
 
-from dantetw.net.dialling import Dial
+from dantetw.net.dial import Dial
 from dantetw.net.poller import IPoller
 from dantetw.net.sockopts import LowBinder
 from dantetw.net.sources import Sources

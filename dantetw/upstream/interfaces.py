@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from zope.interface import Interface
 
-from dantetw.net.dialling import IAttempt
+from dantetw.net.dial import IAttempt
 from dantetw.net.poller import IPoller
 from dantetw.net.sockopts import LowBinder
 from dantetw.net.sources import Sources

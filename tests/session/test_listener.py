@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.net.dialling import Dial
+from dantetw.net.dial import Dial
 from dantetw.net.listening import open_port
 from dantetw.net.poller import READABLE
 from dantetw.observe.events import AcceptFailed, Counts, Message

@@ -21,7 +21,7 @@ from zope.interface import implementer
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
 from dantetw.catalogue import DIALECTS, PROGRAM, UPSTREAMS
 from dantetw.config import Policy, parse
-from dantetw.net.dialling import Connected, DialError, Failed, IAttempt
+from dantetw.net.dial import Connected, DialError, Failed, IAttempt
 from dantetw.net.poller import (
     FAILED,
     READABLE,
@@ -215,7 +215,7 @@ class FakeDial:
         world.dials.append(self)
 
     def then(self, connected: Connected, failed: Failed) -> None:
-        """See :meth:`dantetw.net.dialling.Dial.then`."""
+        """See :meth:`dantetw.net.dial.Dial.then`."""
         self._connected, self._failed = connected, failed
 
     def _ready(self, mask: int) -> None:
@@ -245,14 +245,14 @@ class FakeDial:
             self._connected(sock)
 
     def cancel(self) -> None:
-        """See :meth:`dantetw.net.dialling.Dial.cancel`."""
+        """See :meth:`dantetw.net.dial.Dial.cancel`."""
         if self._sock is not None:
             self._poller.forget(self._sock.fileno())
             self._sock.close()
             self._sock = None
 
 
-class FakeAwait:
+class FakePeerPort:
     """
     A port that waits for a peer, whom a test lets come.
 
@@ -290,7 +290,7 @@ class FakeAwait:
         options: Sequence[SocketOption] = (),
         backlog: int = 1,
     ) -> None:
-        """See :meth:`dantetw.net.awaiting.Await.listen`."""
+        """See :meth:`dantetw.net.peerport.PeerPort.listen`."""
         if self.trouble:
             raise OSError(self.trouble.pop(), "no listening")
         self.options += tuple(options)
@@ -307,7 +307,7 @@ class FakeAwait:
         return theirs
 
     def accept(self) -> tuple[socket.socket, Endpoint]:
-        """See :meth:`dantetw.net.awaiting.Await.accept`."""
+        """See :meth:`dantetw.net.peerport.PeerPort.accept`."""
         if self.trouble:
             raise OSError(self.trouble.pop(), "no accepting")
         if not self._waiting:
@@ -315,15 +315,15 @@ class FakeAwait:
         return self._waiting.pop(0)
 
     def pause(self) -> None:
-        """See :meth:`dantetw.net.awaiting.Await.pause`."""
+        """See :meth:`dantetw.net.peerport.PeerPort.pause`."""
         self.paused = True
 
     def resume(self) -> None:
-        """See :meth:`dantetw.net.awaiting.Await.resume`."""
+        """See :meth:`dantetw.net.peerport.PeerPort.resume`."""
         self.paused = False
 
     def close(self) -> None:
-        """See :meth:`dantetw.net.awaiting.Await.close`."""
+        """See :meth:`dantetw.net.peerport.PeerPort.close`."""
         self.open = self.listens = False
         for sock, _ in self._waiting:
             sock.close()
@@ -436,7 +436,7 @@ class World:
         self.case = case
         self.events: list[Event] = []
         self.dials: list[FakeDial] = []
-        self.awaits: list[FakeAwait] = []
+        self.awaits: list[FakePeerPort] = []
         self.unreachable: dict[str, int] = {}
         self.hosts: dict[str, list[str]] = {"www.example.org": ["203.0.113.5"]}
         self.sockets: list[socket.socket] = []
@@ -464,7 +464,7 @@ class World:
             machine.all_addresses,
             monotonic=self.reactor.seconds,
         )
-        self.factory.wait_on = partial(FakeAwait, self)  # type: ignore[assignment]
+        self.factory.wait_on = partial(FakePeerPort, self)  # type: ignore[assignment]
         self.policy = compiled(head + text)
         self.factory.adopt(self.policy, {Method.USERNAME: self.doorkeeper})
         self.factory.sweep.start()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from zope.interface import implementer
 
-from dantetw.net.dialling import Connected, DialError, Failed, IAttempt
+from dantetw.net.dial import Connected, DialError, Failed, IAttempt
 from dantetw.net.poller import IPoller
 from dantetw.net.sockopts import LowBinder
 from dantetw.net.sources import Sources

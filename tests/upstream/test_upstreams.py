@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from dantetw.catalogue import UPSTREAMS
-from dantetw.net.dialling import DialError, IAttempt
+from dantetw.net.dial import DialError, IAttempt
 from dantetw.net.poller import EpollPoller, ReactorPoller
 from dantetw.net.sources import NoSource, Sources
 from dantetw.upstream import direct

@@ -2,7 +2,7 @@
 What a client can ask for, one file a command: :mod:`.connect`, :mod:`.bind`, :mod:`.associate`,
 which makes an :mod:`.association`.
 :mod:`.relaying` is what the first two have in common.  A CONNECT is an attempt at one address
-(:mod:`.reaching`), or at the several addresses of a name (:mod:`.racing`).  A BIND may be for many
+(:mod:`.connection`), or at the several addresses of a name (:mod:`.race`).  A BIND may be for many
 peers (:mod:`.forwarding`), of whom each has a connection to the client (:mod:`.forward`);
 :mod:`.waiting` is what both kinds have in common.
 

@@ -19,8 +19,8 @@ from twisted.python.failure import Failure
 
 from dantetw.addresses import without_zone
 from dantetw.escaping import escape
-from dantetw.net.awaiting import Await
 from dantetw.net.errors import words_of
+from dantetw.net.peerport import PeerPort
 from dantetw.net.poller import FAILED, HANGUP
 from dantetw.policy import Rule
 from dantetw.rules.decision import Decision, decide_socks
@@ -56,7 +56,7 @@ class Bind(Waiting):
 
     __slots__ = ("_peer",)
 
-    def __init__(self, session: Session, rule: Rule, awaited: Await) -> None:
+    def __init__(self, session: Session, rule: Rule, awaited: PeerPort) -> None:
         super().__init__(session, rule, awaited)
         self._peer: socket.SocketType | None = None
 

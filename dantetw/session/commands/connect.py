@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from dantetw.net.dialling import DialError
+from dantetw.net.dial import DialError
 from dantetw.net.sources import NoSource
 from dantetw.policy import Rule
-from dantetw.session.commands.racing import Racing
-from dantetw.session.commands.reaching import SOURCELESS, Connect
+from dantetw.session.commands.connection import SOURCELESS, Connect
+from dantetw.session.commands.race import ConnectRace
 from dantetw.session.outgoing import refuse_sourceless, warn_misrouted
 from dantetw.session.session import Session
 from dantetw.values import Endpoint, Family, Phase
@@ -32,7 +32,7 @@ def connect(session: Session, rule: Rule, target: Endpoint) -> None:
     passed, addresses = record.target, record.addresses
     named = passed if passed is not None and passed.family is _NAME else None
     if addresses is not None and len(addresses) > 1:
-        racing = session.activity = Racing(session, rule, named, target)
+        racing = session.activity = ConnectRace(session, rule, named, target)
         racing.begin()
         return
     activity = session.activity = Connect(session, rule, named)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from dantetw.net.dialling import Connected, Dial, Failed
+from dantetw.net.dial import Connected, Dial, Failed
 from dantetw.net.tcpinfo import read
 from dantetw.net.zones import on_link_of
 from dantetw.observe.events import Parted

@@ -21,9 +21,9 @@ from typing import ClassVar, Final
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from dantetw.net.awaiting import Await
-from dantetw.net.dialling import DialError
+from dantetw.net.dial import DialError
 from dantetw.net.errors import words_of
+from dantetw.net.peerport import PeerPort
 from dantetw.observe.status import Standing
 from dantetw.policy import Edge, Rule
 from dantetw.rules.decision import Decision, decide_socks
@@ -66,7 +66,7 @@ class Forwarding(Waiting):
 
     backlog: ClassVar[int] = 64
 
-    def __init__(self, session: Session, rule: Rule, awaited: Await) -> None:
+    def __init__(self, session: Session, rule: Rule, awaited: PeerPort) -> None:
         super().__init__(session, rule, awaited)
         self._coming: Forward | None = None
         self._unasked: dict[tuple[str, int], Forward] = {}

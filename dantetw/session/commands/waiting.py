@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from dantetw.net.awaiting import Await
 from dantetw.net.errors import reply_of, words_of
+from dantetw.net.peerport import PeerPort
 from dantetw.net.poller import WRITABLE
 from dantetw.observe.events import Connected
 from dantetw.policy import Rule
@@ -44,7 +44,7 @@ class Waiting(Relaying):
     command = Command.BINDREPLY
     backlog: ClassVar[int] = 1
 
-    def __init__(self, session: Session, rule: Rule, awaited: Await) -> None:
+    def __init__(self, session: Session, rule: Rule, awaited: PeerPort) -> None:
         super().__init__(session, rule)
         self._awaited = awaited
         self._unaccepted = False

@@ -23,7 +23,7 @@ from dantetw.session.commands import bind as binding
 from dantetw.session.commands.bind import EARLY
 from dantetw.values import Cause, Command, Ending, Endpoint, Family, Operation, Phase, Side
 from dantetw.wire import socks4
-from tests.session.world import GREETING, HEAD, LOG, Client, FakeAwait, World, request
+from tests.session.world import GREETING, HEAD, LOG, Client, FakePeerPort, World, request
 
 NEAR = "10.0.0.9.50000 127.0.0.1.1080"
 BOUND = "192.0.2.1.49152"
@@ -87,7 +87,7 @@ class BindCase(SynchronousTestCase):
 
     def waiting(
         self, world: World, asked: Endpoint = ANYBODY, early: bytes = b""
-    ) -> tuple[Client, FakeAwait]:
+    ) -> tuple[Client, FakePeerPort]:
         """A client that has been told of its port, and the port."""
         client = world.client(bind(asked) + early)
         self.assertTrue(client.hear()[2:].startswith(b"\x05\x00"), client.received)
@@ -230,8 +230,10 @@ class PortTests(BindCase):
         """A port that somebody else has got before it could listen is a failure."""
         world = self.world()
 
-        def hindered(source: Endpoint, options: object, keep_alive: bool, low: object) -> FakeAwait:
-            port = FakeAwait(world, source, (), keep_alive)
+        def hindered(
+            source: Endpoint, options: object, keep_alive: bool, low: object
+        ) -> FakePeerPort:
+            port = FakePeerPort(world, source, (), keep_alive)
             port.trouble.append(errno.EADDRINUSE)
             return port
 

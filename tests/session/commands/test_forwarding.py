@@ -14,7 +14,7 @@ from dantetw.session.reporting import actives, work_of
 from dantetw.values import Cause, Command, Ending, Family, Phase, Side
 from dantetw.wire import socks4, socks5
 from tests.session.commands.test_bind import BOUND, NEAR, OPEN, PEER, BindCase, at
-from tests.session.world import HEAD, Client, FakeAwait, FakeDial, World
+from tests.session.world import HEAD, Client, FakeDial, FakePeerPort, World
 
 MANY = at("255.255.255.255", 2121)
 EXTENDED = f"extension: bind\n{OPEN}"
@@ -31,14 +31,14 @@ def ask(dial: FakeDial, command: Command = Command.BIND) -> bytes:
 class ForwardingCase(BindCase):
     """What the tests below share."""
 
-    def many(self, text: str = EXTENDED, early: bytes = b"") -> tuple[World, Client, FakeAwait]:
+    def many(self, text: str = EXTENDED, early: bytes = b"") -> tuple[World, Client, FakePeerPort]:
         """A client that has a port for many."""
         world = self.world(text)
         client, port = self.waiting(world, MANY, early)
         client.received = b""
         return world, client, port
 
-    def reached(self, world: World, port: FakeAwait) -> tuple[socket.socket, FakeDial]:
+    def reached(self, world: World, port: FakePeerPort) -> tuple[socket.socket, FakeDial]:
         """A peer, and the connection to the client that stands."""
         peer = port.come(PEER)
         dial = world.dials[-1]
@@ -47,7 +47,7 @@ class ForwardingCase(BindCase):
         return peer, dial
 
     def relayed(
-        self, world: World, client: Client, port: FakeAwait
+        self, world: World, client: Client, port: FakePeerPort
     ) -> tuple[socket.socket, socket.socket]:
         """A peer, and the client's end of its connection."""
         peer, dial = self.reached(world, port)

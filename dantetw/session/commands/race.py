@@ -21,9 +21,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from dantetw.net.dialling import DialError, IAttempt
+from dantetw.net.dial import DialError, IAttempt
 from dantetw.net.poller import HANGUP
-from dantetw.net.racing import HEAD_START, Race
+from dantetw.net.race import HEAD_START, Race
 from dantetw.net.sources import NoSource
 from dantetw.observe.events import Attempt
 from dantetw.policy import Edge, Rule
@@ -33,7 +33,7 @@ from dantetw.rules.decision import Decision
 from dantetw.session import failures, tracing
 from dantetw.session.answers import Round
 from dantetw.session.candidates import judge, name_in, order, passed
-from dantetw.session.commands.reaching import SOURCELESS, Connect
+from dantetw.session.commands.connection import SOURCELESS, Connect
 from dantetw.session.outgoing import refuse_sourceless, warn_misrouted
 from dantetw.session.requesting import refuse_unusable, unusable
 from dantetw.session.session import Session
@@ -79,7 +79,7 @@ class _Trial:
 _Reason = DialError | NoSource
 
 
-class Racing(Connect):
+class ConnectRace(Connect):
     """
     Attempts at several addresses, the first of which to connect is relayed.
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.net.poller import EpollPoller, ReactorPoller
-from dantetw.net.racing import HEAD_START, MOST_AT_ONCE
+from dantetw.net.race import HEAD_START, MOST_AT_ONCE
 from dantetw.observe.events import Attempt, ConnectFailed, Ended
 from dantetw.observe.formats.json import Json
 from dantetw.values import Cause, Endpoint, Family, Outcome

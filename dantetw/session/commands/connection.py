@@ -11,7 +11,7 @@ from typing import Final
 
 from twisted.python.failure import Failure
 
-from dantetw.net.dialling import DialError, IAttempt
+from dantetw.net.dial import DialError, IAttempt
 from dantetw.net.errors import reply_of, words_of
 from dantetw.net.queues import unread
 from dantetw.observe.status import Buffered, Standing

@@ -1,7 +1,7 @@
 """
 Waiting for a peer to connect to a port of ours, as ``BIND`` asks for.
 
-The counterpart of :mod:`.dialling`.  The port is bound first, so that the socks rules can be asked
+The counterpart of :mod:`.dial`.  The port is bound first, so that the socks rules can be asked
 about it, and listens only when they have passed it.
 """
 
@@ -21,7 +21,7 @@ from dantetw.values import AF_OF, Endpoint, Family
 _BACKLOG = 1
 
 
-class Await:
+class PeerPort:
     """
     A port that peers can connect to.
 

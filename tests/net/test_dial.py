@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.net.dialling`."""
+"""Tests of :mod:`dantetw.net.dial`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from dantetw.net.dialling import Dial, DialError
+from dantetw.net.dial import Dial, DialError
 from dantetw.net.poller import HANGUP, READABLE, EpollPoller, ReactorPoller
 from dantetw.policy import BUILT_IN, Edge, SocketOption
 from dantetw.values import Endpoint, Family

@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.net.awaiting`, over the loopback interface."""
+"""Tests of :mod:`dantetw.net.peerport`, over the loopback interface."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.net.awaiting import Await
+from dantetw.net.peerport import PeerPort
 from dantetw.net.poller import EpollPoller, ReactorPoller
 from dantetw.policy import BUILT_IN, Edge, SocketOption
 from dantetw.values import Endpoint, Family
@@ -28,7 +28,7 @@ class BindTests(SynchronousTestCase):
 
     def bound(self, source: Endpoint) -> Endpoint:
         """What is bound for a wish."""
-        port = Await(source)
+        port = PeerPort(source)
         self.addCleanup(port.close)
         return port.bound
 
@@ -42,7 +42,7 @@ class BindTests(SynchronousTestCase):
 
     def test_wish(self) -> None:
         """A port that is free is had; one that is taken is another."""
-        first = Await(LOOPBACK)
+        first = PeerPort(LOOPBACK)
         wish = first.bound
         self.assertNotEqual(self.bound(wish).port, wish.port)
         first.close()
@@ -56,7 +56,7 @@ class BindTests(SynchronousTestCase):
         """An address that is not ours is an error, and no descriptor stays open."""
         before = descriptors()
         with self.assertRaises(OSError) as raised:
-            Await(Endpoint("192.0.2.1", 0, Family.IPV4))
+            PeerPort(Endpoint("192.0.2.1", 0, Family.IPV4))
         self.assertEqual(raised.exception.errno, errno.EADDRNOTAVAIL)
         self.assertEqual(descriptors() - before, set())
 
@@ -73,14 +73,14 @@ class ListenTests(SynchronousTestCase):
         self.addCleanup(self.poller.stop)
         self.came: list[int] = []
 
-    def listening(self, source: Endpoint = LOOPBACK, *options: SocketOption) -> Await:
+    def listening(self, source: Endpoint = LOOPBACK, *options: SocketOption) -> PeerPort:
         """A port that listens."""
-        port = Await(source, options[:1])
+        port = PeerPort(source, options[:1])
         self.addCleanup(port.close)
         port.listen(self.poller, self.came.append, options[1:])
         return port
 
-    def peer(self, port: Await, waits: bool = True) -> socket.socket:
+    def peer(self, port: PeerPort, waits: bool = True) -> socket.socket:
         """Somebody who connects."""
         family = socket.AF_INET6 if port.bound.family is Family.IPV6 else socket.AF_INET
         sock = socket.socket(family)

@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.net.racing`."""
+"""Tests of :mod:`dantetw.net.race`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.net.racing import HEAD_START, MOST_AT_ONCE, Race, arrange
+from dantetw.net.race import HEAD_START, MOST_AT_ONCE, Race, arrange
 
 FOURS = tuple(f"192.0.2.{number}" for number in range(1, 9))
 SIXES = tuple(f"2001:db8::{number}" for number in range(1, 9))
