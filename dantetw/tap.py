@@ -18,7 +18,7 @@ from dantetw.catalogue import PROGRAM
 from dantetw.config import Parsed, load, parse
 from dantetw.config.load import fetch
 from dantetw.config.machine import Machine
-from dantetw.config.problems import tell
+from dantetw.config.problems import render_problems
 from dantetw.net.errors import words_of_error
 from dantetw.net.host import Host
 from dantetw.observe.sinks.stdio import WORDS
@@ -194,7 +194,7 @@ def makeService(options: Any) -> Service:
     system = Here()
     parsed = read(path, system, options["debug"])
     if parsed.policy is None:
-        sys.stderr.write(tell(parsed.problems, path or BUILT_IN))
+        sys.stderr.write(render_problems(parsed.problems, path or BUILT_IN))
         startup.close()
         raise SystemExit(1)
     policy = parsed.policy

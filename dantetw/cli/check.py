@@ -1,5 +1,5 @@
 """
-The command ``sockd check``: is a configuration right?  For people, and for CI.
+The command ``sockd check``: checks a configuration, for people and for CI.
 
 It does what ``sockd -V`` does and opens nothing.  ``--json`` prints one object::
 
@@ -9,8 +9,8 @@ It does what ``sockd -V`` does and opens nothing.  ``--json`` prints one object:
                               "token": "iotimeout", "text": "…", "expected": "", "hint": "",
                               "ours": false, "unbuilt": false}]}]}
 
-``line`` and ``column`` are null where the file as a whole is meant.  ``version`` becomes another if
-a key goes or changes its meaning; keys may be added.
+``line`` and ``column`` are null where the file as a whole is meant.  ``version`` changes if
+a key is removed or changes its meaning; keys may be added.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dantetw.cli.migrate import migrate
 from dantetw.config.lexer import LARGEST_FILE
 from dantetw.config.load import fetch, parse
 from dantetw.config.machine import Machine
-from dantetw.config.problems import Problem, tell, visible
+from dantetw.config.problems import Problem, render_problems, visible
 from dantetw.values import CONFIG_FILE, Severity
 
 #: Of what ``--json`` prints.
@@ -38,14 +38,14 @@ STDIN: Final = "(standard input)"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A file's name and what was found in it."""
+    """A file's name and its problems."""
 
     file: str
     problems: tuple[Problem, ...]
 
     @property
     def errors(self) -> int:
-        """How many problems would stop a start."""
+        """How many problems would prevent a start."""
         return sum(problem.is_error for problem in self.problems)
 
     def count(self, severity: Severity) -> int:
@@ -59,9 +59,9 @@ def main(
     """
     Carry out the command.
 
-    :param argv: what stands after ``sockd check``.
+    :param argv: the arguments after ``sockd check``.
     :returns: the exit status: 0 if there are no errors, 1 if there are warnings and they count
-        (``--strict``), 2 if there are errors or the command makes no sense.
+        (``--strict``), 2 if there are errors or the arguments are wrong.
     """
     options = read_arguments(parser(), argv, stdout, stderr)
     if isinstance(options, int):
@@ -79,7 +79,7 @@ def main(
     else:
         for each in checked:
             say(
-                tell(each.problems, each.file, remarks=True)
+                render_problems(each.problems, each.file, remarks=True)
                 or f"{visible(each.file)}: no faults\n",
                 stdout,
             )
@@ -112,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def read(file: str, stdin: TextIO) -> tuple[bytes | Problem, str]:
-    """A file's bytes, or what kept us from them; and its name for messages."""
+    """A file's bytes, or the error in reading it; and its name for messages."""
     if file == "-":
         return stdin.buffer.read(LARGEST_FILE + 1), STDIN
     return fetch(file), file
@@ -131,13 +131,13 @@ def _migrate(file: str, system: Machine, stdin: TextIO, stdout: TextIO, stderr: 
         stdout.flush()
         stdout.buffer.write(found)
         stdout.buffer.flush()
-        # What is left of it is for people to correct: a script must not take it for done.
+        # Errors that are left are for people to correct: the exit status tells a script so.
         found = tuple(
             each for each in parse(found, name, system, PROGRAM).problems if each.is_error
         )
     if not found:
         return 0
-    say(tell(found, name), stderr)
+    say(render_problems(found, name), stderr)
     return 2
 
 
@@ -168,7 +168,7 @@ def _problem(problem: Problem) -> dict[str, Any]:
 
 
 def say(text: str, stdout: TextIO) -> None:
-    """Write text for people, with escapes for what the terminal cannot show."""
+    """Write text for people, with escapes for characters that the terminal cannot show."""
     encoding = stdout.encoding or "utf-8"
     stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 

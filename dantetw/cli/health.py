@@ -18,7 +18,7 @@ from typing import Final, TextIO
 from dantetw.cli.arguments import read_arguments
 from dantetw.config import load
 from dantetw.config.machine import Machine
-from dantetw.config.problems import tell
+from dantetw.config.problems import render_problems
 from dantetw.config.program import UNCHECKED
 from dantetw.values import CONFIG_FILE, Endpoint, Family
 
@@ -42,7 +42,7 @@ def main(argv: Sequence[str], system: Machine, stdout: TextIO, stderr: TextIO) -
         return options
     parsed = load(options.file, system, UNCHECKED)
     if parsed.policy is None:
-        print(tell(parsed.problems, options.file), end="", file=stderr)
+        print(render_problems(parsed.problems, options.file), end="", file=stderr)
         return 2
     endpoints = [endpoint for side in parsed.policy.internal for endpoint in side.listens]
     if not endpoints:

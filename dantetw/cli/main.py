@@ -185,11 +185,11 @@ def verify(path: str) -> int:
     """
     from dantetw.catalogue import PROGRAM
     from dantetw.config import load
-    from dantetw.config.problems import tell
+    from dantetw.config.problems import render_problems
     from dantetw.net.host import Host
 
     parsed = load(path, Host(), PROGRAM)
-    sys.stderr.write(tell(parsed.problems, path))
+    sys.stderr.write(render_problems(parsed.problems, path))
     return 1 if parsed.policy is None else 0
 
 

@@ -14,7 +14,8 @@ written                                        becomes
 ``child.maxidle: …``, ``localdomain: …``       a comment, since they do nothing
 =============================================  ==================================================
 
-These are all that Dante 1.4.2 warns of as deprecated, and other spellings that it takes silently.
+These are all that Dante 1.4.2 warns of as deprecated, and other spellings that it accepts without a
+warning.
 Comments, blanks, line ends and bytes that are no UTF-8 stay as they are.
 """
 
@@ -34,12 +35,12 @@ from dantetw.config.tree import Block, Tree
 
 _COMMENT = "# "
 
-#: Line and column from 1, what stands there, and what is to.
+#: Line and column from 1, the text there, and its replacement.
 _Edit = tuple[int, int, str, str]
 
 
 class _Watching(Report):
-    """A report that remembers keywords which are read over, since the tree has them not."""
+    """A report that remembers keywords which are skipped, since they are not in the tree."""
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
@@ -53,7 +54,7 @@ class _Watching(Report):
 
 def migrate(data: bytes, file: str, program: Program) -> bytes | tuple[Problem, ...]:
     """
-    The file's bytes with the present keywords, or what in its syntax is wrong.
+    The file's bytes with the present keywords, or the errors in its syntax.
 
     Only the syntax counts: the machine need not have the interfaces and users that it names.
 
@@ -71,7 +72,7 @@ def migrate(data: bytes, file: str, program: Program) -> bytes | tuple[Problem, 
     text = data.decode("utf-8", "surrogateescape")
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     lines = text.removeprefix(mark).split("\n")
-    # From the last one on, so that those before keep their places.
+    # From the last one on, so that the places of those before stay right.
     for line, column, old, new in sorted(_edits(tree, report, source), reverse=True):
         before, after = lines[line - 1][: column - 1], lines[line - 1][column - 1 :]
         lines[line - 1] = before + new + after.removeprefix(old)

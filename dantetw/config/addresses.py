@@ -1,5 +1,5 @@
 """
-Addresses as written into addresses as meant (``sockd.conf(5)``, "ADDRESSES").
+What addresses mean (``sockd.conf(5)``, "ADDRESSES").
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dantetw.config.keyword import AddressText, PortText
 from dantetw.config.lexer import Token
 from dantetw.config.machine import Machine, Snapshot, Transport
 from dantetw.config.reader import number_of
-from dantetw.config.report import Mistake
+from dantetw.config.report import ConfigError
 from dantetw.policy import ALL_PORTS, Address, HostKind, PortSet
 from dantetw.values import AF_OF, Family
 
@@ -46,7 +46,7 @@ def numeric(host: Token) -> tuple[Family, bytes, str] | None:
     """
     Family, bytes and IPv6 scope of a numeric address, or None: a name.
 
-    :raises Mistake: it can only be meant as an address, but is none.
+    :raises ConfigError: it can only be meant as an address, but is not one.
     """
     text = host.text
     four = packed(text, Family.IPV4)
@@ -56,15 +56,17 @@ def numeric(host: Token) -> tuple[Family, bytes, str] | None:
         return None
     if text.startswith("["):
         bare = text.strip("[]")
-        raise Mistake(host, f'"{text}" is not an address', "IPv6 addresses without brackets", bare)
+        raise ConfigError(
+            host, f'"{text}" is not an address', "IPv6 addresses without brackets", bare
+        )
     bare, _, scope = text.partition("%")
     six = packed(bare, Family.IPV6)
     if six is None and is_alias(text):
         return None
     if six is None:
-        raise Mistake(host, f'"{text}" is not an address', "an IPv4 or IPv6 address, or a name")
+        raise ConfigError(host, f'"{text}" is not an address', "an IPv4 or IPv6 address, or a name")
     if six[:12] == bytes(10) + b"\xff\xff":
-        raise Mistake(
+        raise ConfigError(
             host,
             "we do not use IPv4-mapped IPv6 addresses.  Please specify a regular IPv4 address "
             "instead if you want use IPv4",
@@ -76,14 +78,16 @@ def single(text: AddressText) -> tuple[Family, bytes, str] | None:
     """
     The same for a keyword that names one address, or None: an interface or a host name.
 
-    :raises Mistake: there is a mask, or it is no address.
+    :raises ConfigError: there is a mask, or it is no address.
     """
     found = numeric(text.host)
     if text.mask is not None:
         name = _FAMILY_NAMES[found[0]] if found is not None else "<IPvAny>"
-        raise Mistake(text.mask, _NO_MASK.format(name), "an address without a netmask")
+        raise ConfigError(text.mask, _NO_MASK.format(name), "an address without a netmask")
     if found is None and len(text.host.text) < 2:
-        raise Mistake(text.host, f'"{text.host.text}" is not an address', "an address or a name")
+        raise ConfigError(
+            text.host, f'"{text.host.text}" is not an address', "an address or a name"
+        )
     return found
 
 
@@ -95,7 +99,7 @@ def condition(
 
     :param protocol: the one the rule is known to be about, for service names.
     :param waits: an interface may be named that is not there yet (``interface.missing: wait``).
-    :raises Mistake: it is none.
+    :raises ConfigError: it is not one.
     """
     host = text.host
     ports = ports_of(text.port, machine, protocol)
@@ -105,13 +109,13 @@ def condition(
     if found is not None:
         family, address, scope = found
         if text.mask is None:
-            raise Mistake(
+            raise ConfigError(
                 host,
                 _NEEDS_MASK.format(_FAMILY_NAMES[family]),
                 f'"{host.text}/{_BITS[family]}" for this address alone',
             )
         if scope and scope not in machine.interfaces and not (waits and may_be_interface(scope)):
-            raise Mistake(host, f'no interface "{scope}"', "an interface's name after %")
+            raise ConfigError(host, f'no interface "{scope}"', "an interface's name after %")
         mask = _mask(text.mask, family)
         network = int.from_bytes(address, "big") & mask
         written = f"{host.text}/{text.mask.text}"
@@ -123,7 +127,7 @@ def condition(
             HostKind.DOMAIN, host.text, host.where, name=host.text[1:].lower(), ports=ports
         )
     if len(host.text) < 2:
-        raise Mistake(host, f'"{host.text}" is not an address', "an address or a name")
+        raise ConfigError(host, f'"{host.text}" is not an address', "an address or a name")
     if machine.addresses_of(host.text) or (
         waits and (host.text in machine.interfaces or is_usual(host.text))
     ):
@@ -155,25 +159,25 @@ def doubt(address: Address) -> str:
 
 def _any(text: AddressText, ports: PortSet) -> Address:
     if text.mask is None:
-        raise Mistake(text.host, '"0" is not an address', '"0/0" for every address')
+        raise ConfigError(text.host, '"0" is not an address', '"0/0" for every address')
     if "." in text.mask.text or number_of(text.mask):
-        raise Mistake(
+        raise ConfigError(
             text.mask,
             f"bad <IPvAny> address netmask: {text.mask.text}.  Only legal value is 0",
         )
     return Address(HostKind.ANY, f"0/{text.mask.text}", text.host.where, ports=ports)
 
 
-def _mask_on_name(host: Token, mask: Token) -> Mistake:
+def _mask_on_name(host: Token, mask: Token) -> ConfigError:
     numbers = host.text.split(".")
     if _DIGITS_AND_DOTS.fullmatch(host.text) and len(numbers) < 4 and all(numbers):
         whole = ".".join(numbers + ["0"] * (4 - len(numbers)))
-        return Mistake(
+        return ConfigError(
             host, f'"{host.text}" is not an address', "all four numbers", f"{whole}/{mask.text}"
         )
     if _DIGITS_AND_DOTS.fullmatch(host.text):
-        return Mistake(host, f'"{host.text}" is not an address', "four numbers from 0 to 255")
-    return Mistake(
+        return ConfigError(host, f'"{host.text}" is not an address', "four numbers from 0 to 255")
+    return ConfigError(
         mask, f'netmask on the name "{host.text}"', "netmasks only after numeric addresses"
     )
 
@@ -185,11 +189,11 @@ def _mask(token: Token, family: Family) -> int:
         value = int.from_bytes(dotted, "big") if dotted is not None else 1
         hosts = value ^ 0xFFFFFFFF
         if hosts & (hosts + 1):  # ones must come before zeros
-            raise Mistake(token, f"bad netmask: {token.text}", "ones followed by zeros")
+            raise ConfigError(token, f"bad netmask: {token.text}", "ones followed by zeros")
         return value
     length = number_of(token)
     if length > bits:
-        raise Mistake(
+        raise ConfigError(
             token,
             f"bad {_FAMILY_NAMES[family]} address netmask: {length}.  Legal range is 0 - {bits}",
         )
@@ -200,7 +204,7 @@ def ports_of(text: PortText | None, machine: Machine, protocol: Transport) -> Po
     """
     The ports that a port condition lets through.
 
-    :raises Mistake: it names a service that does not exist.
+    :raises ConfigError: it names a service that does not exist.
     """
     if text is None:
         return ALL_PORTS
@@ -224,7 +228,7 @@ def ports_of(text: PortText | None, machine: Machine, protocol: Transport) -> Po
 
 
 def first_port(text: PortText, machine: Machine) -> int:
-    """The port to listen on: of a range, the first.  :raises Mistake: no such service."""
+    """The port to listen on: of a range, the first.  :raises ConfigError: no such service."""
     return _port(text.first, machine, "tcp")
 
 
@@ -233,7 +237,7 @@ def _port(token: Token, machine: Machine, protocol: Transport) -> int:
         return number_of(token)
     port = machine.service_port(token.text, protocol)
     if port is None:
-        raise Mistake(
+        raise ConfigError(
             token,
             f"unknown {protocol or 'tcp/udp'} protocol: {token.text}",
             "a number or the name of a service",

@@ -2,9 +2,10 @@
 The kinds of values a keyword can have, and how each is read.
 
 An argument reads its values through a :class:`~dantetw.config.reader.Reader` into
-:class:`~dantetw.config.keyword.Values`.  It raises :class:`~dantetw.config.report.Mistake` where it
-cannot go on; a wrong word in a list is reported, and the next one read.  Kinds that one concern
-alone has are defined there.  What an address means is decided in :mod:`dantetw.config.addresses`.
+:class:`~dantetw.config.keyword.Values`.  It raises
+:exc:`~dantetw.config.report.ConfigError` where it cannot go on; a wrong word in a list is reported,
+and the next one read.  Kinds that only one concern has are defined there.  What an address means is
+decided in :mod:`dantetw.config.addresses`.
 
 Dante has two kinds of values: after an address or a number another keyword may follow on the line,
 while a list takes the rest of its line.
@@ -21,7 +22,7 @@ from dantetw.config.keyword import AddressText, PortText, Values
 from dantetw.config.lexer import Token
 from dantetw.config.problems import nearest
 from dantetw.config.reader import LARGEST_NUMBER, Reader
-from dantetw.config.report import Mistake
+from dantetw.config.report import ConfigError
 
 _WORD: Final = re.compile(r"(?a)[^\s#{}]+")
 _FREE: Final = re.compile(r"(?a)[^\s#]\S*")
@@ -75,7 +76,7 @@ class Words:
             token = reader.expect(_WORD, self._expected())
             if reader.keyword_follows(token):
                 if self.owns_line:
-                    raise Mistake(
+                    raise ConfigError(
                         token,
                         f'"{token.text}" on the same line: a list owns the rest of its line',
                         "keywords after a list on a new line",
@@ -133,7 +134,7 @@ class FreeWords:
                 token = reader.lexer.token(token.offset, token.end - 1)
                 reader.swallowed = True
             if len(token.text) > self.limit:
-                raise Mistake(
+                raise ConfigError(
                     token,
                     f"{self.what} has {len(token.text)} characters",
                     f"at most {self.limit}",
@@ -220,7 +221,9 @@ class Rest:
         reader.lexer.blanks()
         token = reader.expect(_REST, self.form)
         if len(token.text) > self.limit:
-            raise Mistake(token, f"line has {len(token.text)} characters", f"at most {self.limit}")
+            raise ConfigError(
+                token, f"line has {len(token.text)} characters", f"at most {self.limit}"
+            )
         return Values((token,))
 
 
@@ -264,9 +267,9 @@ class AddressArgument:
             return Values((host,), address=AddressText(host))
         host = reader.expect(HOST, "an address")
         if reader.keyword_follows(host):
-            raise Mistake(host, "no value", "an address")
+            raise ConfigError(host, "no value", "an address")
         if lexer.peek() == "{" or (lexer.peek() == "}" and not reader.in_rule):
-            raise Mistake(
+            raise ConfigError(
                 lexer.token(host.offset, lexer.position + 1),
                 f'brace in the name "{host.text}{lexer.peek()}"',
                 "an address",
@@ -274,7 +277,7 @@ class AddressArgument:
         # A brace behind a name is part of it in Dante; behind a numeric address it is not.
         glued = lexer.peek() == "}" and not host.text.replace(".", "").isdigit()
         if len(host.text) > 255:
-            raise Mistake(
+            raise ConfigError(
                 host, f"host name has {len(host.text)} characters", "at most 255 characters"
             )
         mask = self._mask(reader, host)
@@ -285,7 +288,7 @@ class AddressArgument:
         word = lexer.take(_PORT)
         if word is not None:
             if not self.ports:
-                raise Mistake(word, "no port can be given here", "an address without a port")
+                raise ConfigError(word, "no port can be given here", "an address without a port")
             port = self._port(reader, at)
         return Values((host,), address=AddressText(host, mask, port))
 
@@ -300,7 +303,7 @@ class AddressArgument:
         if not lexer.peek().isdigit():
             written = lexer.take(_REST_OF_WORD)
             text = host.text + "/" + (written.text if written is not None else "")
-            raise Mistake(
+            raise ConfigError(
                 lexer.token(host.offset, lexer.position),
                 f'"{text}" is not an address',
                 "a netmask after /, such as /24 or /255.255.255.0",
@@ -321,7 +324,7 @@ class AddressArgument:
         else:
             unknown = lexer.take(_NOT_OPERATOR)
             if unknown is not None:
-                raise Mistake(
+                raise ConfigError(
                     unknown,
                     f'unknown operator "{unknown.text}"',
                     "one of: eq = ne != ge >= gt > le <= lt <",
@@ -342,18 +345,18 @@ class AddressArgument:
                 _check_port(first, value)
                 lexer.blanks()
                 if self.gateway or lexer.take(_DASH) is None:
-                    raise Mistake(
+                    raise ConfigError(
                         first, "no operator before the port", f'"port = {first.text}" or a range'
                     )
                 last, end = reader.number("a port number")
                 _check_port(last, end)
                 if end < value:
-                    raise Mistake(
+                    raise ConfigError(
                         last, f"end port ({end}) can not be less than start port ({value})"
                     )
         lexer.blanks()
         if lexer.peek() in "-,":
-            raise Mistake(
+            raise ConfigError(
                 lexer.unexpected(),
                 f'unexpected "{lexer.peek()}" after the port',
                 'a range as in "port 80 - 90"; lists of ports do not exist',
@@ -364,14 +367,14 @@ class AddressArgument:
 
 def _check_port(token: Token, value: int) -> None:
     if value > _LARGEST_PORT:
-        raise Mistake(token, f"number {value} is too large", f"a port, 0-{_LARGEST_PORT}")
+        raise ConfigError(token, f"number {value} is too large", f"a port, 0-{_LARGEST_PORT}")
 
 
 def _check_range(token: Token, value: int, low: int, high: int) -> None:
     if value < low:
-        raise Mistake(token, f"number ({value}) must be at least {low}")
+        raise ConfigError(token, f"number ({value}) must be at least {low}")
     if value > high:
-        raise Mistake(token, f"number {value} is too large", f"at most {high}")
+        raise ConfigError(token, f"number {value} is too large", f"at most {high}")
 
 
 #: Seconds are kept in what the kernel and the reactor can wait for: 68 years.

@@ -29,7 +29,7 @@ from dantetw.config.keywords.table import CONCERN_OF
 from dantetw.config.keywords.timeouts import limited
 from dantetw.config.keywords.udp import RuleUdpDraft, UdpDraft
 from dantetw.config.keywords.users import UserDraft
-from dantetw.config.report import Mistake, Report
+from dantetw.config.report import ConfigError, Report
 from dantetw.config.tree import Block
 from dantetw.policy import Policy, ProcessPolicy, Rule, RuleKind, Timeouts, Where
 
@@ -63,7 +63,7 @@ class SettingsDraft:
         self.routes = RouteSettingsDraft(context)
 
     def read(self, statements: Iterable[Statement]) -> None:
-        """Take in all statements; mistakes are reported."""
+        """Take in all statements; errors are reported."""
         report = self._context.report
         for statement in statements:
             effect = statement.keyword.setting
@@ -71,9 +71,9 @@ class SettingsDraft:
                 continue
             try:
                 effect(getattr(self, CONCERN_OF[statement.keyword.name]), statement)
-            except Mistake as mistake:
+            except ConfigError as error:
                 report.attempted.add(statement.name)
-                report.mistake(mistake)
+                report.add_error(error)
         self.logging.check_forms()
 
     def check(self) -> None:
@@ -124,14 +124,14 @@ class RuleDraft:
         self.routes = RouteDraft(context, block)
 
     def read(self) -> None:
-        """Take in all statements, then check the whole; mistakes are reported."""
+        """Take in all statements, then check the whole; errors are reported."""
         for statement in self._block.statements:
             effect = statement.keyword.in_block
             try:
                 if effect is not no_effect:
                     effect(getattr(self, CONCERN_OF[statement.keyword.name]), statement)
-            except Mistake as mistake:
-                self._report.mistake(mistake)
+            except ConfigError as error:
+                self._report.add_error(error)
             else:
                 self._places[statement.name] = statement.token.where
         if self._block.intact:
@@ -184,7 +184,7 @@ class RulesDraft:
         self._fingerprints = {kind: Fingerprints() for kind in RuleKind}
 
     def read(self, blocks: Iterable[Block]) -> None:
-        """Take in all blocks; mistakes are reported."""
+        """Take in all blocks; errors are reported."""
         for block in blocks:
             draft = RuleDraft(self._context, block, self._settings)
             draft.read()

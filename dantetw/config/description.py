@@ -1,5 +1,5 @@
 """
-A policy in words: what was understood, for an operator to hold against what was meant (``debug``).
+A policy in words, with which an operator can check how a file was understood (``debug``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _LEVELS = {severity: name for name, severity in LEVEL_NAMES.items()}
 
 
 def describe(policy: Policy) -> Iterator[str]:
-    """The lines that tell a policy, defaults included, in about the order of a file."""
+    """The lines that describe a policy, defaults included, in about the order of a file."""
     yield f"config file: {policy.file}"
     for number, internal in enumerate(policy.internal, 1):
         # Unlike in the log, with the zone of a link-local address.
@@ -49,7 +49,7 @@ def describe(policy: Policy) -> Iterator[str]:
 
 
 def _rule(rule: Rule, policy: Policy) -> str:
-    """One line: all that the rule asks for and brings, whether written or filled in."""
+    """One line: all of a rule, whether written or filled in."""
     parts = [
         f"{rule.kind.value}-rule #{rule.number}, line {rule.where.line}: {rule.verdict.word}",
         f"from: {_address(rule.source)}",
@@ -86,7 +86,7 @@ def _words(members: Iterable[Enum]) -> str:
 
 
 def _methods(methods: Iterable[Method]) -> str:
-    # In order: the first that a client can speak is chosen.
+    # In order: the first that the client supports is chosen.
     return " ".join(method.value for method in methods) or "(none is set)"
 
 

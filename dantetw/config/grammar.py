@@ -1,5 +1,5 @@
 """
-Tokens into a tree, and from one mistake on to the next.
+Tokens into a tree, going on after errors.
 
 ::
 
@@ -7,8 +7,8 @@ Tokens into a tree, and from one mistake on to the next.
     object := HEAD "{" option* from to [via] option* "}"
     HEAD   := "client" VERDICT | "socks" VERDICT | "hostid" VERDICT | "route" | "monitor"
 
-A mistake costs the rest of its line, or of its rule if the brace comes first; then reading goes on.
-So one run tells all, and tells each only once.
+After an error the rest of the line is skipped, or of the rule if its brace comes first.  So one run
+reports all errors, each once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from dantetw.config.lookup import (
 from dantetw.config.problems import nearest
 from dantetw.config.program import Program
 from dantetw.config.reader import Reader
-from dantetw.config.report import Mistake, Report
+from dantetw.config.report import ConfigError, Report
 from dantetw.config.tree import Block, Tree
 from dantetw.values import Verdict
 
@@ -53,7 +53,7 @@ _PLACE_OF_HEAD: Final = {
     "route": Place.ROUTE,
     "monitor": Place.MONITOR,
 }
-#: What belongs together, in this order, with nothing between.
+#: Keywords that must follow each other, in this order.
 _FROM_TO: Final = ("from", "to")
 _FROM_TO_VIA: Final = ("from", "to", "via")
 
@@ -108,7 +108,7 @@ class _Grammar:
         lexer = self.lexer
         brace = lexer.take(_CLOSE)
         if brace is not None:
-            # Dante, which took the brace before for a value, waits for this one.
+            # Dante took the brace before for a value, and expects this one.
             if self.swallowed_at < 0:
                 self.report.error(brace, 'unexpected "}": no rule is open')
             self.swallowed_at = -1
@@ -116,24 +116,24 @@ class _Grammar:
         self.swallowed_at = -1
         try:
             statement = self._statement(Place.GLOBAL)
-        except Mistake as mistake:
-            self.report.mistake(mistake)
-            self._recover(mistake)
+        except ConfigError as error:
+            self.report.add_error(error)
+            self._recover(error)
             return
         if statement is not None:
             self.settings.append(statement)
 
-    def _recover(self, mistake: Mistake) -> None:
-        """Go on behind a mistake among global settings."""
+    def _recover(self, error: ConfigError) -> None:
+        """Continue after an error in the global settings."""
         lexer = self.lexer
-        if lexer.position == mistake.token.offset:
-            lexer.position = max(mistake.token.end, lexer.position)
+        if lexer.position == error.token.offset:
+            lexer.position = max(error.token.end, lexer.position)
         lexer.skip_line(in_rule=False)
-        if not mistake.token.text:
+        if not error.token.text:
             self._skip_stray_value()
 
     def _skip_stray_value(self) -> None:
-        """Pass over a value that stands on the line below its keyword: that is the same mistake."""
+        """Skip a value on the line below its keyword: that is the same error."""
         lexer = self.lexer
         position = lexer.position
         lexer.lines()
@@ -262,9 +262,9 @@ class _Grammar:
                     continue
                 self._check_order(statements, statement, place)
                 statements.append(statement)
-            except Mistake as mistake:
+            except ConfigError as error:
                 intact = False
-                self.report.mistake(mistake)
+                self.report.add_error(error)
                 if lexer.position == start and lexer.peek() not in "}\n":
                     lexer.position += 1
                 lexer.skip_line(in_rule=True)
@@ -285,23 +285,23 @@ class _Grammar:
         return is_head
 
     def _check_order(self, before: list[Statement], new: Statement, place: Place) -> None:
-        """:raises Mistake: ``from``, ``to`` and ``via`` do not stand together in this order."""
+        """:raises ConfigError: ``from``, ``to`` and ``via`` do not stand together in this order."""
         chain = _FROM_TO_VIA if place is Place.ROUTE else _FROM_TO
         last = before[-1].name if before else ""
         names = {statement.name for statement in before}
         if new.name in chain:
             if new.name in names:
-                raise Mistake(new.written, f'"{new.name}" is there twice', "it once")
+                raise ConfigError(new.written, f'"{new.name}" is there twice', "it once")
             index = chain.index(new.name)
             if index and last != chain[index - 1]:
-                raise Mistake(
+                raise ConfigError(
                     new.written,
                     f'"{new.name}" must follow directly after "{chain[index - 1]}"',
                     f'"{" … ".join(name + ":" for name in chain)}"',
                 )
         elif last in chain[:-1]:
             following = chain[chain.index(last) + 1]
-            raise Mistake(
+            raise ConfigError(
                 new.written,
                 f'"{new.name}" between "{last}" and "{following}"',
                 f'"{following}:" directly after "{last}"',
@@ -320,15 +320,15 @@ class _Grammar:
 
     def _statement(self, place: Place) -> Statement | None:
         """
-        A keyword and its values; None: it was read over, or its mistakes have been noted.
+        A keyword and its values; None: it was skipped, or its errors have been reported.
 
-        :raises Mistake: it cannot be understood.
+        :raises ConfigError: it cannot be understood.
         """
         lexer = self.lexer
         word = lexer.take(_KEYWORD)
         if word is None:
             found = lexer.unexpected()
-            raise Mistake(found, f'unexpected "{found.text}"', "a keyword")
+            raise ConfigError(found, f'unexpected "{found.text}"', "a keyword")
         name = _BLANKS.sub(" ", word.text)
         row = find(name)
         if row is None:
@@ -350,7 +350,7 @@ class _Grammar:
             self.report.warning(word, _DEPRECATED.format(name, present, word.where.file))
         return Statement(present, keyword, parts, word, values)
 
-    def _unknown(self, word: Token, place: Place) -> Mistake:
+    def _unknown(self, word: Token, place: Place) -> ConfigError:
         self.report.attempted.add(word.text)
         names = names_for(place, self.program)
         if place is Place.GLOBAL:
@@ -360,14 +360,14 @@ class _Grammar:
         if hint:
             self.report.attempted.add(hint)
         what = "a keyword" if place is not Place.GLOBAL else "a global keyword or a rule"
-        return Mistake(word, f'unknown keyword "{word.text}"', "" if hint else what, hint)
+        return ConfigError(word, f'unknown keyword "{word.text}"', "" if hint else what, hint)
 
     def _check_place(self, keyword: Keyword, word: Token, place: Place) -> None:
         if place in keyword.places:
             if place is not Place.GLOBAL or not self.objects:
                 return
             self.report.attempted.add(present_name(word.text, Place.GLOBAL))
-            raise Mistake(
+            raise ConfigError(
                 word,
                 f'"{word.text}" after the first rule: global settings must come before the '
                 "first rule",
@@ -376,7 +376,7 @@ class _Grammar:
             self.report.attempted.add(present_name(word.text, Place.GLOBAL))
         where = " or ".join(p.value for p in Place if p in keyword.places)
         here = "among the global settings" if place is Place.GLOBAL else f"in a {place.value}"
-        raise Mistake(
+        raise ConfigError(
             word, f'"{word.text}" cannot stand {here}', f"it in the {where}".replace("the c", "a c")
         )
 
@@ -386,10 +386,10 @@ class _Grammar:
         reader = Reader(lexer, self.report, place is not Place.GLOBAL, is_keyword, self.program)
         if not isinstance(keyword.argument, Nothing) and lexer.take(_COLON) is None:
             self.report.attempted.add(word.text)
-            raise Mistake(word, f'no colon after "{word.text}"', f'"{word.text}: …"')
+            raise ConfigError(word, f'no colon after "{word.text}"', f'"{word.text}: …"')
         try:
             values = keyword.argument.read(reader)
-        except Mistake:
+        except ConfigError:
             self.report.attempted.add(present_name(word.text, place))
             raise
         if reader.swallowed:

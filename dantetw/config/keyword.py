@@ -87,7 +87,7 @@ class Argument(Protocol):
         """How to write it, for documentation."""
 
     def read(self, reader: Reader) -> Values:
-        """Read it.  :raises Mistake: it cannot be understood."""
+        """Read it.  :raises ConfigError: it cannot be understood."""
 
 
 class Repeat(Enum):
@@ -100,7 +100,7 @@ class Repeat(Enum):
 
 
 #: What a statement does: it is given the draft of the keyword's concern and the statement, and may
-#: raise :exc:`~dantetw.config.report.Mistake`.
+#: raise :exc:`~dantetw.config.report.ConfigError`.
 Effect = Callable[[Any, "Statement"], None]
 
 

@@ -3,8 +3,8 @@ Text into tokens: the lowest level of the configuration language.
 
 Dante's scanner has a mode per kind of value, since a word means different things in different
 places: ``lo#x`` may be a name or a name and a comment, ``0/0`` one value or three.  So there is no
-one list of tokens here either: whoever knows what may come next asks a :class:`Lexer` for it with a
-pattern, and gets a :class:`Token` that knows its place.
+one list of tokens here either: code that knows what may come next asks a :class:`Lexer` for it with
+a pattern, and gets a :class:`Token` that knows its place.
 
 Blanks, comments and continued lines (a backslash before the newline) are skipped here and nowhere
 else.
@@ -20,7 +20,7 @@ from typing import Final
 from dantetw.policy import Where
 
 #: Bytes a configuration file may have.  The longest real one seen has 13 KB; a thousand rules have
-#: 100 KB; what is larger than this is not a configuration file but a mistake (a log, an image).
+#: 100 KB; a larger one is no configuration file, but a log or an image by mistake.
 LARGEST_FILE: Final = 1024 * 1024
 
 _BLANKS: Final = re.compile(r"(?a)(?:[ \t]|\\\n)*(?:#[^\n]*)?")
@@ -137,7 +137,7 @@ class Lexer:
         return self.position >= len(self.source.text)
 
     def unexpected(self) -> Token:
-        """Whatever stands here, for an error message; empty at the end of a line."""
+        """What is here, for an error message; empty at the end of a line."""
         if self.peek() == "\n":
             return self.token(self.position, self.position)
         match = _NEXT.match(self.source.text, self.position)
@@ -146,7 +146,7 @@ class Lexer:
 
     def skip_line(self, *, in_rule: bool) -> None:
         """
-        Recover from a mistake: go to the end of the line or, ``in_rule``, before the brace that
+        Recover from an error: go to the end of the line or, ``in_rule``, before the brace that
         closes the rule, whichever is first.  Braces in pairs are passed over.
         """
         text = self.source.text

@@ -1,7 +1,7 @@
 """
-Warnings about what is legal but hardly meant: ours, in addition to Dante's.
+Our own warnings, in addition to Dante's: what is legal but probably not meant.
 
-They look at the finished policy only, and speak up only when certain.
+They look at the finished policy, and are given only where they are certain.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from dantetw.values import (
 )
 
 #: What a client from outside should not reach through us: ourselves, and the address at which
-#: clouds hand credentials to whoever asks from the machine (169.254.169.254, RFC 3927 space).
+#: clouds give credentials to every process of the machine (169.254.169.254, RFC 3927 space).
 _SENSITIVE: Final = ("127.0.0.1", "::1", "169.254.169.254")
 _TRAFFIC: Final = frozenset((Command.CONNECT, Command.UDPASSOCIATE))
-#: A refusal has a line if the rule logs one of these; with ``error`` alone it has none (Dante).
+#: A refusal is logged if the rule logs one of these; with ``error`` alone it is not (as in Dante).
 _LOG_REFUSALS: Final = LOG_CONNECT | LOG_DISCONNECT | LOG_IOOP | LOG_DATA
-#: Failed logins have a line if the client rule logs one of these.
+#: Failed logins are logged if the client rule logs one of these.
 _LOG_LOGINS: Final = LOG_ERROR | LOG_DISCONNECT
 _PASSWORDS: Final = frozenset((Method.USERNAME, Method.PAM_USERNAME))
 _REQUESTS: Final = frozenset((Command.CONNECT, Command.BIND, Command.UDPASSOCIATE))
 
 
 def lint(policy: Policy, report: Report) -> None:
-    """Note everything doubtful about a policy without errors."""
+    """Report everything doubtful about a policy without errors."""
     _unreachable(policy.client_rules, report)
     _unreachable(policy.socks_rules, report)
     _suffixes(policy, report)
@@ -184,7 +184,7 @@ def _unreachable(rules: Iterable[Rule], report: Report) -> None:
 
 
 def _suffixes(policy: Policy, report: Report) -> None:
-    """Say once that a domain is compared without regard to where a label begins."""
+    """Report once that a domain is compared without regard to where a label begins."""
     for rule in (*policy.client_rules, *policy.socks_rules):
         for address in (rule.source, rule.target):
             # With two dots the label's beginning is compared too; a lone dot is every name.
@@ -199,7 +199,7 @@ def _suffixes(policy: Policy, report: Report) -> None:
 
 
 def _unlogged(policy: Policy, report: Report) -> None:
-    """Say once that nothing is logged of what is refused where the rules end."""
+    """Report once that requests which no rule matches are refused without a log line."""
     for rules in (policy.client_rules, policy.socks_rules):
         if not rules:
             continue
@@ -224,7 +224,7 @@ def _unlogged(policy: Policy, report: Report) -> None:
 
 
 def _unlogged_logins(policy: Policy, report: Report) -> None:
-    """Say once that wrong passwords leave no line: fail2ban, for one, would see none."""
+    """Report once that wrong passwords are not logged: fail2ban, for one, would not see them."""
     for rule in policy.client_rules:
         if rule.verdict is Verdict.BLOCK or _only_from_here(rule.source):
             continue  # what comes from this host only is a health check, or its owner's
@@ -248,7 +248,7 @@ def _is_last_word(rule: Rule) -> bool:
     )
 
 
-# Doors left open
+# Open proxies
 
 
 def _listens_outside(policy: Policy) -> bool:
@@ -288,7 +288,7 @@ def _open_to_all(policy: Policy, report: Report) -> None:
 
 
 def _admits_all(rules: Sequence[Rule]) -> bool:
-    """Whether some client rule lets everybody in, and offers them the method none."""
+    """Whether some client rule passes every client, and offers the method none."""
     for rule in rules:
         if _is_everything(rule.source) and Method.NONE in rule.client_methods:
             if rule.verdict is Verdict.PASS:
@@ -298,14 +298,14 @@ def _admits_all(rules: Sequence[Rule]) -> bool:
 
 
 def _inward(policy: Policy, report: Report) -> None:
-    """Say once which sensitive addresses clients from outside can reach."""
+    """Report once which sensitive addresses clients from outside can reach."""
     left = list(_SENSITIVE)
     for rule in policy.socks_rules:
         if not rule.commands & _TRAFFIC or not rule.socks_methods:
             continue
         hit = [address for address in left if _reaches(rule.target, address)]
         if rule.verdict is Verdict.BLOCK:
-            # In doubt about what exactly it blocks, the operator has thought of it.
+            # What it blocks exactly does not matter: the operator has thought of it.
             left = [address for address in left if address not in hit]
         elif hit and not _only_from_here(rule.source):
             report.advice_at(

@@ -94,7 +94,7 @@ def _compile(
         _override(settings.logging, debug, source.file, report)
     rules = RulesDraft(context, settings)
     rules.read(tree.blocks)
-    context.missing.tell(list(context.machine.interfaces), report)
+    context.missing.report_to(report, list(context.machine.interfaces))
     unsupported_.check(tree, unsupported, report)
     policy = settings.finish(source.file, rules)
     settings.check()

@@ -13,7 +13,7 @@ from typing import Final
 
 from dantetw.config.lexer import Token
 from dantetw.config.problems import nearest
-from dantetw.config.report import Mistake, Report
+from dantetw.config.report import ConfigError, Report
 
 #: How many the warning names.
 MOST_NAMED: Final = 10
@@ -27,14 +27,14 @@ class MissingName:
     :ivar token: its name, where it was written.
     :ivar use: the keyword that it was written for.
     :ivar lacks: what it lacks, if it is there: ``no IPv4 address``; else empty.
-    :ivar mistake: Dante's error about it; None: none.
+    :ivar error: Dante's error about it; None: none.
     :ivar warning: or Dante's warning; empty: none.
     """
 
     token: Token
     use: str
     lacks: str = ""
-    mistake: Mistake | None = None
+    error: ConfigError | None = None
     warning: str = ""
 
 
@@ -54,13 +54,13 @@ class Missing:
         token: Token,
         use: str,
         lacks: str = "",
-        mistake: Mistake | None = None,
+        error: ConfigError | None = None,
         warning: str = "",
     ) -> None:
         """Remember a name; see :class:`MissingName`."""
-        self._names.append(MissingName(token, use, lacks, mistake, warning))
+        self._names.append(MissingName(token, use, lacks, error, warning))
 
-    def tell(self, interfaces: Sequence[str], report: Report) -> None:
+    def report_to(self, report: Report, interfaces: Sequence[str]) -> None:
         """
         Report what is missing.
 
@@ -85,9 +85,9 @@ class Missing:
 
     def _fail(self, report: Report) -> None:
         for each in self._names:
-            if each.mistake is not None:
+            if each.error is not None:
                 report.attempted.add(each.use)
-                report.mistake(each.mistake)
+                report.add_error(each.error)
             elif each.warning:
                 report.warning(each.token, each.warning)
 

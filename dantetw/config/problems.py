@@ -1,9 +1,8 @@
 """
-What is wrong with a configuration file, told so that somebody can mend it.
+Problems of a configuration file, and how they are reported.
 
 A :class:`Problem` is a value; :meth:`Problem.render` is for people at a terminal,
-:meth:`Problem.one_line` for the log.  Both escape what the file holds: a file is input like any
-other.
+:meth:`Problem.one_line` for the log.  Both escape text of the file.
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ class Problem:
     :ivar source_line: the line of the file, without its newline.
     :ivar ours: a warning or notice that Dante does not give; such a notice is only for those who
         ask (``sockd check``).
-    :ivar unbuilt: an error only because dantetw does not do this yet; Dante takes it.
+    :ivar unbuilt: an error only because dantetw does not support this yet; Dante does.
     """
 
     severity: Severity
@@ -104,7 +103,7 @@ class Problem:
 
     @property
     def is_error(self) -> bool:
-        """Whether it stops the start."""
+        """Whether it prevents the start."""
         return self.severity <= Severity.ERROR
 
     def render(self) -> str:
@@ -158,7 +157,7 @@ class Problem:
         return [shown.rstrip(), "    " + " " * len(head) + blank + mark]
 
 
-def tell(problems: Iterable[Problem], file: str, remarks: bool = False) -> str:
+def render_problems(problems: Iterable[Problem], file: str, remarks: bool = False) -> str:
     """
     All problems for people, and at the end how many there are; empty if there are none.
 

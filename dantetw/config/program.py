@@ -13,7 +13,7 @@ from typing import Final
 
 from dantetw.config.lexer import Token
 from dantetw.config.problems import nearest
-from dantetw.config.report import Mistake
+from dantetw.config.report import ConfigError
 from dantetw.policy import Misspelling, Spelling, Where
 
 
@@ -47,7 +47,7 @@ class Program:
         """
         Refuse what cannot be meant as a destination.
 
-        :raises Mistake: with the part of the word that is wrong.
+        :raises ConfigError: with the part of the word that is wrong.
         """
         if not self.destinations:
             return
@@ -58,11 +58,11 @@ class Program:
             # In Dante a colon is a syntax error in any destination, so nothing else is meant by it.
             hint = nearest(scheme, schemes) if separator else ""
             colon = _part(word, text.index(":"), 1)
-            raise Mistake(colon, f'unexpected ":" in "{text}"', self.form, hint)
+            raise ConfigError(colon, f'unexpected ":" in "{text}"', self.form, hint)
         wrong = self.misspelling_of(text)
         if wrong is not None and wrong.is_fatal:
             part = _part(word, wrong.start, wrong.length)
-            raise Mistake(part, wrong.text, wrong.expected, nearest(part.text, wrong.known))
+            raise ConfigError(part, wrong.text, wrong.expected, nearest(part.text, wrong.known))
 
 
 #: For commands that need only where a server listens, and not the import of all its parts: every

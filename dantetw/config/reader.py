@@ -10,7 +10,7 @@ from typing import Final
 
 from dantetw.config.lexer import Lexer, Token
 from dantetw.config.program import Program
-from dantetw.config.report import Mistake, Report
+from dantetw.config.report import ConfigError, Report
 
 _NUMBER: Final = re.compile(r"(?a)0[xX][0-9a-fA-F]+|[0-9]+")
 _TRAIL: Final = re.compile(r"(?a)[\w.]+")
@@ -24,22 +24,26 @@ def number_of(token: Token) -> int:
     """
     The value of a number written as in C: decimal, ``0x…``, or octal with a leading 0.
 
-    :raises Mistake: it is not one, or does not fit 64 bits.
+    :raises ConfigError: it is not one, or does not fit 64 bits.
     """
     text = token.text
-    # int() refuses thousands of digits with an exception of its own.
+    # int() refuses thousands of digits with ValueError.
     if len(text.lstrip("0")) > 20:
-        raise Mistake(token, f"number {text[:20]}… is out of range", "a number of at most 64 bits")
+        raise ConfigError(
+            token, f"number {text[:20]}… is out of range", "a number of at most 64 bits"
+        )
     if text[:2] in ("0x", "0X"):
         value = int(text, 16)
     elif text.startswith("0"):
         if not _OCTAL.fullmatch(text):
-            raise Mistake(token, f'"{text}" is not a number: a leading 0 means octal', "digits 0-7")
+            raise ConfigError(
+                token, f'"{text}" is not a number: a leading 0 means octal', "digits 0-7"
+            )
         value = int(text, 8)
     else:
         value = int(text)
     if value > LARGEST_NUMBER:
-        raise Mistake(token, f"number {text} is out of range", "a number of at most 64 bits")
+        raise ConfigError(token, f"number {text} is out of range", "a number of at most 64 bits")
     return value
 
 
@@ -49,7 +53,7 @@ class Reader:
 
     :ivar lexer: the cursor; ``report``: takes problems that do not stop the reading.
     :ivar in_rule: inside braces, so that ``}`` means something.
-    :ivar swallowed: set when a brace stood where Dante would have taken it for a part of a value.
+    :ivar swallowed: set when a brace was found that Dante would have taken for a part of a value.
     :ivar is_keyword: whether a word is a keyword, anywhere.
     :ivar program: what words can name of it.
     """
@@ -76,32 +80,34 @@ class Reader:
         return character == "\n" or (self.in_rule and character == "}")
 
     def expect(self, pattern: re.Pattern[str], what: str) -> Token:
-        """The token that ``pattern`` finds after blanks.  :raises Mistake: there is none."""
+        """The token that ``pattern`` finds after blanks.  :raises ConfigError: there is none."""
         self.lexer.blanks()
         token = self.lexer.take(pattern)
         if token is None:
             raise self.missing(what)
         return token
 
-    def missing(self, what: str) -> Mistake:
-        """The mistake that something other than ``what`` stands here."""
+    def missing(self, what: str) -> ConfigError:
+        """The error that something other than ``what`` is here."""
         found = self.lexer.unexpected()
-        return Mistake(found, f'unexpected "{found.text}"' if found.text else "no value", what)
+        return ConfigError(found, f'unexpected "{found.text}"' if found.text else "no value", what)
 
     def number(self, what: str = "a number") -> tuple[Token, int]:
-        """A number.  :raises Mistake: there is none, or it is out of range."""
+        """A number.  :raises ConfigError: there is none, or it is out of range."""
         self.lexer.blanks()
         token = self.lexer.take(_NUMBER)
         if token is None:
             found = self.lexer.unexpected()
             text = f'"{found.text}" is not a number' if found.text else "no value"
-            raise Mistake(found, text, what)
+            raise ConfigError(found, text, what)
         after = self.lexer.position
         trail = self.lexer.take(_TRAIL)
         if trail is not None:
             if not (trail.text.startswith(("port", "in")) or self.is_keyword(trail.text)):
                 whole = self.lexer.token(token.offset, trail.end)
-                raise Mistake(whole, f'"{whole.text}" is not a number', f"{what}, without a unit")
+                raise ConfigError(
+                    whole, f'"{whole.text}" is not a number', f"{what}, without a unit"
+                )
             self.lexer.position = after
         return token, number_of(token)
 
@@ -118,7 +124,7 @@ class Reader:
         return follows
 
     def end_of_line(self) -> None:
-        """:raises Mistake: something else follows on the line."""
+        """:raises ConfigError: something else follows on the line."""
         if not self.at_end():
             found = self.lexer.unexpected()
-            raise Mistake(found, f'unexpected "{found.text}"', "the end of the line")
+            raise ConfigError(found, f'unexpected "{found.text}"', "the end of the line")

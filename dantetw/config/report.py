@@ -1,5 +1,5 @@
 """
-Where problems are gathered while a file is read: all of them, not only the first.
+Gathers the problems of a file: all of them, not only the first.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dantetw.policy import Where
 from dantetw.values import Severity
 
 
-class Mistake(Exception):  # noqa: N818  (the operator's, not ours)
+class ConfigError(Exception):
     """
-    Something that keeps us from understanding the rest of a line.
+    An error in the file, after which the rest of the line cannot be understood.
 
-    Raised by whoever reads a value, caught by the grammar, which notes it and goes on behind it.
+    Raised where a value is read or used; the grammar or the compiler reports it and goes on.
     """
 
     def __init__(self, token: Token, text: str, expected: str = "", hint: str = "") -> None:
@@ -28,7 +28,7 @@ class Mistake(Exception):  # noqa: N818  (the operator's, not ours)
 
 
 class TooManyError(Exception):
-    """There are so many errors that more would help nobody."""
+    """There are too many errors to go on."""
 
 
 #: Errors after which reading ends: a file with more is not a configuration file.
@@ -41,10 +41,10 @@ class Report:
     """
     The problems of one file.
 
-    :ivar problems: in the order they were noted.
+    :ivar problems: in the order they were reported.
     :ivar errors: how many of them are errors.
-    :ivar attempted: names of keywords whose line was not understood.  That ``internal`` is missing
-        is no news to somebody who has been told what is wrong with it.
+    :ivar attempted: names of keywords whose line was not understood: that they are missing is not
+        reported as well.
     """
 
     def __init__(self, source: Source) -> None:
@@ -63,23 +63,23 @@ class Report:
         *,
         unbuilt: bool = False,
     ) -> None:
-        """Note what stops the start; ``token`` None: it is about the file as a whole."""
+        """Report an error, which prevents the start; ``token`` None: in the file as a whole."""
         self._note(Severity.ERROR, token, text, expected, hint, unbuilt=unbuilt)
 
-    def mistake(self, mistake: Mistake) -> None:
-        """Note an error that was raised."""
-        self.error(mistake.token, mistake.text, mistake.expected, mistake.hint)
+    def add_error(self, error: ConfigError) -> None:
+        """Report an error that was raised."""
+        self.error(error.token, error.text, error.expected, error.hint)
 
     def warning(self, token: Token | None, text: str, expected: str = "", hint: str = "") -> None:
-        """Note a warning that Dante gives too, in Dante's words."""
+        """Report a warning that Dante gives too, in Dante's words."""
         self._note(Severity.WARNING, token, text, expected, hint)
 
     def notice(self, token: Token | None, text: str) -> None:
-        """Note what Dante says at priority notice."""
+        """Report what Dante logs at priority notice."""
         self._note(Severity.NOTICE, token, text)
 
     def advice(self, token: Token | None, text: str) -> None:
-        """Note a warning that Dante does not give."""
+        """Report a warning that Dante does not give."""
         self._note(Severity.WARNING, token, text, ours=True)
 
     def advice_at(self, where: Where, text: str) -> None:
@@ -88,7 +88,7 @@ class Report:
 
     def remark_at(self, where: Where, text: str, expected: str = "") -> None:
         """
-        Note something that is as in Dante, but surprises people: only ``sockd check`` shows it.
+        Report something that is as in Dante, but surprises people: only ``sockd check`` shows it.
 
         :param expected: what to write instead, if that is worth a try.
         """
@@ -102,7 +102,7 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether an error has been noted."""
+        """Whether an error has been reported."""
         return self.errors > 0
 
     def _add(self, problem: Problem) -> None:

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw.catalogue import PROGRAM
 from dantetw.config import parse
 from dantetw.config.keywords.sockets import OPTIONS
-from dantetw.config.problems import tell
+from dantetw.config.problems import render_problems
 from dantetw.policy import Edge, ResolveProtocol, Rotation, SocketOption
 from dantetw.values import LOG_CONNECT, LOG_ERROR, LOG_TCPINFO, Family, Method, Severity
 from tests.config.fakes import (
@@ -210,7 +210,7 @@ class KeywordTests(SynchronousTestCase):
         for text, level, expected in cases:
             parsed = parse((text + HEAD + RULES).encode(), "f", FakeSystem(), PROGRAM, debug=level)
             self.assertEqual([problem.one_line() for problem in parsed.problems], expected, text)
-            self.assertEqual(tell(parsed.problems, "f"), "")
+            self.assertEqual(render_problems(parsed.problems, "f"), "")
 
     def test_numbers(self) -> None:
         """Numbers are C's, without sign or unit."""

@@ -18,7 +18,7 @@ from dantetw.cli.explain.given import Client, GivenMachine, GivenNames
 from dantetw.cli.explain.output import as_object, in_words, texts_of
 from dantetw.config.load import parse
 from dantetw.config.machine import Machine
-from dantetw.config.problems import Problem, tell, visible
+from dantetw.config.problems import Problem, render_problems, visible
 from dantetw.net.zones import kernel_choice
 from dantetw.policy import Policy
 from dantetw.values import (
@@ -65,7 +65,7 @@ def main(argv: Sequence[str], host: Machine, stdin: TextIO, stdout: TextIO, stde
     data, file = read(options.file, stdin)
     parsed = parse(data, file, machine, PROGRAM)
     if parsed.policy is None or isinstance(data, Problem):
-        stderr.write(tell([p for p in parsed.problems if p.is_error], file))
+        stderr.write(render_problems([p for p in parsed.problems if p.is_error], file))
         return 2
     groups = frozenset(options.group) if options.group else None
     try:

@@ -9,7 +9,7 @@ from typing import Final
 from dantetw.config.arguments import Rest, Words
 from dantetw.config.draft import Context, Draft
 from dantetw.config.keyword import GLOBAL, ROUTE, Keyword, Repeat, Statement
-from dantetw.config.report import Mistake
+from dantetw.config.report import ConfigError
 from dantetw.policy import CompatibilityPolicy
 
 
@@ -35,8 +35,8 @@ class CompatibilityDraft(Draft):
         )
 
     def refuse(self, statement: Statement) -> None:
-        """``realm``.  :raises Mistake: always."""
-        raise Mistake(statement.written, '"realm" is a keyword of another program')
+        """``realm``.  :raises ConfigError: always."""
+        raise ConfigError(statement.written, '"realm" is a keyword of another program')
 
     def finish(self) -> CompatibilityPolicy:
         """The part of the policy."""

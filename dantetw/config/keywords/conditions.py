@@ -20,7 +20,7 @@ from dantetw.config.keyword import (
     Statement,
 )
 from dantetw.config.machine import Transport
-from dantetw.config.report import Mistake
+from dantetw.config.report import ConfigError
 from dantetw.config.tree import Block
 from dantetw.policy import Address, HostKind, RuleKind
 from dantetw.values import Command, Protocol, ProxyProtocol
@@ -68,11 +68,11 @@ class ConditionsDraft(BlockDraft):
         self.proxy_protocols: set[ProxyProtocol] = set()
 
     def set_source(self, statement: Statement) -> None:
-        """``from``.  :raises Mistake: it is no address of a rule."""
+        """``from``.  :raises ConfigError: it is no address of a rule."""
         self.source = self.address(statement)
 
     def set_target(self, statement: Statement) -> None:
-        """``to``.  :raises Mistake: it is no address of a rule."""
+        """``to``.  :raises ConfigError: it is no address of a rule."""
         self.target = self.address(statement)
 
     def add_commands(self, statement: Statement) -> None:
@@ -92,7 +92,7 @@ class ConditionsDraft(BlockDraft):
         """
         The address of a statement.
 
-        :raises Mistake: it is no address of a rule.
+        :raises ConfigError: it is no address of a rule.
         """
         text = statement.values.address
         assert text is not None
@@ -114,7 +114,7 @@ class ConditionsDraft(BlockDraft):
             and statement.name == "from"
             and address.kind is HostKind.INTERFACE
         ):
-            raise Mistake(text.host, "interface names not supported for src address")
+            raise ConfigError(text.host, "interface names not supported for src address")
         return address
 
     def covered(self, kind: RuleKind) -> tuple[frozenset[Command], frozenset[Protocol]]:

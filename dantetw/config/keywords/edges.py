@@ -14,7 +14,7 @@ from dantetw.config.draft import Context, Draft
 from dantetw.config.interfaces import is_usual, may_be_interface
 from dantetw.config.keyword import GLOBAL, AddressText, Keyword, Repeat, Statement
 from dantetw.config.lexer import Token
-from dantetw.config.report import Mistake
+from dantetw.config.report import ConfigError
 from dantetw.policy import External, Internal, Rotation
 from dantetw.values import AF_OF, FAMILIES, Endpoint, Family
 
@@ -49,7 +49,7 @@ class EdgesDraft(Draft):
         return self._families.get(side, FAMILIES)
 
     def add_internal(self, statement: Statement) -> None:
-        """``internal``.  :raises Mistake: there is no such address, interface, name or port."""
+        """``internal``.  :raises ConfigError: there is no such address, interface, name or port."""
         text = _address(statement)
         port = self._port(text)
         listens = []
@@ -80,7 +80,7 @@ class EdgesDraft(Draft):
             return self.machine.service_port("socks", "tcp") or SOCKS_PORT
         port = first_port(text.port, self.machine)
         if port == 0:
-            raise Mistake(
+            raise ConfigError(
                 text.port.first,
                 f"addinternal(): address {text.host.text}.0 does not specify a portnumber to bind",
                 "a port from 1 to 65535",
@@ -117,16 +117,16 @@ class EdgesDraft(Draft):
             interface, names = "", self.machine.resolve(host.text)
             missing = not names and may_be_interface(host.text)
         if not names:
-            mistake = Mistake(
+            error = ConfigError(
                 host,
                 f'could not resolve hostname "{host.text}"',
                 "an address, an interface that has one, or a host name",
             )
             if not missing:
-                raise mistake
+                raise error
             interface = host.text
             lacks = "no address" if interface in self.machine.interfaces else ""
-            self.context.missing.add(host, statement.name, lacks, mistake)
+            self.context.missing.add(host, statement.name, lacks, error)
         return interface, [
             (name, Family.IPV4 if packed(name, Family.IPV4) else Family.IPV6) for name in names
         ]
@@ -142,7 +142,7 @@ class EdgesDraft(Draft):
             self.context.missing.add(host, "internal", warning=doubt)
 
     def add_external(self, statement: Statement) -> None:
-        """``external``.  :raises Mistake: there is no such address, interface or name."""
+        """``external``.  :raises ConfigError: there is no such address, interface or name."""
         text = _address(statement)
         host = text.host
         accepted = self.families("external")
@@ -153,30 +153,30 @@ class EdgesDraft(Draft):
         for address in addresses:
             if address in _WILDCARDS:
                 bits = 32 if address == "0.0.0.0" else 128
-                raise Mistake(
+                raise ConfigError(
                     host,
                     f"external address ({address}/{bits}) to connect out from cannot be a wildcard "
                     "address",
                     "an address or an interface of this machine",
                 )
             if not interface and not self.machine.can_bind(address):
-                mistake = Mistake(
+                error = ConfigError(
                     host,
                     f"checkconfig(): cannot bind external address: {address}",
                     "an address of this machine",
                 )
                 if single(text) is None:
-                    raise mistake  # a host name, whose address is another machine's
-                self.context.missing.add(host, "external", mistake=mistake)
+                    raise error  # a host name, whose address is another machine's
+                self.context.missing.add(host, "external", error=error)
         if addresses or interface:
             self.external.append(External(host.text, interface, tuple(addresses), host.where))
         self._check_families(host, "external", interface, named)
 
     def add_families(self, statement: Statement) -> None:
-        """``SIDE.protocol``.  :raises Mistake: there are addresses of the side already."""
+        """``SIDE.protocol``.  :raises ConfigError: there are addresses of the side already."""
         side = statement.name.partition(".")[0]
         if self.internal if side == "internal" else self.external:
-            raise Mistake(statement.written, _LATE_FAMILY.format(_SIDES[side]))
+            raise ConfigError(statement.written, _LATE_FAMILY.format(_SIDES[side]))
         named = {FAMILY_WORDS[word] for word in statement.words if word in FAMILY_WORDS}
         self._families[side] = self._families.get(side, frozenset()) | named
 

@@ -16,7 +16,7 @@ from dantetw.config.keyword import ANYWHERE, SIDE, Keyword, Repeat, Statement, V
 from dantetw.config.problems import nearest
 from dantetw.config.program import Program
 from dantetw.config.reader import Reader
-from dantetw.config.report import Mistake
+from dantetw.config.report import ConfigError
 from dantetw.policy import Edge, ErrorFilter
 from dantetw.values import LEVEL_NAMES, Severity
 
@@ -83,7 +83,7 @@ class Symbols:
         while not reader.at_end():
             token = reader.expect(_SYMBOL, "error symbols such as ECONNREFUSED or no-route")
             if reader.keyword_follows(token):
-                raise Mistake(
+                raise ConfigError(
                     token,
                     f'"{token.text}" on the same line: a list owns the rest of its line',
                     "keywords after a list on a new line",
@@ -103,7 +103,7 @@ class FilterDraft(Draft):
         """
         ``SIDE.log.LEVEL.error``; unknown symbols only warn.
 
-        :raises Mistake: there is no such level.
+        :raises ConfigError: there is no such level.
         """
         severity = log_level(statement)
         expanded: set[str] = set()
@@ -121,7 +121,7 @@ class FilterDraft(Draft):
         self.filters.append(ErrorFilter(edge, severity, frozenset(expanded), where))
 
     def check_level(self, statement: Statement) -> None:
-        """``SIDE.log.LEVEL.tcp.…``.  :raises Mistake: there is no such level."""
+        """``SIDE.log.LEVEL.tcp.…``.  :raises ConfigError: there is no such level."""
         log_level(statement)
 
 
@@ -129,12 +129,12 @@ def log_level(statement: Statement) -> Severity:
     """
     The LEVEL in ``SIDE.log.LEVEL.…``.
 
-    :raises Mistake: there is no such level.
+    :raises ConfigError: there is no such level.
     """
     name = statement.parts[1]
     severity = LEVEL_NAMES.get(name)
     if severity is None:
-        raise Mistake(
+        raise ConfigError(
             statement.written,
             f'unknown loglevel: "{name}"',
             " ".join(LEVEL_NAMES),

@@ -18,7 +18,7 @@ from dantetw.config.lexer import Token
 from dantetw.config.problems import nearest
 from dantetw.config.program import Program
 from dantetw.config.reader import Reader
-from dantetw.config.report import Mistake, Report
+from dantetw.config.report import ConfigError, Report
 from dantetw.config.tree import Block
 from dantetw.policy import DEBUG_LOG, ErrorFilter, Form, LoggingPolicy, Output
 from dantetw.values import LOG_WORDS
@@ -42,8 +42,8 @@ class Destinations:
         for word in values.words:
             try:
                 reader.program.check_destination(word)
-            except Mistake as mistake:
-                reader.report.mistake(mistake)
+            except ConfigError as error:
+                reader.report.add_error(error)
         return values
 
 
@@ -118,13 +118,13 @@ class FormsDraft:
         """
         A line ``log.format.FORMAT``, ``log.omit.FIELD`` or ``log.hash.FIELD``.
 
-        :raises Mistake: there is no such format or field.
+        :raises ConfigError: there is no such format or field.
         """
         what, name = statement.parts
         known, kind = (self._formats, "format") if what == "format" else (FIELDS, "field")
         if known is not None and name not in known:
             near = nearest(name, known)
-            raise Mistake(
+            raise ConfigError(
                 statement.written,
                 f'unknown log {kind} "{name}"',
                 f"one of: {' '.join(f'log.{what}.{word}' for word in known)}",

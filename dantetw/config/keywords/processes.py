@@ -15,7 +15,7 @@ from dantetw.config.keyword import GLOBAL, Keyword, Values
 from dantetw.config.lexer import Token
 from dantetw.config.problems import nearest
 from dantetw.config.reader import Reader
-from dantetw.config.report import Mistake
+from dantetw.config.report import ConfigError
 
 #: Processes of Dante that ``cpu.…`` keywords name, and scheduling policies of Linux.
 PROCESSES: Final = ("mother", "monitor", "negotiate", "request", "io")
@@ -38,7 +38,7 @@ class Schedule:
     def read(self, reader: Reader) -> Values:
         policy = reader.expect(HOST, self.form)
         if policy.text not in self.policies:
-            raise Mistake(
+            raise ConfigError(
                 policy,
                 f'unknown scheduling policy "{policy.text}"',
                 " ".join(self.policies),

@@ -13,7 +13,7 @@ from dantetw.config.arguments import AddressArgument
 from dantetw.config.draft import BlockDraft, Context
 from dantetw.config.keyword import CLIENT, ROUTE, SOCKS, Keyword, Statement
 from dantetw.config.keywords.conditions import ConditionsDraft
-from dantetw.config.report import Mistake
+from dantetw.config.report import ConfigError
 from dantetw.config.tree import Block
 
 
@@ -25,19 +25,19 @@ class RedirectionDraft(BlockDraft):
         self._conditions = conditions
 
     def check_source(self, statement: Statement) -> None:
-        """``redirect from``.  :raises Mistake: it is no address of a rule."""
+        """``redirect from``.  :raises ConfigError: it is no address of a rule."""
         self._conditions.address(statement)
 
     def check_target(self, statement: Statement) -> None:
-        """``redirect to``.  :raises Mistake: it is not one address."""
+        """``redirect to``.  :raises ConfigError: it is not one address."""
         text = statement.values.address
         assert text is not None
         if "://" not in text.host.text:
             single(text)
 
     def refuse(self, statement: Statement) -> None:
-        """``bounce to``.  :raises Mistake: always."""
-        raise Mistake(statement.written, "unsupported option")
+        """``bounce to``.  :raises ConfigError: always."""
+        raise ConfigError(statement.written, "unsupported option")
 
 
 KEYWORDS: Final[tuple[Keyword, ...]] = (

@@ -49,7 +49,7 @@ class RouteDraft(BlockDraft):
     """A route."""
 
     def check_gateway(self, statement: Statement) -> None:
-        """``via``.  :raises Mistake: it is no address, name or URL."""
+        """``via``.  :raises ConfigError: it is no address, name or URL."""
         text = statement.values.address
         assert text is not None
         if "://" not in text.host.text:

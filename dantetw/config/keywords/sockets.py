@@ -27,7 +27,7 @@ from dantetw.config.keyword import (
 from dantetw.config.lexer import Token
 from dantetw.config.problems import nearest
 from dantetw.config.reader import Reader
-from dantetw.config.report import Mistake
+from dantetw.config.report import ConfigError
 from dantetw.config.tree import Block
 from dantetw.policy import Edge, SocketOption
 from dantetw.values import Verdict
@@ -159,14 +159,14 @@ class SocketDraft(Draft):
         self.options: list[SocketOption] = []
 
     def add(self, statement: Statement) -> None:
-        """``SIDE.LEVEL.OPTION``.  :raises Mistake: there is no such option, or value of it."""
+        """``SIDE.LEVEL.OPTION``.  :raises ConfigError: there is no such option, or value of it."""
         self.options.append(_socket_option(self, statement))
 
     def refuse_buffer(self, statement: Statement) -> None:
-        """``socket.recvbuf.tcp`` and the like.  :raises Mistake: always, as in Dante."""
+        """``socket.recvbuf.tcp`` and the like.  :raises ConfigError: always, as in Dante."""
         name = statement.written.text
         which = "so_rcvbuf" if "recvbuf" in name else "so_sndbuf"
-        raise Mistake(
+        raise ConfigError(
             statement.written,
             f'given keyword "{name}" is deprecated.  New keyword is a general socket api',
             f'"internal.socket.{which}: …" or "external.socket.{which}: …"',
@@ -181,7 +181,7 @@ class RuleSocketDraft(BlockDraft):
         self.options: list[SocketOption] = []
 
     def add(self, statement: Statement) -> None:
-        """``SIDE.LEVEL.OPTION``.  :raises Mistake: it is none, or does not fit into the rule."""
+        """``SIDE.LEVEL.OPTION``.  :raises ConfigError: it is none, or not for such a rule."""
         option = _socket_option(self, statement)
         if option.edge is Edge.EXTERNAL:
             self._check_external(statement)
@@ -193,14 +193,14 @@ class RuleSocketDraft(BlockDraft):
 
     def _check_external(self, statement: Statement) -> None:
         if self.block.place in (Place.CLIENT, Place.HOSTID):
-            raise Mistake(
+            raise ConfigError(
                 statement.written,
                 "can not set socket options for the external side in a client-rule, as there "
                 "is no external side set up yet at this point.  Needs to be set in the "
                 "corresponding socks-rule if necessary",
             )
         if self.block.verdict is Verdict.BLOCK:
-            raise Mistake(
+            raise ConfigError(
                 statement.written,
                 "it does not make sense to set a socket option for the external side in a rule "
                 "that blocks access; the external side will never be accessed as the rule "
@@ -225,11 +225,11 @@ def _socket_option(draft: Draft, statement: Statement) -> SocketOption:
 def _option(written: Token, name: str, level: int) -> Option:
     if name.isdigit():
         if len(name) > 10 or int(name) > _LARGEST_INT:
-            raise Mistake(written, f'socket option number "{name[:20]}" is too large')
+            raise ConfigError(written, f'socket option number "{name[:20]}" is too large')
         return Option(level, int(name), early=False)
     option = OPTIONS.get(name)
     if option is None:
-        raise Mistake(
+        raise ConfigError(
             written,
             f'unknown socket option "{name}"',
             "the lower-case name of a socket option, or its number",
@@ -244,11 +244,11 @@ def _option_value(statement: Statement, option: Option) -> int:
         value = statement.values.numbers[0]
         limit = (1 << option.bits) - 1 if option.bits else _LARGEST_INT
         if value > limit:
-            raise Mistake(token, f"number {value} is too large", f"at most {limit}")
+            raise ConfigError(token, f"number {value} is too large", f"at most {limit}")
     else:
         found = option.symbols.get(token.text)
         if found is None:
-            raise Mistake(
+            raise ConfigError(
                 token,
                 f'"{token.text}" is not a value of {statement.parts[2]}',
                 " ".join(option.symbols) or "a number",

@@ -10,7 +10,7 @@ from typing import Final
 from dantetw.config.arguments import YES_NO, YES_OR_NO, FreeWords, Pair, Words
 from dantetw.config.draft import BlockDraft, Context, Draft
 from dantetw.config.keyword import GLOBAL, SOCKS, Keyword, Repeat, Statement
-from dantetw.config.report import Mistake
+from dantetw.config.report import ConfigError
 from dantetw.config.tree import Block
 from dantetw.policy import RuleUdpPolicy, UdpPolicy
 from dantetw.values import AF_OF, Endpoint, Family
@@ -37,7 +37,7 @@ class UdpDraft(Draft):
         self.connectdst = YES_NO[statement.token.text]
 
     def add_announced(self, statement: Statement) -> None:
-        """``udp.announce``.  :raises Mistake: clients cannot send to such an address."""
+        """``udp.announce``.  :raises ConfigError: clients cannot send to such an address."""
         for word in statement.values.words:
             family = Family.IPV6 if ":" in word.text else Family.IPV4
             try:
@@ -45,7 +45,7 @@ class UdpDraft(Draft):
             except (OSError, ValueError):  # ValueError: characters that no address has
                 number = b""
             if not any(number):
-                raise Mistake(
+                raise ConfigError(
                     word,
                     f'"{word.text}" is no address that clients could send to',
                     "an IPv4 or an IPv6 address",
@@ -74,10 +74,10 @@ class RuleUdpDraft(BlockDraft):
         self.from_connected = SOURCES[statement.token.text]
 
     def set_portrange(self, statement: Statement) -> None:
-        """``udp.portrange``.  :raises Mistake: it ends before it begins."""
+        """``udp.portrange``.  :raises ConfigError: it ends before it begins."""
         first, last = statement.values.numbers
         if last < first:
-            raise Mistake(
+            raise ConfigError(
                 statement.token,
                 f"end port ({last}) can not be less than start port ({first})",
             )

@@ -9,7 +9,7 @@ from typing import Final
 from dantetw.config.arguments import USER
 from dantetw.config.draft import Context, Draft
 from dantetw.config.keyword import GLOBAL, Keyword, Statement
-from dantetw.config.report import Mistake
+from dantetw.config.report import ConfigError
 from dantetw.policy import UserPolicy
 
 
@@ -22,21 +22,21 @@ class UserDraft(Draft):
         self._unprivileged: str | None = None
 
     def set_privileged(self, statement: Statement) -> None:
-        """``user.privileged``.  :raises Mistake: there is no such user."""
+        """``user.privileged``.  :raises ConfigError: there is no such user."""
         self._privileged = self._existing(statement)
 
     def set_unprivileged(self, statement: Statement) -> None:
-        """``user.unprivileged``.  :raises Mistake: there is no such user."""
+        """``user.unprivileged``.  :raises ConfigError: there is no such user."""
         self._unprivileged = self._existing(statement)
 
     def check_user(self, statement: Statement) -> None:
-        """``user.libwrap``.  :raises Mistake: there is no such user."""
+        """``user.libwrap``.  :raises ConfigError: there is no such user."""
         self._existing(statement)
 
     def _existing(self, statement: Statement) -> str:
         word = statement.token
         if not self.machine.user_exists(word.text):
-            raise Mistake(
+            raise ConfigError(
                 word,
                 f'getpwnam(3) says no such user "{word.text}"',
                 "the login name of a user of this system",

@@ -83,7 +83,7 @@ class Surroundings:
 
 
 class OneByOne:
-    """A sink for which several messages are no better than each by itself."""
+    """A sink that writes several messages one by one."""
 
     def write(self, severity: Severity, when: float, text: str) -> None:
         """See :meth:`ISink.write`."""

@@ -28,7 +28,7 @@ class Outputs:
     :ivar errorlog: take severities from emergency to warning; ``logoutput``: all severities.
     :ivar problems: what could not be opened, to be logged, unless it is ``known``: another process
         has logged it.
-    :ivar forms: how those are told that are not told as Dante does.
+    :ivar forms: the forms of those that do not get Dante's lines.
     :ivar kept: at a reload, that something could not be opened, hence the old sinks stay and there
         are none here.
     """
