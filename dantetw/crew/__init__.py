@@ -26,6 +26,6 @@ With workers:
   :mod:`.latencies` as lists of numbers
 - :mod:`.watchdog`: finds workers that do not respond; :mod:`.lending` has other workers accept at
   their sockets, which :mod:`.borrowing` does
-- :mod:`.ledger`: what each worker does, in shared memory, so that it is known also when it dies;
-  :mod:`.writes`: which lines of ends it had written when it died
+- :mod:`.scoreboard`: the sessions of each worker, in shared memory, so that their ends are logged
+  also when it dies; :mod:`.writes`: which lines of ends it had written when it died
 """

@@ -19,10 +19,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from dantetw.crew import forking
-from dantetw.crew.ledger import Ledger
 from dantetw.crew.lending import Lending
 from dantetw.crew.logs import LAST_FLUSH
 from dantetw.crew.messages import Answer, Notice, Retire, Retired, Running, Stop, Stopping
+from dantetw.crew.scoreboard import Scoreboard
 from dantetw.crew.watchdog import Watchdog
 from dantetw.crew.worker import WorkerContext, work
 from dantetw.crew.workerprocess import ANSWER_SECONDS, WorkerProcess
@@ -51,7 +51,7 @@ class WorkerPool:
     """
     The worker processes.
 
-    :param context: what workers begin with; ports, logs and ledger are each one's own.
+    :param context: what workers begin with; ports, logs and scoreboard are each one's own.
     :param number: how many workers there are to be.
     :param monotonic: the clock that sessions are timed by.
     :param heard: called with a worker and what it has said, when note has been taken of that.
@@ -78,7 +78,7 @@ class WorkerPool:
         self._journal = journal
         self._observer = observer
         self._heard_of = heard
-        self._ledgers = [Ledger(place + 1, number) for place in range(number)]
+        self._scoreboards = [Scoreboard(place + 1, number) for place in range(number)]
         self._policies = {context.policy.generation: context.policy}
         self._pauses = [0.0] * number
         self._restarts: dict[int, IDelayedCall] = {}
@@ -144,7 +144,7 @@ class WorkerPool:
         if self._held is not None:
             self._held.add(place)  # it would miss the change
             return
-        ledger = self._ledgers[place]
+        scoreboard = self._scoreboards[place]
         ports = {
             endpoint: self.share_of(port, place) for endpoint, port in self.context.ports.items()
         }
@@ -152,7 +152,9 @@ class WorkerPool:
         logs = None
         try:
             logs = self.inherited_logs()
-            context = replace(self.context, ports=ports, inherited=logs.descriptors, ledger=ledger)
+            context = replace(
+                self.context, ports=ports, inherited=logs.descriptors, scoreboard=scoreboard
+            )
             pid, sock = forking.fork(lambda sock: self._work(context, sock))
         except OSError as failed:
             if logs is not None:
@@ -162,7 +164,7 @@ class WorkerPool:
             self._replace(place, 0.0)
             return
         logs.given()
-        worker = WorkerProcess(place, pid, born, ledger, logs, self._reactor)
+        worker = WorkerProcess(place, pid, born, scoreboard, logs, self._reactor)
         worker.channel = Channel(
             sock,
             self._reactor,
@@ -185,9 +187,9 @@ class WorkerPool:
     def _work(self, context: WorkerContext, sock: socket.socket) -> NoReturn:
         """Be a worker."""
         # It must not be able to write what others do.
-        for ledger in (*self._ledgers, *(worker.ledger for worker in self.workers)):
-            if ledger is not context.ledger:
-                ledger.close()
+        for scoreboard in (*self._scoreboards, *(worker.scoreboard for worker in self.workers)):
+            if scoreboard is not context.scoreboard:
+                scoreboard.close()
         work(self._reactor, context, sock)
 
     def _heard(self, worker: WorkerProcess, frame: Frame) -> None:
@@ -219,8 +221,8 @@ class WorkerPool:
         worker.give_up()
 
     def _succeed(self, worker: WorkerProcess) -> None:
-        """Make a ledger for the worker that comes after this one."""
-        self._ledgers[worker.place] = Ledger(worker.ledger.next_number, self.number)
+        """Make a scoreboard for the worker that comes after this one."""
+        self._scoreboards[worker.place] = Scoreboard(worker.scoreboard.next_number, self.number)
 
     # The end of a worker.
 
@@ -251,7 +253,7 @@ class WorkerPool:
         for logs in worker.logs:
             logs.drain()
         now, sinks = self.monotonic(), self._observer.sinks
-        tally, ends = worker.ledger.settle(self._policies, now, sinks)
+        tally, ends = worker.scoreboard.settle(self._policies, now, sinks)
         self.past += tally
         for kind, measured in worker.latencies.items():
             past = self.past_latencies.setdefault(kind, LatencySnapshot.nothing())
@@ -267,7 +269,7 @@ class WorkerPool:
             )
             self._journal.message(Severity.WARNING, "server.worker", text)
             self._replace(worker.place, self.monotonic() - worker.born)
-        worker.ledger.close()
+        worker.scoreboard.close()
         worker.give_up()
         self._balance()
         if self._stopped is not None and not self.workers:
@@ -305,7 +307,7 @@ class WorkerPool:
         """Forget the old policies that no session has begun with."""
         used = {self.context.policy.generation}
         for worker in self.workers:
-            used |= worker.ledger.generations()
+            used |= worker.scoreboard.generations()
         self._policies = {n: policy for n, policy in self._policies.items() if n in used}
 
     # The end of all.

@@ -55,7 +55,7 @@ class Supervisor:
     Keeps workers and talks to them; an :class:`~.interfaces.ICrew`.
 
     :param server: serves no clients, but checks what the workers are to use.
-    :param context: what workers begin with, but for ports, logs and ledger.
+    :param context: what workers begin with, but for ports, logs and scoreboard.
     :param number: of workers.
     :param monotonic: the clock that sessions are timed by.
     """
@@ -80,7 +80,7 @@ class Supervisor:
 
     @property
     def sessions(self) -> int:
-        return sum(worker.ledger.tally().current for worker in self._pool.workers)
+        return sum(worker.scoreboard.tally().current for worker in self._pool.workers)
 
     @property
     def busy(self) -> bool:
@@ -226,7 +226,7 @@ class Supervisor:
         return CrewFigures(
             tuple(
                 ProcessFigures(
-                    worker.ledger.tally(),
+                    worker.scoreboard.tally(),
                     worker.free_files,
                     worker.latencies,
                     WorkerFigures(

@@ -1,7 +1,7 @@
 """
 Finding workers that do not respond.
 
-Each worker counts heartbeats in its ledger, which is memory shared with the supervisor process;
+Each worker counts heartbeats in its scoreboard, which is memory shared with the supervisor process;
 the supervisor compares.  Nothing is sent, and no clock of one process is compared with that of
 another: a worker is silent for as long as the supervisor, looking every :data:`BEAT` seconds, has
 found its count unchanged.  If the supervisor itself stood still meanwhile (a suspended machine, a
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from twisted.logger import Logger
 
-from dantetw.crew.ledger import BEAT
+from dantetw.crew.scoreboard import BEAT
 from dantetw.crew.workerprocess import WorkerProcess
 from dantetw.observe.journal import Journal
 from dantetw.values import Severity

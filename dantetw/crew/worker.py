@@ -21,7 +21,6 @@ from dantetw import catalogue
 from dantetw.crew import codec, forking
 from dantetw.crew.borrowing import Borrowed
 from dantetw.crew.errors import UnusableError
-from dantetw.crew.ledger import BEAT, Ledger
 from dantetw.crew.logs import LAST_FLUSH, Logs
 from dantetw.crew.messages import (
     Abandon,
@@ -48,6 +47,7 @@ from dantetw.crew.messages import (
     Stopping,
     TakeBack,
 )
+from dantetw.crew.scoreboard import BEAT, Scoreboard
 from dantetw.crew.socksserver import SocksServer
 from dantetw.net.adopting import adopt
 from dantetw.net.channel import Channel, Frame
@@ -61,7 +61,7 @@ from dantetw.values import Endpoint, Method
 
 #: Where warnings go while no destination of the log can be opened.
 STANDBY: Final = "stderr"
-#: Seconds between two looks at what is to be noted in the ledger, and between two times that
+#: Seconds between two looks at what is to be noted in the scoreboard, and between two times that
 #: latencies are sent to the supervisor, which keeps them when this process has ended.
 LOOK: Final = 1.0
 SEND: Final = 10.0
@@ -89,7 +89,7 @@ class WorkerContext:
     inherited: Mapping[str, int]
     privileges: Privileges
     keep_alive: bool
-    ledger: Ledger | None = None
+    scoreboard: Scoreboard | None = None
 
 
 class Worker:
@@ -106,8 +106,8 @@ class Worker:
         self._ports = context.ports
         self._key = context.key
         self._logs = logs = context.logs
-        assert context.ledger is not None
-        logs.observe(reactor, context.ledger.place)
+        assert context.scoreboard is not None
+        logs.observe(reactor, context.scoreboard.place)
         self._surroundings = replace(context.surroundings, reactor=reactor)
         self._open_logs(context.policy, context.key, context.inherited)
         globalLogPublisher.addObserver(logs.observer)
@@ -120,9 +120,9 @@ class Worker:
             logs.turn,
             lambda: logs.observer.waiting,
         )
-        self._ledger = context.ledger
-        self._ledger.follow(self._server.factory)
-        self._ledger.turn = logs.turn
+        self._scoreboard = context.scoreboard
+        self._scoreboard.follow(self._server.factory)
+        self._scoreboard.turn = logs.turn
         self._borrowed = Borrowed(self._server.factory, reactor)
         self._born = self._server.factory.monotonic()
         self._channel = Channel(sock, reactor, self._heard, self._orphaned)
@@ -161,8 +161,8 @@ class Worker:
         # The supervisor has logged what it could not open either.
         known = () if reload else self._logs.problems
         self._logs.open(policy, key, surroundings, reload, known)
-        if self._context.ledger is not None:
-            self._context.ledger.writes.watch(self._logs.observer.sinks)
+        if self._context.scoreboard is not None:
+            self._context.scoreboard.writes.watch(self._logs.observer.sinks)
         # Each sink has a duplicate.
         for descriptor in opened.values():
             os.close(descriptor)
@@ -241,18 +241,18 @@ class Worker:
             change, authenticators, ports = self._prepared
             self._close_added(ports)
             self._prepared = change, authenticators, {}
-        self._ledger.count()
+        self._scoreboard.count()
         self._send(Retired())
 
     def _look(self) -> None:
         factory, now = self._server.factory, self._server.factory.monotonic()
-        self._ledger.look(now)
-        self._ledger.count()
+        self._scoreboard.look(now)
+        self._scoreboard.count()
         policy = factory.policy
         if policy.processes.max_requests and factory.requested >= policy.processes.max_requests:
             self._retire()
         # Not all workers at once.
-        lifetime = policy.processes.max_lifetime * (1.0 - LIFETIME_SPREAD * self._ledger.share)
+        lifetime = policy.processes.max_lifetime * (1.0 - LIFETIME_SPREAD * self._scoreboard.share)
         if lifetime and now - self._born >= lifetime:
             self._retire()
         if now - self._sent >= SEND:
@@ -262,7 +262,7 @@ class Worker:
             self._stop()
 
     def _beat(self) -> None:
-        self._ledger.beat()
+        self._scoreboard.beat()
         self._reactor.callLater(BEAT, self._beat)
 
     def _borrow(self, place: int, descriptors: tuple[int, ...]) -> None:
@@ -362,8 +362,8 @@ class Worker:
         """Bring all that the supervisor reads up to date."""
         free = await self._server.report.count_free_files()
         factory = self._server.factory
-        self._ledger.look(factory.monotonic())
-        self._ledger.count()
+        self._scoreboard.look(factory.monotonic())
+        self._scoreboard.count()
         self._send_latencies()
         self._send(Gathered(free), number)
 

@@ -13,7 +13,6 @@ from typing import Any, Final, TypeVar
 from twisted.internet.defer import Deferred, succeed
 
 from dantetw.crew import codec
-from dantetw.crew.ledger import Ledger
 from dantetw.crew.messages import (
     Answer,
     Committed,
@@ -27,6 +26,7 @@ from dantetw.crew.messages import (
     Running,
     SessionsReported,
 )
+from dantetw.crew.scoreboard import Scoreboard
 from dantetw.net.channel import Answers, Channel, Frame
 from dantetw.observe.sinks.inherited import InheritedLogs
 from dantetw.relay.latency import LatencySnapshot
@@ -62,14 +62,14 @@ class WorkerProcess:
         place: int,
         pid: int,
         born: float,
-        ledger: Ledger,
+        scoreboard: Scoreboard,
         logs: InheritedLogs,
         reactor: Any,
     ) -> None:
         self.place = place
         self.pid = pid
         self.born = born
-        self.ledger = ledger
+        self.scoreboard = scoreboard
         self.logs = [logs]
         self.channel: Channel
         self.latencies: Mapping[str, LatencySnapshot] = {}
@@ -96,7 +96,7 @@ class WorkerProcess:
 
         :param elapsed: seconds since the last look.
         """
-        beats = self.ledger.beats
+        beats = self.scoreboard.beats
         self.silent = self.silent + elapsed if beats == self._beats else 0.0
         self._beats = beats
 

@@ -1,11 +1,11 @@
 """
 What a worker was writing when it was killed.
 
-A session's slot in the ledger is freed when the lines of its end are out.  A worker that is killed
-in between leaves a slot and lines, or a slot and no lines, and nobody has seen which.  So before
-each write to a log file that has ends of sessions in it, the worker notes, in memory that the
-supervisor process sees too, how many sessions have ended so far and how the last line of the write
-begins.  When it has died, the supervisor looks for that line in the file.
+A session's slot in the scoreboard is freed when the lines of its end are out.  A worker that is
+killed in between leaves a slot and lines, or a slot and no lines.  So before each write to a log
+file that has ends of sessions in it, the worker notes, in memory that it shares with the supervisor
+process, how many sessions have ended so far and how the last line of the write begins.  When the
+worker has died, the supervisor looks for that line in the file.
 
 Ended sessions are counted in the order in which their ends are logged.  Since a worker writes to
 one destination after the other, a note that covers a session also says that the notes before it,

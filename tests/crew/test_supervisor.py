@@ -176,7 +176,7 @@ class SupervisorCase(SynchronousTestCase):
         """Close what is left."""
         for worker in self.pool.workers:
             worker.channel.close()
-            worker.ledger.close()
+            worker.scoreboard.close()
 
     def fork(self, child: Callable[[socket.socket], None]) -> tuple[int, socket.socket]:
         """A worker that runs at once, or ends."""
@@ -376,7 +376,7 @@ class LossTests(SupervisorCase):
     """What becomes of what a worker did."""
 
     def die_with(self, fill: Callable[[WorkerProcess], None]) -> None:
-        """The first one dies, with something in its ledger."""
+        """The first one dies, with something in its scoreboard."""
         fill(self.pool.workers[0])
         self.workers[0].die(9)
 
@@ -385,7 +385,7 @@ class LossTests(SupervisorCase):
         world = World(self, OPEN)
 
         def fill(child: WorkerProcess) -> None:
-            child.ledger.follow(world.factory)
+            child.scoreboard.follow(world.factory)
             world.client()
             child.logs.append(
                 SimpleNamespace(drain=lambda: self.events.append("drained"))  # type: ignore[arg-type]
@@ -399,10 +399,10 @@ class LossTests(SupervisorCase):
         self.assertIn("1 session with it", told.text)
         self.assertEqual(self.pool.past, Tally(1, 0, 0, 1, 0, 0))
         self.pass_(FIRST_RETRY_SECONDS)
-        self.assertEqual(self.pool.workers[1].ledger.number(), 3)
+        self.assertEqual(self.pool.workers[1].scoreboard.number(), 3)
 
-    def test_own_ledger(self) -> None:
-        """A worker can write into its own ledger only."""
+    def test_own_scoreboard(self) -> None:
+        """A worker can write into its own scoreboard only."""
         seen: list[Any] = []
 
         def fork(child: Callable[[socket.socket], None]) -> tuple[int, socket.socket]:
@@ -410,11 +410,11 @@ class LossTests(SupervisorCase):
             raise OSError(errno.EAGAIN, "no fork")
 
         self.patch(forking, "fork", fork)
-        self.patch(pool, "work", lambda reactor, estate, sock: seen.append(estate.ledger))
+        self.patch(pool, "work", lambda reactor, estate, sock: seen.append(estate.scoreboard))
         self.workers[0].die()
         self.pass_(FIRST_RETRY_SECONDS)
         seen[0](None)
-        other, own = self.pool.workers[0].ledger, seen[1]
+        other, own = self.pool.workers[0].scoreboard, seen[1]
         self.assertRaises(ValueError, other.tally)
         own.tally()
         own.close()

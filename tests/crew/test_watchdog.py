@@ -8,7 +8,6 @@ from dataclasses import replace
 from twisted.internet.defer import Deferred
 
 from dantetw.crew import lending
-from dantetw.crew.ledger import BEAT
 from dantetw.crew.messages import (
     Committed,
     Gathered,
@@ -20,6 +19,7 @@ from dantetw.crew.messages import (
     TakeBack,
 )
 from dantetw.crew.pool import FIRST_RETRY_SECONDS, PROVEN_SECONDS
+from dantetw.crew.scoreboard import BEAT
 from dantetw.crew.watchdog import LATE, STALLED
 from dantetw.net.listening import Port, open_port
 from dantetw.policy import ProcessPolicy
@@ -52,7 +52,7 @@ class BeatingCase(SupervisorCase):
         for _ in range(round(seconds / BEAT)):
             for worker in self.pool.workers:
                 if worker.pid not in self.still:
-                    worker.ledger.beat()
+                    worker.scoreboard.beat()
             self.pass_(BEAT)
 
     def lent(self, worker: int) -> list[Order]:

@@ -22,7 +22,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw.crew import codec, forking, socksserver
 from dantetw.crew import worker as workers
 from dantetw.crew.errors import UnusableError
-from dantetw.crew.ledger import BEAT, Ledger
 from dantetw.crew.logs import Logs
 from dantetw.crew.messages import (
     Abandon,
@@ -50,6 +49,7 @@ from dantetw.crew.messages import (
     Stopping,
     TakeBack,
 )
+from dantetw.crew.scoreboard import BEAT, Scoreboard
 from dantetw.crew.worker import LOOK, Worker, WorkerContext, work
 from dantetw.net.channel import Channel, Frame
 from dantetw.net.listening import Port, open_port
@@ -118,8 +118,8 @@ class WorkerCase(SynchronousTestCase):
         # The number of the question that each answers.
         self.numbers: list[int] = []
         self.lost = 0
-        self.ledger = Ledger(1, 2)
-        self.addCleanup(self.ledger.close)
+        self.scoreboard = Scoreboard(1, 2)
+        self.addCleanup(self.scoreboard.close)
 
     def open(self) -> Port:
         """A port of the supervisor's."""
@@ -145,7 +145,7 @@ class WorkerCase(SynchronousTestCase):
             {str(self.log.absolute()): open_appending(str(self.log))},
             Privileges(),
             True,
-            self.ledger,
+            self.scoreboard,
         )
 
     def copied(self, port: Port) -> Port:
@@ -364,11 +364,11 @@ class BorrowTests(WorkerCase):
         """Its heart beats for as long as its event loop runs."""
 
         def story() -> None:
-            before = self.ledger.beats
+            before = self.scoreboard.beats
             self.assertGreater(before, 0)
             for _ in range(10):
                 self.reactor.advance(BEAT)
-            self.assertEqual(self.ledger.beats, before + 10)
+            self.assertEqual(self.scoreboard.beats, before + 10)
 
         self.play(story)
 
@@ -426,7 +426,7 @@ class LifeTests(WorkerCase):
             self.assertEqual(self.words, [Running()])
             self.port.sockets[1].close()
             self.assertEqual(self.clients(3), 3)
-            self.assertEqual(self.ledger.tally().current, 3)
+            self.assertEqual(self.scoreboard.tally().current, 3)
             for number in forking.MOTHERS:
                 self.assertEqual(self.handlers[number], signal.SIG_IGN)
             self.handlers[signal.SIGTERM](signal.SIGTERM, None)
@@ -510,7 +510,7 @@ class LifeTests(WorkerCase):
             self.reactor.advance(LOOK)
             self.reactor.settle()
             self.assertEqual(self.words, [Running(), Retired(), Stopping()])
-            self.assertEqual(self.ledger.tally().requested, 5)
+            self.assertEqual(self.scoreboard.tally().requested, 5)
 
         self.play(story, "child.maxrequests: 5")
 
@@ -535,11 +535,11 @@ class LifeTests(WorkerCase):
 
     def test_lifetimes(self) -> None:
         """Workers that began together do not end together, and none is older than allowed."""
-        shares = [Ledger(place + 1, 4) for place in range(4)]
-        for ledger in shares:
-            self.addCleanup(ledger.close)
-        self.assertEqual([ledger.share for ledger in shares], [0.0, 0.25, 0.5, 0.75])
-        later = Ledger(shares[2].next_number + 8, 4)
+        shares = [Scoreboard(place + 1, 4) for place in range(4)]
+        for scoreboard in shares:
+            self.addCleanup(scoreboard.close)
+        self.assertEqual([scoreboard.share for scoreboard in shares], [0.0, 0.25, 0.5, 0.75])
+        later = Scoreboard(shares[2].next_number + 8, 4)
         self.addCleanup(later.close)
         self.assertEqual(later.share, 0.5)
 
@@ -712,7 +712,7 @@ class ReportTests(WorkerCase):
             assert isinstance(measured, Gathered)
             self.assertIsInstance(measured.free_files, int)
             self.assertEqual(self.numbers[:2], [0, 5])
-            self.assertEqual(self.ledger.tally().accepted, 1)
+            self.assertEqual(self.scoreboard.tally().accepted, 1)
 
         self.play(story)
 

@@ -14,9 +14,9 @@ from typing import Any
 from twisted.trial.unittest import SkipTest
 
 import dantetw
-from dantetw.crew import ledger as ledgers
+from dantetw.crew import scoreboard as scoreboards
 from dantetw.crew import writes
-from dantetw.crew.ledger import Ledger
+from dantetw.crew.scoreboard import Scoreboard
 from dantetw.crew.writes import SIZE, Written
 from dantetw.net.batch import Batch
 from dantetw.observe.formats.dante import Dante
@@ -28,7 +28,7 @@ from dantetw.observe.sinks.opening import Outputs
 from dantetw.process.appending import open_appending
 from dantetw.session.subscribers import Subscribers
 from dantetw.values import Cause, Ending, Phase, Severity, Side
-from tests.crew.test_ledger import LedgerCase
+from tests.crew.test_scoreboard import ScoreboardCase
 from tests.observe.sinks.fakes import FakeReactor
 from tests.session.world import CLIENT
 
@@ -37,7 +37,7 @@ OVER = Ending(Side.US, Phase.NEGOTIATE, Cause.SHUTDOWN)
 TOGETHER = 2
 #: Code in which the worker is killed, line by line.
 TRACED = (
-    "crew/ledger.py",
+    "crew/scoreboard.py",
     "crew/writes.py",
     "observe/observer.py",
     "observe/sinks/file.py",
@@ -46,7 +46,7 @@ TRACED = (
 )
 
 
-class KillingCase(LedgerCase):
+class KillingCase(ScoreboardCase):
     """A worker with sessions, whose log goes to files."""
 
     files = 2
@@ -81,10 +81,10 @@ class KillingCase(LedgerCase):
         """
         turn = Batch()
         observer = self.observer(turn)
-        factory, ledger = self.world.factory, self.ledger
+        factory, scoreboard = self.world.factory, self.scoreboard
         factory.journal = Journal(observer)
-        ledger.turn = turn
-        ledger.writes.watch(observer.sinks)
+        scoreboard.turn = turn
+        scoreboard.writes.watch(observer.sinks)
         left = [number]
 
         def trace(frame: FrameType, event: str, argument: Any) -> Any:
@@ -121,17 +121,17 @@ class KillingCase(LedgerCase):
         return status != 0
 
     def begin(self) -> None:
-        """Begin with a new ledger, empty files and clients."""
+        """Begin with a new scoreboard, empty files and clients."""
         for path in self.paths:
             path.write_bytes(b"")
         factory = self.world.factory
         factory.subscribers = Subscribers()
         for session in list(factory.sessions.values()):
             session.end(OVER)
-        self.ledger.close()
-        self.ledger = Ledger(2, 3)
-        self.ledger.follow(factory)
-        self.addCleanup(self.ledger.close)
+        self.scoreboard.close()
+        self.scoreboard = Scoreboard(2, 3)
+        self.scoreboard.follow(factory)
+        self.addCleanup(self.scoreboard.close)
         for number in range(TOGETHER + 1):
             self.world.client(peer=replace(CLIENT, port=CLIENT.port + number))
 
@@ -139,7 +139,7 @@ class KillingCase(LedgerCase):
         """Do what the supervisor process does when the worker has died."""
         observer = self.observer()
         policies = {0: self.world.policy}
-        _, ends = self.ledger.settle(policies, self.world.reactor.seconds(), observer.sinks)
+        _, ends = self.scoreboard.settle(policies, self.world.reactor.seconds(), observer.sinks)
         for end, lacking in ends:
             observer.record_in(lacking, end)
 
@@ -189,37 +189,37 @@ class NoteTests(KillingCase):
     def lacking(self, ended: int, *sinks: Any) -> list[int]:
         """Which destinations lack the end of a session, by their places."""
         among = sinks or self.sinks
-        written = Written(self.ledger._memory, ledgers._WRITES_AT, among)
+        written = Written(self.scoreboard._memory, scoreboards._WRITES_AT, among)
         found = written.lacking(ended)
         return [place for place, sink in enumerate(among) if sink in found]
 
     def write(self, *places: int) -> None:
         """Write a line to some files."""
         for place in places:
-            self.sinks[place].write(Severity.INFO, 1.5, f"line {self.ledger.writes.ended}")
+            self.sinks[place].write(Severity.INFO, 1.5, f"line {self.scoreboard.writes.ended}")
 
     def test_nothing_ended(self) -> None:
         """A session that has not ended has its end nowhere."""
-        self.ledger.writes.watch(self.sinks)
+        self.scoreboard.writes.watch(self.sinks)
         self.write(0, 1, 2)
         self.assertEqual(self.lacking(0), [0, 1, 2])
         self.assertEqual(self.lacking(1), [0, 1, 2])
 
     def test_order(self) -> None:
         """What was written is known of each file."""
-        self.ledger.writes.watch(self.sinks)
-        self.ledger.writes.ended = 1
+        self.scoreboard.writes.watch(self.sinks)
+        self.scoreboard.writes.ended = 1
         for place in range(3):
             self.assertEqual(self.lacking(1), list(range(place, 3)))
             self.write(place)
         self.assertEqual(self.lacking(1), [])
-        self.ledger.writes.ended = 2
+        self.scoreboard.writes.ended = 2
         self.assertEqual((self.lacking(1), self.lacking(2)), ([], [0, 1, 2]))
 
     def test_begun_only(self) -> None:
         """A write that was noted and never made has not been made, and those before it have."""
-        self.ledger.writes.watch(self.sinks)
-        self.ledger.writes.ended = 1
+        self.scoreboard.writes.watch(self.sinks)
+        self.scoreboard.writes.ended = 1
         self.write(0)
         before_write = self.sinks[1].before_write  # type: ignore[attr-defined]
         before_write(b"one\nnever written\n")
@@ -228,8 +228,8 @@ class NoteTests(KillingCase):
     def test_others(self) -> None:
         """Of a log daemon in front of a file it is known when the file's turn has come."""
         daemon = SimpleNamespace(name="syslog")
-        self.ledger.writes.watch(self.sinks)
-        self.ledger.writes.ended = 1
+        self.scoreboard.writes.watch(self.sinks)
+        self.scoreboard.writes.ended = 1
         self.assertEqual(self.lacking(1, daemon, self.sinks[0]), [0, 1])
         self.write(0)
         self.assertEqual(self.lacking(1, daemon, self.sinks[0]), [])
@@ -237,21 +237,21 @@ class NoteTests(KillingCase):
 
     def test_opened_again(self) -> None:
         """Behind a reload of other destinations the notes are of those."""
-        self.ledger.writes.watch(self.sinks)
-        self.ledger.writes.ended = 1
+        self.scoreboard.writes.watch(self.sinks)
+        self.scoreboard.writes.ended = 1
         self.write(0, 1, 2)
-        self.ledger.writes.watch(self.sinks[2:])
+        self.scoreboard.writes.watch(self.sinks[2:])
         self.assertEqual(self.lacking(1, self.sinks[2]), [])
-        self.ledger.writes.ended = 2
+        self.scoreboard.writes.ended = 2
         self.assertEqual(self.lacking(2, self.sinks[2]), [0])
         self.write(2)
         self.assertEqual(self.lacking(2, self.sinks[2]), [])
 
     def test_not_readable(self) -> None:
         """Of a file that may not be read the last write is not known: rather twice than never."""
-        self.ledger.writes.watch(self.sinks)
+        self.scoreboard.writes.watch(self.sinks)
         for ended in (1, 2):
-            self.ledger.writes.ended = ended
+            self.scoreboard.writes.ended = ended
             self.write(0)
         descriptor = os.open(self.paths[0], os.O_WRONLY | os.O_APPEND)
         os.dup2(descriptor, self.sinks[0].descriptor)  # type: ignore[attr-defined]
@@ -262,15 +262,17 @@ class NoteTests(KillingCase):
     def test_many(self) -> None:
         """Of files beyond those that there is room for nothing is known."""
         self.patch(writes, "MOST_FILES", 2)
-        self.ledger.writes.watch(self.sinks)
-        self.ledger.writes.ended = 1
+        self.scoreboard.writes.watch(self.sinks)
+        self.scoreboard.writes.ended = 1
         self.write(0, 1, 2)
         self.assertEqual(self.lacking(1), [2])
 
     def test_hostile(self) -> None:
         """Whatever a worker has left there, the supervisor process goes on."""
         for data in (b"\xff", b"\0", b"\x01", b"\x7f"):
-            self.ledger._memory[ledgers._WRITES_AT : 8192] = data * (8192 - ledgers._WRITES_AT)
+            self.scoreboard._memory[scoreboards._WRITES_AT : 8192] = data * (
+                8192 - scoreboards._WRITES_AT
+            )
             self.lacking(1)
             self.lacking(2**63)
         self.assertLessEqual(SIZE, 4096)

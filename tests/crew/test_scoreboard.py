@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.crew.ledger`."""
+"""Tests of :mod:`dantetw.crew.scoreboard`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.catalogue import FORMATS
-from dantetw.crew import ledger as ledgers
-from dantetw.crew.ledger import Ledger
+from dantetw.crew import scoreboard as scoreboards
+from dantetw.crew.scoreboard import Scoreboard
 from dantetw.observe.interfaces import IFormat
 from dantetw.policy import Policy
 from dantetw.session.totals import Tally
@@ -18,23 +18,23 @@ from dantetw.values import Cause, Command, Endpoint, Family, Method, Phase, Side
 from tests.session.world import GREETING, OPEN, TARGET, World, request
 
 
-class LedgerCase(SynchronousTestCase):
-    """A server with a ledger; what the mother reads is what it has written."""
+class ScoreboardCase(SynchronousTestCase):
+    """A server with a scoreboard; what the mother reads is what it has written."""
 
     def setUp(self) -> None:
         self.world = World(self, OPEN)
-        self.ledger = Ledger(2, 3)
-        self.ledger.follow(self.world.factory)
-        self.addCleanup(self.ledger.close)
+        self.scoreboard = Scoreboard(2, 3)
+        self.scoreboard.follow(self.world.factory)
+        self.addCleanup(self.scoreboard.close)
 
-    def settle(self) -> tuple[Tally, list[ledgers.Ended]]:
+    def settle(self) -> tuple[Tally, list[scoreboards.Ended]]:
         """The worker has died."""
         now = self.world.reactor.seconds()
-        tally, ends = self.ledger.settle({0: self.world.policy}, now)
+        tally, ends = self.scoreboard.settle({0: self.world.policy}, now)
         return tally, [end for end, _ in ends]
 
 
-class SessionTests(LedgerCase):
+class SessionTests(ScoreboardCase):
     """What the mother knows of the sessions of a worker that has died."""
 
     def test_numbers(self) -> None:
@@ -42,16 +42,16 @@ class SessionTests(LedgerCase):
         for _ in range(3):
             self.world.client()
         self.assertEqual(sorted(self.world.factory.sessions), [2, 5, 8])
-        self.assertEqual(self.ledger.next_number, 11)
+        self.assertEqual(self.scoreboard.next_number, 11)
 
     def test_blocked(self) -> None:
         """A client that never had a place there has had its number, and is counted."""
         world = World(self, "socksmethod: none\nclient block { from: 0/0 to: 0/0 }\n")
-        self.ledger.follow(world.factory)
+        self.scoreboard.follow(world.factory)
         world.client()
         self.assertEqual(world.sessions, set())
-        self.assertEqual(self.ledger.next_number, 5)
-        self.assertEqual(self.ledger.tally().accepted, 1)
+        self.assertEqual(self.scoreboard.next_number, 5)
+        self.assertEqual(self.scoreboard.tally().accepted, 1)
 
     def test_negotiating(self) -> None:
         """A client that negotiates has its end, under its client rule."""
@@ -75,7 +75,7 @@ class SessionTests(LedgerCase):
         (session,) = self.world.factory.sessions.values()
         dial.far.send(b"answer")
         self.world.settle()
-        self.ledger.look(self.world.reactor.seconds())
+        self.scoreboard.look(self.world.reactor.seconds())
         tally, (ended,) = self.settle()
         self.assertEqual(ended.socks_rule, session.record.socks_rule)
         self.assertEqual(
@@ -88,7 +88,7 @@ class SessionTests(LedgerCase):
         """Who waits for a connection has an end that says so, with rule, target and request."""
         self.world.client(GREETING + request(TARGET))
         (session,) = self.world.factory.sessions.values()
-        self.ledger.look(self.world.reactor.seconds())
+        self.scoreboard.look(self.world.reactor.seconds())
         _, (ended,) = self.settle()
         self.assertEqual((ended.ending.phase, ended.ending.cause), (Phase.CONNECT, Cause.CRASH))
         self.assertEqual(ended.socks_rule, session.record.socks_rule)
@@ -106,13 +106,13 @@ class SessionTests(LedgerCase):
             session.stop()
         tally, ends = self.settle()
         self.assertEqual((tally.accepted, tally.unrequested, ends), (5, 5, []))
-        self.assertEqual(self.ledger._free, [ledgers._HEAD_SIZE])
+        self.assertEqual(self.scoreboard._free, [scoreboards._HEAD_SIZE])
 
     def test_turn(self) -> None:
         """In a turn a session is forgotten at the end, behind all that is put off: its lines."""
         self.world.client()
         (session,) = self.world.factory.sessions.values()
-        turn, known = self.ledger.turn, list[int]()
+        turn, known = self.scoreboard.turn, list[int]()
         turn.begin()
         session.stop()
         turn.put_off(lambda: known.append(len(self.settle()[1])))
@@ -121,7 +121,7 @@ class SessionTests(LedgerCase):
 
     def test_full(self) -> None:
         """Sessions beyond its room are counted all the same."""
-        self.ledger._end = ledgers._HEAD_SIZE + ledgers._SLOT
+        self.scoreboard._end = scoreboards._HEAD_SIZE + scoreboards._SLOT
         for _ in range(3):
             self.world.client()
         for session in tuple(self.world.factory.sessions.values()):
@@ -137,7 +137,7 @@ class SessionTests(LedgerCase):
                 self.world.client()
                 (session,) = self.world.factory.sessions.values()
                 session.record.user = User(Method.USERNAME, name)
-                self.ledger.advanced(session)
+                self.scoreboard.advanced(session)
                 (ended,) = self.settle()[1]
                 assert ended.path.user is not None
                 told = ended.path.user.name
@@ -152,7 +152,7 @@ class SessionTests(LedgerCase):
         session.record.client = session.record.local = Endpoint(
             "2001:db8:" + "1:" * 5 + "ffff", 1, Family.IPV6
         )
-        self.ledger.advanced(session)
+        self.scoreboard.advanced(session)
         (ended,) = self.settle()[1]
         assert ended.path.target is not None
         self.assertRegex(ended.path.target.host, "^n{100,255}$")
@@ -161,8 +161,8 @@ class SessionTests(LedgerCase):
     def test_generations(self) -> None:
         """The policies that sessions have begun with are known; without one there is no end."""
         self.world.client()
-        self.assertEqual(self.ledger.generations(), {0})
-        self.assertEqual(self.ledger.settle({}, 0.0)[1], [])
+        self.assertEqual(self.scoreboard.generations(), {0})
+        self.assertEqual(self.scoreboard.settle({}, 0.0)[1], [])
 
 
 #: What is not to be found in a field, or in few.
@@ -176,51 +176,51 @@ WRONG = (
 FLOATS = (0.0, -1.0, 1e308, -1e308, float("nan"), float("inf"), float("-inf"))
 
 
-class NonsenseTests(LedgerCase):
+class NonsenseTests(ScoreboardCase):
     """A worker may have written anything before it died."""
 
     @given(st.binary(max_size=600), st.binary(min_size=64, max_size=64))
     def test_random(self, slot: bytes, head: bytes) -> None:
         """Whatever stands there, the mother goes on."""
-        ledger = Ledger(1, 1)
-        place = ledgers._HEAD_SIZE
-        ledger._memory[place : place + len(slot)] = slot
-        ledger._memory[:64] = head
-        ledgers._HEAD.pack_into(ledger._memory, 0, *self.bounded(head))
-        ledger.settle({0: Policy("sockd.conf")}, 0.0)
-        ledger.generations()
-        ledger.close()
+        scoreboard = Scoreboard(1, 1)
+        place = scoreboards._HEAD_SIZE
+        scoreboard._memory[place : place + len(slot)] = slot
+        scoreboard._memory[:64] = head
+        scoreboards._HEAD.pack_into(scoreboard._memory, 0, *self.bounded(head))
+        scoreboard.settle({0: Policy("sockd.conf")}, 0.0)
+        scoreboard.generations()
+        scoreboard.close()
 
     def bounded(self, head: bytes) -> Iterator[int]:
         """The head, but with an end that does not make the test take for ever."""
-        *others, _ = ledgers._HEAD.unpack(head)
+        *others, _ = scoreboards._HEAD.unpack(head)
         yield from others
-        yield ledgers._HEAD_SIZE + 4 * ledgers._SLOT
+        yield scoreboards._HEAD_SIZE + 4 * scoreboards._SLOT
 
     def test_ends(self) -> None:
         """Whatever stands in the fields of a session, its end can be told, or there is none."""
         self.world.client(GREETING + request())
-        place = ledgers._HEAD_SIZE
-        length, *story = ledgers._STORY.unpack_from(self.ledger._memory, place)
-        begin = place + ledgers._TEXT_AT
-        good = self.ledger._memory[begin : begin + length].split(b"\0")
+        place = scoreboards._HEAD_SIZE
+        length, *story = scoreboards._STORY.unpack_from(self.scoreboard._memory, place)
+        begin = place + scoreboards._TEXT_AT
+        good = self.scoreboard._memory[begin : begin + length].split(b"\0")
         formats = [make(debug, "run") for make in FORMATS.values() for debug in (False, True)]
         told = 0
         for field in range(len(good)):
             for wrong in WRONG:
                 text = b"\0".join((*good[:field], wrong, *good[field + 1 :]))
-                self.ledger._memory[begin : begin + len(text)] = text
-                ledgers._LENGTH.pack_into(self.ledger._memory, place, len(text))
+                self.scoreboard._memory[begin : begin + len(text)] = text
+                scoreboards._LENGTH.pack_into(self.scoreboard._memory, place, len(text))
                 told += self.tell(formats)
         self.assertGreater(told, len(good))
         text = b"\0".join(good)
-        self.ledger._memory[begin : begin + len(text)] = text
+        self.scoreboard._memory[begin : begin + len(text)] = text
         most = (*[255] * 3, *[2**32 - 1] * 3, 2**64 - 1)
         told = 0
         for field in range(len(story)):
             for wrong in (0, 1, 7, most[field]) if field < len(most) else FLOATS:
                 each = (*story[:field], wrong, *story[field + 1 :])
-                ledgers._STORY.pack_into(self.ledger._memory, place, len(text), *each)
+                scoreboards._STORY.pack_into(self.scoreboard._memory, place, len(text), *each)
                 told += self.tell(formats)
         self.assertGreater(told, len(story))
 
@@ -236,11 +236,11 @@ class NonsenseTests(LedgerCase):
     def test_numbers(self) -> None:
         """Whoever comes next does not begin with a number that nobody can count from."""
         for number in (0, 3, 6, 2**64 - 1, 2**63):
-            ledgers._HEAD.pack_into(self.ledger._memory, 0, *[0] * 6, number, 4096)
-            self.assertEqual(self.ledger.next_number, 2)
+            scoreboards._HEAD.pack_into(self.scoreboard._memory, 0, *[0] * 6, number, 4096)
+            self.assertEqual(self.scoreboard.next_number, 2)
 
     def test_end(self) -> None:
         """An end beyond the memory is the memory's."""
-        ledgers._HEAD.pack_into(self.ledger._memory, 0, *[2**64 - 1] * 8)
-        self.ledger._end = ledgers._HEAD_SIZE + 4 * ledgers._SLOT
+        scoreboards._HEAD.pack_into(self.scoreboard._memory, 0, *[2**64 - 1] * 8)
+        self.scoreboard._end = scoreboards._HEAD_SIZE + 4 * scoreboards._SLOT
         self.assertEqual(self.settle()[1], [])

@@ -87,9 +87,9 @@ _PROTOCOL_CODES: Final = {protocol: code for code, protocol in enumerate(_PROTOC
 _MOST: Final = 2**60
 
 
-class Ledger:
+class Scoreboard:
     """
-    The ledger of one worker.  The methods of either side are used in that process only.
+    The scoreboard of one worker.  The methods of either side are used in that process only.
 
     :param first: number of its first session.  Numbers of all workers differ: each counts in steps
         of ``step``.
