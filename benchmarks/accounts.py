@@ -32,17 +32,15 @@ _MOVED: Final = Counts(64, 64, 64, 64)
 
 
 def _one(charging: Charging, sessions: int) -> None:
-    cells, requested, performed = charging.cells, charging.requested, charging.performed
     for number in range(sessions):
         accounts = (charging.server,)
         charging.open(accounts)
-        cells[requested] += 1
-        cells[performed] += 1
+        charging.request()
+        charging.perform()
         charging.end(number, accounts, _IO, _CLOSED, _MOVED)
 
 
 def _three(charging: Charging, sessions: int) -> None:
-    cells, requested, performed = charging.cells, charging.requested, charging.performed
     client_rules = charging.accounts[_CLIENT_RULE]
     socks_rules = charging.accounts[_SOCKS_RULE]
     for number in range(sessions):
@@ -52,8 +50,8 @@ def _three(charging: Charging, sessions: int) -> None:
             socks_rules.get("socks") or charging.account(_SOCKS_RULE, "socks"),
         )
         charging.open(accounts)
-        cells[requested] += 1
-        cells[performed] += 1
+        charging.request()
+        charging.perform()
         charging.end(number, accounts, _IO, _CLOSED, _MOVED)
 
 

@@ -40,17 +40,26 @@ class Account:
 
     It may be charged as long as it has open sessions, and before any other is looked for.
 
-    :ivar row: the index of its first count in the table.
-    :ivar opened: the index of the count of sessions.
+    :ivar row: the index of its first count in the table; ``opened_at``: of the count of sessions.
+    :ivar opened: that count, which no other process changes.
     :ivar bytes_up: bytes from clients that are not in the table yet; likewise ``bytes_down``,
         ``datagrams_up`` and ``datagrams_down``.
     """
 
-    __slots__ = ("bytes_down", "bytes_up", "datagrams_down", "datagrams_up", "opened", "row")
+    __slots__ = (
+        "bytes_down",
+        "bytes_up",
+        "datagrams_down",
+        "datagrams_up",
+        "opened",
+        "opened_at",
+        "row",
+    )
 
-    def __init__(self, row: int) -> None:
+    def __init__(self, cells: memoryview[int], row: int) -> None:
         self.row = row
-        self.opened = row + OPENED
+        self.opened_at = row + OPENED
+        self.opened = cells[self.opened_at]
         self.bytes_up = self.bytes_down = self.datagrams_up = self.datagrams_down = 0
 
     def flush(self, cells: memoryview[int]) -> None:
@@ -73,19 +82,16 @@ class Charging:
 
     :param table: no other process writes to it.
     :ivar server: the server's account.
-    :ivar accounts: the accounts that there are, by kind and name.  They are public, as are the
-        words of the table, ``cells``, to save each session some calls.
-    :ivar requested: the index of the server's count of sessions that have sent a request;
-        ``performed``: of those whose request was performed.
+    :ivar accounts: the accounts that there are, by kind and name, to save sessions a call.
     """
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self.cells = table.cells
-        self._others = {kind: Account(table.row(kind, -1)) for kind in AccountKind}
+        self._cells = table.cells
+        self._others = {kind: self._account(kind, -1) for kind in AccountKind}
         self.server = self._others[AccountKind.SERVER]
-        self.requested = self.server.row + REQUESTED
-        self.performed = self.server.row + PERFORMED
+        self._requested = self.server.row + REQUESTED
+        self._performed = self.server.row + PERFORMED
         self.accounts: dict[AccountKind, dict[str, Account]] = {}
         # By slot; None: it is no account's.
         self._names: dict[AccountKind, list[str | None]] = {}
@@ -96,7 +102,7 @@ class Charging:
             names = [table.name(kind, slot) for slot in range(table.used(kind))]
             self._names[kind] = names
             self.accounts[kind] = {
-                name: Account(table.row(kind, slot))
+                name: self._account(kind, slot)
                 for slot, name in enumerate(names)
                 if name is not None
             }
@@ -122,8 +128,11 @@ class Charging:
                 return self._others[kind]
             names[slot] = name
         table.assign(kind, slot, name)
-        account = self.accounts[kind][name] = Account(table.row(kind, slot))
+        account = self.accounts[kind][name] = self._account(kind, slot)
         return account
+
+    def _account(self, kind: AccountKind, slot: int) -> Account:
+        return Account(self._cells, self._table.row(kind, slot))
 
     def _make_room(self, kind: AccountKind) -> int:
         """Evict an account that has no open session; its slot, or -1."""
@@ -136,7 +145,7 @@ class Charging:
                 if name is not None:
                     account = self.accounts[kind].pop(name, None)
                     if account is not None:
-                        account.flush(self.cells)
+                        account.flush(self._cells)
                     table.evict(kind, tried)
                 return tried
         self._hands[kind] = slot
@@ -146,9 +155,18 @@ class Charging:
 
     def open(self, accounts: Sequence[Account]) -> None:
         """A session begins to belong to accounts."""
-        cells = self.cells
+        cells = self._cells
         for account in accounts:
-            cells[account.opened] += 1
+            account.opened = opened = account.opened + 1
+            cells[account.opened_at] = opened
+
+    def request(self) -> None:
+        """A session has sent a request."""
+        self._cells[self._requested] += 1
+
+    def perform(self) -> None:
+        """A session's request is performed: what it sends and receives is relayed."""
+        self._cells[self._performed] += 1
 
     def move(
         self, number: int, accounts: Sequence[Account], counts: Counts, datagrams: Counts
@@ -175,9 +193,14 @@ class Charging:
         A session ends.
 
         :param work: what was being done for it; ``cause``: why it ends.
-        :param counts: as :meth:`move` takes them, likewise ``datagrams``.
+        :param counts: as :meth:`move` takes them, likewise ``datagrams``.  They may be left out if
+            it was never called for the session, and nothing is to be charged.
         """
-        cells, place = self.cells, ENDED[work][cause]
+        cells, place = self._cells, ENDED[work][cause]
+        if counts is _NONE:
+            for account in accounts:
+                cells[account.row + place] += 1
+            return
         moved = self._moved.pop(number, None) if self._moved else None
         if moved is not None or datagrams is not _NONE:
             self._charge(accounts, counts, datagrams, moved)
@@ -204,7 +227,7 @@ class Charging:
 
     def flush(self) -> None:
         """Put all bytes and datagrams in the table: about once a second."""
-        cells = self.cells
+        cells = self._cells
         for account in self._others.values():
             account.flush(cells)
         for accounts in self.accounts.values():

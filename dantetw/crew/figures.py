@@ -7,13 +7,10 @@ They are what a status report is made of, and whatever else tells the server's f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
+from dantetw.accounts.counts import AccountCounts
 from dantetw.relay.latency import LatencySnapshot
-from dantetw.session.totals import Tally
 from dantetw.values import value
-
-_NOTHING: Final = Tally()
 
 
 @value
@@ -38,12 +35,13 @@ class ProcessFigures:
     """
     A process that serves clients.
 
+    :ivar counts: what it has counted of its sessions.
     :ivar free_files: how many files more it can open; None: unknown, or not limited.
     :ivar latencies: what it has measured, by the names of :data:`dantetw.session.totals.KINDS`.
     :ivar worker: None: it is the only process of the server.
     """
 
-    tally: Tally
+    counts: AccountCounts
     free_files: int | None
     latencies: Mapping[str, LatencySnapshot]
     worker: WorkerFigures | None = None
@@ -54,11 +52,12 @@ class CrewFigures:
     """
     All processes at one moment.
 
-    :ivar past: counts of workers that have ended; ``past_latencies``: what those had measured.
+    :ivar total: what they and those before them have counted of their sessions.
+    :ivar past_latencies: what workers that have ended had measured.
     """
 
     processes: tuple[ProcessFigures, ...]
-    past: Tally = _NOTHING
+    total: AccountCounts
     past_latencies: Mapping[str, LatencySnapshot] | None = None
 
     @property

@@ -18,6 +18,7 @@ from typing import Any, Final, NoReturn
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
+from dantetw.accounts.book import Book
 from dantetw.crew import forking
 from dantetw.crew.lending import Lending
 from dantetw.crew.logs import LAST_FLUSH
@@ -33,7 +34,6 @@ from dantetw.observe.observer import Observer
 from dantetw.observe.sinks.inherited import InheritedLogs
 from dantetw.policy import Policy
 from dantetw.relay.latency import LatencySnapshot
-from dantetw.session.totals import Tally
 from dantetw.values import Endpoint, Severity
 
 #: Seconds of life after which a worker has begun well.
@@ -51,12 +51,13 @@ class WorkerPool:
     """
     The worker processes.
 
-    :param context: what workers begin with; ports, logs and scoreboard are each one's own.
+    :param context: what workers begin with; ports, logs, scoreboard and table are each one's own.
     :param number: how many workers there are to be.
     :param monotonic: the clock that sessions are timed by.
     :param heard: called with a worker and what it has said, when note has been taken of that.
     :ivar workers: those there are, retired ones included.
-    :ivar past: counts of those that have ended; ``past_latencies``: what they had measured.
+    :ivar book: what they and those that have ended have counted.
+    :ivar past_latencies: what those that have ended had measured.
     :ivar started: how many have been started, by place.
     :ivar ending: no worker is started any more.
     """
@@ -90,7 +91,7 @@ class WorkerPool:
         self.ending = False
         self.workers: list[WorkerProcess] = []
         self.started = [0] * number
-        self.past = Tally()
+        self.book = Book()
         self.past_latencies: dict[str, LatencySnapshot] = {}
         self._lending = Lending(number, context.ports)
         self._watchdog = Watchdog(
@@ -144,7 +145,7 @@ class WorkerPool:
         if self._held is not None:
             self._held.add(place)  # it would miss the change
             return
-        scoreboard = self._scoreboards[place]
+        scoreboard, table = self._scoreboards[place], self.book.take()
         ports = {
             endpoint: self.share_of(port, place) for endpoint, port in self.context.ports.items()
         }
@@ -153,18 +154,23 @@ class WorkerPool:
         try:
             logs = self.inherited_logs()
             context = replace(
-                self.context, ports=ports, inherited=logs.descriptors, scoreboard=scoreboard
+                self.context,
+                ports=ports,
+                inherited=logs.descriptors,
+                scoreboard=scoreboard,
+                table=table,
             )
             pid, sock = forking.fork(lambda sock: self._work(context, sock))
         except OSError as failed:
             if logs is not None:
                 logs.close()
+            self.book.give_back(table)
             text = f"worker {place + 1} cannot be started: {os.strerror(failed.errno or 0)}"
             self._journal.message(Severity.ERROR, "server.worker", text)
             self._replace(place, 0.0)
             return
         logs.given()
-        worker = WorkerProcess(place, pid, born, scoreboard, logs, self._reactor)
+        worker = WorkerProcess(place, pid, born, scoreboard, table, logs, self._reactor)
         worker.channel = Channel(
             sock,
             self._reactor,
@@ -190,6 +196,8 @@ class WorkerPool:
         for scoreboard in (*self._scoreboards, *(worker.scoreboard for worker in self.workers)):
             if scoreboard is not context.scoreboard:
                 scoreboard.close()
+        assert context.table is not None
+        self.book.keep(context.table)
         work(self._reactor, context, sock)
 
     def _heard(self, worker: WorkerProcess, frame: Frame) -> None:
@@ -253,8 +261,8 @@ class WorkerPool:
         for logs in worker.logs:
             logs.drain()
         now, sinks = self.monotonic(), self._observer.sinks
-        tally, ends = worker.scoreboard.settle(self._policies, now, sinks)
-        self.past += tally
+        ends = worker.scoreboard.crashed(self._policies, now, sinks)
+        self.book.give_back(worker.table)
         for kind, measured in worker.latencies.items():
             past = self.past_latencies.setdefault(kind, LatencySnapshot.nothing())
             past.since_start.merge(measured.since_start)

@@ -39,19 +39,18 @@ def totals_of(
 
     :param report: its number; ``up``: seconds since the server's start.
     """
-    tallies = [each.tally for each in figures.processes]
-    yield status(report, up, tallies, figures.free_files, figures.past)
+    yield status(report, up, len(figures.processes), figures.total, figures.free_files)
     workers = [each for each in figures.processes if each.worker is not None]
     for each in workers:
-        worker, tally = each.worker, each.tally
+        worker, counts = each.worker, each.counts
         assert worker is not None
         yield WorkerReport(
             report,
             worker.place,
             worker.process,
             worker.up,
-            tally.accepted,
-            tally.current,
+            counts.opened,
+            counts.open,
             worker.started,
             worker.retired,
         )

@@ -1,9 +1,9 @@
 """
-What a worker does, in memory that its mother sees too: counts, and the sessions that are alive.
+The sessions of a worker, in memory that it shares with the supervisor process.
 
-So when it dies, of whatever cause, its sessions get their one end in the log, and nothing is lost
-of the counts.  The mother makes the memory before the fork.  She believes nothing that stands
-there, but reads it as text and numbers.
+When the worker dies, of whatever cause, the supervisor logs the end of each.  It makes the memory
+before the fork, and trusts nothing that a worker has written there: it reads numbers and text.
+(What is counted is in another place: :mod:`dantetw.accounts`.)
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from dantetw.policy import Policy, Rule, RuleKind
 from dantetw.rules.decision import block_rule
 from dantetw.session.record import SessionRecord
 from dantetw.session.subscribers import IFollowed
-from dantetw.session.totals import Tally
 from dantetw.values import (
     NOWHERE,
     Cause,
@@ -44,21 +43,19 @@ from dantetw.wire.dialects import Request
 if TYPE_CHECKING:
     from dantetw.session.protocol import SocksFactory
 
-#: Sessions that there is room for; those beyond are counted, but not told if the worker dies.
+#: Sessions that there is room for; the ends of those beyond are not logged if the worker dies.
 SLOTS: Final = 32768
 
 #: Seconds between two heartbeats.
 BEAT: Final = 0.2
 
 _SLOT: Final = 384
-# Accepted, requested, performed, unrequested, unperformed, current, the next session's number, and
-# where slots that were never used begin.
-_HEAD: Final = struct.Struct("8Q")
+# At the beginning, in words of 8 bytes: the number of the next session, where slots that were never
+# used begin, and the heartbeats so far.
+_NEXT, _UNUSED, _BEATS = range(3)
 _HEAD_SIZE: Final = 2 * 4096
-# Behind it, the heartbeats, and then notes of what is written to logs.
+# Behind that, notes of what is written to logs.
 _WRITES_AT: Final = 4096
-_BEATS: Final = struct.Struct("Q")
-_BEATS_AT: Final = _HEAD.size
 # Of a slot: how long its text is (0: free); phase; command and protocol, from 1 (0: none); the
 # policy's generation; the client rule, and the socks rule from 1 (0: none); the session's number;
 # when it was accepted, and connected.
@@ -89,7 +86,7 @@ _MOST: Final = 2**60
 
 class Scoreboard:
     """
-    The scoreboard of one worker.  The methods of either side are used in that process only.
+    The sessions of one worker.
 
     :param first: number of its first session.  Numbers of all workers differ: each counts in steps
         of ``step``.
@@ -99,6 +96,8 @@ class Scoreboard:
 
     def __init__(self, first: int, step: int) -> None:
         self._memory = mmap.mmap(-1, _HEAD_SIZE + SLOTS * _SLOT)
+        self._bytes = memoryview(self._memory)
+        self._cells = self._bytes.cast("Q")
         self._first = self._number = first
         self._step = step
         # Slots that were never used take no memory: most never are.
@@ -109,23 +108,21 @@ class Scoreboard:
         self.turn = Batch()
         self.writes = Writes(self._memory, _WRITES_AT)
         self._over: list[IFollowed] = []
-        self._server: SocksFactory | None = None
         self._looked = 0.0
-        self._beaten = 0
-        _HEAD.pack_into(self._memory, 0, 0, 0, 0, 0, 0, 0, first, self._unused)
+        self._cells[_NEXT] = first
+        self._cells[_UNUSED] = self._unused
 
-    # The worker's side.
+    # For the worker.
 
     def follow(self, server: SocksFactory) -> None:
         """Number the sessions of the worker from now on, and note what becomes of them."""
-        self._server = server
         server.next_number = self.number
         server.subscribers.add(self)
 
     def number(self) -> int:
         """The number of the next session."""
         number = self._number
-        self._number += self._step
+        self._number = self._cells[_NEXT] = number + self._step
         return number
 
     # What follows the sessions: see :class:`~dantetw.session.subscribers.ISubscriber`.
@@ -161,8 +158,8 @@ class Scoreboard:
             elif self._unused < self._end:
                 place = self._unused
                 self._unused += _SLOT
+                self._cells[_UNUSED] = self._unused
             else:
-                self.count()
                 return
             self._slots[session] = place
             _COUNTS.pack_into(self._memory, place + _COUNTS_AT, 0, 0, 0, 0)
@@ -204,7 +201,6 @@ class Scoreboard:
             record.accepted_at,
             record.connected_at,
         )
-        self.count()
 
     def _forget(self) -> None:
         over, self._over = self._over, []
@@ -213,24 +209,6 @@ class Scoreboard:
             if place:
                 _LENGTH.pack_into(self._memory, place, 0)
                 self._free.append(place)
-        self.count()
-
-    def count(self) -> None:
-        """Note the counts."""
-        server = self._server
-        assert server is not None
-        _HEAD.pack_into(
-            self._memory,
-            0,
-            server.accepted,
-            server.requested,
-            server.performed,
-            server.unrequested,
-            server.unperformed,
-            len(server.sessions),
-            self._number,
-            self._unused,
-        )
 
     @property
     def place(self) -> int:
@@ -244,13 +222,12 @@ class Scoreboard:
 
     def beat(self) -> None:
         """Show that the worker responds: every :data:`BEAT` seconds."""
-        self._beaten += 1
-        _BEATS.pack_into(self._memory, _BEATS_AT, self._beaten)
+        self._cells[_BEATS] += 1
 
-    def look(self, now: float) -> None:
+    def update(self, now: float) -> None:
         """
         Note the bytes that sessions have moved, and how far those have come that are not relayed
-        yet: about once a second, so that much of it may be missing when we die.
+        yet: about once a second, so that what came later is missing when the worker dies.
 
         :param now: monotonic seconds.
         """
@@ -273,24 +250,19 @@ class Scoreboard:
                 )
         self._looked = now
 
-    # The mother's side.
+    # For the supervisor process.
 
     @property
     def beats(self) -> int:
         """Heartbeats so far."""
-        beats: int = _BEATS.unpack_from(self._memory, _BEATS_AT)[0]
-        return beats
+        return self._cells[_BEATS]
 
     @property
     def next_number(self) -> int:
         """The number of the session after the last; that of the first, if it makes no sense."""
-        number: int = _HEAD.unpack_from(self._memory)[6]
+        number = self._cells[_NEXT]
         sound = self._first <= number < _MOST and (number - self._first) % self._step == 0
         return number if sound else self._first
-
-    def tally(self) -> Tally:
-        """The counts."""
-        return Tally(*_HEAD.unpack_from(self._memory)[:6])
 
     def generations(self) -> set[int]:
         """The policies that its sessions have begun with."""
@@ -298,7 +270,7 @@ class Scoreboard:
 
     def _entries(self) -> Iterator[tuple[int, tuple[Any, ...], list[str]]]:
         """The slots in use: where each is, its story, and the fields of its text."""
-        end = min(_HEAD.unpack_from(self._memory)[7], self._end)
+        end = min(self._cells[_UNUSED], self._end)
         for place in range(_HEAD_SIZE, end, _SLOT):
             story = _STORY.unpack_from(self._memory, place)
             if length := story[0]:
@@ -306,18 +278,17 @@ class Scoreboard:
                 text = self._memory[begin : begin + min(length, _LONGEST)]
                 yield place, story, text.decode("utf-8", "surrogateescape").split("\0", _FIELDS - 1)
 
-    def settle(
+    def crashed(
         self, policies: Mapping[int, Policy], now: float, sinks: Sequence[ISink] = ()
-    ) -> tuple[Tally, list[tuple[Ended, Sequence[ISink]]]]:
+    ) -> list[tuple[Ended, Sequence[ISink]]]:
         """
-        The worker has died: its counts as if its sessions had ended then, and their ends.
+        The worker has died: make the ends of its sessions.
 
         :param policies: those that there have been, by generation.
         :param now: monotonic seconds.
         :param sinks: the destinations of the log, in the order in which it writes to them.
-        :returns: with each end the destinations that lack it.  Ends that none lacks are missing.
+        :returns: with each end the destinations that lack it.  Ends that none lacks are left out.
         """
-        tally = self.tally()
         ends: list[tuple[Ended, Sequence[ISink]]] = []
         written = Written(self._memory, _WRITES_AT, sinks)
         for place, story, fields in self._entries():
@@ -328,17 +299,12 @@ class Scoreboard:
             counts = Counts(*_COUNTS.unpack_from(self._memory, place + _COUNTS_AT))
             with suppress(ValueError, LookupError):  # what it wrote makes no sense
                 ends.append((_end_of(story, fields, counts, policies, now), lacking))
-        settled = Tally(
-            tally.accepted,
-            tally.requested,
-            tally.performed,
-            tally.accepted - tally.requested,
-            tally.requested - tally.performed,
-        )
-        return settled, ends
+        return ends
 
     def close(self) -> None:
-        """Let go of the memory.  May be called twice."""
+        """Unmap the memory.  May be called twice."""
+        self._cells.release()
+        self._bytes.release()
         self._memory.close()
 
 

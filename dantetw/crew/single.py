@@ -14,7 +14,7 @@ from dantetw.crew.figures import CrewFigures, ProcessFigures
 from dantetw.crew.socksserver import SocksServer
 from dantetw.net.listening import Port
 from dantetw.policy import Policy
-from dantetw.session.totals import latency, tally
+from dantetw.session.totals import latency
 from dantetw.values import Endpoint, Method
 
 
@@ -85,8 +85,9 @@ class SingleProcess:
         server = self._server
         self._reporting = True
         free = await server.report.count_free_files()
-        figures = ProcessFigures(tally(server.factory), free, server.report.latencies())
-        return CrewFigures((figures,))
+        counts = server.factory.counts
+        figures = ProcessFigures(counts, free, server.report.latencies())
+        return CrewFigures((figures,), counts)
 
     async def report_sessions(self, report: int, up: float) -> tuple[int, int]:
         own = self._server.report

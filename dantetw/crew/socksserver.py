@@ -10,6 +10,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 
 from dantetw import catalogue
+from dantetw.accounts.table import Table
 from dantetw.auth.crypting import LibcryptMissingError
 from dantetw.auth.usersfile import UsersFileError
 from dantetw.auth.verifying import THREADS, WAITING, is_refusal
@@ -43,6 +44,7 @@ class SocksServer:
 
     :param turn: defers work to the end of the events in which clients are served.
     :param waiting: returns how many messages wait at the log's destination that is furthest behind.
+    :param table: where sessions are counted, if other processes read it.
     :ivar report: the part of status reports that this process makes.
     """
 
@@ -54,6 +56,7 @@ class SocksServer:
         keep_alive: bool = True,
         turn: Batch | None = None,
         waiting: Callable[[], int] = lambda: 0,
+        table: Table | None = None,
     ) -> None:
         self._reactor = reactor
         self._journal = journal
@@ -73,6 +76,7 @@ class SocksServer:
             self._interfaces.addresses_of,
             self._interfaces.all_addresses,
             keep_alive,
+            table=table,
         )
         factory.bind_low = privileges.bind
         self._listeners = Listeners(factory, reactor)

@@ -41,7 +41,7 @@ from dantetw.observe.journal import Journal
 from dantetw.observe.observer import Observer
 from dantetw.policy import Policy
 from dantetw.session.slices import LONGEST
-from dantetw.values import Endpoint, Method
+from dantetw.values import AccountKind, Endpoint, Method
 
 #: Seconds that workers have to report their sessions, which waits for destinations that are slow.
 REPORT_SECONDS: Final = LONGEST + ANSWER_SECONDS
@@ -55,7 +55,7 @@ class Supervisor:
     Keeps workers and talks to them; an :class:`~.interfaces.ICrew`.
 
     :param server: serves no clients, but checks what the workers are to use.
-    :param context: what workers begin with, but for ports, logs and scoreboard.
+    :param context: what workers begin with, but for ports, logs, scoreboard and table.
     :param number: of workers.
     :param monotonic: the clock that sessions are timed by.
     """
@@ -80,7 +80,7 @@ class Supervisor:
 
     @property
     def sessions(self) -> int:
-        return sum(worker.scoreboard.tally().current for worker in self._pool.workers)
+        return sum(worker.counts.open for worker in self._pool.workers)
 
     @property
     def busy(self) -> bool:
@@ -226,7 +226,7 @@ class Supervisor:
         return CrewFigures(
             tuple(
                 ProcessFigures(
-                    worker.scoreboard.tally(),
+                    worker.counts,
                     worker.free_files,
                     worker.latencies,
                     WorkerFigures(
@@ -239,7 +239,7 @@ class Supervisor:
                 )
                 for worker in self._in_order()
             ),
-            pool.past,
+            pool.book.total(AccountKind.SERVER),
             pool.past_latencies,
         )
 

@@ -18,6 +18,7 @@ from twisted.logger import Logger, globalLogPublisher
 from twisted.python.failure import Failure
 
 from dantetw import catalogue
+from dantetw.accounts.table import Table
 from dantetw.crew import codec, forking
 from dantetw.crew.borrowing import Borrowed
 from dantetw.crew.errors import UnusableError
@@ -61,7 +62,7 @@ from dantetw.values import Endpoint, Method
 
 #: Where warnings go while no destination of the log can be opened.
 STANDBY: Final = "stderr"
-#: Seconds between two looks at what is to be noted in the scoreboard, and between two times that
+#: Seconds between two updates of the scoreboard, and between two times that
 #: latencies are sent to the supervisor, which keeps them when this process has ended.
 LOOK: Final = 1.0
 SEND: Final = 10.0
@@ -79,6 +80,7 @@ class WorkerContext:
     :ivar ports: each with a socket for this worker.
     :ivar key: of pseudonyms in the log.
     :ivar inherited: descriptors of the log's destinations, by their names.
+    :ivar table: where its sessions are counted.
     """
 
     policy: Policy
@@ -90,6 +92,7 @@ class WorkerContext:
     privileges: Privileges
     keep_alive: bool
     scoreboard: Scoreboard | None = None
+    table: Table | None = None
 
 
 class Worker:
@@ -119,6 +122,7 @@ class Worker:
             context.keep_alive,
             logs.turn,
             lambda: logs.observer.waiting,
+            context.table,
         )
         self._scoreboard = context.scoreboard
         self._scoreboard.follow(self._server.factory)
@@ -241,15 +245,14 @@ class Worker:
             change, authenticators, ports = self._prepared
             self._close_added(ports)
             self._prepared = change, authenticators, {}
-        self._scoreboard.count()
         self._send(Retired())
 
     def _look(self) -> None:
         factory, now = self._server.factory, self._server.factory.monotonic()
-        self._scoreboard.look(now)
-        self._scoreboard.count()
+        self._scoreboard.update(now)
         policy = factory.policy
-        if policy.processes.max_requests and factory.requested >= policy.processes.max_requests:
+        most = policy.processes.max_requests
+        if most and factory.counts.requested >= most:
             self._retire()
         # Not all workers at once.
         lifetime = policy.processes.max_lifetime * (1.0 - LIFETIME_SPREAD * self._scoreboard.share)
@@ -361,9 +364,7 @@ class Worker:
     async def _gather(self, number: int) -> None:
         """Bring all that the supervisor reads up to date."""
         free = await self._server.report.count_free_files()
-        factory = self._server.factory
-        self._scoreboard.look(factory.monotonic())
-        self._scoreboard.count()
+        self._scoreboard.update(self._server.factory.monotonic())
         self._send_latencies()
         self._send(Gathered(free), number)
 

@@ -12,6 +12,8 @@ from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 
+from dantetw.accounts.counts import AccountCounts
+from dantetw.accounts.table import Table
 from dantetw.crew import codec
 from dantetw.crew.messages import (
     Answer,
@@ -30,6 +32,7 @@ from dantetw.crew.scoreboard import Scoreboard
 from dantetw.net.channel import Answers, Channel, Frame
 from dantetw.observe.sinks.inherited import InheritedLogs
 from dantetw.relay.latency import LatencySnapshot
+from dantetw.values import AccountKind
 
 #: Seconds that a worker has to answer, and to end.
 ANSWER_SECONDS: Final = 10.0
@@ -63,6 +66,7 @@ class WorkerProcess:
         pid: int,
         born: float,
         scoreboard: Scoreboard,
+        table: Table,
         logs: InheritedLogs,
         reactor: Any,
     ) -> None:
@@ -70,6 +74,8 @@ class WorkerProcess:
         self.pid = pid
         self.born = born
         self.scoreboard = scoreboard
+        self.table = table
+        self._counts_before = table.total(AccountKind.SERVER)
         self.logs = [logs]
         self.channel: Channel
         self.latencies: Mapping[str, LatencySnapshot] = {}
@@ -84,6 +90,11 @@ class WorkerProcess:
         # Questions so far.
         self._asked = 0
         self._answers = Answers[tuple[int, type], Any](reactor)
+
+    @property
+    def counts(self) -> AccountCounts:
+        """What it has counted of its sessions."""
+        return self.table.total(AccountKind.SERVER) - self._counts_before
 
     @property
     def accepting(self) -> bool:

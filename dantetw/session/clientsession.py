@@ -158,7 +158,7 @@ class ClientSession(Session):
         record = self.record
         server, transport, negotiation = self.server, self.transport, self.negotiation
         assert transport is not None and negotiation is not None
-        server.requested += 1
+        server.charging.request()
         # Names such as 0x7f.1 are addresses to the C library, so they must be to the rules.
         asked = literal_endpoint(request.target)
         now = self.since = server.monotonic()

@@ -63,7 +63,7 @@ class SocksFactory(SessionServices, Factory):
 
     def arrived(self, transport: ClientTransport) -> ClientSession:
         """Begin the session of a client that has just been accepted."""
-        self.accepted += 1
+        self.charging.open(self.accounts)
         session = ClientSession(
             self, self.next_number(), Endpoint.of(transport.peer), transport.local
         )

@@ -50,7 +50,7 @@ class SessionPages:
         """
         works: dict[Work, list[ClientSession]] = {work: [] for work in Work}
         for session in self._alive:
-            works[work_of(session)].append(session)
+            works[session.work].append(session)
             yield None
         for work, sessions in works.items():
             yield SessionPage(work)
@@ -58,24 +58,16 @@ class SessionPages:
                 if session.ended:
                     self.gone += 1
                     yield None
-                elif (now := work_of(session)) is not work:
+                elif (now := session.work) is not work:
                     works[now].append(session)  # work goes on in this order, never back
                     yield None
                 else:
                     yield SessionPage(work, tuple(actives(session, self._report)))
 
 
-def work_of(session: Session) -> Work:
-    """What is being done for a session."""
-    if session.record.request is None:
-        return Work.NEGOTIATE
-    activity = session.activity
-    return Work.IO if activity is not None and activity.under_way else Work.REQUEST
-
-
 def actives(session: Session, report: int) -> Iterator[Active]:
     """The part of a status report about a session that is alive."""
-    record, work, activity = session.record, work_of(session), session.activity
+    record, work, activity = session.record, session.work, session.activity
     policy = record.policy
     ways: Iterable[tuple[Path | None, Standing | None]] = ((None, None),)
     if activity is not None and work is Work.IO:

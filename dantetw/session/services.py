@@ -10,6 +10,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
 from typing import Any
 
+from dantetw.accounts.charging import Charging
+from dantetw.accounts.counts import AccountCounts
+from dantetw.accounts.table import Table
 from dantetw.addresses import without_zone
 from dantetw.net.errors import words_of
 from dantetw.net.peerport import PeerPort
@@ -30,7 +33,7 @@ from dantetw.session.delayedclose import DelayedCloses
 from dantetw.session.descriptors import DescriptorBudget
 from dantetw.session.subscribers import Subscribers
 from dantetw.upstream.interfaces import MakeUpstream
-from dantetw.values import Command, Endpoint, Method, Severity
+from dantetw.values import AccountKind, Command, Endpoint, Method, Severity, Work
 from dantetw.wire.dialects import Dialects
 
 
@@ -49,17 +52,14 @@ class SessionServices:
     :ivar bind_low: binds ports below 1024, for ``compatibility: sameport``; set before the first
         policy is adopted.
     :ivar subscribers: what follows all sessions; ``next_number``: numbers them.
-    :ivar accepted: how many clients have come since the start; ``requested``: how many of them have
-        brought a request; ``performed``: how many requests have got under way.
-    :ivar unrequested: of those who have come, how many left without a request; ``unperformed``: how
-        many requests came to nothing before they got under way.
-
+    :ivar charging: counts sessions; ``accounts``: those that each session is charged to.
     :ivar stopwatch: measures how long datagrams stay here.
     :ivar shape: what limits or converts the bytes of a session whose relay is about to begin, from
         the rule that has passed it; None: nothing is limited or converted.
 
     :param upstreams: what makes the ways out of a policy, by name.
     :param addresses_of: the addresses an interface has now; ``all_addresses``: all of this host.
+    :param table: where sessions are counted; None: where no other process reads it.
     """
 
     policy: Policy
@@ -83,6 +83,7 @@ class SessionServices:
         all_addresses: Callable[[], Collection[str]],
         keep_alive: bool = True,
         monotonic: Callable[[], float] = time.monotonic,
+        table: Table | None = None,
     ) -> None:
         self.reactor = reactor
         self.journal = journal
@@ -103,8 +104,10 @@ class SessionServices:
         self.known = RuleFacts(resolver, addresses_of)
         self._addresses_of = addresses_of
         self._all_addresses = all_addresses
-        self.accepted = self.requested = self.performed = 0
-        self.unrequested = self.unperformed = 0
+        self._table = Table() if table is None else table
+        self._counts_before = self._table.total(AccountKind.SERVER)
+        self.charging = Charging(self._table)
+        self.accounts = (self.charging.server,)
         self._refused: set[SocketOption] = set()
         self.delayed_closes = DelayedCloses(reactor)
         self.descriptors = DescriptorBudget(
@@ -131,7 +134,13 @@ class SessionServices:
 
     def _early(self) -> int:
         """How many sessions may come to need more descriptors: what they ask for is not known."""
-        return self.accepted - self.unrequested - self.performed - self.unperformed
+        counts = self.counts
+        return counts.open - (counts.performed - counts.ended(Work.IO))
+
+    @property
+    def counts(self) -> AccountCounts:
+        """What was counted of all sessions of this process."""
+        return self._table.total(AccountKind.SERVER) - self._counts_before
 
     def is_ours(self, target: Endpoint) -> bool:
         """Whether a connection to ``target`` would come back to us as a client."""

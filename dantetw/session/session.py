@@ -44,11 +44,13 @@ from dantetw.values import (
     Operation,
     ReplyCode,
     Side,
+    Work,
 )
 from dantetw.wire.dialects import Negotiation
 
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
 _SUCCEEDED: Final = ReplyCode.SUCCEEDED
+_NEGOTIATE, _REQUEST, _IO = Work
 # The command at work before there is one.
 _NOTHING: Final = Activity()
 _log = Logger()
@@ -214,6 +216,14 @@ class Session(SessionView):
         for advanced in self.server.subscribers.advanced:
             advanced(self)
 
+    @property
+    def work(self) -> Work:
+        """What is being done for it."""
+        if self.record.request is None:
+            return _NEGOTIATE
+        activity = self.activity
+        return _IO if activity is not None and activity.under_way else _REQUEST
+
     # The end.
 
     def stop(self) -> None:
@@ -233,10 +243,7 @@ class Session(SessionView):
         server = self.server
         server.sessions.pop(record.number, None)
         server.sweep.discard(self)
-        if record.request is None:
-            server.unrequested += 1
-        elif self.activity is None or not self.activity.under_way:
-            server.unperformed += 1
+        server.charging.end(record.number, server.accounts, self.work, ending.cause)
         try:
             if self.activity is not None:
                 self.activity.closing()

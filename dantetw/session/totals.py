@@ -4,16 +4,17 @@ The totals of a status report: of one process, or of several taken together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from dantetw import __version__
+from dantetw.accounts.counts import AccountCounts
 from dantetw.observe.status import LatencyReport, Limit, Load, Status
 from dantetw.process.limits import limits, tasks
 from dantetw.relay import latency as relay
 from dantetw.relay.latency import Histogram, LatencySnapshot, latest_figures
 from dantetw.session.protocol import SocksFactory
-from dantetw.values import value
+from dantetw.values import Work
 
 #: Descriptors that a session takes when it is relayed: the client's and the target's.  An
 #: association takes more, but nobody can say of clients to come what they will ask for.
@@ -41,44 +42,6 @@ def latency(report: int, kind: str, measured: Iterable[LatencySnapshot]) -> Late
     return LatencyReport(report, kind, figures, since_start.figures(), last_minute.figures())
 
 
-@value
-class Tally:
-    """
-    Counts of a process: see :class:`~dantetw.session.protocol.SocksFactory`.
-
-    :ivar current: sessions that are alive.
-    """
-
-    accepted: int = 0
-    requested: int = 0
-    performed: int = 0
-    unrequested: int = 0
-    unperformed: int = 0
-    current: int = 0
-
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(
-            self.accepted + other.accepted,
-            self.requested + other.requested,
-            self.performed + other.performed,
-            self.unrequested + other.unrequested,
-            self.unperformed + other.unperformed,
-            self.current + other.current,
-        )
-
-
-def tally(server: SocksFactory) -> Tally:
-    """The counts of this process, as they are now."""
-    return Tally(
-        server.accepted,
-        server.requested,
-        server.performed,
-        server.unrequested,
-        server.unperformed,
-        len(server.sessions),
-    )
-
-
 def free_files(files: int | None) -> int | None:
     """
     How many files more this process can open.
@@ -90,32 +53,29 @@ def free_files(files: int | None) -> int | None:
 
 
 def status(
-    report: int, up: float, tallies: Sequence[Tally], left: int | None, past: Tally | None = None
+    report: int, up: float, processes: int, total: AccountCounts, left: int | None
 ) -> Status:
     """
     The totals.
 
-    :param tallies: of each process that serves clients; ``past``: of those that did so before.
+    :param processes: how many there are that serve clients.
+    :param total: what was counted in all of them, and in those before.
     :param left: how many files more they can open between them.
     """
-    number = len(tallies)
-    total = Tally() if past is None else past
-    for each in tallies:
-        total += each
-    negotiating = total.accepted - total.requested - total.unrequested
-    requesting = total.requested - total.performed - total.unperformed
-    relaying = total.current - negotiating - requesting
+    negotiating = total.opened - total.requested - total.ended(Work.NEGOTIATE)
+    requesting = total.requested - total.performed - total.ended(Work.REQUEST)
+    relaying = total.performed - total.ended(Work.IO)
     most_processes, most_files = limits()
     pairs = None if left is None else left // _DESCRIPTORS
     return Status(
         report,
         __version__,
         up,
-        total.accepted,
-        total.current,
-        Load(number, total.accepted, total.requested, negotiating, left),
-        Load(number, total.requested, total.performed, requesting, left),
-        Load(number, total.performed, total.performed - relaying, relaying, pairs),
+        total.opened,
+        total.open,
+        Load(processes, total.opened, total.requested, negotiating, left),
+        Load(processes, total.requested, total.performed, requesting, left),
+        Load(processes, total.performed, total.ended(Work.IO), relaying, pairs),
         Limit(most_processes, None if most_processes is None else most_processes - tasks()),
-        Limit(None if most_files is None else most_files * number, left),
+        Limit(None if most_files is None else most_files * processes, left),
     )

@@ -112,8 +112,8 @@ class Processes(RuleBasedStateMachine):
             session = data.draw(st.sampled_from(process.sessions))
             if not session.performed:
                 session.performed = True
-                process.charging.cells[process.charging.requested] += 1
-                process.charging.cells[process.charging.performed] += 1
+                process.charging.request()
+                process.charging.perform()
 
     def move_on(self, process: Process, session: OpenSession, moved: int) -> Counts:
         """A session moves so many bytes; all that it has moved."""
@@ -241,7 +241,7 @@ class BookTests(SynchronousTestCase):
         """With a table in which nobody could have counted no process goes on."""
         book = Book()
         table = book.take()
-        table.cells[Charging(table).requested] += 1
+        Charging(table).request()
         book.give_back(table)
         self.assertIsNot(book.take(), table)
 
@@ -284,8 +284,8 @@ class KilledTests(SynchronousTestCase):
                 user = charging.account(USER, f"user {number % 13}")
                 accounts = (charging.server, user, charging.account(RULE, "rule"))
                 charging.open(accounts)
-                charging.cells[charging.requested] += 1
-                charging.cells[charging.performed] += 1
+                charging.request()
+                charging.perform()
                 charging.end(number, accounts, Work.IO, Cause.CLOSED, Counts(3, 2, 2, 3))
             charging.flush()
             os.write(pipe, bytes([1]))

@@ -57,8 +57,8 @@ class SessionTests(ChargingCase):
         charging = self.charging
         accounts = (charging.server, charging.account(RULE, "a"), charging.account(USER, "b"))
         charging.open(accounts)
-        charging.cells[charging.requested] += 1
-        charging.cells[charging.performed] += 1
+        charging.request()
+        charging.perform()
         for kind, name in ((SERVER, None), (RULE, "a"), (USER, "b")):
             self.assertEqual(self.accounts(kind)[name].open, 1)
         charging.end(1, accounts, Work.IO, Cause.TIMEOUT, BYTES, DATAGRAMS)
@@ -189,8 +189,9 @@ class NextProcessTests(ChargingCase):
         """What was open has crashed, once; and of the server's sessions, where they were."""
         charging = self.charging
         charging.open([charging.server] * 6)
-        charging.cells[charging.requested] += 4
-        charging.cells[charging.performed] += 1
+        for _ in range(4):
+            charging.request()
+        charging.perform()
         charging.end(1, (charging.server,), Work.NEGOTIATE, Cause.CLOSED)
         self.charge("a", ended=False)
         for _ in range(2):
@@ -253,5 +254,5 @@ class NextProcessTests(ChargingCase):
         self.assertFalse(self.table.settle())
         self.table.cells[self.charging.server.row + OPENED] = 0
         self.assertTrue(self.table.settle())
-        self.charging.cells[self.charging.requested] += 1
+        self.charging.request()
         self.assertFalse(self.table.settle())

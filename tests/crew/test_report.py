@@ -27,7 +27,6 @@ from dantetw.observe.status import (
 )
 from dantetw.session import reporting, totals
 from dantetw.session.activity import Activity
-from dantetw.session.reporting import work_of
 from dantetw.session.slices import BEHIND, LONGEST, LOOKS, PAUSE, SLICE
 from dantetw.values import Command, Endpoint, Family, Phase, Work
 from tests.session.world import GREETING, LOGIN, LOGINS, NAMED, TARGET, World, request
@@ -184,7 +183,7 @@ class LineTests(ReportingCase):
         self.report(world)
         self.assertEqual([event.work for event in self.actives(world)], [Work.REQUEST])
         waiting.open = True
-        world.factory.performed += 1
+        world.factory.charging.perform()
         world.events.clear()
         lines = self.report(world)
         self.assertEqual([line[:4] for line in lines[-2:]], ["udp:", "udp:"])
@@ -214,8 +213,8 @@ class LineTests(ReportingCase):
         client.close()
         peer.close()
         world.settle()
-        self.assertEqual((world.factory.requested, world.factory.performed), (1, 1))
-        self.assertEqual(world.factory.unperformed, 0)
+        self.assertEqual((world.factory.counts.requested, world.factory.counts.performed), (1, 1))
+        self.assertEqual(world.factory.counts.ended(Work.REQUEST), 0)
 
     def test_rules(self) -> None:
         """With several rules of a kind each session is told with its own."""
@@ -250,7 +249,7 @@ class CountTests(ReportingCase):
         (status,) = (event for event in world.events if isinstance(event, Status))
         world.events.clear()
         loads = (status.negotiators, status.requesters, status.iorelayers)
-        here = [work_of(session) for session in world.sessions]
+        here = [session.work for session in world.sessions]
         for work, load in zip(Work, loads, strict=True):
             self.assertEqual(load.current, here.count(work), work)
         self.assertEqual(status.current, len(here))

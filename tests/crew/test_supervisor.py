@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from dantetw.accounts.charging import Charging
 from dantetw.crew import codec, forking, pool, supervisor
 from dantetw.crew.errors import UnusableError
 from dantetw.crew.messages import (
@@ -44,8 +45,7 @@ from dantetw.net.channel import Channel, Frame
 from dantetw.net.listening import Port, open_port
 from dantetw.observe.events import Ended, Message
 from dantetw.observe.journal import Journal
-from dantetw.session.totals import Tally
-from dantetw.values import Cause, Endpoint, Family
+from dantetw.values import AccountKind, Cause, Endpoint, Family, Work
 from tests.observe.sinks.fakes import FakeReactor
 from tests.session.world import HEAD, OPEN, World, compiled
 
@@ -387,6 +387,8 @@ class LossTests(SupervisorCase):
         def fill(child: WorkerProcess) -> None:
             child.scoreboard.follow(world.factory)
             world.client()
+            charging = Charging(child.table)
+            charging.open((charging.server,))
             child.logs.append(
                 SimpleNamespace(drain=lambda: self.events.append("drained"))  # type: ignore[arg-type]
             )
@@ -397,12 +399,14 @@ class LossTests(SupervisorCase):
         assert isinstance(ended, Ended)
         self.assertEqual((ended.session, ended.ending.cause), (1, Cause.CRASH))
         self.assertIn("1 session with it", told.text)
-        self.assertEqual(self.pool.past, Tally(1, 0, 0, 1, 0, 0))
+        total = self.pool.book.total(AccountKind.SERVER)
+        self.assertEqual((total.opened, total.ended(Work.NEGOTIATE), total.open), (1, 1, 0))
+        self.assertEqual(total.refused_by(Cause.CRASH), 1)
         self.pass_(FIRST_RETRY_SECONDS)
         self.assertEqual(self.pool.workers[1].scoreboard.number(), 3)
 
-    def test_own_scoreboard(self) -> None:
-        """A worker can write into its own scoreboard only."""
+    def test_own_memory(self) -> None:
+        """A worker can write into its own scoreboard and table only."""
         seen: list[Any] = []
 
         def fork(child: Callable[[socket.socket], None]) -> tuple[int, socket.socket]:
@@ -410,14 +414,16 @@ class LossTests(SupervisorCase):
             raise OSError(errno.EAGAIN, "no fork")
 
         self.patch(forking, "fork", fork)
-        self.patch(pool, "work", lambda reactor, estate, sock: seen.append(estate.scoreboard))
+        self.patch(pool, "work", lambda reactor, context, sock: seen.append(context))
         self.workers[0].die()
         self.pass_(FIRST_RETRY_SECONDS)
         seen[0](None)
-        other, own = self.pool.workers[0].scoreboard, seen[1]
-        self.assertRaises(ValueError, other.tally)
-        own.tally()
-        own.close()
+        other, own = self.pool.workers[0], seen[1]
+        self.assertRaises(ValueError, other.scoreboard.generations)
+        self.assertRaises(ValueError, other.table.total, AccountKind.SERVER)
+        own.scoreboard.generations()
+        own.table.total(AccountKind.SERVER)
+        own.scoreboard.close()
 
 
 class NonsenseTests(SupervisorCase):

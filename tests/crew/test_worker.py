@@ -19,6 +19,7 @@ from typing import Any
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from dantetw.accounts.table import Table
 from dantetw.crew import codec, forking, socksserver
 from dantetw.crew import worker as workers
 from dantetw.crew.errors import UnusableError
@@ -60,7 +61,7 @@ from dantetw.privileged.privileges import Privileges
 from dantetw.process.appending import open_appending
 from dantetw.session.drain import HANDSHAKE_SECONDS
 from dantetw.threads import Threads
-from dantetw.values import Endpoint, Family
+from dantetw.values import AccountKind, Endpoint, Family
 from tests.descriptors import descriptors
 from tests.held import HeldPool
 from tests.session.world import GREETING, TurningReactor, compiled
@@ -120,6 +121,8 @@ class WorkerCase(SynchronousTestCase):
         self.lost = 0
         self.scoreboard = Scoreboard(1, 2)
         self.addCleanup(self.scoreboard.close)
+        self.table = Table()
+        self.addCleanup(self.table.close)
 
     def open(self) -> Port:
         """A port of the supervisor's."""
@@ -146,6 +149,7 @@ class WorkerCase(SynchronousTestCase):
             Privileges(),
             True,
             self.scoreboard,
+            self.table,
         )
 
     def copied(self, port: Port) -> Port:
@@ -248,9 +252,9 @@ class BorrowTests(WorkerCase):
         with socket.socket() as client:
             # Where the kernel sends it, only one socket listens.
             client.connect(sock.getsockname())
-            before = self.worker._server.factory.accepted
+            before = self.worker._server.factory.counts.opened
             self.reactor.settle()
-            return self.worker._server.factory.accepted > before
+            return self.worker._server.factory.counts.opened > before
 
     def test_borrowed(self) -> None:
         """It accepts there until they are asked back, and no longer."""
@@ -277,7 +281,7 @@ class BorrowTests(WorkerCase):
             for client in clients:
                 self.addCleanup(client.close)
             self.lend(other)
-            self.assertEqual(self.worker._server.factory.accepted, 3)
+            self.assertEqual(self.worker._server.factory.counts.opened, 3)
 
         self.play(story)
 
@@ -354,7 +358,7 @@ class BorrowTests(WorkerCase):
             self.reactor.advance(HANDSHAKE_SECONDS)
             self.reactor.settle()
             self.assertEqual(self.words[-1], Released())
-            self.assertEqual(self.worker._server.factory.accepted, 3)
+            self.assertEqual(self.worker._server.factory.counts.opened, 3)
             with socket.socket() as client:
                 self.assertRaises(OSError, client.connect, clients[0].getpeername())
 
@@ -426,7 +430,7 @@ class LifeTests(WorkerCase):
             self.assertEqual(self.words, [Running()])
             self.port.sockets[1].close()
             self.assertEqual(self.clients(3), 3)
-            self.assertEqual(self.scoreboard.tally().current, 3)
+            self.assertEqual(self.table.total(AccountKind.SERVER).open, 3)
             for number in forking.MOTHERS:
                 self.assertEqual(self.handlers[number], signal.SIG_IGN)
             self.handlers[signal.SIGTERM](signal.SIGTERM, None)
@@ -502,15 +506,17 @@ class LifeTests(WorkerCase):
 
         def story() -> None:
             self.port.sockets[1].close()
-            self.worker._server.factory.requested = 4
+            charging = self.worker._server.factory.charging
+            for _ in range(4):
+                charging.request()
             self.reactor.advance(LOOK)
             self.reactor.settle()
             self.assertEqual(self.words, [Running()])
-            self.worker._server.factory.requested = 5
+            charging.request()
             self.reactor.advance(LOOK)
             self.reactor.settle()
             self.assertEqual(self.words, [Running(), Retired(), Stopping()])
-            self.assertEqual(self.scoreboard.tally().requested, 5)
+            self.assertEqual(self.table.total(AccountKind.SERVER).requested, 5)
 
         self.play(story, "child.maxrequests: 5")
 
@@ -712,7 +718,7 @@ class ReportTests(WorkerCase):
             assert isinstance(measured, Gathered)
             self.assertIsInstance(measured.free_files, int)
             self.assertEqual(self.numbers[:2], [0, 5])
-            self.assertEqual(self.scoreboard.tally().accepted, 1)
+            self.assertEqual(self.table.total(AccountKind.SERVER).opened, 1)
 
         self.play(story)
 

@@ -139,7 +139,8 @@ class KillingCase(ScoreboardCase):
         """Do what the supervisor process does when the worker has died."""
         observer = self.observer()
         policies = {0: self.world.policy}
-        _, ends = self.scoreboard.settle(policies, self.world.reactor.seconds(), observer.sinks)
+        now = self.world.reactor.seconds()
+        ends = self.scoreboard.crashed(policies, now, observer.sinks)
         for end, lacking in ends:
             observer.record_in(lacking, end)
 
@@ -270,9 +271,8 @@ class NoteTests(KillingCase):
     def test_hostile(self) -> None:
         """Whatever a worker has left there, the supervisor process goes on."""
         for data in (b"\xff", b"\0", b"\x01", b"\x7f"):
-            self.scoreboard._memory[scoreboards._WRITES_AT : 8192] = data * (
-                8192 - scoreboards._WRITES_AT
-            )
+            begin = scoreboards._WRITES_AT
+            self.scoreboard._memory[begin:8192] = data * (8192 - begin)
             self.lacking(1)
             self.lacking(2**63)
         self.assertLessEqual(SIZE, 4096)

@@ -136,7 +136,7 @@ class WaitingTests(ListenerCase):
         world.until(lambda: len(world.sessions) == 1)
         came = []
         for number in range(4):
-            world.until(lambda n=number: world.factory.accepted == n + 1)  # type: ignore[misc]
+            world.until(lambda n=number: world.factory.counts.opened == n + 1)  # type: ignore[misc]
             self.assertEqual(len(world.factory.sessions), 1)
             (session,) = world.factory.sessions.values()
             came.append(session.record.local)

@@ -126,7 +126,7 @@ class Association(Activity):
         record = session.record
         server = session.server
         record.connect(server.monotonic())
-        server.performed += 1
+        server.charging.perform()
         session.advanced()
         unanswered = session.grant(record.policy.udp.announced(self.local))
         if unanswered is not None:

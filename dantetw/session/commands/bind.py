@@ -159,7 +159,7 @@ class Bind(Waiting):
             return
         server.poller.watch(peer.fileno(), _unheard)
         self._peer = None
-        server.performed += 1
+        server.charging.perform()
         self.relay(peer, record.target)
 
     def check(self, now: float) -> None:

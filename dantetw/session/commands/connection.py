@@ -59,7 +59,7 @@ class Connect(Relaying):
         session = self._session
         attempt = self._attempt = self._open(target)
         server = session.server
-        server.performed += 1
+        server.charging.perform()
         session.record.connecting_at = session.since = server.monotonic()
         attempt.then(self.connected, self.unreached)
 

@@ -174,7 +174,7 @@ class Forwarding(Waiting):
         self._relays[forward] = None
         if not self._used:
             self._used = True
-            server.performed += 1
+            server.charging.perform()
         if server.journal.debug:
             self._step(f"{forward.peer} is relayed from {forward.source}", forward)
         forward.begin()

@@ -261,7 +261,7 @@ class ConnectRace(Connect):
         trial.began = server.monotonic()
         if not self._dialled:
             self._dialled = True
-            server.performed += 1
+            server.charging.perform()
             record.connecting_at = session.since = trial.began
         dial.then(partial(self._won, trial), partial(self._failed, trial))
 

@@ -10,8 +10,8 @@ from dantetw.observe.events import Connected, Counts, Parted
 from dantetw.observe.status import Active
 from dantetw.policy import Edge
 from dantetw.session.commands import forwarding
-from dantetw.session.reporting import actives, work_of
-from dantetw.values import Cause, Command, Ending, Family, Phase, Side
+from dantetw.session.reporting import actives
+from dantetw.values import Cause, Command, Ending, Family, Phase, Side, Work
 from dantetw.wire import socks4, socks5
 from tests.session.commands.test_bind import BOUND, NEAR, OPEN, PEER, BindCase, at
 from tests.session.world import HEAD, Client, FakeDial, FakePeerPort, World
@@ -245,7 +245,7 @@ class RelayTests(ForwardingCase):
         """The report has each peer, and counts the client once."""
         world, client, port = self.many()
         (session,) = world.sessions
-        self.assertEqual(work_of(session).word, "request")
+        self.assertEqual(session.work.word, "request")
         peer, _ = self.relayed(world, client, port)
         self.relayed(world, client, port)
         peer.send(b"12345")
@@ -257,9 +257,11 @@ class RelayTests(ForwardingCase):
         assert session.activity is not None
         self.assertEqual(session.activity.stirred, world.reactor.seconds())
         self.assertEqual(session.activity.counts, Counts(5, 0, 0, 5))
-        self.assertEqual(world.factory.performed, 1)
+        self.assertEqual(world.factory.counts.performed, 1)
         client.close()
-        self.assertEqual((world.factory.unperformed, world.factory.sessions), (0, {}))
+        self.assertEqual(
+            (world.factory.counts.ended(Work.REQUEST), world.factory.sessions), (0, {})
+        )
 
     def test_report_without(self) -> None:
         """When all peers have gone it still has the port."""

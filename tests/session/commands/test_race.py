@@ -12,7 +12,7 @@ from dantetw.net.poller import EpollPoller, ReactorPoller
 from dantetw.net.race import HEAD_START, MOST_AT_ONCE
 from dantetw.observe.events import Attempt, ConnectFailed, Ended
 from dantetw.observe.formats.json import Json
-from dantetw.values import Cause, Endpoint, Family, Outcome
+from dantetw.values import Cause, Endpoint, Family, Outcome, Work
 from tests.session.world import GREETING, LOG, OPEN, Client, FakeDial, World, request
 
 NEAR = "10.0.0.9.50000 127.0.0.1.1080"
@@ -233,7 +233,7 @@ class AttemptTests(RacingCase):
                 f"block(1): tcp/accept ]: {NEAR}: request was not performed due to error: {text}",
             ],
         )
-        self.assertEqual(world.factory.performed, 0)
+        self.assertEqual(world.factory.counts.performed, 0)
         self.finish(world, client)
 
     def test_early_failure_is_told_early(self) -> None:
@@ -580,14 +580,14 @@ class LeavingTests(RacingCase):
     def test_status(self) -> None:
         """Meanwhile the session counts as one that is under way, once."""
         world, client = self.racing()
-        self.assertEqual(world.factory.performed, 1)
+        self.assertEqual(world.factory.counts.performed, 1)
         assert client.session is not None and client.session.activity is not None
         self.assertTrue(client.session.activity.under_way)
         ((path, standing),) = client.session.activity.standing()
         self.assertTrue(standing.connecting)
         self.assertEqual(path.target, Endpoint(TWO, 80, Family.IPV4))
         world.factory.stop()
-        self.assertEqual(world.factory.unperformed, 0)
+        self.assertEqual(world.factory.counts.ended(Work.REQUEST), 0)
 
 
 class JsonTests(RacingCase):
