@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import threading
-from contextlib import suppress
 from pathlib import Path
 
 from tests.scenarios.running import DEADLINE, wait_until
@@ -100,7 +100,8 @@ class StallingScenarios(WorkerScenario):
             while not over.wait(0.001):
                 for pid in children(server.pid):
                     if pid != kept:
-                        with suppress(ProcessLookupError):  # it has been reaped meanwhile
+                        # It may have been reaped meanwhile.
+                        with contextlib.suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGKILL)
 
         killing = threading.Thread(target=kill, daemon=True)
