@@ -65,7 +65,7 @@ class DescriptorBudget:
         self.short = False
 
     def measure(self) -> None:
-        """Find out how many there are.  All that is open now is no client's."""
+        """Find out how many there are.  What is open now belongs to no client."""
         most = limits()[1]
         if most is None:
             return
@@ -74,17 +74,17 @@ class DescriptorBudget:
         pipes.may_make = self._may_make_pipe
 
     def stop(self) -> None:
-        """No more clients come."""
+        """Stop: no more clients are accepted."""
         self._waiting.clear()
         pipes.may_make = None
 
     def _set(self, most: int) -> None:
         self._most = most
-        # Of sessions, with all that one can have unless it says so, and pipes that are not in use.
+        # Of sessions, with all that one can have without a call of hold(), and unused pipes.
         self._plenty = (most - 2 * pipes.KEPT) // (4 * PER_SESSION)
 
     def take(self, number: int) -> None:
-        """So many more, or less, are no client's: listening sockets."""
+        """So many more, or less, belong to no client: listening sockets."""
         if self._most != sys.maxsize:
             self._set(max(2 * PER_SESSION, self._most - number))
 
@@ -97,7 +97,7 @@ class DescriptorBudget:
     def clients(self) -> int:
         """How many clients can be accepted; of very many, not all."""
         if not self.short:
-            # Most often there is no need to look closer.
+            # Most often this rough estimate will do.
             left = self._plenty - len(self._sessions) - len(self._closing)
             if left >= ACCEPT_BATCH:
                 return left
@@ -107,11 +107,11 @@ class DescriptorBudget:
         return left
 
     def has(self, number: int) -> bool:
-        """Whether sessions can have so many more than they were accepted for."""
+        """Whether sessions can have so many more than those counted at their admission."""
         return self._left() >= number
 
     def hold(self, session: int, number: int) -> None:
-        """A session has so many more than :data:`PER_SESSION` from now on."""
+        """Count so many more than :data:`PER_SESSION` for a session from now on."""
         self._extra += number - self._held.pop(session, 0)
         if number:
             self._held[session] = number
@@ -123,7 +123,7 @@ class DescriptorBudget:
         self.wake()
 
     def wait(self, call: Callable[[], None]) -> None:
-        """Call when another client can be accepted; it then calls :meth:`wake`."""
+        """Call a function when another client can be accepted, which then calls :meth:`wake`."""
         self._waiting.append(call)
         self._settle()
         if not self._looking:
@@ -131,7 +131,7 @@ class DescriptorBudget:
             self._reactor.callLater(RETRY_SECONDS, self._look)
 
     def wake(self) -> None:
-        """Call the first that waits, if there is room."""
+        """Call the first function that waits, if there is room."""
         if self._waiting and self.clients() > 0:
             self._poller.again(self._waiting.popleft())
             self._settle()
@@ -146,12 +146,12 @@ class DescriptorBudget:
         self.short = bool(self._waiting or self._held)
 
     def _may_make_pipe(self) -> bool:
-        # Copying needs none, so clients come first.
+        # Copying needs none, so clients have priority.
         return not self._waiting and self._left() > self._most // 4
 
 
 def _lowest_free() -> int:
-    """The number that a descriptor would get now: they are given without gaps, as good as."""
+    """The number that a descriptor would get now: they are given nearly without gaps."""
     number = os.dup(0)
     os.close(number)
     return number

@@ -18,11 +18,11 @@ from dantetw.session.descriptors import ACCEPT_BATCH
 from dantetw.session.protocol import SocksFactory
 from dantetw.values import Severity
 
-#: Seconds to wait when there are no descriptors left; clients wait in the backlog meanwhile.
+#: Seconds to wait for descriptors when none are left; clients wait in the backlog meanwhile.
 ACCEPT_RETRY_SECONDS: Final = 1.0
 
-# One client's trouble, not ours: ``accept(2)``, "Error handling", has those of the network, which
-# wait on the new connection.
+# Errors of one client, not ours: ``accept(2)``, "Error handling", lists those of the network, which
+# are pending on the new connection.
 _CLIENT_ERRNOS: Final = frozenset(
     (
         errno.ECONNABORTED,
@@ -54,10 +54,10 @@ class Listener:
         self._factory = factory
         self._poller = factory.poller
         self._reactor = reactor
-        self._room = factory.descriptors
+        self._descriptors = factory.descriptors
         self._exhausted = False
-        # It is our turn soon, whoever comes meanwhile.
-        self._awaits_turn = False
+        # A call is scheduled that accepts: nothing is to be done when clients come meanwhile.
+        self._scheduled = False
         self._sock = sock
         self._local = port.local
         self.endpoint = port.endpoint
@@ -73,16 +73,16 @@ class Listener:
             self._sock.close()
 
     def turn_away(self) -> bool:
-        """Let no more clients come than are on their way; False if that cannot be done."""
+        """Refuse new connections, but not those in the midst of connecting; False: impossible."""
         return self._sock.fileno() >= 0 and turn_away(self._sock)
 
     @property
     def crowded(self) -> bool:
-        """Whether clients wait for whom there is no room."""
-        return self._sock.fileno() >= 0 and self._room.clients() <= 0 and waits(self._sock)
+        """Whether clients wait that there are no descriptors for."""
+        return self._sock.fileno() >= 0 and self._descriptors.clients() <= 0 and waits(self._sock)
 
     def drain(self) -> None:
-        """Accept all who wait now: closing would reset their connections."""
+        """Accept all that wait now: closing would reset their connections."""
         if self._sock.fileno() < 0:
             return
         for _ in range(BACKLOG + 1):  # one more than asked for fits in
@@ -90,23 +90,23 @@ class Listener:
                 return
 
     def _ready(self, mask: int) -> None:
-        if not self._awaits_turn:
+        if not self._scheduled:
             self._accept_some()
 
     def _accept_some(self) -> None:
-        """Accept who waits; of many, some now and the others when it is our turn again."""
-        room = self._room.clients()
+        """Accept what waits; of many, some now and the others in the next iteration."""
+        room = self._descriptors.clients()
         for _ in range(min(ACCEPT_BATCH, room)):
             if not self._accept():
                 return
         if room < ACCEPT_BATCH:
             self._await_room()
             return
-        self._awaits_turn = True
+        self._scheduled = True
         self._poller.again(self._go_on)
 
     def _go_on(self) -> None:
-        self._awaits_turn = False
+        self._scheduled = False
         if self._sock.fileno() >= 0:
             self._accept_some()
 
@@ -115,18 +115,18 @@ class Listener:
         try:
             sock, peer = self._sock.accept()
         except BlockingIOError:
-            self._exhausted = False  # not before nobody waits: some get in as others leave
+            self._exhausted = False  # not as long as clients wait: some get in as others leave
             return False
         except OSError as failed:
             number = failed.errno or 0
-            told = number != errno.EINTR and self._tell(number)
+            logged = number != errno.EINTR and self._log_failure(number)
             if number in _CLIENT_ERRNOS:
                 return True
-            self._wait(number, told)
+            self._wait(number, logged)
             return False
         factory, transport = self._factory, None
         try:
-            # Our factory does not ask who it is for; making Twisted's address takes a while.
+            # Our factory does not look at the address, which takes a while to make.
             protocol = factory.buildProtocol(None)
             transport = ClientTransport(sock, peer, factory.poller, protocol, self._local)
             protocol.makeConnection(transport)  # type: ignore[no-untyped-call]
@@ -139,46 +139,46 @@ class Listener:
         return True
 
     def _await_room(self) -> None:
-        """No more clients can be had than there are: let those who wait do so."""
+        """There are no descriptors for more clients: let them wait."""
         if not waits(self._sock):
             self._exhausted = False
             return
         if not self._exhausted:
-            self._say_exhausted(errno.EMFILE, self._tell(errno.EMFILE))
-        self._awaits_turn = True
+            self._warn_exhausted(errno.EMFILE, self._log_failure(errno.EMFILE))
+        self._scheduled = True
         self._poller.pause(self._sock.fileno())
-        self._room.wait(self._enter)
+        self._descriptors.wait(self._enter)
 
     def _enter(self) -> None:
-        """There is room again: for one client at each port, then for another at the first."""
-        self._awaits_turn = False
+        """There are descriptors again: accept a client at each port, then another at the first."""
+        self._scheduled = False
         if self._sock.fileno() >= 0:
             self._poller.resume(self._sock.fileno())
-            if self._room.clients() <= 0 or self._accept():
+            if self._descriptors.clients() <= 0 or self._accept():
                 self._await_room()
-        self._room.wake()
+        self._descriptors.wake()
 
-    def _tell(self, number: int) -> bool:
-        """Tell that ``accept`` has failed; whether anybody has asked for that."""
+    def _log_failure(self, number: int) -> bool:
+        """Log that ``accept`` has failed; whether the configuration asks for that."""
         symbol, journal = symbol_of(number), self._factory.journal
         severity = self._factory.context.filters.severity(Edge.INTERNAL, symbol)
         if journal.wants(severity):
             journal.record(AcceptFailed(severity, Edge.INTERNAL, self.endpoint, symbol, number))
         return severity is not Severity.DEBUG
 
-    def _wait(self, number: int, told: bool) -> None:
+    def _wait(self, number: int, logged: bool) -> None:
         """
         No descriptors or no memory are left: let clients wait.
 
-        :param told: the operator has heard of it; otherwise say so once until nobody waits.
+        :param logged: the failure has been logged; otherwise warn, once until no client waits.
         """
-        self._say_exhausted(number, told)
-        self._awaits_turn = True
+        self._warn_exhausted(number, logged)
+        self._scheduled = True
         self._poller.pause(self._sock.fileno())
         self._reactor.callLater(ACCEPT_RETRY_SECONDS, self._resume)
 
-    def _say_exhausted(self, number: int, told: bool) -> None:
-        if not self._exhausted and not told:
+    def _warn_exhausted(self, number: int, logged: bool) -> None:
+        if not self._exhausted and not logged:
             text = f"could not accept a client on {self.endpoint}: {words_of(number)}"
             self._factory.journal.message(Severity.WARNING, "internal.exhausted", text)
         self._exhausted = True

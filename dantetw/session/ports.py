@@ -1,5 +1,5 @@
 """
-All the ports clients come in by, and their change at a reload.
+The ports that clients connect to, and their change at a reload.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ class BindError(Exception):
 
 class ListeningPorts:
     """
-    Where clients come in.
+    The ports that clients connect to.
 
     A change is made in two steps, so that nothing has changed if the first of them fails:
-    :meth:`bind` the addresses that are new, then :meth:`use` them and let go of the others.
+    :meth:`bind` the addresses that are new, then :meth:`use` them and close the others.
 
     :param bind: binds a socket with the privileges that takes.
-    :param report: told of socket options that the system refused.
+    :param report: gets socket options that the system refused.
     :param number: of processes that accept.
-    :param given: sockets that somebody has opened for us, for the addresses they are bound to.
+    :param given: sockets that another process has opened, for the addresses they are bound to.
     :ivar bound: the ports in use.
     :ivar absent: what the last :meth:`bind` has left out, with the ``errno``: ``EADDRNOTAVAIL`` if
         the machine does not have the address now.
@@ -113,7 +113,7 @@ class ListeningPorts:
         return ports
 
     def _forget_given(self) -> None:
-        """Let go of sockets that were given and are not wanted."""
+        """Close sockets that were given and are not wanted."""
         for sockets in self._given.values():
             for sock in sockets:
                 sock.close()
@@ -126,8 +126,8 @@ class ListeningPorts:
             port, refused = given_port(given, options)
             self._report(refused)
             return port
-        # A wildcard and an address of its own are in each other's way.  Both listen for a moment:
-        # nothing is lost if the new one cannot be bound, and no client is turned away.
+        # A wildcard and a specific address exclude each other.  Both listen for a moment, so that
+        # nothing is lost if the new one cannot be bound, and no client is refused.
         try:
             for rival in rivals:
                 rival.share(True)
@@ -145,7 +145,7 @@ class ListeningPorts:
         return port
 
     def release(self, ports: Mapping[Endpoint, Port]) -> None:
-        """Let go of ports that were bound and will not be used."""
+        """Close ports that were bound and will not be used."""
         for endpoint, port in ports.items():
             if self.bound.get(endpoint) is not port:
                 port.close()
@@ -154,22 +154,22 @@ class ListeningPorts:
         """
         Keep these and no others.
 
-        :param policy: whose socket options ports that stay get; None: no process of ours accepts
-            any more.
+        :param policy: sets the socket options of ports that stay; None: this process accepts no
+            more.
         """
         old, self.bound = self.bound, ports
         for endpoint, port in old.items():
             if ports.get(endpoint) is not port:
                 if policy is not None:
                     for sock in port.sockets:
-                        turn_away(sock)  # others accept there until the last have come
+                        turn_away(sock)  # other processes accept there until the last have come
                 port.close()
             elif policy is not None:
                 self._report(port.set_options(policy.socket_options))
 
 
 class Listeners:
-    """Who accepts at the ports, in a process that does."""
+    """The listeners at the ports, in a process that accepts."""
 
     def __init__(self, factory: SocksFactory, reactor: Any) -> None:
         self._factory = factory
@@ -180,9 +180,9 @@ class Listeners:
     def use(self, ports: Mapping[Endpoint, Port], grace: bool = True) -> Deferred[None]:
         """
         Accept at these and no others.  Clients that were accepted stay, and those that wait at a
-        port that is given up, or are on their way to it, are accepted before it is closed.
+        port that is given up, or are connecting to it, are accepted before it is closed.
 
-        :param grace: wait for those on their way.
+        :param grace: wait for those that are connecting.
 
         :returns: fires when no port is left but these.
         """
