@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import Final
 
 from dantetw.net.race import arrange
-from dantetw.plan.case import Case
+from dantetw.plan.case import Case, Traces, ask_rules
 from dantetw.plan.outcome import Plan
 from dantetw.plan.usable import unusable
 from dantetw.policy import Rule
 from dantetw.rules.addresses import Known, Lookup
-from dantetw.rules.decision import Decision, Question, Tried, decide_socks
+from dantetw.rules.decision import Decision
 from dantetw.values import Endpoint, Family, Outcome, value
 
 _NAME: Final = Family.NAME
@@ -53,13 +53,8 @@ def order_of(plan: Plan, failed_lately: Callable[[str, int], bool]) -> tuple[str
     return arrange(plan.addresses, leading, lambda host: failed_lately(host, port))
 
 
-def address_question(case: Case, target: Endpoint) -> Question:
-    """What the socks rules are asked about one of the addresses."""
-    return replace(case.question(), addresses=(target.host,))
-
-
 def judge_address(
-    case: Case, plan: Plan, target: Endpoint, known: Known, trace: list[Tried] | None = None
+    case: Case, plan: Plan, target: Endpoint, known: Known, traces: Traces | None = None
 ) -> Candidate | Lookup:
     """
     Judge one of the addresses.
@@ -67,15 +62,15 @@ def judge_address(
     :param plan: that of the request.
     :param target: the address, with the port.
     :param known: answers to look-ups.
-    :param trace: if given, gets what became of each rule tried.
+    :param traces: if given, gets how the rules fared.
     """
     wrong = unusable(case, target)
     if wrong is not None:
         return Candidate(target, refused=Outcome.UNUSABLE, text=wrong.ending.text)
     if target.host == plan.address.host:
         return Candidate(target, plan.rule, plan.name)  # the plan's rule is about this one
-    question = address_question(case, target)
-    decision = decide_socks(case.policy, question, known, trace, case.auth)
+    question = replace(case.question(), addresses=(target.host,))
+    decision = ask_rules(case, question, known, traces, case.auth)
     if isinstance(decision, Lookup):
         return decision
     if not isinstance(decision, Decision):

@@ -10,7 +10,7 @@ from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.authentication import AuthCheck, AuthState
 from dantetw.rules.cache import DecisionCache
 from dantetw.rules.decision import Decision, Tried, decide_client
-from dantetw.values import Cause, Ending, Endpoint, Phase, Side
+from dantetw.values import Cause, Ending, Endpoint, Phase, ReplyCode, Side
 
 
 def admit(
@@ -29,8 +29,7 @@ def admit(
     :param auth: the client, where a policy :func:`~dantetw.rules.authentication.asks`.
     :param cache: decisions of this policy on other clients.
     :param trace: if given, gets what became of each rule tried; then ``cache`` must be None.
-    :returns: a refusal has the client rule, and no reply; a look-up or a check is to be answered
-        before asking again.
+    :returns: a look-up or a check is to be answered before asking again.
     """
     if cache is not None and (rule := cache.of_client(client, local)) is not None:
         return Admission(rule)
@@ -40,7 +39,7 @@ def admit(
     rule = decision.rule
     if decision.blocks:
         ending = Ending(Side.RULE, Phase.ACCEPT, Cause.BLOCKED, text=decision.refusal)
-        return Refusal(ending, None, rule, identity=decision.shown)
+        return Refusal(ending, ReplyCode.NOT_ALLOWED, rule, identity=decision.shown)
     if cache is not None:
         cache.remember_client(client, local, decision)
     return Admission(rule, decision.shown)

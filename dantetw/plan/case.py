@@ -1,5 +1,5 @@
 """
-What is known of one client's request.
+What is known of one client's request, and what the socks rules are asked about it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from typing import Final
 
 from dantetw.net.sources import Sources
 from dantetw.policy import Policy, Rule
-from dantetw.rules.authentication import AuthState
-from dantetw.rules.decision import Question
+from dantetw.rules.addresses import Known, Lookup
+from dantetw.rules.authentication import AuthCheck, AuthState
+from dantetw.rules.decision import Decision, Question, Tried, decide_socks
 from dantetw.values import (
     PROTOCOL_OF,
     Command,
@@ -21,6 +22,9 @@ from dantetw.values import (
     User,
 )
 from dantetw.wire.dialects import Request
+
+#: How the rules fared, of each question that they have answered, in order.
+Traces = list[tuple[Question, list[Tried]]]
 
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
 _ASSOCIATE: Final = Command.UDPASSOCIATE
@@ -141,3 +145,21 @@ class Case:
             self.groups_of(user.name) if user is not None else None,
             addresses,
         )
+
+
+def ask_rules(
+    case: Case, question: Question, known: Known, traces: Traces | None, auth: AuthState | None
+) -> Decision | Lookup | AuthCheck:
+    """
+    Ask the socks rules of a case.
+
+    :param traces: if given, gets how the rules fared.
+    :param auth: the client, if it must have shown something to them.
+    """
+    if traces is None:
+        return decide_socks(case.policy, question, known, None, auth)
+    trace: list[Tried] = []
+    decision = decide_socks(case.policy, question, known, trace, auth)
+    if isinstance(decision, Decision):
+        traces.append((question, trace))
+    return decision

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from dantetw.plan.case import Case
+from dantetw.plan.case import Case, Traces, ask_rules
 from dantetw.plan.outcome import Resolve
 from dantetw.plan.usable import unusable_text
 from dantetw.policy import Rule, RuleKind
 from dantetw.rules.addresses import Known, Lookup
-from dantetw.rules.decision import Decision, Question, Tried, block_rule, decide_socks
+from dantetw.rules.decision import Decision, Question, block_rule
 from dantetw.values import (
     FAMILIES,
     Command,
@@ -54,7 +54,7 @@ def plan_datagram(
     case: Case,
     question: Question,
     known: Known,
-    trace: list[Tried] | None = None,
+    traces: Traces | None = None,
 ) -> DatagramPlan | Lookup:
     """
     Ask the socks rules about a datagram.
@@ -62,9 +62,9 @@ def plan_datagram(
     :param question: as of :meth:`~dantetw.plan.case.Case.datagram_question`; a target that is a
         name has its addresses in it.
     :param known: answers to look-ups.
-    :param trace: if given, gets what became of each rule tried.
+    :param traces: if given, gets how the rules fared.
     """
-    decision = decide_socks(case.policy, question, known, trace, case.auth)
+    decision = ask_rules(case, question, known, traces, case.auth)
     if isinstance(decision, Lookup):
         return decision
     if not isinstance(decision, Decision):
@@ -91,17 +91,18 @@ def reply_question(case: Case, sender: Endpoint, client: Endpoint) -> Question:
 
 
 def plan_reply(
-    case: Case, question: Question, known: Known, trace: list[Tried] | None = None
+    case: Case, question: Question, known: Known, traces: Traces | None = None
 ) -> DatagramPlan | Lookup:
     """
     Ask the socks rules about an answer.
 
     :param question: as of :func:`reply_question`.
     """
-    decision = decide_socks(case.policy, question, known, trace)
+    # A remote end that answers authenticates to nobody.
+    decision = ask_rules(case, question, known, traces, None)
     if isinstance(decision, Lookup):
         return decision
-    assert isinstance(decision, Decision)  # nobody who replies has to show anything
+    assert isinstance(decision, Decision)
     dropped = Drop.BLOCKED if decision.blocks else None
     return DatagramPlan(decision.rule, question.source, dropped)
 

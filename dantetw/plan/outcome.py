@@ -13,6 +13,9 @@ from dantetw.rules.authentication import Identity
 from dantetw.rules.decision import Question
 from dantetw.values import Cause, Ending, Endpoint, Family, Phase, ReplyCode, Side, value
 
+#: The way out without a proxy.
+DIRECT: Final = "direct"
+
 #: What fails without an address of ours, in Dante's words: of a CONNECT, and of a BIND.
 NO_SOURCE_TO_CONNECT: Final = "could not bind address to use"
 NO_SOURCE_TO_BIND: Final = "could not get address to use"
@@ -45,6 +48,7 @@ class Plan:
         to be judged by :func:`dantetw.plan.address.judge_address`; else empty.
     :ivar identity: what the client has shown to the rule; None: the policy asks for nothing.
     :ivar receiving_host: of an association our address for the client's datagrams; else empty.
+    :ivar upstream: the way out to ``address``, one of :data:`dantetw.catalogue.UPSTREAMS`.
     """
 
     rule: Rule
@@ -53,6 +57,7 @@ class Plan:
     addresses: tuple[str, ...] = ()
     identity: Identity | None = None
     receiving_host: str = ""
+    upstream: str = DIRECT
 
     @property
     def name(self) -> Endpoint | None:
@@ -67,8 +72,9 @@ class Refusal:
     A client or a request is refused.
 
     :ivar ending: how its session ends.
-    :ivar reply: what the request is answered; None: there is no request yet.
-    :ivar rule: the socks rule in whose name it is refused; None: no rule was asked.
+    :ivar reply: what the request is answered; a client that is not admitted gets no answer.
+    :ivar rule: the rule in whose name it is refused, a socks rule but for clients that are not
+        admitted; None: no rule was asked.
     :ivar target: as of :class:`Plan`; None: no rule was asked.
     :ivar identity: what the client has shown to the rule; None: the policy asks for nothing.
     :ivar question: what the rules were asked, if it is they who refuse; else None.
@@ -76,7 +82,7 @@ class Refusal:
     """
 
     ending: Ending
-    reply: ReplyCode | None
+    reply: ReplyCode
     rule: Rule | None = None
     target: Endpoint | None = None
     identity: Identity | None = None

@@ -15,14 +15,14 @@ from dantetw.plan.announced import (
     unreceivable_text,
     unreceived_text,
 )
-from dantetw.plan.case import Case
+from dantetw.plan.case import Case, Traces, ask_rules
 from dantetw.plan.outcome import BindPort, Plan, Refusal, Resolve
 from dantetw.plan.usable import UNUSABLE_ADDRESS, refuse_unusable, unusable
 from dantetw.policy import Rule, RuleKind
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.authentication import AuthCheck, Identity
 from dantetw.rules.cache import DecisionCache
-from dantetw.rules.decision import Decision, Question, Tried, block_rule, decide_socks
+from dantetw.rules.decision import Decision, Question, block_rule
 from dantetw.values import (
     CLIENT_METHODS,
     EXTENSION,
@@ -35,14 +35,10 @@ from dantetw.values import (
     Endpoint,
     Family,
     Phase,
-    ProxyProtocol,
     ReplyCode,
     Side,
     Verdict,
 )
-
-#: How the rules fared, of each question that was put to them, in order.
-Traces = list[tuple[Question, list[Tried]]]
 
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
 _ASSOCIATE: Final = Command.UDPASSOCIATE
@@ -130,8 +126,8 @@ def _check_announced(case: Case) -> Refusal | Resolve | None:
 
 def _anywhere(case: Case) -> Endpoint:
     """Where the peers of a port for many come from: of a family that we have outside."""
-    speaks_both = case.request.proxy_protocol is ProxyProtocol.SOCKS_V5
-    if speaks_both and not case.sources.addresses(Family.IPV4):
+    families = case.request.dialect.families
+    if Family.IPV6 in families and not case.sources.addresses(Family.IPV4):
         return Endpoint("::", 0, Family.IPV6)
     return NOWHERE
 
@@ -169,7 +165,7 @@ def authorise(
     question = case.question()
     if cache is not None and (rule := cache.of_request(question)) is not None:
         return _granted(case, rule, case.bound or case.asked, None)
-    decision = _decide(case, question, known, traces)
+    decision = ask_rules(case, question, known, traces, case.auth)
     if not isinstance(decision, Decision):
         return decision
     if question.command is _ASSOCIATE and is_complete(case.asked):
@@ -186,7 +182,7 @@ def _authorise_announced(
     if not decision.blocks and decision.rule.udp.from_connected:
         return _concluded(case, question, decision)
     about = replace(question, source=announced_address(case))
-    announced = _decide(case, about, known, traces)
+    announced = ask_rules(case, about, known, traces, case.auth)
     if not isinstance(announced, Decision):
         return announced
     if announced.blocks:
@@ -194,16 +190,6 @@ def _authorise_announced(
         why = "" if decision.blocks else f"announced address {escape(asked.host)}.{asked.port}"
         return _concluded(case, about, announced, why)
     return _concluded(case, question, decision)
-
-
-def _decide(
-    case: Case, question: Question, known: Known, traces: Traces | None
-) -> Decision | Lookup | AuthCheck:
-    trace: list[Tried] | None = None
-    if traces is not None:
-        trace = []
-        traces.append((question, trace))
-    return decide_socks(case.policy, question, known, trace, case.auth)
 
 
 def _nobody(case: Case) -> Rule:

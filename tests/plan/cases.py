@@ -130,8 +130,7 @@ def shown(found: Found) -> object:
         return found.rule.number, target, str(found.address)
     if isinstance(found, Refusal):
         ending = found.ending
-        reply = None if found.reply is None else int(found.reply)
-        return ending.phase.word, ending.cause.word, ending.text, reply
+        return ending.phase.word, ending.cause.word, ending.text, int(found.reply)
     return found
 
 

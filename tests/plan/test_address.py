@@ -5,11 +5,10 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.plan.address import Candidate, judge_address, order_of
-from dantetw.plan.case import Case
+from dantetw.plan.case import Case, Traces
 from dantetw.plan.outcome import Plan
 from dantetw.rules.addresses import Lookup, LookupKind
 from dantetw.rules.authentication import IDENT, AuthCheck, AuthResult
-from dantetw.rules.decision import Tried
 from dantetw.values import Method, Outcome
 from tests.plan.cases import answers, case, planned
 from tests.rules.building import endpoint
@@ -83,10 +82,10 @@ class AddressTests(SynchronousTestCase):
         there = endpoint("203.0.113.4", 1080)
         lookup = Lookup(LookupKind.FORWARD, "other.example")
         self.assertEqual(judge_address(asked, plan, there, answers()), lookup)
-        trace: list[Tried] = []
+        traces: Traces = []
         known = answers({"other.example": ("203.0.113.4",)})
-        candidate = judge_address(asked, plan, there, known, trace)
-        self.assertEqual(candidate, Candidate(there, trace[-1].rule))
+        candidate = judge_address(asked, plan, there, known, traces)
+        self.assertEqual(candidate, Candidate(there, traces[0][1][-1].rule))
 
     def test_identity(self) -> None:
         """An address is only for what the client has shown to the rule of its request."""

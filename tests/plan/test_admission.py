@@ -31,7 +31,7 @@ class AdmitTests(SynchronousTestCase):
             found = admit(policy, client, HERE, answers())
             assert isinstance(found, Refusal) and found.rule
             self.assertEqual(found.ending, Ending(Side.RULE, Phase.ACCEPT, Cause.BLOCKED))
-            self.assertEqual((found.rule.number, found.reply), (number, None))
+            self.assertEqual(found.rule.number, number)
 
     def test_needed(self) -> None:
         """Names and checks that a rule needs are asked for."""

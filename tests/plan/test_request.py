@@ -6,8 +6,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from dantetw.plan.case import Traces
 from dantetw.plan.outcome import BindPort, Plan, Refusal, Resolve
-from dantetw.plan.request import Traces, authorise, plan_request, shuns_login
+from dantetw.plan.request import authorise, plan_request, shuns_login
 from dantetw.rules.addresses import Lookup, LookupKind
 from dantetw.rules.authentication import IDENT, AuthCheck, AuthResult
 from dantetw.rules.cache import DecisionCache
