@@ -1,16 +1,16 @@
 """
-Who may do what: the rules of a policy, asked one question at a time.
+The rules of a policy, asked one question at a time: who may do what.
 
 - :mod:`.addresses` says whether a host and port fit the ``from`` or ``to`` of a rule.
 - :mod:`.authentication` says which of a rule's methods fits a client.
 - :mod:`.decision` walks the rules and names the first that fits;
   :mod:`.index` finds those worth trying where there are many;
-  :mod:`.words` tells how each fared.
-- :mod:`.cache` keeps what they said of addresses.
+  :mod:`.words` says how each fared.
+- :mod:`.cache` keeps decisions on addresses.
 - :mod:`.misses` finds all that keeps a rule from matching.
 
-Nothing here waits.  Where the answer hangs on something only the network knows (the addresses of
-a host in a rule, the name of an address, the addresses of an interface), the functions return a
-:class:`~dantetw.rules.addresses.Lookup`: answer it and ask again.  Where it hangs on who the client
-is, they return a :class:`~dantetw.rules.authentication.AuthCheck`.
+Nothing here waits.  Where the answer depends on something that only the network knows (the
+addresses of a host in a rule, the name of an address, the addresses of an interface), the functions
+return a :class:`~dantetw.rules.addresses.Lookup`: answer it and ask again.  Where it depends on who
+the client is, they return a :class:`~dantetw.rules.authentication.AuthCheck`.
 """

@@ -13,33 +13,32 @@ host name      one of the rule's host's addresses     the names are equal, or sh
 interface      one of the interface's own addresses   one of the name's addresses is
 =============  =====================================  ==========================================
 
-A name without dots that was no interface when the configuration was read is one whenever an
-interface has it; until then it is a host's.
+A name without dots that was no interface when the configuration was read counts as one while an
+interface has that name, else as a host name.
 
 Where one of the name's addresses decided, the first that fits is the one to use from then on.
 Families never mix.  With ``resolveprotocol: fake`` nothing is looked up, and a name fits no net,
 no interface and no other name.
 
-Three ways around a rule, which are closed here:
+Three ways around a rule are closed here:
 
 - An IPv4 address mapped into IPv6 (``::ffff:127.0.0.1``) is the IPv4 address.
 - A name that the C library reads as a number (``127.1``, ``0x7f.1``, ``2130706433``) is that
   address, before any rule sees it.
 - A name's last dot does not make it another name: ``example.org.`` is ``example.org``.
 
-That ``.example.org`` fits ``notexample.org`` too is Dante's way, and kept.
+As in Dante, ``.example.org`` fits ``notexample.org`` too.
 """
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from functools import lru_cache
 from typing import Final, Protocol
 
 from dantetw.addresses import literal, literal_endpoint, number_of
 from dantetw.policy import ALL_PORTS, Address, HostKind
-from dantetw.values import AF_OF, Endpoint, Family, value
+from dantetw.values import Endpoint, Family, value
 
 # Looking a member of an Enum up in its class takes longer than comparing it.
 _ANY: Final = HostKind.ANY
@@ -47,15 +46,7 @@ _NET: Final = HostKind.NET
 _NAME: Final = HostKind.NAME
 _DOMAIN: Final = HostKind.DOMAIN
 _IPV4: Final = Family.IPV4
-_IPV6: Final = Family.IPV6
 _NO_ADDRESS: Final = Family.NAME
-_AF_IPV4: Final = AF_OF[Family.IPV4]
-_AF_IPV6: Final = AF_OF[Family.IPV6]
-
-_MAPPED_PREFIX: Final = 0xFFFF  # of the upper 96 bits of ::ffff:0:0/96
-
-# What inet_aton(3) might take: digits, hex digits and dots, beginning with a digit.
-_PERHAPS_NUMBER: Final = re.compile(r"[0-9][0-9A-Fa-fxX.]*")
 
 
 class LookupKind(Enum):
@@ -85,7 +76,7 @@ class Known(Protocol):
         """
         The answer: numeric addresses, or for ``REVERSE`` at most one name.
 
-        :returns: None if it is not known yet; empty if there is no answer to be had.
+        :returns: None if it is not known yet; empty if there is none, or it cannot be found out.
         """
 
 
@@ -103,7 +94,7 @@ class LookupNeededError(Exception):
 
 class Subject:
     """
-    An endpoint made ready to be held against many rules.
+    An endpoint, prepared to be compared with many rules.
 
     :ivar endpoint: what it was made from; ``port``: its port.
     :ivar family: of the number; ``Family.NAME`` if it is a name.
@@ -144,7 +135,7 @@ class Subject:
         return self._numbers
 
     def use(self, family: Family, address: str) -> None:
-        """Remember that this address of the name is the one that fitted."""
+        """Keep the address of the name that fitted."""
         if family is _IPV4 and ":" in address:
             address = literal(address) or address
         self.used = Endpoint(address, self.port, family)

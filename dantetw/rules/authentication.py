@@ -1,11 +1,11 @@
 """
-Which of a rule's methods fits a client, and what must be asked to know.
+Which of a rule's methods fits a client, and what must be checked to know.
 
-A client that negotiated has given a name and a password, or nothing.  That alone fits ``username``
-or ``none``.  If a rule does not list it, its other methods are tried in the order of its list:
+A client that has negotiated has given a name and a password, or nothing.  That alone fits
+``username`` or ``none``.  If a rule does not list that method, its others are tried in order:
 
 ================  ===================================  =========================================
-method            fits a client that                   and asks
+method            fits a client that                   and checks with
 ================  ===================================  =========================================
 ``rfc931``        its own host can name                that host (:rfc:`1413`)
 ``pam.address``   gave anything or nothing             PAM
@@ -13,11 +13,11 @@ method            fits a client that                   and asks
 ``pam.username``  gave a name and a password           PAM
 ================  ===================================  =========================================
 
-That no host names the client leads on to the next rule; all other answers are asked for last, when
-every condition of the rule holds, and a wrong one ends the search: the client is blocked (observed
-with Dante 1.4.2).  An answer counts for the whole session.
+If no host names the client, the next rule is tried.  All other checks come last, when every other
+condition of the rule holds, and one that fails ends the search: the client is blocked (observed
+with Dante 1.4.2).  A result holds for the whole session.
 
-Like names in :mod:`.addresses`, answers that are missing are asked for from outside: by a
+Like look-ups in :mod:`.addresses`, checks are made by the caller: a missing one is returned as an
 :class:`AuthCheck`.
 """
 
@@ -36,11 +36,11 @@ _NEGOTIATED: Final = frozenset((Method.NONE, Method.USERNAME))
 @value
 class AuthCheck:
     """
-    Something that must be asked before a rule can be judged.
+    A check that must be made before a rule can be judged.
 
-    :ivar method: ``USERNAME``, ``RFC931``, or ``PAM_USERNAME`` for all that PAM is asked.
+    :ivar method: ``USERNAME``, ``RFC931``, or ``PAM_USERNAME`` for all checks with PAM.
     :ivar service: the PAM service; else empty.
-    :ivar named: ask about the name and the password that the client gave, not its address alone.
+    :ivar named: check the name and the password that the client gave, not its address alone.
     """
 
     method: Method
@@ -51,10 +51,10 @@ class AuthCheck:
 @value
 class AuthResult:
     """
-    What came of a check.
+    The result of a check.
 
     :ivar name: the name that the client's own host gave, hence hostile; None: it gave none, or
-        was not what was asked.
+        that was not the check.
     :ivar refusal: why the client is refused, one line for the log; empty: it is not.
     """
 
@@ -77,7 +77,7 @@ class Identity:
     refusal: str = ""
 
 
-#: Answers so far.
+#: Results of the checks made so far.
 AuthResults = Mapping[AuthCheck, AuthResult]
 
 IDENT: Final = AuthCheck(Method.RFC931)
@@ -85,9 +85,9 @@ IDENT: Final = AuthCheck(Method.RFC931)
 
 class CheckNeededError(Exception):
     """
-    Raised out of :meth:`AuthState.first_failed` when an answer is missing.
+    Raised out of :meth:`AuthState.first_failed` when a result is missing.
 
-    :ivar check: what is asked for.
+    :ivar check: the check to make.
     """
 
     def __init__(self, check: AuthCheck) -> None:
@@ -97,9 +97,9 @@ class CheckNeededError(Exception):
 
 class AuthState:
     """
-    A client, while rules are tried for it.
+    The authentication of a client, as rules see it.
 
-    :param proofs: the answers so far.
+    :param results: of the checks made so far; filled by the caller.
     :param method: what the negotiation made of it: ``NONE``, ``USERNAME`` if it gave a name and a
         password, ``PAM_USERNAME`` if they were checked at once (:func:`at_once`).
     :param name: the name it gave, None if it gave none.
@@ -107,16 +107,16 @@ class AuthState:
     :ivar shown: what it has shown to the rule tried last.
     """
 
-    __slots__ = ("_groups_of", "_method", "_name", "_proofs", "shown")
+    __slots__ = ("_groups_of", "_method", "_name", "_results", "shown")
 
     def __init__(
         self,
-        proofs: AuthResults,
+        results: AuthResults,
         groups_of: Callable[[str], frozenset[str]],
         method: Method = Method.NONE,
         name: str | None = None,
     ) -> None:
-        self._proofs = proofs
+        self._results = results
         self._groups_of = groups_of
         self._method = method
         self._name = name
@@ -126,7 +126,7 @@ class AuthState:
         """
         The keyword of the first condition on the client itself that does not hold; empty if all do.
 
-        :raises CheckNeededError: if an answer is missing.
+        :raises CheckNeededError: if a result is missing.
         """
         client = rule.kind is RuleKind.CLIENT
         self.shown = Identity(self._method, self._user(self._method))
@@ -140,7 +140,7 @@ class AuthState:
         if rule.groups and (user is None or rule.groups.isdisjoint(self._groups_of(user.name))):
             return "group"
         if method is not Method.NONE:
-            refusal = self._proof(self._check(method, rule)).refusal
+            refusal = self._result(self._check(method, rule)).refusal
             self.shown = Identity(method, user, refusal)
         return ""
 
@@ -149,7 +149,7 @@ class AuthState:
             return self._method
         for method in methods:
             if method is Method.RFC931:
-                if self._proof(IDENT).name is not None:
+                if self._result(IDENT).name is not None:
                     return method
             elif self._method in _NEGOTIATED and (
                 method in _NAMELESS
@@ -159,7 +159,7 @@ class AuthState:
         return None
 
     def _user(self, method: Method) -> User | None:
-        name = self._proof(IDENT).name if method is Method.RFC931 else self._name
+        name = self._result(IDENT).name if method is Method.RFC931 else self._name
         return None if name is None else User(method, name)
 
     def _check(self, method: Method, rule: Rule) -> AuthCheck:
@@ -169,11 +169,11 @@ class AuthState:
             return AuthCheck(method, named=True)
         return AuthCheck(Method.PAM_USERNAME, rule.pam_service, self._name is not None)
 
-    def _proof(self, check: AuthCheck) -> AuthResult:
-        proof = self._proofs.get(check)
-        if proof is None:
+    def _result(self, check: AuthCheck) -> AuthResult:
+        result = self._results.get(check)
+        if result is None:
             raise CheckNeededError(check)
-        return proof
+        return result
 
 
 def asks(policy: Policy) -> bool:
@@ -189,8 +189,8 @@ def at_once(policy: Policy, methods: tuple[Method, ...]) -> AuthCheck | None:
     The check of a name and a password that need not wait for the request.
 
     That is so if only one can be meant: ``username``, or ``pam.username`` and all socks rules name
-    one service.  Otherwise the client is told that it may go on, and a wrong password that its
-    request is refused (observed with Dante 1.4.2).
+    one service.  Otherwise the login succeeds, and a wrong password fails the request (observed
+    with Dante 1.4.2).
 
     :param methods: what was offered to the client.
     """

@@ -1,11 +1,10 @@
 """
-What the rules have said before.
+A cache of decisions.
 
-A decision on addresses alone is the same each time for the same addresses, and the same clients
-come again and again, as the same targets do.  So that they pass is remembered, which saves a short
-session one part in twenty, whatever the number of rules.  All else is asked anew: what a look-up,
-a user or a port of the client's has a part in, and what is blocked, which may have to be told in
-full.
+A decision on addresses alone does not change, and the same clients and targets come again and
+again.  Decisions to pass are kept, which saves a short session one part in twenty, whatever the
+number of rules.  All others are taken each time: those that depend on a look-up, a user or the
+client's port, and those that block, which may have to be explained in the log.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from dantetw.policy import ALL_PORTS, Address, HostKind, Policy, Rule
 from dantetw.rules.decision import Decision, Question
 from dantetw.values import Command, Endpoint, Family, Method, ProxyProtocol
 
-#: Decisions of a kind that are remembered; one more, and all are forgotten.  An entry has some 300
-#: bytes.
+#: Decisions of a kind that are kept; one more, and all are dropped.  An entry has some 300 bytes.
 MOST: Final = 4096
 
 _ADDRESSES: Final = frozenset((HostKind.ANY, HostKind.NET))
@@ -29,9 +27,9 @@ _Socks = tuple[str, str, int, Command, ProxyProtocol, Method, Method]
 
 class DecisionCache:
     """
-    Who and what one policy has let pass.
+    The clients and requests that one policy has passed.
 
-    :param asks: the policy has methods for which others must be asked: then nothing is remembered.
+    :param asks: the policy has methods that need checks: then nothing is kept.
     """
 
     def __init__(self, policy: Policy, asks: bool) -> None:
@@ -45,7 +43,7 @@ class DecisionCache:
         return self._clients.get((client.host, local.host, local.port))
 
     def remember_client(self, client: Endpoint, local: Endpoint, decision: Decision) -> None:
-        """A client rule has been asked."""
+        """Keep a decision on a client, if it depends on addresses alone."""
         if self._by_client and not decision.blocks:
             if len(self._clients) >= MOST:
                 self._clients.clear()
@@ -60,7 +58,7 @@ class DecisionCache:
         return self._targets.get(_key(question, target))
 
     def remember_request(self, question: Question, decision: Decision) -> None:
-        """A socks rule has been asked."""
+        """Keep a decision on a request, if it depends on addresses alone."""
         target = question.target
         if not self._by_target or decision.blocks or question.user is not None:
             return
@@ -84,8 +82,8 @@ def _key(question: Question, target: Endpoint) -> _Socks:
 
 
 def _addresses_only(rule: Rule) -> bool:
-    # Its other conditions are on what stands in the key.  One that is on more than that (the time,
-    # how many sessions there are) must be looked at here.
+    # Its other conditions are on what is in the key.  One on anything else (the time, the number of
+    # sessions) must be excluded here.
     return _fixed(rule.source) and rule.source.ports is ALL_PORTS and _fixed(rule.target)
 
 

@@ -6,13 +6,13 @@ verdict.  If none holds, the built-in block rule, number 0, does.
 
 Within a rule the conditions are tried in Dante's order: ``protocol``, ``command``,
 ``proxyprotocol`` (these in socks rules only), ``from``, ``to``, ``clientmethod``, ``socksmethod``,
-``user``, ``group``.  For replies (``bindreply``, ``udpreply``) the last four do not count, since
-whoever answers has authenticated to nobody.  What the last four mean where methods must be asked
-for stands in :mod:`.authentication`.
+``user``, ``group``.  For replies (``bindreply``, ``udpreply``) the last four do not count, since a
+remote end that answers has not authenticated.  :mod:`.authentication` has the last four where
+methods need checks.
 
-A decision is taken twice per session, and once per datagram that goes somewhere new, so one pass
-over a rule allocates nothing, and of many rules only those are tried that :mod:`.indexing` finds.
-Whoever asks why has all of them tried.
+A decision is taken twice per session, and once per datagram with a new target, so one pass over a
+rule allocates nothing, and of many rules only those are tried that :mod:`.index` finds.  With a
+trace all of them are tried.
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ class Question:
         that was bound; of a reply, the client.  None where there is none yet: the UDP ASSOCIATE
         itself.
     :ivar addresses: the addresses of a target that is a name, in the order of preference; None if
-        they have not been looked up.  Whoever goes on to connect must use these same addresses,
-        or the rules were asked about another host.
+        they have not been looked up.  The connection must go to one of these same addresses, or
+        the rules were asked about another host.
     :ivar client_method: how the client authenticated when it was accepted; ``method``: what was
         negotiated since.
-    :ivar user: who the client has shown to be; ``groups``: the system's groups they are in, None
-        if that is not known.
+    :ivar user: the user that the client has authenticated as; ``groups``: the system's groups of
+        that user, None if they are not known.
     """
 
     source: Endpoint
@@ -90,7 +90,7 @@ class Question:
 @value
 class Decision:
     """
-    What came of it.
+    The answer.
 
     :ivar rule: the rule that decided; number 0 if none matched.
     :ivar target: the target, with an address in place of its name if the rule fitted only through
@@ -104,25 +104,25 @@ class Decision:
 
     @property
     def blocks(self) -> bool:
-        """Whether the client is refused, be it that the rule says so or that it lied."""
+        """Whether the client is refused, by the rule or since a check has failed."""
         return self.rule.verdict is _BLOCK or self.refusal != ""
 
     @property
     def refusal(self) -> str:
-        """Why a rule that matched refuses the client all the same; empty: it does not."""
+        """The failed check for which a rule that matches refuses the client; empty: none."""
         return "" if self.shown is None else self.shown.refusal
 
 
 @value
 class Tried:
     """
-    How one rule fared, for an operator who asks why.
+    How one rule fared, for an operator who wants to know why.
 
     :ivar failed: keyword of the first condition that did not hold; empty if all did.
     :ivar where: that condition's place; the rule's if the condition was filled in.
     :ivar wanted: what the rule asks for, as in the file; ``got``: what it was given, unescaped and
         hence hostile.
-    :ivar refusal: all held, but what the client has shown was wrong.
+    :ivar refusal: all held, but a check of the client failed.
     """
 
     rule: Rule
@@ -192,7 +192,7 @@ def decide_socks(
 
 
 def asks_for_groups(policy: Policy) -> frozenset[str]:
-    """All groups that rules name: empty if nobody need be asked who is in which."""
+    """All groups that rules name; only of these it must be known who is in them."""
     rules = (*policy.client_rules, *policy.socks_rules)
     return frozenset(name for rule in rules for name in rule.groups)
 
@@ -276,7 +276,7 @@ def _first_failed(
     if command in _REPLIES:
         return ""
     if claim is not None:
-        # That of the client rule is not tried anew for a socks rule (observed with Dante 1.4.2).
+        # That of the client rule is not tried again for a socks rule (observed with Dante 1.4.2).
         if rule.kind is RuleKind.SOCKS and question.client_method not in rule.client_methods:
             return "clientmethod"
         return claim.first_failed(rule)
@@ -305,7 +305,7 @@ def _covers_all(address: Address, policy: Policy) -> bool:
     )
 
 
-# What follows is only for whoever asks why.
+# What follows is only for traces.
 
 
 def _tried(rule: Rule, failed: str, question: Question, claim: AuthState | None) -> Tried:

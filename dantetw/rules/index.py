@@ -6,18 +6,18 @@ are kept by what their nets have: a dictionary for each pair of masks that occur
 of both nets to the rules.  A question looks into each of these with its own two numbers, masked.
 However many rules there are, the pairs of masks are few, as a rule fewer than ten.
 
-What is left out must be a rule that fails without side effects, so that nobody can tell it from
-one that was tried.  Hence:
+A rule may be left out only if it fails without side effects, so that leaving it out makes no
+difference.  Hence:
 
-- Only ``0/0`` and nets are told apart, whose answers hang on no look-up.  A host name, a domain or
-  an interface may fit anything, and is tried as ever, in its turn: it may ask for a look-up.
+- Only ``0/0`` and nets are told apart, whose answers depend on no look-up.  A host name, a domain
+  or an interface may fit anything, and is always tried, in its turn: it may need a look-up.
 - A rule's ``to`` counts only if its ``from`` is one of those two, or the look-up that its ``from``
   would ask for would no longer be asked for.
-- For a target that is a name, the nets of all its addresses are looked into; if nobody has looked
-  them up yet, and for a target that there is none of yet, ``to`` does not count.
+- For a target that is a name, the nets of all its addresses are looked into; if they are not known
+  yet, and for a request without a target, ``to`` does not count.
 
-Whatever else a rule asks for is left to :mod:`.deciding`, which tries the rules found, in the order
-of the file.
+All other conditions are left to :mod:`.decision`, which tries the rules found, in the order of the
+file.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dantetw.values import Family
 #: Rules that are tried faster than found.
 FEW: Final = 12
 
-#: Conditions that never ask for a look-up if the client or target is an address.
+#: Conditions that never need a look-up if the client or target is an address.
 _SURE: Final = frozenset((HostKind.ANY, HostKind.NET))
 #: The key of what fits any number: nothing is left of it by this mask.
 _ALL: Final = (0, 0)
@@ -58,7 +58,7 @@ class Index:
         self, source: Subject, target: Subject | None, resolved: bool, fake: bool
     ) -> Iterable[Rule]:
         """
-        The rules that may fit, each once, in order: all others fail, and ask for nothing.
+        The rules that may fit, each once, in order: all others fail, and need nothing.
 
         :param resolved: the addresses of a target that is a name are known.
         :param fake: ``resolveprotocol: fake``: a name fits no net.

@@ -1,9 +1,9 @@
 """
 What keeps a rule from matching: all of it, not only the first condition that fails.
 
-A rule is asked, the condition that failed is made to fit, and the rule is asked again, until it
-matches.  So the answer comes from the very function that decides (:mod:`.deciding`).  Address and
-port count as two conditions.
+A rule is tried, the condition that failed is made to fit, and the rule is tried again, until it
+matches.  So the answer comes from the function that decides (:mod:`.decision`).  Address and port
+count as two conditions.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ def told(trace: Sequence[Tried]) -> list[str]:
     """
     A line for each rule tried, and one more if none matched.
 
-    What the client sent stands in them as it came: escape them before they are shown.
+    They contain what the client sent, unescaped: escape them before they are shown.
     """
     lines = [told_of(tried) for tried in trace]
     if not trace or trace[-1].failed:
