@@ -8,7 +8,6 @@ from dantetw.plan.outcome import Admission, Refusal
 from dantetw.policy import Policy
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.authentication import AuthCheck, AuthState
-from dantetw.rules.cache import DecisionCache
 from dantetw.rules.decision import Decision, Tried, decide_client
 from dantetw.values import Cause, Ending, Endpoint, Phase, ReplyCode, Side
 
@@ -19,7 +18,6 @@ def admit(
     local: Endpoint,
     known: Known,
     auth: AuthState | None = None,
-    cache: DecisionCache | None = None,
     trace: list[Tried] | None = None,
 ) -> Admission | Refusal | Lookup | AuthCheck:
     """
@@ -27,12 +25,9 @@ def admit(
 
     :param client: its end of the connection; ``local``: ours.
     :param auth: the client, where a policy :func:`~dantetw.rules.authentication.asks`.
-    :param cache: decisions of this policy on other clients.
-    :param trace: if given, gets what became of each rule tried; then ``cache`` must be None.
+    :param trace: if given, gets what became of each rule tried.
     :returns: a look-up or a check is to be answered before asking again.
     """
-    if cache is not None and (rule := cache.of_client(client, local)) is not None:
-        return Admission(rule)
     decision = decide_client(policy, client, local, known, trace, auth)
     if not isinstance(decision, Decision):
         return decision
@@ -40,6 +35,4 @@ def admit(
     if decision.blocks:
         ending = Ending(Side.RULE, Phase.ACCEPT, Cause.BLOCKED, text=decision.refusal)
         return Refusal(ending, ReplyCode.NOT_ALLOWED, rule, identity=decision.shown)
-    if cache is not None:
-        cache.remember_client(client, local, decision)
     return Admission(rule, decision.shown)

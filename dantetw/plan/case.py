@@ -31,6 +31,31 @@ _ASSOCIATE: Final = Command.UDPASSOCIATE
 _NAME: Final = Family.NAME
 
 
+class Premises:
+    """
+    What requests under one policy have in common.
+
+    :ivar policy: the configuration.
+    :ivar sources: the addresses that we can go out from.
+    :ivar is_ours: whether a connection to an endpoint would come back to us as a client.
+    :ivar groups_of: which of the groups that rules name a user is in.
+    """
+
+    __slots__ = ("groups_of", "is_ours", "policy", "sources")
+
+    def __init__(
+        self,
+        policy: Policy,
+        sources: Sources,
+        is_ours: Callable[[Endpoint], bool],
+        groups_of: Callable[[str], frozenset[str]],
+    ) -> None:
+        self.policy = policy
+        self.sources = sources
+        self.is_ours = is_ours
+        self.groups_of = groups_of
+
+
 class Case:
     """
     One request, and all that a decision about it may depend on.
@@ -39,9 +64,7 @@ class Case:
     it here: ``addresses`` for a :class:`~dantetw.plan.outcome.Resolve`, ``bound`` for a
     :class:`~dantetw.plan.outcome.BindPort`.
 
-    :ivar policy: the configuration.
-    :ivar sources: the addresses that we can go out from.
-    :ivar is_ours: whether a connection to an endpoint would come back to us as a client.
+    :ivar around: what it has in common with others; ``policy``: the configuration.
     :ivar client: the client's end of its connection; ``local``: ours.
     :ivar client_rule: the rule that admitted it.
     :ivar request: what it asks for.
@@ -49,7 +72,6 @@ class Case:
         (:func:`dantetw.addresses.literal_endpoint`).
     :ivar client_method: how it authenticated when it was accepted.
     :ivar user: who it has shown to be; None: nobody in particular.
-    :ivar groups_of: which of the groups that rules name a user is in.
     :ivar auth: its authentication, where a policy asks for methods beyond ``none`` and
         ``username``; else None.
     :ivar addresses: of the target's name; None: it is none, or they are not known yet.
@@ -58,26 +80,22 @@ class Case:
 
     __slots__ = (
         "addresses",
+        "around",
         "asked",
         "auth",
         "bound",
         "client",
         "client_method",
         "client_rule",
-        "groups_of",
-        "is_ours",
         "local",
         "policy",
         "request",
-        "sources",
         "user",
     )
 
     def __init__(
         self,
-        policy: Policy,
-        sources: Sources,
-        is_ours: Callable[[Endpoint], bool],
+        around: Premises,
         client: Endpoint,
         local: Endpoint,
         client_rule: Rule,
@@ -85,12 +103,10 @@ class Case:
         asked: Endpoint,
         client_method: Method,
         user: User | None,
-        groups_of: Callable[[str], frozenset[str]],
         auth: AuthState | None,
     ) -> None:
-        self.policy = policy
-        self.sources = sources
-        self.is_ours = is_ours
+        self.around = around
+        self.policy = around.policy
         self.client = client
         self.local = local
         self.client_rule = client_rule
@@ -98,7 +114,6 @@ class Case:
         self.asked = asked
         self.client_method = client_method
         self.user = user
-        self.groups_of = groups_of
         self.auth = auth
         self.addresses: tuple[str, ...] | None = None
         self.bound: Endpoint | None = None
@@ -119,7 +134,7 @@ class Case:
             self.client_method,
             request.method,
             user,
-            self.groups_of(user.name) if user is not None else None,
+            self.around.groups_of(user.name) if user is not None else None,
             self.addresses if target.family is _NAME else None,
         )
 
@@ -142,7 +157,7 @@ class Case:
             self.client_method,
             request.method,
             user,
-            self.groups_of(user.name) if user is not None else None,
+            self.around.groups_of(user.name) if user is not None else None,
             addresses,
         )
 

@@ -47,7 +47,7 @@ def resolve_target(case: Case, asked: Endpoint) -> Resolve | None:
     """The look-up that a datagram's target needs; None: it is an address."""
     if asked.family is not _NAME:
         return None
-    return Resolve(asked.host, case.sources.families() or FAMILIES)
+    return Resolve(asked.host, case.around.sources.families() or FAMILIES)
 
 
 def plan_datagram(

@@ -4,7 +4,7 @@ Would a connection come back to us as a client?
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 
 from dantetw.addresses import without_zone
 from dantetw.values import Endpoint
@@ -14,18 +14,24 @@ class Listening:
     """
     Where clients come in.
 
-    :ivar endpoints: the addresses that we listen on.
+    :ivar endpoints: the addresses that we listen on now.
 
     :param all_addresses: those of this machine, asked for only if we listen on a wildcard address.
     """
 
+    endpoints: frozenset[Endpoint]
+
     def __init__(
-        self, endpoints: Iterable[Endpoint], all_addresses: Callable[[], Sequence[str]]
+        self, endpoints: Iterable[Endpoint], all_addresses: Callable[[], Collection[str]]
     ) -> None:
+        self._all_addresses = all_addresses
+        self.change(endpoints)
+
+    def change(self, endpoints: Iterable[Endpoint]) -> None:
+        """Listen on these from now on."""
         self.endpoints = frozenset(endpoints)
         # There may be thousands, and each request asks whether it would come back to one.
         self._ours = frozenset((endpoint.shown, endpoint.port) for endpoint in self.endpoints)
-        self._all_addresses = all_addresses
 
     def is_ours(self, target: Endpoint) -> bool:
         """

@@ -64,7 +64,8 @@ def plan_request(
     command = case.request.command
     found: Refusal | Resolve | BindPort | None = None
     if command is _CONNECT:
-        found = _check_target(case)
+        asked = case.asked
+        found = _check_name(case) if asked.family is _NAME else unusable(case, asked)
     elif command is _ASSOCIATE:
         found = _check_announced(case)
     elif case.bound is None:
@@ -75,14 +76,12 @@ def plan_request(
 # Before the rules are asked.
 
 
-def _check_target(case: Case) -> Refusal | Resolve | None:
-    """What stands in the way of a connection."""
+def _check_name(case: Case) -> Refusal | Resolve | None:
+    """What stands in the way of a connection to a name."""
     asked, addresses = case.asked, case.addresses
-    if asked.family is not _NAME:
-        return unusable(case, asked)
     if addresses is None:
         # With no family to go out by the refusal says so, not that the name has no address.
-        return Resolve(asked.host, case.sources.families() or FAMILIES)
+        return Resolve(asked.host, case.around.sources.families() or FAMILIES)
     # Of several one will do; each is looked at again before it is tried.
     wrong = None
     for address in addresses:
@@ -97,7 +96,7 @@ def _check_peer(case: Case) -> Refusal | Resolve | BindPort:
     """What stands in the way of a port for a peer; the port, if nothing does."""
     asked, request, policy = case.asked, case.request, case.policy
     if asked.family is _NAME and case.addresses is None:
-        families = case.sources.families() or FAMILIES
+        families = case.around.sources.families() or FAMILIES
         # A reply could not name a port of another family.
         return Resolve(asked.host, families & request.dialect.families)
     extended = asked.host == EXTENSION
@@ -127,7 +126,7 @@ def _check_announced(case: Case) -> Refusal | Resolve | None:
 def _anywhere(case: Case) -> Endpoint:
     """Where the peers of a port for many come from: of a family that we have outside."""
     families = case.request.dialect.families
-    if Family.IPV6 in families and not case.sources.addresses(Family.IPV4):
+    if Family.IPV6 in families and not case.around.sources.addresses(Family.IPV4):
         return Endpoint("::", 0, Family.IPV6)
     return NOWHERE
 
@@ -234,6 +233,8 @@ def _granted(case: Case, rule: Rule, target: Endpoint, identity: Identity | None
     if command is _ASSOCIATE:
         return _associated(case, rule, identity)
     connects = command is _CONNECT
+    if connects and addresses is None:
+        return Plan(rule, target, target, (), identity)
     several = connects and addresses is not None and len(addresses) > 1
     address, far_end = _first_address(case, target), _far_end(case, target)
     # The rule may have chosen another address of the name's; of several each is looked at later.

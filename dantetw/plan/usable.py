@@ -45,13 +45,13 @@ def unusable(case: Case, target: Endpoint, connects: bool = True) -> Refusal | N
     :returns: None: nothing is in the way, or it is a missing interface, which is reported when a
         source address is chosen.
     """
-    sources = case.sources
+    sources = case.around.sources
     if not (sources.addresses(target.family) or sources.missing()):
         return refuse_unusable(no_address_text(target.family))
     if connects:
         if text := unusable_text(target):
             return refuse_unusable(text)
-        if case.is_ours(target):
+        if case.around.is_ours(target):
             return refuse_unusable(_OWN_ADDRESS.format(target), ReplyCode.NOT_ALLOWED)
     return None
 

@@ -42,12 +42,12 @@ class DecisionCache:
         """The client rule that has passed a client like this one; None: ask the rules."""
         return self._clients.get((client.host, local.host, local.port))
 
-    def remember_client(self, client: Endpoint, local: Endpoint, decision: Decision) -> None:
-        """Keep a decision on a client, if it depends on addresses alone."""
-        if self._by_client and not decision.blocks:
+    def remember_client(self, client: Endpoint, local: Endpoint, rule: Rule) -> None:
+        """Keep the client rule that has passed a client, if that depends on addresses alone."""
+        if self._by_client:
             if len(self._clients) >= MOST:
                 self._clients.clear()
-            self._clients[client.host, local.host, local.port] = decision.rule
+            self._clients[client.host, local.host, local.port] = rule
 
     def of_request(self, question: Question) -> Rule | None:
         """The socks rule that has passed a request like this one; None: ask the rules."""

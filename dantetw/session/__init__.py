@@ -13,12 +13,10 @@ In the order in which they import each other:
   failures of the network, and :mod:`.tracing`, which logs the steps with ``debug``.
 - :mod:`.authentication`: who the client is, where that takes checks beyond the negotiation.
 - :mod:`.session`: what a session holds and waits for, how it answers, and how it ends.
-- The stages: :mod:`.login`; :mod:`.requesting`, a request that is resolved,
-  authorised and given to a command; :mod:`.outgoing`: our end of the way out; :mod:`.announcing`:
-  where a client's datagrams are to come from; :mod:`.candidates`: the several addresses of a
-  target.
+- The stages: :mod:`.login`; :mod:`.request`, which carries out what :mod:`dantetw.plan` decides
+  about a request; :mod:`.source`: our address towards a target.
 - :mod:`.commands`: what a client can ask for, one file each; :mod:`.control`: the connection of a
-  client that has an association; :mod:`.judging`: what the rules say of datagrams;
+  client that has an association; :mod:`.datagramplans`: what the rules say of datagrams;
   :mod:`.dropping`: those that are not relayed.
 - :mod:`.clientsession`: what drives a session from stage to stage.
 - :mod:`.protocol`: Twisted's side: the Factory that makes sessions, and the Protocol that clients

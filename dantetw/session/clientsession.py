@@ -2,15 +2,14 @@
 What drives a session from stage to stage.
 
 A client is accepted and admitted by the client rules (:meth:`ClientSession.begin`), negotiates
-(:meth:`ClientSession.received`) and perhaps logs in (:mod:`.login`); then its request is
-resolved, authorised by the socks rules and given to its command (:mod:`.requesting`).
+(:meth:`ClientSession.received`) and perhaps logs in (:mod:`.login`); then its request is planned
+and given to its command (:mod:`.request`).
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-from functools import partial
 from typing import Final
 
 from twisted.python.failure import Failure
@@ -21,11 +20,15 @@ from dantetw.net.lookups import ResolveError
 from dantetw.net.poller import FAILED
 from dantetw.net.transports import ClientTransport, SocketLost
 from dantetw.observe.events import Accepted
-from dantetw.rules.decision import Decision, decide_client
+from dantetw.plan.admission import admit
+from dantetw.plan.outcome import Admission, Refusal
+from dantetw.rules.addresses import Known, Lookup
+from dantetw.rules.authentication import AuthCheck
+from dantetw.rules.decision import Tried
 from dantetw.session import tracing
 from dantetw.session.failures import log_unresolved
 from dantetw.session.login import log_in
-from dantetw.session.requesting import perform, refuse_name
+from dantetw.session.request import perform, refuse_name
 from dantetw.session.session import Session
 from dantetw.values import (
     LOG_CONNECT,
@@ -41,7 +44,6 @@ from dantetw.wire.messages import ProtocolError, Reply
 
 _TALKING: Final = (Phase.ACCEPT, Phase.NEGOTIATE, Phase.AUTHENTICATE)
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
-_ACCEPT: Final = Phase.ACCEPT
 _NEGOTIATE: Final = Phase.NEGOTIATE
 _RESOLVE: Final = Phase.RESOLVE
 
@@ -61,37 +63,47 @@ class ClientSession(Session):
         if self.server.journal.debug:
             tracing.step(self, f"accepted on {record.local}")
         elif (known := self.context.decisions.of_client(record.client, record.local)) is not None:
-            self._admit(Decision(known, record.local))
+            self._admit(Admission(known))
             return
-        state = None if self.authentication is None else self.authentication.state()
-        ask = partial(decide_client, record.policy, record.client, record.local)
-        decide = partial(tracing.judged, self, ask, state)
         try:
-            decision = decide(self.server.known)
+            found = self._ask(self.server.known)
         except Exception:
             self.broken(Failure())
             return
-        if isinstance(decision, Decision):
-            self.context.decisions.remember_client(record.client, record.local, decision)
-            self._admit(decision)
+        if isinstance(found, Admission):
+            self.context.decisions.remember_client(record.client, record.local, found.rule)
+            self._admit(found)
+        elif isinstance(found, Refusal):
+            self._admit(found)
         else:
             transport.pauseProducing()
             self.server.sweep.add(self)
-            self.when(self.decide_waiting(decide), self._admit_late)
+            self.when(self.decide_waiting(self._ask), self._admit_late)
 
-    def _admit_late(self, decision: Decision) -> None:
+    def _ask(self, known: Known) -> Admission | Refusal | Lookup | AuthCheck:
+        """Ask the client rules, with what is known now."""
+        record = self.record
+        auth = None if self.authentication is None else self.authentication.state()
+        trace: list[Tried] | None = [] if self.server.journal.debug else None
+        found = admit(record.policy, record.client, record.local, known, auth, trace)
+        if trace is not None or isinstance(found, Refusal):
+            tracing.admitted(self, found, known, auth, trace)
+        return found
+
+    def _admit_late(self, found: Admission | Refusal) -> None:
         transport = self.transport
-        self._admit(decision)
+        self._admit(found)
         if transport is not None and not self.ended:
             transport.resumeProducing()
 
-    def _admit(self, decision: Decision) -> None:
-        record = self.record
-        rule = record.client_rule = decision.rule
+    def _admit(self, found: Admission | Refusal) -> None:
+        record, rule = self.record, found.rule
+        assert rule is not None
+        record.client_rule = rule
         if self.authentication is not None:
-            record.identity = decision.shown
-        if decision.blocks:
-            self.close(Ending(Side.RULE, _ACCEPT, Cause.BLOCKED, text=decision.refusal))
+            record.identity = found.identity
+        if isinstance(found, Refusal):
+            self.close(found.ending)
             return
         if rule.log & LOG_CONNECT:
             tcpinfo = self.tcpinfo()[0] if rule.log & LOG_TCPINFO else b""

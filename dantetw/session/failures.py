@@ -10,7 +10,6 @@ severity debug, and logged only with ``debug``.
 from __future__ import annotations
 
 from errno import ETIMEDOUT
-from typing import Final
 
 from dantetw.addresses import literal
 from dantetw.net.errors import symbol_of
@@ -18,10 +17,7 @@ from dantetw.net.lookups import ResolveError
 from dantetw.observe.events import AcceptFailed, ConnectFailed, ResolveFailed, TrafficFailed
 from dantetw.policy import Edge, Rule
 from dantetw.session.view import SessionView
-from dantetw.values import FAMILY_NAMES, Cause, Ending, Endpoint, Operation, Severity, Side
-
-# What may be so for one family and not for the other.
-_FAMILY_MATTERS: Final = frozenset(("EAI_FAMILY", "EAI_FAIL", "EAI_NONAME"))
+from dantetw.values import Cause, Ending, Endpoint, Operation, Severity, Side
 
 
 def log_ending(session: SessionView, ending: Ending, named: Endpoint | None) -> None:
@@ -102,16 +98,6 @@ def log_unresolved(
         journal.record(
             ResolveFailed(severity, edge, name, symbol, reason, number, reverse, client, user)
         )
-
-
-def with_families(session: SessionView, error: ResolveError) -> ResolveError:
-    """The error of a look-up with the families that we go out by in its reason, as Dante has it."""
-    families = session.context.sources.families()
-    if len(families) != 1 or error.symbol not in _FAMILY_MATTERS:
-        return error
-    (family,) = families
-    reason = f"{error.reason} for {FAMILY_NAMES[family]} address"
-    return ResolveError(error.symbol, reason, error.name)
 
 
 def log_unaccepted(session: SessionView, bound: Endpoint, number: int) -> None:

@@ -12,14 +12,15 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
 from dantetw.net.transports import ClientTransport, SocketLost
-from dantetw.policy import Rule
+from dantetw.plan.case import Case
+from dantetw.plan.outcome import Plan
 from dantetw.session.clientsession import ClientSession
 from dantetw.session.services import SessionServices
 from dantetw.session.session import Session
 from dantetw.values import Endpoint
 
 #: A command of :mod:`dantetw.session.commands`.
-Perform = Callable[[Session, Rule, Endpoint], None]
+Perform = Callable[[Session, Case, Plan], None]
 
 _DONE = Failure(error.ConnectionDone())
 

@@ -13,7 +13,6 @@ from typing import Any
 from dantetw.accounts.charging import Charging
 from dantetw.accounts.counts import AccountCounts
 from dantetw.accounts.table import Table
-from dantetw.addresses import without_zone
 from dantetw.net.errors import words_of
 from dantetw.net.peerport import PeerPort
 from dantetw.net.poller import IPoller
@@ -23,6 +22,7 @@ from dantetw.net.sources import Sources
 from dantetw.net.unreached import Unreached
 from dantetw.net.zones import kernel_choice
 from dantetw.observe.journal import Journal
+from dantetw.plan.listening import Listening
 from dantetw.policy import Edge, Policy, Rule, SocketOption
 from dantetw.relay.latency import Stopwatch
 from dantetw.relay.shaping import Shaping
@@ -98,12 +98,11 @@ class SessionServices:
         self.sweep = TimeoutSweep(reactor, monotonic)
         poller.turned = self.stopwatch.batches.add
         self.sessions: dict[int, Any] = {}
-        self.listening = frozenset()
+        self._listening = Listening((), all_addresses)
         self.subscribers = Subscribers()
         self.next_number: Callable[[], int] = count(1).__next__
         self.known = RuleFacts(resolver, addresses_of)
         self._addresses_of = addresses_of
-        self._all_addresses = all_addresses
         self._table = Table() if table is None else table
         self._counts_before = self._table.total(AccountKind.SERVER)
         self.charging = Charging(self._table)
@@ -129,7 +128,10 @@ class SessionServices:
             name: make(self.poller, sources, self.keep_alive, low)
             for name, make in self._upstreams.items()
         }
-        self.context = PolicyContext(policy, authenticators, sources, upstreams, self.reactor)
+        is_ours = self._listening.is_ours
+        self.context = PolicyContext(
+            policy, authenticators, sources, upstreams, is_ours, self.reactor
+        )
         self.unreached = Unreached(self.monotonic)
 
     def _early(self) -> int:
@@ -142,27 +144,14 @@ class SessionServices:
         """What was counted of all sessions of this process."""
         return self._table.total(AccountKind.SERVER) - self._counts_before
 
-    def is_ours(self, target: Endpoint) -> bool:
-        """Whether a connection to ``target`` would come back to us as a client."""
-        # Whatever the link, a link-local address may be ours.
-        host = target.shown
-        ours, port = self._ours, target.port
-        if (host, port) in ours:
-            return True
-        if ("0.0.0.0", port) in ours or ("::", port) in ours:
-            return host.startswith("127.") or host in map(without_zone, self._all_addresses())
-        return False
-
     @property
     def listening(self) -> frozenset[Endpoint]:
         """Where clients come in."""
-        return self._listening
+        return self._listening.endpoints
 
     @listening.setter
     def listening(self, endpoints: frozenset[Endpoint]) -> None:
-        self._listening = endpoints
-        # There may be thousands, and each request asks whether it would come back to one.
-        self._ours = frozenset((endpoint.shown, endpoint.port) for endpoint in endpoints)
+        self._listening.change(endpoints)
 
     def set_options(self, sock: socket.SocketType, options: Sequence[SocketOption]) -> None:
         """Set the ``internal`` ones of a rule's socket options on a client's socket."""

@@ -1,7 +1,7 @@
 """
 A session: what it holds, what it waits for, and its one end.
 
-Stages and commands (:mod:`.requesting`, :mod:`.login`, :mod:`.commands`) are given a
+Stages and commands (:mod:`.request`, :mod:`.login`, :mod:`.commands`) are given a
 session and act on it.  Whatever ends it, in whichever stage, ends it in :meth:`Session.end`, which
 records the end and gives back what the session holds.
 """
@@ -13,7 +13,7 @@ import os
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -26,7 +26,6 @@ from dantetw.net.transports import ClientTransport
 from dantetw.observe.events import Ended
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.authentication import AuthCheck
-from dantetw.rules.decision import Decision
 from dantetw.session import tracing
 from dantetw.session.activity import Activity
 from dantetw.session.authentication import Authentication
@@ -54,6 +53,8 @@ _NEGOTIATE, _REQUEST, _IO = Work
 # The command at work before there is one.
 _NOTHING: Final = Activity()
 _log = Logger()
+
+_Decision = TypeVar("_Decision")
 
 
 class Session(SessionView):
@@ -189,17 +190,17 @@ class Session(SessionView):
         deferred.addBoth(arrived).addErrback(self.broken)
 
     def decide_waiting(
-        self, decide: Callable[[Known], Decision | Lookup | AuthCheck]
-    ) -> Deferred[Decision]:
+        self, decide: Callable[[Known], _Decision | Lookup | AuthCheck]
+    ) -> Deferred[_Decision]:
         """Decide what needs names looked up, or the client's login checked."""
         return Deferred.fromCoroutine(self._decide(decide))
 
-    async def _decide(self, decide: Callable[[Known], Decision | Lookup | AuthCheck]) -> Decision:
+    async def _decide(self, decide: Callable[[Known], _Decision | Lookup | AuthCheck]) -> _Decision:
         known, host = self.server.known, self.record.client.host
         while True:
-            decision: Decision | AuthCheck
+            decision: _Decision | AuthCheck
             decision = await known.decide_waiting(decide, partial(log_unresolved, self), host)
-            if isinstance(decision, Decision):
+            if not isinstance(decision, AuthCheck):
                 return decision
             # It comes to an end: each check is asked for once, and rules have only so many.
             assert self.authentication is not None

@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 from dantetw.net.errors import words_of
 from dantetw.observe.events import Named, Step
 from dantetw.observe.formats.reasons import REFUSALS, UNASKED, blocked_by
+from dantetw.plan.case import Case, Traces
+from dantetw.plan.outcome import Admission, Plan, Refusal
 from dantetw.policy import SocketOption
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.authentication import AuthCheck, AuthState
-from dantetw.rules.decision import Decision, Question, Tried
+from dantetw.rules.decision import Decision, Question, Tried, decide_client, decide_socks
 from dantetw.rules.words import told
 from dantetw.session.sensitive import sensitive_values
 from dantetw.session.view import SessionView
@@ -60,6 +62,59 @@ def judged(
             for line in told(trace):
                 step(session, line, named)
     return decision
+
+
+def admitted(
+    session: SessionView,
+    found: object,
+    known: Known,
+    auth: AuthState | None,
+    trace: list[Tried] | None,
+) -> None:
+    """
+    Report how the client rules fared; of a refusal, keep it for the session's record if an output
+    wants to know.
+
+    :param found: what came of asking; unless it is an admission or a refusal, the rules are asked
+        again.
+    :param trace: how each fared; None: ``debug`` is off.
+    """
+    record = session.record
+    if isinstance(found, Refusal) and session.server.journal.explains:
+        why: list[Tried] = []
+        decide_client(record.policy, record.client, record.local, known, why, auth)
+        record.tried = tuple(told(why))
+    if trace is not None and isinstance(found, Admission | Refusal):
+        for line in told(trace):
+            step(session, line)
+
+
+def planned(
+    session: SessionView, case: Case, plan: object, known: Known, traces: Traces | None
+) -> None:
+    """
+    Report how the rules fared that a plan for a request comes from; of a refusal, keep it for the
+    session's record if an output wants to know.
+
+    :param plan: what came of asking; unless it is a plan or a refusal, the rules are asked again.
+    :param traces: those that were made; None: ``debug`` is off.
+    """
+    if isinstance(plan, Refusal) and plan.question is not None and session.server.journal.explains:
+        trace: list[Tried] = []
+        decide_socks(case.policy, plan.question, known, trace, case.auth)
+        session.record.tried = tuple(told(trace))
+    if traces is not None and isinstance(plan, Plan | Refusal):
+        for _, trace in traces:
+            for line in told(trace):
+                step(session, line)
+
+
+def fared(session: SessionView, traces: Traces) -> None:
+    """Report how the rules fared that were asked about a datagram, or one of several addresses."""
+    for question, trace in traces:
+        named = _named_in(question)
+        for line in told(trace):
+            step(session, line, named)
 
 
 def _named_in(datagram: Question) -> Named:

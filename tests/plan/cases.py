@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dantetw import catalogue
 from dantetw.addresses import literal_endpoint
 from dantetw.net.sources import Sources
-from dantetw.plan.case import Case
+from dantetw.plan.case import Case, Premises
 from dantetw.plan.listening import Listening
 from dantetw.plan.outcome import BindPort, Plan, Refusal, Resolve
 from dantetw.plan.request import plan_request
@@ -28,7 +28,7 @@ Found = Plan | Refusal | Resolve | BindPort | Lookup | AuthCheck
 
 class Net:
     """
-    The surroundings of a case.
+    The premises of a case.
 
     :ivar interfaces: the addresses of network interfaces.
     :ivar groups: the members of groups, by user.
@@ -80,10 +80,9 @@ def case(
     listening = Listening(
         (each for line in policy.internal for each in line.listens), Machine().all_addresses
     )
+    sources = Sources(policy, net.addresses_of, lambda: 0.0, no_route)
     made = Case(
-        policy,
-        Sources(policy, net.addresses_of, lambda: 0.0, no_route),
-        listening.is_ours,
+        Premises(policy, sources, listening.is_ours, net.groups_of),
         client,
         local,
         policy.client_rules[0],
@@ -91,7 +90,6 @@ def case(
         literal_endpoint(target),
         Method.NONE,
         User(method, user) if user else None,
-        net.groups_of,
         None if auth is None else AuthState(auth, net.groups_of, method, user or None),
     )
     made.addresses, made.bound = addresses, bound

@@ -8,7 +8,6 @@ from dantetw.plan.admission import admit
 from dantetw.plan.outcome import Admission, Refusal
 from dantetw.rules.addresses import Lookup, LookupKind
 from dantetw.rules.authentication import IDENT, AuthResult, AuthState
-from dantetw.rules.cache import DecisionCache
 from dantetw.rules.decision import Tried
 from dantetw.values import Cause, Ending, Method, Phase, Side
 from tests.plan.cases import answers, identity
@@ -53,14 +52,6 @@ class AdmitTests(SynchronousTestCase):
             admitted, Admission(policy.client_rules[0], identity(Method.RFC931, "joe"))
         )
         self.assertIsInstance(ask(True, {IDENT: AuthResult()}), Refusal)
-
-    def test_cache(self) -> None:
-        """A client that has passed by its address passes again without the rules."""
-        policy = compiled(HEAD + "socksmethod: none\nclient pass { from: 0/0 to: 0/0 }\n")
-        cache = DecisionCache(policy, False)
-        first = admit(policy, CLIENT, HERE, answers(), None, cache)
-        self.assertIs(cache.of_client(CLIENT, HERE), policy.client_rules[0])
-        self.assertEqual(admit(policy, CLIENT, HERE, answers(), None, cache), first)
 
     def test_trace(self) -> None:
         """On demand it says how each rule fared."""

@@ -27,7 +27,7 @@ class ClientTests(SynchronousTestCase):
     def remembered(self, rule: Rule, asks: bool = False) -> Rule | None:
         """What is known of a client of whom this rule has said something."""
         memory = DecisionCache(client_policy(rule), asks)
-        memory.remember_client(CLIENT, LOCAL, Decision(rule, LOCAL))
+        memory.remember_client(CLIENT, LOCAL, rule)
         return memory.of_client(endpoint(CLIENT.host, 5001), LOCAL)
 
     def test_passed(self) -> None:
@@ -36,14 +36,13 @@ class ClientTests(SynchronousTestCase):
         self.assertEqual(self.remembered(passed), passed)
 
     def test_asked_anew(self) -> None:
-        """What does not hang on addresses alone, and what is blocked, is not remembered."""
+        """What does not hang on addresses alone is not remembered."""
         for changes in (
             {"source": ".example.org"},
             {"source": "gate.example.org"},
             {"source": "%eth0"},
             {"target": "%eth0"},
             {"source_ports": PortSet(5000, 5000)},
-            {"verdict": Verdict.BLOCK},
         ):
             asked = rule(kind=RuleKind.CLIENT, **changes)  # type: ignore[arg-type]
             self.assertIsNone(self.remembered(asked), changes)
@@ -55,7 +54,7 @@ class ClientTests(SynchronousTestCase):
     def test_others(self) -> None:
         """Another client, or another address of ours, is another question."""
         memory, passed = DecisionCache(client_policy(), False), rule(kind=RuleKind.CLIENT)
-        memory.remember_client(CLIENT, LOCAL, Decision(passed, LOCAL))
+        memory.remember_client(CLIENT, LOCAL, passed)
         for client, local in (
             (endpoint("198.51.100.2", 5000), LOCAL),
             (CLIENT, endpoint("192.0.2.2", 1080)),
@@ -69,7 +68,7 @@ class ClientTests(SynchronousTestCase):
         memory, passed = DecisionCache(client_policy(), False), rule(kind=RuleKind.CLIENT)
         clients = [endpoint(f"198.51.100.{number}") for number in range(3)]
         for client in clients:
-            memory.remember_client(client, LOCAL, Decision(passed, LOCAL))
+            memory.remember_client(client, LOCAL, passed)
         known = [memory.of_client(client, LOCAL) is not None for client in clients]
         self.assertEqual(known, [False, False, True])
 

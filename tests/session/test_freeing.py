@@ -10,8 +10,8 @@ from dantetw.relay.egress import Egress
 from dantetw.relay.flowcache import OutboundFlow, ReplyFlow
 from dantetw.session.commands.association import Association
 from dantetw.session.control import Control
+from dantetw.session.datagramplans import DatagramPlans
 from dantetw.session.dropping import Drops
-from dantetw.session.judging import Judge
 from dantetw.session.session import Session
 from dantetw.values import Endpoint, Family
 from tests.session.datagrams import AssociateCase
@@ -20,7 +20,7 @@ KINDS: tuple[type[Any], ...] = (
     Session,
     Association,
     Control,
-    Judge,
+    DatagramPlans,
     Drops,
     DatagramRelay,
     Egress,

@@ -22,7 +22,7 @@ from dantetw.net.sources import NoSource, Sources
 from dantetw.net.zones import kernel_choice
 from dantetw.plan.address import judge_address, order_of
 from dantetw.plan.admission import admit
-from dantetw.plan.case import Case
+from dantetw.plan.case import Case, Premises
 from dantetw.plan.datagram import plan_datagram, resolve_target
 from dantetw.plan.listening import Listening
 from dantetw.plan.outcome import (
@@ -178,7 +178,8 @@ class _Visit:
         self._groups_of = lambda user: groups_of(user, named) if groups is None else groups
         self._sources = Sources(policy, machine.addresses_of, lambda: 0.0, kernel_choice)
         listens = (endpoint for line in policy.internal for endpoint in line.listens)
-        self._listening = Listening(listens, machine.all_addresses)
+        is_ours = Listening(listens, machine.all_addresses).is_ours
+        self._around = Premises(policy, self._sources, is_ours, self._groups_of)
         # What the negotiation has made of the client.
         self._method = Method.NONE
         self._name: str | None = None
@@ -273,9 +274,7 @@ class _Visit:
     def _case(self, admitted: Admission | Refusal, rule: Rule, request: Request) -> Case:
         identity = admitted.identity
         return Case(
-            self._policy,
-            self._sources,
-            self._listening.is_ours,
+            self._around,
             self._client.source,
             self._client.local,
             rule,
@@ -283,7 +282,6 @@ class _Visit:
             literal_endpoint(request.target),
             Method.NONE if identity is None else identity.method,
             self._user,
-            self._groups_of,
             self._auth(),
         )
 

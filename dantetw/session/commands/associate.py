@@ -10,29 +10,19 @@ import socket
 from dantetw.net.datagrams import bind_internal
 from dantetw.net.errors import words_of
 from dantetw.net.zones import on_link_of, sockaddr_of
+from dantetw.plan.announced import is_complete
+from dantetw.plan.case import Case
+from dantetw.plan.outcome import Plan
 from dantetw.policy import Rule
-from dantetw.session.announcing import is_complete, numeric, receiving_host, unreceived_text
 from dantetw.session.commands.association import OUTSIDE, Association
 from dantetw.session.session import Session
 from dantetw.values import UNSPECIFIED, Cause, Ending, Endpoint, Family, Phase, ReplyCode, Side
 
 
-def associate(session: Session, rule: Rule, announced: Endpoint) -> None:
-    """
-    Give a client a port for its datagrams.
-
-    :param announced: where the client will send from, or nowhere; its port, or 0.
-    """
-    record = session.record
-    where = numeric(session, announced)
-    host = receiving_host(session, where)
-    if not host and rule.udp.from_connected:
-        host = record.local.host  # it can still be served from where it is connected from
-    if not host:
-        text = unreceived_text(session, where.family)
-        ending = Ending(Side.CLIENT, Phase.CONNECT, Cause.UNUSABLE, text=text)
-        session.refuse(ending, ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED)
-        return
+def associate(session: Session, case: Case, plan: Plan) -> None:
+    """Give a client a port for its datagrams."""
+    record, rule = session.record, plan.rule
+    where, host = plan.address, plan.receiving_host
     record.connecting_at = session.server.monotonic()
     family = Family.IPV6 if ":" in host else Family.IPV4
     sock = _bind(session, rule, host, family)
@@ -44,7 +34,7 @@ def associate(session: Session, rule: Rule, announced: Endpoint) -> None:
     connected = is_complete(where) and not rule.udp.from_connected
     if connected and not _connect(session, sock, where):
         return
-    association = Association(session, rule, sock, announced, expected, connected)
+    association = Association(session, case, rule, sock, expected, connected)
     session.activity = association
     session.server.descriptors.hold(record.number, OUTSIDE)
     association.begin()

@@ -29,18 +29,18 @@ from dantetw.observe.events import (
     Transferred,
 )
 from dantetw.observe.status import Standing
+from dantetw.plan.case import Case
+from dantetw.plan.datagram import DatagramPlan
 from dantetw.policy import Edge, Rule
 from dantetw.relay.datagrams import DatagramRelay
 from dantetw.relay.egress import Egress
 from dantetw.relay.flowcache import DatagramFlow, EgressTraffic, OutboundFlow, ReplyFlow
-from dantetw.rules.decision import Decision
 from dantetw.session import failures, tracing
 from dantetw.session.activity import Activity
 from dantetw.session.commands.relaying import TAPPED
 from dantetw.session.control import Control
+from dantetw.session.datagramplans import DatagramPlans
 from dantetw.session.dropping import Drops
-from dantetw.session.judging import Judge
-from dantetw.session.requesting import unusable_text
 from dantetw.session.session import Session
 from dantetw.values import (
     FAMILY_NAMES,
@@ -58,7 +58,6 @@ from dantetw.values import (
     Phase,
     Protocol,
     Side,
-    Verdict,
 )
 from dantetw.wire.addresses import AddressError, parse_address
 from dantetw.wire.messages import ProtocolError
@@ -82,7 +81,7 @@ class Association(Activity):
         "_decisions_since",
         "_drops",
         "_expected",
-        "_judge",
+        "_plans",
         "_session",
         "client",
         "local",
@@ -93,27 +92,26 @@ class Association(Activity):
     def __init__(
         self,
         session: Session,
+        case: Case,
         rule: Rule,
         sock: socket.socket,
-        announced: Endpoint,
         expected: Endpoint,
         connected: bool,
     ) -> None:
         """
-        :param announced: as the client has it.
-        :param expected: the same, numeric, or where the client is connected from; its port may be
-            0.
+        :param expected: the address that the client announces, or from which it is connected; its
+            port may be 0.
         :param connected: ``sock`` is connected to it.
         """
         server = session.server
         self._session = session
         self.rule = rule
         self.local = Endpoint.of(sock.getsockname())
-        self.client = announced
+        self.client = case.asked
         self._expected = expected
         # The first datagram may come from here as well, from any port.
         self._also = session.record.client.host if rule.udp.from_connected else ""
-        self._judge = Judge(session)
+        self._plans = DatagramPlans(session, case)
         self._drops = Drops(session)
         self._control = Control(session)
         self._decisions_since = server.monotonic()
@@ -158,14 +156,16 @@ class Association(Activity):
     def decide_outbound(self, flow: OutboundFlow) -> None:
         late = False
 
-        def decided(decision: Decision, target: Endpoint) -> None:
+        def planned(plan: DatagramPlan) -> None:
             if flow.gone:
                 return
-            flow.rule, flow.target = decision.rule, target
-            if decision.blocks:
+            flow.rule, flow.target = plan.rule, plan.target
+            if plan.dropped is None:
+                self._assign(flow)
+            elif plan.dropped is Drop.BLOCKED:
                 flow.passes = False
             else:
-                self._assign(flow)
+                self._drop_flow(flow, plan.dropped, plan.text)
             if late:
                 self.relay.release(flow)
 
@@ -181,7 +181,7 @@ class Association(Activity):
             )
             self._drop_flow(flow, Drop.UNUSABLE, text)
             return
-        self._judge.target(self.client, flow.asked, decided, partial(self._unresolved, flow))
+        self._plans.outbound(self.client, flow.asked, planned, partial(self._unresolved, flow))
         late = True
 
     def _unresolved(self, flow: OutboundFlow, failed: ResolveError) -> None:
@@ -195,23 +195,20 @@ class Association(Activity):
     def decide_reply(self, flow: ReplyFlow) -> None:
         late = False
 
-        def decided(decision: Decision, sender: Endpoint) -> None:
-            flow.rule = decision.rule
-            flow.tapped = self._wants_to_see(decision.rule)
-            flow.passes = decision.rule.verdict is Verdict.PASS
+        def planned(plan: DatagramPlan) -> None:
+            flow.rule = plan.rule
+            flow.tapped = self._wants_to_see(plan.rule)
+            flow.passes = plan.dropped is None
             if late:
                 self.relay.release_replies(flow)
 
-        self._judge.sender(flow.sender, self.client, decided)
+        self._plans.reply(flow.sender, self.client, planned)
         late = True
 
     def _assign(self, flow: OutboundFlow) -> None:
         """A rule passes it: say how it goes out."""
         session, target = self._session, flow.target
         egress = self.relay.egresses.get(target.family)
-        if text := unusable_text(target):
-            self._drop_flow(flow, Drop.UNUSABLE, text)
-            return
         try:
             if egress is None:
                 egress = self._open(target)
@@ -367,7 +364,7 @@ class Association(Activity):
 
     def cancel(self) -> None:
         self.relay.end()
-        self._judge.cancel()
+        self._plans.cancel()
 
     @property
     def under_way(self) -> bool:

@@ -1,7 +1,7 @@
 """
 BIND (:rfc:`1928` section 4): a port of ours for one peer, then a relay with that peer.
 
-The port was bound before the socks rules were asked (:mod:`dantetw.session.outgoing`).  The client
+The port was bound before the socks rules were asked (:mod:`dantetw.session.request`).  The client
 is told of it, and waits.  It may be gone before anybody comes, so its connection is read
 meanwhile; what it sends is kept for the peer, up to :data:`EARLY`.  Whoever comes first must be
 whom the client has named, if it has named anybody, and is then held against the socks rules again,
@@ -22,6 +22,8 @@ from dantetw.escaping import escape
 from dantetw.net.errors import words_of
 from dantetw.net.peerport import PeerPort
 from dantetw.net.poller import FAILED, HANGUP
+from dantetw.plan.case import Case
+from dantetw.plan.outcome import Plan
 from dantetw.policy import Rule
 from dantetw.rules.decision import Decision, decide_socks
 from dantetw.session import tracing
@@ -189,20 +191,16 @@ def _unheard(mask: int) -> None:
     """The relay watches at once."""
 
 
-def bind(session: Session, rule: Rule, target: Endpoint) -> None:
-    """
-    Wait for the peer of a session, or for many, and relay.
-
-    :param target: what was bound for it.
-    """
+def bind(session: Session, case: Case, plan: Plan) -> None:
+    """Wait for the peer of a session, or for many, and relay."""
     record = session.record
     assert session.awaited is not None and record.asked is not None
     record.phase = Phase.CONNECT
-    record.source = target
+    record.source = plan.address
     if record.asked.host == EXTENSION:
         record.target = NOWHERE
         kind: type[Waiting] = Forwarding
     else:
         kind = Bind
-    activity = session.activity = kind(session, rule, session.awaited)
+    activity = session.activity = kind(session, plan.rule, session.awaited)
     activity.wait()

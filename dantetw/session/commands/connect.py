@@ -8,39 +8,32 @@ from typing import Final
 
 from dantetw.net.dial import DialError
 from dantetw.net.sources import NoSource
-from dantetw.policy import Rule
-from dantetw.session.commands.connection import SOURCELESS, Connect
+from dantetw.plan.case import Case
+from dantetw.plan.outcome import NO_SOURCE_TO_CONNECT, Plan
+from dantetw.session.commands.connection import Connect
 from dantetw.session.commands.race import ConnectRace
-from dantetw.session.outgoing import refuse_sourceless, warn_misrouted
 from dantetw.session.session import Session
-from dantetw.values import Endpoint, Family, Phase
+from dantetw.session.source import refuse_sourceless, warn_misrouted
+from dantetw.values import Phase
 
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
 _CONNECT: Final = Phase.CONNECT
-_NAME: Final = Family.NAME
 
 
-def connect(session: Session, rule: Rule, target: Endpoint) -> None:
-    """
-    Connect to ``target`` for a session, and relay.
-
-    :param target: a numeric endpoint; of a name with several addresses, the one that ``rule`` is
-        about.
-    """
+def connect(session: Session, case: Case, plan: Plan) -> None:
+    """Connect a session to its target, and relay."""
     record = session.record
     record.phase = _CONNECT
-    passed, addresses = record.target, record.addresses
-    named = passed if passed is not None and passed.family is _NAME else None
-    if addresses is not None and len(addresses) > 1:
-        racing = session.activity = ConnectRace(session, rule, named, target)
+    if plan.addresses:
+        racing = session.activity = ConnectRace(session, case, plan)
         racing.begin()
         return
-    activity = session.activity = Connect(session, rule, named)
+    activity = session.activity = Connect(session, plan)
     try:
-        activity.dial(target)
+        activity.dial(plan.address)
     except NoSource as none:
-        warn_misrouted(session, target, none)
-        refuse_sourceless(session, none, SOURCELESS)
+        warn_misrouted(session, plan.address, none)
+        refuse_sourceless(session, none, NO_SOURCE_TO_CONNECT)
     except DialError as failed:
-        record.target = target
+        record.target = plan.address
         activity.failed(failed)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from errno import ETIMEDOUT
-from typing import Final
 
 from twisted.python.failure import Failure
 
@@ -15,7 +14,7 @@ from dantetw.net.dial import DialError, IAttempt
 from dantetw.net.errors import reply_of, words_of
 from dantetw.net.queues import unread
 from dantetw.observe.status import Buffered, Standing
-from dantetw.policy import Rule
+from dantetw.plan.outcome import Plan
 from dantetw.session import tracing
 from dantetw.session.commands.relaying import Relaying
 from dantetw.session.session import Session
@@ -31,9 +30,6 @@ from dantetw.values import (
     Side,
 )
 
-#: What cannot be done without an address to go out from, in Dante's words.
-SOURCELESS: Final = "could not bind address to use"
-
 
 class Connect(Relaying):
     """
@@ -42,12 +38,13 @@ class Connect(Relaying):
     :ivar named: the target's name, if a rule passes it by that.
     """
 
-    __slots__ = ("_attempt", "named")
+    __slots__ = ("_attempt", "_upstream", "named")
 
-    def __init__(self, session: Session, rule: Rule, named: Endpoint | None) -> None:
-        super().__init__(session, rule)
+    def __init__(self, session: Session, plan: Plan) -> None:
+        super().__init__(session, plan.rule)
         self._attempt: IAttempt | None = None
-        self.named = named
+        self._upstream = session.context.upstreams[plan.upstream]
+        self.named = plan.name
 
     def dial(self, target: Endpoint) -> None:
         """
@@ -73,8 +70,7 @@ class Connect(Relaying):
         record = session.record
         server, rule = session.server, self._rule
         options = record.policy.socket_options + rule.socket_options
-        upstream = session.context.upstreams["direct"]
-        attempt = upstream.connect(target, record.client, record.local, options)
+        attempt = self._upstream.connect(target, record.client, record.local, options)
         record.target, record.source = target, attempt.source
         if server.journal.debug:
             tracing.step(session, f"connecting to {target} from {record.source}")

@@ -26,17 +26,17 @@ from dantetw.net.poller import HANGUP
 from dantetw.net.race import HEAD_START, Race
 from dantetw.net.sources import NoSource
 from dantetw.observe.events import Attempt
+from dantetw.plan.address import Candidate, judge_address, order_of
+from dantetw.plan.case import Case, Traces
+from dantetw.plan.outcome import NO_SOURCE_TO_CONNECT, Plan
+from dantetw.plan.usable import unusable
 from dantetw.policy import Edge, Rule
-from dantetw.rules.addresses import Lookup
-from dantetw.rules.authentication import AuthCheck
-from dantetw.rules.decision import Decision
+from dantetw.rules.addresses import Known, Lookup
 from dantetw.session import failures, tracing
 from dantetw.session.answers import Round
-from dantetw.session.candidates import judge, name_in, order, passed
-from dantetw.session.commands.connection import SOURCELESS, Connect
-from dantetw.session.outgoing import refuse_sourceless, warn_misrouted
-from dantetw.session.requesting import refuse_unusable, unusable
+from dantetw.session.commands.connection import Connect
 from dantetw.session.session import Session
+from dantetw.session.source import refuse_sourceless, warn_misrouted
 from dantetw.values import (
     Cause,
     Ending,
@@ -85,20 +85,17 @@ class ConnectRace(Connect):
 
     :ivar others_left: the one that has connected was not the last of its family: Dante's line has
         the name then.
-
-    :param named: the target's name, if the rule passes it by that.
-    :param first: the address that ``rule`` is about.
     """
 
     __slots__ = (
         "_attempts",
+        "_case",
         "_dialled",
-        "_first",
         "_judging",
         "_known",
         "_more",
         "_order",
-        "_passed",
+        "_plan",
         "_race",
         "_reason",
         "_start",
@@ -108,13 +105,11 @@ class ConnectRace(Connect):
         "others_left",
     )
 
-    def __init__(
-        self, session: Session, rule: Rule, named: Endpoint | None, first: Endpoint
-    ) -> None:
-        super().__init__(session, rule, named)
-        self._order = order(session, named, first)
+    def __init__(self, session: Session, case: Case, plan: Plan) -> None:
+        super().__init__(session, plan)
+        self._case, self._plan = case, plan
+        self._order = order_of(plan, session.server.unreached.lately)
         self._race = Race(self._order)
-        self._first, self._passed = first, (rule, named)
         self._trials: dict[str, _Trial] = {}
         self._judging: _Trial | None = None
         # Names in rules are looked up once for all addresses: each failure may take its time.
@@ -135,7 +130,7 @@ class ConnectRace(Connect):
         Called again whenever something has happened.
         """
         session, race = self._session, self._race
-        monotonic, port = session.server.monotonic, self._first.port
+        monotonic, port = session.server.monotonic, self._plan.address.port
         if self._timer is not None:
             if self._timer.active():
                 self._timer.cancel()
@@ -192,41 +187,40 @@ class ConnectRace(Connect):
         """Ask the rules about an address, and try it if they pass it."""
         session, target = self._session, trial.target
         server = session.server
-        if (wrong := unusable(session, target)) is not None:
-            self._skip(trial, Outcome.UNUSABLE, wrong[1])
-            return
-        if target.host == self._first.host:
-            # It is what the rule of the request is about.
-            trial.rule, trial.named = self._passed
-            self._try(trial)
+        candidate = self._candidate(target, self._known or server.known)
+        if not isinstance(candidate, Lookup):
+            self._judged(trial, candidate)
             return
         if self._known is None:
             self._known = Round(server.known)
-        decide = judge(session, target)
-        decision = decide(self._known)
-        if not isinstance(decision, Lookup):
-            self._judged(trial, decision)
-            return
         self._judging = trial
+        decide = partial(self._candidate, target)
         unresolved = partial(failures.log_unresolved, session)
         client = session.record.client.host
         waiting = server.known.decide_waiting(decide, unresolved, client, self._known)
         session.when(Deferred.fromCoroutine(waiting), partial(self._judged_late, trial))
 
-    def _judged_late(self, trial: _Trial, decision: Decision | AuthCheck) -> None:
+    def _candidate(self, target: Endpoint, known: Known) -> Candidate | Lookup:
+        """Judge an address with what is known now."""
+        if not self._session.server.journal.debug:
+            return judge_address(self._case, self._plan, target, known)
+        traces: Traces = []
+        candidate = judge_address(self._case, self._plan, target, known, traces)
+        tracing.fared(self._session, traces)
+        return candidate
+
+    def _judged_late(self, trial: _Trial, candidate: Candidate) -> None:
         if self._judging is trial:  # else it was given up
             self._judging = None
-            self._judged(trial, decision)
+            self._judged(trial, candidate)
             self.begin()
 
-    def _judged(self, trial: _Trial, decision: Decision | AuthCheck) -> None:
-        trial.rule, may = passed(self._session, decision)
-        if not may or isinstance(decision, AuthCheck):
-            number = 0 if trial.rule is None else trial.rule.number
-            self._skip(trial, Outcome.BLOCKED, f"blocked by rule {number}")
-            return
-        trial.named = name_in(decision)
-        self._try(trial)
+    def _judged(self, trial: _Trial, candidate: Candidate) -> None:
+        trial.rule, trial.named = candidate.rule, candidate.name
+        if candidate.refused is None:
+            self._try(trial)
+        else:
+            self._skip(trial, candidate.refused, candidate.text)
 
     def _skip(self, trial: _Trial, outcome: Outcome, why: str) -> None:
         """An address is not tried."""
@@ -360,7 +354,7 @@ class ConnectRace(Connect):
         record.target, self.named = trial.target, trial.named
         if isinstance(why, NoSource):
             record.source = None
-            refuse_sourceless(session, why, SOURCELESS)
+            refuse_sourceless(session, why, NO_SOURCE_TO_CONNECT)
         elif why.number == errno.ETIMEDOUT and not why.immediate:
             record.source = why.source
             self.late()
@@ -370,9 +364,9 @@ class ConnectRace(Connect):
     def _refuse(self) -> None:
         """There was nothing to try."""
         session = self._session
-        wrong = unusable(session, self._first)
+        wrong = unusable(self._case, self._plan.address)
         if wrong is not None:
-            refuse_unusable(session, *wrong)
+            session.refuse(wrong.ending, wrong.reply)
             return
         # The address was usable a moment ago.
         blocked = Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED)

@@ -514,7 +514,7 @@ class RuleTests(AssociateCase):
         """Rules are asked once for each header and each target that answers, not each datagram."""
         world = self.world()
         asked: list[Command] = []
-        judging = association.Judge
+        judging = association.DatagramPlans
         judge = judging._ask
 
         def counted(self: object, question: object, found: object) -> None:

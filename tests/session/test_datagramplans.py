@@ -1,11 +1,11 @@
-"""Tests of :mod:`dantetw.session.judging`: rules about datagrams that take time to answer."""
+"""Tests of :mod:`dantetw.session.datagramplans`: rules about datagrams that take time to answer."""
 
 from __future__ import annotations
 
 import socket
 
 from dantetw.observe.events import ResolveFailed
-from dantetw.session.judging import WAITING
+from dantetw.session.datagramplans import WAITING
 from dantetw.values import Command, Drop, Endpoint, Family, Method
 from dantetw.wire import socks5
 from tests.session.datagrams import ANYWHERE, HOME, LOG, OPEN, AssociateCase, Visit
@@ -91,7 +91,7 @@ class NameTests(AssociateCase):
         visit = self.visit(world)
         for number in range(WAITING + 50):
             visit.say(b"x", Endpoint(f"h{number}.example", 9, Family.NAME))
-        judge = visit.association._judge
+        judge = visit.association._plans
         self.assertEqual(len(judge._waiting), WAITING)
         world.look_up()
         self.assertEqual(len(judge._waiting), 0)
@@ -105,9 +105,9 @@ class NameTests(AssociateCase):
         visit = self.visit(world)
         for number in range(WAITING + 50):
             visit.say(b"x", Endpoint(f"198.51.{number // 250}.{number % 250}", 9, Family.IPV4))
-        self.assertEqual(len(visit.association._judge._waiting), WAITING)
+        self.assertEqual(len(visit.association._plans._waiting), WAITING)
         world.look_up()
-        self.assertEqual(len(visit.association._judge._waiting), 0)
+        self.assertEqual(len(visit.association._plans._waiting), 0)
 
     def test_both(self) -> None:
         """The client's name and the rule's may both have to be looked up."""
