@@ -23,7 +23,7 @@ Imports go one way, down this list:
 - values: :mod:`.policy`, the compiled configuration; :mod:`.addresses`, addresses as numbers;
   :mod:`.figures` of measured values; :mod:`.values`: hosts, endpoints, commands, endings
 
-A session is told in stages: accepted, admitted by the client rules, negotiated, authenticated,
+A session goes through stages: accepted, admitted by the client rules, negotiated, authenticated,
 resolved, authorised by the socks rules, connected, relayed, accounted for.  What happened is said
 once, as a frozen value of :mod:`dantetw.observe.events`.
 """

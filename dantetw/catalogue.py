@@ -28,7 +28,7 @@ from dantetw.values import Command, Method
 from dantetw.wire import socks4, socks5
 from dantetw.wire.dialects import IDialect
 
-#: The protocols in which clients can ask for something, which their first byte tells apart.
+#: The protocols that clients can speak, distinguished by their first byte.
 DIALECTS: Final[tuple[IDialect, ...]] = (socks4.DIALECT, socks5.DIALECT)
 
 #: What a client can ask for.

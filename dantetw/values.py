@@ -76,7 +76,7 @@ class Endpoint:
     :ivar host: a numeric address in canonical text form, with its zone if it is link-local
         (``fe80::1%eth0``), or a host name as it was received.
     :ivar port: 0-65535.
-    :ivar family: tells the two apart.
+    :ivar family: which of the two it is.
     """
 
     host: str

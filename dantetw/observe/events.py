@@ -61,8 +61,8 @@ class Connected:
     """
     The way to the target is open: ``pass(1): tcp/connect [: …``.
 
-    With ``BIND`` a port is open to whoever the path's target names, as the client named it, and
-    with ``BINDREPLY`` the target has come.
+    With ``BIND`` a port is open to the peer that the path's target names, as the client named it,
+    and with ``BINDREPLY`` the target has come.
 
     :ivar asked: the target as the client named it.
     :ivar by_name: Dante's line has that name instead of the address: the name has more addresses
@@ -132,7 +132,7 @@ class Dropped:
     :ivar rule: the rule it met, or that of its association if it did not come to that.
     :ivar origin: whose it was; ``command``: ``udpreply`` if the target's.
     :ivar drop: why; ``text``: Dante's words for it, empty for a plain block.
-    :ivar more: how many more like it there were since this was last told.
+    :ivar more: how many more like it there were since the last one that was logged.
     :ivar named: what may stand in the text.
     """
 
@@ -211,11 +211,11 @@ class Ended(SessionFacts):
     @property
     def established(self) -> bool:
         """
-        Whether the session got as far as a connection under way: then it is told with counts and
+        Whether the session got as far as a connection attempt: then it is logged with counts and
         the rule's own verdict, else as a refusal.
         """
-        under_way = self.path.source is not None or self.traffic != ()
-        return under_way and self.ending.text == ""
+        attempted = self.path.source is not None or self.traffic != ()
+        return attempted and self.ending.text == ""
 
 
 @value
@@ -284,7 +284,7 @@ class AcceptFailed:
 @value
 class ResolveFailed:
     """
-    A name has no address (``SIDE.log.LEVEL.error``), or nobody can say.
+    A name has no address (``SIDE.log.LEVEL.error``), or it could not be found out.
 
     :ivar edge: external for what a client asked for, internal for what stands in rules and for the
         client's own address, as in Dante.
@@ -307,7 +307,7 @@ class ResolveFailed:
 @value
 class Step:
     """
-    A step of a session, told with ``debug``.
+    A step of a session, logged with ``debug``.
 
     :ivar text: one line; may hold what the client sent, unescaped.
     :ivar named: what may stand in it.

@@ -59,7 +59,7 @@ class SessionFacts:
     :ivar method: by which the client has shown who it is; None before that.
     :ivar claimed: the name that the client gave with a password, right or wrong; hostile.
     :ivar tried: of a session that a rule blocked, how each rule fared
-        (:func:`~dantetw.rules.words.told`), if somebody wants to know; hostile.
+        (:func:`~dantetw.rules.words.told`), if an output wants it; hostile.
     """
 
     session: int

@@ -38,7 +38,7 @@ class Journal:
         self.explains = False
 
     def wants(self, severity: Severity) -> bool:
-        """Whether anybody gets to see messages of this severity: those of debug need ``debug``."""
+        """Whether messages of this severity are logged: those of debug need ``debug``."""
         return self.debug > 0 or severity is not _DEBUG
 
     def _emit(self, event: Event) -> None:

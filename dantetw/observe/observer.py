@@ -125,17 +125,17 @@ class Observer:
     ) -> None:
         """
         Use these sinks from now on, close the old ones when nothing waits there any more, and log
-        what problems there were.
+        the problems.
 
         An old one in which lines wait stays in use in place of the new one of its name, opened
-        anew: lines come out in their order.
+        again: lines come out in their order.
 
         If destinations were named but none could be opened, standard error goes on taking warnings
-        and worse: Dante falls silent there.
+        and worse: Dante logs nothing then.
 
         :param debug: the level; above 0 shows debug lines.
         :param formats: what makes the lines, for each form there is, :data:`PLAIN_FORM` at least;
-            None: all are told by the format there was.
+            None: all use the present format.
         """
         self._catch_up()
         if self.repeats is not None:
@@ -270,7 +270,7 @@ class Observer:
         self._write_events(((event, time.time()),), only(self._groups, sinks))
 
     def _catch_up(self) -> None:
-        """Tell what has been kept."""
+        """Log what has been kept."""
         if not self._kept:
             return
         self._busy = True

@@ -129,7 +129,7 @@ class Repeats:
             self._timer = self._later(INTERVAL, self._tick)
 
     def _sum_up(self, seen: _Seen, ending: bool = False) -> bool:
-        """Tell how often it has come, unless another process does; whether it has."""
+        """Log how often it has come, unless another process does; whether it has."""
         times, seen.times = seen.times, 0
         one, seen.one = seen.one, True
         taken = None

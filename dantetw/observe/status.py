@@ -28,7 +28,7 @@ class Load:
     :ivar processes: that do it.
     :ivar accepted: clients that have come to it since the start; ``handed``: those it is done with;
         ``current``: those it is being done for.  The rest of ``accepted`` failed there.
-    :ivar free: how many clients more it could take; None: open files are not limited, or not told.
+    :ivar free: how many clients more it could take; None: open files are not limited, or unknown.
     """
 
     processes: int
@@ -136,7 +136,7 @@ class Buffered:
     Bytes on their way through us in one direction.
 
     :ivar unread: in the socket they come from; ``held``: with us; ``unsent``: in the socket they go
-        to.  None: the system cannot tell.
+        to.  None: unknown.
     """
 
     unread: int | None = 0
@@ -193,7 +193,7 @@ class Reported:
     """
     A status report is complete.
 
-    :ivar told: how many sessions were told; ``gone``: how many ended before it was their turn.
+    :ivar told: how many sessions were reported; ``gone``: how many ended before that.
     :ivar seconds: what it took.
     """
 

@@ -173,7 +173,7 @@ class UdpPolicy:
 
     :ivar connectdst: ``udp.connectdst``: the outgoing socket is connected while it has one
         destination.
-    :ivar announce: our keyword: addresses that clients are told to send their datagrams to.
+    :ivar announce: our keyword: addresses in replies, to which clients send their datagrams.
     """
 
     connectdst: bool = True

@@ -1,5 +1,5 @@
 """
-Opening a file that may turn out to be something else, without waiting for anybody.
+Opening a file that may turn out to be something else, without waiting.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def place(endpoint: Endpoint | None) -> str:
 
 
 def who(user: User | None) -> str:
-    """``username%alice@``; nothing for nobody and for users without a name."""
+    """``username%alice@``; empty without a user, and for users without a name."""
     if user is None or not user.name:
         return ""
     return f"{user.method.word}%{escape(user.name)}@"

@@ -3,7 +3,7 @@ Dante's lines, as its version 1.4.2 writes them.
 
 ``VERDICT(RULE): PROTOCOL/COMMAND MARK: ADDRESSES[: TEXT]``, where the mark is ``[`` for a begin,
 ``]`` for an end and ``-`` for what is between.  Each line is subject to the ``log`` keywords of the
-rule it is told under.  The prefix (date, program, pid, severity) is the sink's business.
+rule it is logged under.  The prefix (date, program, pid, severity) is the sink's business.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Dante:
     """
     The format of Dante.
 
-    :param timing: tell at a session's end how long its stages took (Dante: ``debug`` above 0).
+    :param timing: log at a session's end how long its stages took (Dante: ``debug`` above 0).
     """
 
     def __init__(self, timing: bool = False) -> None:

@@ -1,7 +1,7 @@
 """
 The lines at a session's end.
 
-There are four forms, told apart by how far the session had come:
+There are four forms, by how far the session had come:
 
 1. refused or failed before a request was understood: one line, ``block(N): tcp/accept ]``, with
    the client rule's number and log bits;
@@ -16,7 +16,7 @@ A BIND has a form for each way its wait can end, and lines of both rules it came
 that connects to it is the source of the relay, so "local client" in the words of that line is the
 peer, and "remote peer" the client.
 
-``log: error`` wants errors only, ``disconnect`` wants all; blocks are told for any keyword but
+``log: error`` wants errors only, ``disconnect`` wants all; blocks are logged for any keyword but
 ``error`` and ``tcpinfo`` (observed with Dante 1.4.2).
 """
 
@@ -158,7 +158,7 @@ def wanting_parted(ending: Ending) -> int:
 
 
 def _seconds(times: Times) -> int:
-    # Dante subtracts truncated clocks, so that 0.6 s may be told as 0 or 1.
+    # Dante subtracts truncated clocks, so that 0.6 s may be logged as 0 or 1.
     return int(times.now) - int(times.accepted)
 
 

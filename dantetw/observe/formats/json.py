@@ -1,8 +1,8 @@
 """
 JSON: one object for each event, on one line, for programs to read.
 
-Which events are told follows the ``log`` keywords of their rules, as Dante's lines do; a session's
-end is one object, though it may be two lines in Dante's.  The members are described in
+Which events are written follows the ``log`` keywords of their rules, as Dante's lines do; the end
+of a session is one object, though it may be two lines in Dante's.  The members are described in
 ``docs/log-json.rst`` and, for programs, in ``docs/session-events.schema.json``.
 
 A text is what was received: bytes that are not UTF-8 are single surrogates (:pep:`383`), as in the

@@ -112,7 +112,7 @@ def complaint(ending: Ending) -> str:
 
 
 def unanswered(event: Ended) -> bool:
-    """Whether it is the end of a BIND that nobody came to, and nothing was wrong."""
+    """Whether it is the end of a BIND that no peer came to, without an error."""
     ending, waited = event.ending, event.path.source is not None and event.reply_rule is None
     return event.command is _BIND and waited and ending.cause in ORDERLY
 
@@ -130,9 +130,9 @@ def given_up(ending: Ending) -> str:
 
 def mirrored(ending: Ending) -> Ending:
     """
-    The end of a BIND's relay as its line tells it, with the sides exchanged.
+    The end of a BIND's relay as its line has it, with the sides exchanged.
 
-    To Dante whoever fails is the "local client" there (observed).
+    To Dante the side that fails is the "local client" there (observed).
     """
     if ending.cause is Cause.ERROR:
         return replace(ending, side=Side.CLIENT)

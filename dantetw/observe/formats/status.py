@@ -25,7 +25,7 @@ from dantetw.observe.status import (
 from dantetw.values import LOG_TCPINFO, Severity, Work
 
 _DAY: Final = 24 * 60 * 60
-# Dante has a line for these, whatever there is to tell.
+# Dante has a line for these, also without any figures.
 _DANTES: Final = ("read-only", "i/o")
 
 
@@ -44,7 +44,7 @@ def status(event: Status) -> tuple[tuple[Severity, str], ...]:
 
 
 def worker(event: WorkerReport) -> tuple[tuple[Severity, str], ...]:
-    """A line of ours: Dante's processes tell of themselves."""
+    """A line of ours: in Dante each process logs its own."""
     retired = ", retired" if event.retired else ""
     return _info(
         f"worker {event.place} (process {event.process}) up {_up(event.up)}, a: {event.accepted},"
@@ -63,7 +63,7 @@ def child(event: ChildReport) -> tuple[tuple[Severity, str], ...]:
 
 
 def latency(event: LatencyReport) -> tuple[tuple[Severity, str], ...]:
-    """Dante's line, and if there is anything to tell two of ours."""
+    """Dante's line, and two of ours if there are figures."""
     lines = []
     if event.kind in _DANTES:
         latest = event.latest

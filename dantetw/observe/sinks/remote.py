@@ -3,7 +3,7 @@ Log daemons elsewhere: :rfc:`5424` by UDP (:rfc:`5426`) or TCP (:rfc:`6587`, 3.4
 
 Over TCP each message has its length in front, so that one of several lines stays one.  What was
 sent stays with us until the other machine has acknowledged it: if the connection ends before, it is
-sent once more.  What the other machine took and its daemon did not read, nobody knows of.
+sent once more.  What the other machine took and its daemon did not read is unknown.
 
 No library does this: that of Python waits and tears messages apart, others want asyncio or threads,
 and none says what was lost.
@@ -46,9 +46,9 @@ LONGEST_RETRY: Final = 16.0
 _UNACKNOWLEDGED: Final = 30
 #: Times a first packet is repeated: a connection that cannot be made is given up after 15 seconds.
 _REPEATS: Final = 3
-#: Bytes that may be under way in a TCP connection; the kernel takes twice this.
+#: Bytes that may be in flight in a TCP connection; the kernel takes twice this.
 _UNDER_WAY: Final = 128 * 1024
-#: Bytes of what daemons say, which nobody reads, taken at once.
+#: Bytes that daemons send, which are discarded, read at once.
 _HEARD: Final = 65536
 
 
@@ -56,7 +56,7 @@ class Remote(ConnectedSink):
     """
     What both transports have in common: the form of messages, and from a name to a connection.
 
-    Its addresses are tried in turn, and looked up anew when none is left.
+    Its addresses are tried in order, and looked up again when none is left.
 
     :param limit: bytes that may wait.
     """
@@ -140,7 +140,7 @@ class Remote(ConnectedSink):
         return bool(self._addresses) or self._socket is not None
 
     def reopen(self) -> None:
-        """Look the host up and connect anew; what waits goes out by the new connection."""
+        """Look the host up and connect again; what waits goes out by the new connection."""
         self._addresses = []
         super().reopen()
 
@@ -155,7 +155,7 @@ class Udp(Remote):
 
     _kind = socket.SOCK_DGRAM
 
-    # What was sent last, as long as nobody has refused it.
+    # What was sent last, until it is refused.
     _last = b""
     # A datagram was refused, so the next one is sent alone, and stays at the head of the backlog
     # until it is clear that it was not refused, too; and whether it has been sent.
@@ -205,7 +205,7 @@ class Udp(Remote):
         return super()._await(seconds)
 
     def doRead(self) -> None:
-        """Take a refusal; whatever else is said is for nobody."""
+        """Take a refusal; discard anything else."""
         assert self._socket is not None
         try:
             self._socket.recv(_HEARD)
