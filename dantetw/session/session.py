@@ -236,21 +236,20 @@ class Session(SessionView):
             self.end(ending)
 
     def end(self, ending: Ending) -> None:
-        """End, once: give back what is held, and record what has happened."""
-        record = self.record
+        """End, once: record what has happened, and give back what is held."""
         if self.ended:
             return
         self.ended = True
-        server = self.server
+        record, server, activity = self.record, self.server, self.activity
         server.sessions.pop(record.number, None)
         server.sweep.discard(self)
         server.charging.end(record.number, server.accounts, self.work, ending.cause)
         try:
-            if self.activity is not None:
-                self.activity.closing()
+            if activity is not None:
+                activity.closing()
             if ending.operation is not None:
-                log_ending(self, ending, None if self.activity is None else self.activity.named)
-            if self.record.log:
+                log_ending(self, ending, None if activity is None else activity.named)
+            if record.log:
                 event = self._end_event(ending)
                 for recording in server.subscribers.recording:
                     recording(self)
@@ -287,11 +286,10 @@ class Session(SessionView):
         """What the kernel says of the client's and the target's connection, if a rule wants it."""
         if not self.record.log & LOG_TCPINFO:
             return b"", b""
-        client, target = self.sock, None
-        if client is None and self.transport is not None:
-            client = self.transport.socket
-        if self.activity is not None:
-            target = self.activity.target_socket
+        client, transport, activity = self.sock, self.transport, self.activity
+        if client is None and transport is not None:
+            client = transport.socket
+        target = None if activity is None else activity.target_socket
         return b"" if client is None else read(client), b"" if target is None else read(target)
 
     def _give_back(self) -> None:
