@@ -2,10 +2,11 @@
 BIND (:rfc:`1928` section 4): a port of ours for one peer, then a relay with that peer.
 
 The port was bound before the socks rules were asked (:mod:`dantetw.session.request`).  The client
-is told of it, and waits.  It may be gone before anybody comes, so its connection is read
-meanwhile; what it sends is kept for the peer, up to :data:`EARLY`.  Whoever comes first must be
-whom the client has named, if it has named anybody, and is then held against the socks rules again,
-as a ``bindreply``.  Nobody else can come, but by Dante's extension (:mod:`.forwarding`).
+gets its address, and waits.  It may close its connection before a peer connects, so that is read
+meanwhile; what the client sends is kept for the peer, up to :data:`MAX_EARLY_BYTES`.  The first
+peer must be the one that the client has named, if it has named one, and the socks rules are asked
+about it, as a ``bindreply``.  There are no further peers, except with Dante's extension
+(:mod:`.forwarding`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from twisted.python.failure import Failure
 
 from dantetw.addresses import without_zone
 from dantetw.escaping import escape
-from dantetw.net.errors import words_of
 from dantetw.net.peerport import PeerPort
 from dantetw.net.poller import FAILED, HANGUP
 from dantetw.plan.case import Case
@@ -38,22 +38,21 @@ from dantetw.values import (
     Ending,
     Endpoint,
     Family,
-    Operation,
     Phase,
     ReplyCode,
     Side,
     Verdict,
 )
 
-#: Most bytes of a client's that are kept while nobody has come for them.
-EARLY: Final = 65536
+#: Bytes of a client that are kept until its peer connects.
+MAX_EARLY_BYTES: Final = 65536
 
 
 class Bind(Waiting):
     """
-    A port that waits, and the relay with whoever has come.
+    A port, and the relay with its one peer.
 
-    The rule is that of the request as long as the port waits, then that of the reply.
+    The rule is that of the request until a peer has connected, then that of the reply.
     """
 
     __slots__ = ("_peer",)
@@ -64,45 +63,29 @@ class Bind(Waiting):
 
     # The client, while it waits.
 
-    def _client_stirs(self, mask: int) -> None:
+    def _client_ready(self, mask: int) -> None:
         session = self._session
         session.hints |= mask
-        client = session.sock
-        assert client is not None
-        room = EARLY - len(session.leftover)
-        while room > 0:
-            try:
-                data = client.recv(room)
-            except BlockingIOError:
+        while (room := MAX_EARLY_BYTES - len(session.leftover)) > 0:
+            if not self._receive(room):
                 return
-            except OSError as failed:
-                number = failed.errno or 0
-                text = f"receiving request from client failed ({words_of(number)})"
-                self._client_failed(number, Operation.RECEIVE, text)
-                return
-            if not data:
-                break
-            session.leftover += data
-            room -= len(data)
-        else:
-            # The relay reads on, unless the client has gone behind all that.
-            session.server.poller.pause(client.fileno())
-            if not mask & (HANGUP | FAILED):
-                return
-        # Even if only this direction is over: a client that has gone looks the same.
-        session.end(Ending(Side.CLIENT, Phase.CONNECT, Cause.CLOSED))
+        # The relay reads on, unless the client has closed its connection behind all that.
+        assert session.sock is not None
+        session.server.poller.pause(session.sock.fileno())
+        if mask & (HANGUP | FAILED):
+            self._client_closed()
 
     # The peer.
 
-    def _comes(self, mask: int) -> None:
+    def _peer_ready(self, mask: int) -> None:
         session, bound = self._session, self._awaited.bound
-        self._unaccepted = False
+        self._accept_again = False
         try:
             self._peer, peer = self._awaited.accept()
         except BlockingIOError:
-            return  # it has gone again
+            return  # it has closed the connection again
         except OSError as failed:
-            self._cannot_accept(failed)
+            self._accept_failed(failed)
             return
         self._awaited.close()
         session.record.target, session.since = peer, session.server.monotonic()
@@ -130,7 +113,7 @@ class Bind(Waiting):
         session = self._session
         record = session.record
         assert record.asked is not None
-        # Dante has no rule for this: it is told under the request's, as number 0.
+        # Dante has no rule for this: it is logged under the request's, as number 0.
         record.reply_rule = replace(self._rule, number=0, verdict=Verdict.BLOCK)
         expected = f"{escape(record.asked.host)}.0"
         text = f"expected bindreply from {expected}, but got it from {peer}"
@@ -140,7 +123,7 @@ class Bind(Waiting):
     def _judge(self, peer: Endpoint) -> None:
         """Ask the socks rules about the peer."""
         session = self._session
-        server, question = session.server, self._about(peer)
+        server, question = session.server, self._question_about(peer)
         ask = partial(decide_socks, session.record.policy, question)
         decide = partial(tracing.judged, session, ask, None)
         decision = decide(server.known)
@@ -159,7 +142,7 @@ class Bind(Waiting):
             ending = Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED)
             session.refuse(ending, ReplyCode.NOT_ALLOWED, record.target)
             return
-        server.poller.watch(peer.fileno(), _unheard)
+        server.poller.watch(peer.fileno(), _ignore)
         self._peer = None
         server.charging.perform()
         self.relay(peer, record.target)
@@ -170,12 +153,12 @@ class Bind(Waiting):
             super().check(now)
             return
         if self._peer is not None:
-            # Names that the rules about the peer ask for.
+            # Names in the rules about the peer are being looked up.
             limit, code = session.record.policy.timeouts.connect, ReplyCode.HOST_UNREACHABLE
         else:
-            if self._unaccepted:
+            if self._accept_again:
                 self._awaited.resume()
-                self._comes(0)
+                self._peer_ready(0)
             limit, code = self._rule.timeouts.io_tcp, ReplyCode.TTL_EXPIRED
         if limit and int(now) - int(session.since) > limit and not session.ended:
             ending = Ending(Side.US, Phase.CONNECT, Cause.TIMEOUT)
@@ -187,8 +170,8 @@ class Bind(Waiting):
         super().cancel()
 
 
-def _unheard(mask: int) -> None:
-    """The relay watches at once."""
+def _ignore(mask: int) -> None:
+    """The relay takes over at once."""
 
 
 def bind(session: Session, case: Case, plan: Plan) -> None:

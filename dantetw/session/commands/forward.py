@@ -1,5 +1,5 @@
 """
-One of the many peers of a port: a connection to the client for it, and the relay between the two.
+One of the many peers of a port: the connection to the client for it, and the relay between the two.
 """
 
 from __future__ import annotations
@@ -31,19 +31,18 @@ from dantetw.values import (
 
 class Forward(Relaying):
     """
-    One peer, from its arrival on.
+    One peer, from when it has connected.
 
-    Its relay is that of a BIND, but the way to the client is a connection of its own.
+    Its relay is that of a BIND, but with a connection to the client of its own.
 
-    :ivar peer: where it comes from; ``source``: our end of the way to the client, once there is
-        one.
-    :ivar since: monotonic seconds when it came.
+    :ivar peer: its address; ``source``: our end of the connection to the client, once there is one.
+    :ivar since: monotonic seconds when it has connected.
 
     :param rule: that of the request, as long as there is none about the peer.
-    :param parted: called when the relay is over.
+    :param ended: called when the relay has ended.
     """
 
-    __slots__ = ("_client", "_dial", "_parted", "_sock", "peer", "since", "source")
+    __slots__ = ("_client", "_dial", "_ended", "_sock", "peer", "since", "source")
 
     command = Command.BINDREPLY
 
@@ -53,10 +52,10 @@ class Forward(Relaying):
         rule: Rule,
         sock: socket.SocketType,
         peer: Endpoint,
-        parted: Callable[[Forward], None],
+        ended: Callable[[Forward], None],
     ) -> None:
         super().__init__(session, rule)
-        self._parted = parted
+        self._ended = ended
         self._sock = sock
         self._client: socket.SocketType | None = None
         self._dial: Dial | None = None
@@ -68,7 +67,7 @@ class Forward(Relaying):
         """
         Begin to connect to the client.
 
-        :param rule: what has passed the peer.
+        :param rule: the one that passes the peer.
         :param connected: called when the client has accepted; ``failed``: when it has not.
         :raises DialError: if that fails at once.
         """
@@ -92,25 +91,25 @@ class Forward(Relaying):
         self._dial.then(connected, failed)
 
     def connected(self, client: socket.SocketType) -> None:
-        """The client has accepted; until it asks nobody reads what it says there."""
+        """The client has accepted; what it sends there is not read until it queries the peer."""
         self._dial, self._client = None, client
         poller = self._session.server.poller
-        poller.hand_over(client.fileno(), _unheard)
+        poller.hand_over(client.fileno(), _ignore)
         poller.pause(client.fileno())
 
     def begin(self) -> None:
-        """The client has asked: relay."""
+        """The client has queried the peer: relay."""
         client, peer, poller = self._client, self._sock, self._session.server.poller
         assert client is not None
-        poller.watch(peer.fileno(), _unheard)
+        poller.watch(peer.fileno(), _ignore)
         relay = self._join(client, peer)
-        self._tell_connected()
+        self._log_connected()
         relay.start()
-        poller.remind(client.fileno())  # of what it has said behind its question
+        poller.remind(client.fileno())  # of what it has sent behind its query
 
     @property
     def rule(self) -> Rule:
-        """What it comes under: of the request, until there is one about the peer."""
+        """The rule that applies: of the request, until there is one about the peer."""
         return self._rule
 
     def late(self, now: float) -> bool:
@@ -118,8 +117,8 @@ class Forward(Relaying):
         limit = self._rule.timeouts.connect
         return self._dial is not None and 0 < limit < int(now) - int(self.since)
 
-    def part(self, ending: Ending) -> None:
-        """Tell that it is over."""
+    def log_end(self, ending: Ending) -> None:
+        """Log that it has ended."""
         session, rule = self._session, self._rule
         if rule.log:
             session.server.journal.record(
@@ -137,9 +136,9 @@ class Forward(Relaying):
             )
 
     def block(self, rule: Rule) -> None:
-        """A rule blocks it: tell, and let it go."""
+        """A rule blocks it: log that, and close it."""
         self._rule = rule
-        self.part(Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED))
+        self.log_end(Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED))
         self.cancel()
 
     def end(self, ending: Ending) -> None:
@@ -159,8 +158,8 @@ class Forward(Relaying):
         self._sock.close()
 
     def _relayed(self, ending: Ending) -> None:
-        self.part(ending)
-        self._parted(self)
+        self.log_end(ending)
+        self._ended(self)
 
     def _path(self) -> Path:
         session = self._session
@@ -178,5 +177,5 @@ class Forward(Relaying):
         return self.since
 
 
-def _unheard(mask: int) -> None:
-    """Nobody reads yet; a reminder brings it again."""
+def _ignore(mask: int) -> None:
+    """Not read yet: it is reported again when it is."""

@@ -1,5 +1,5 @@
 """
-What the commands with a TCP connection to a target have in common: the relay with it.
+What the commands that relay a TCP connection have in common.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from dantetw.values import (
     Side,
 )
 
-#: Of these bits one makes somebody want to see all that is relayed.
+#: Log bits of which each one needs all that is relayed.
 TAPPED: Final = LOG_IOOP | LOG_DATA
 
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
@@ -44,15 +44,15 @@ _TCP: Final = Protocol.TCP
 
 class Relaying(Activity):
     """
-    A command whose end is a relay.
+    A command that ends in a relay.
 
-    :ivar command: what stands in the relay's lines of the log.
+    :ivar command: the one in the relay's log lines.
     """
 
     __slots__ = ("_relay", "_rule", "_session")
 
     command = Command.CONNECT
-    #: Whether the target's name has addresses that could still have been tried.
+    #: Whether the target's name has further addresses, which were not tried.
     others_left = False
 
     def __init__(self, session: Session, rule: Rule) -> None:
@@ -60,13 +60,13 @@ class Relaying(Activity):
         self._rule = rule
         self._relay: CopyingRelay | None = None
 
-    def relay(self, target: socket.SocketType, told: Endpoint, leftover: bytes = b"") -> None:
+    def relay(self, target: socket.SocketType, address: Endpoint, leftover: bytes = b"") -> None:
         """
-        The way is open: tell the client, and relay.
+        The connection to the target is open: reply to the client, and relay.
 
         :param target: a connected socket that the poller watches.
-        :param told: the address for the client.
-        :param leftover: bytes of the target's that are read already.
+        :param address: the one in the reply.
+        :param leftover: bytes of the target that were read already.
         """
         session = self._session
         record = session.record
@@ -77,11 +77,11 @@ class Relaying(Activity):
             tracing.connected(session)
         relay = self._join(client, target)
         session.advanced()
-        unanswered = session.grant(told)
+        unanswered = session.grant(address)
         if unanswered is not None:
             relay.end(unanswered)
             return
-        self._tell_connected()
+        self._log_connected()
         timeouts = self._rule.timeouts
         if not (timeouts.io_tcp or timeouts.tcp_fin_wait):
             server.sweep.discard(session)
@@ -89,15 +89,15 @@ class Relaying(Activity):
         relay.start(early, session.hints, leftover)
 
     def _join(self, client: socket.SocketType, target: socket.SocketType) -> CopyingRelay:
-        """The relay between two sockets, which does not run yet."""
+        """Make the relay between two sockets, which is not started yet."""
         server = self._session.server
-        tap = self._saw if self._rule.log & TAPPED or server.journal.debug > 1 else None
+        tap = self._log_chunk if self._rule.log & TAPPED or server.journal.debug > 1 else None
         shaping = None if server.shape is None else server.shape(self._session, self._rule)
         make = relay_class(tap is not None or (shaping is not None and shaping.codec is not None))
         relay = self._relay = make(server.poller, client, target, self._relayed, tap, shaping)
         return relay
 
-    def _tell_connected(self) -> None:
+    def _log_connected(self) -> None:
         session, rule = self._session, self._rule
         record = session.record
         if rule.log & LOG_CONNECT:
@@ -116,14 +116,14 @@ class Relaying(Activity):
             )
 
     def _path(self) -> Path:
-        """Who talks to whom."""
+        """The addresses of both connections."""
         return self._session.record.path
 
     def _tcpinfo(self) -> tuple[bytes, bytes]:
-        """What the kernel says of the two connections, if a rule wants it."""
+        """The kernel's information on both connections, if the rule logs it."""
         return self._session.tcpinfo()
 
-    def _saw(self, origin: Side, data: bytes) -> None:
+    def _log_chunk(self, origin: Side, data: bytes) -> None:
         session, rule = self._session, self._rule
         if session.server.journal.debug > 1:
             tracing.moved(session, origin, len(data))
@@ -153,7 +153,7 @@ class Relaying(Activity):
             return
         limit, cause, side = timeouts.io_tcp, Cause.TIMEOUT, Side.US
         fin_wait = timeouts.tcp_fin_wait if relay.first_closed is not None else 0
-        # The i/o limit, if it is shorter, still holds.
+        # The i/o limit still applies if it is shorter.
         if fin_wait and (not limit or fin_wait < limit):
             limit, cause = fin_wait, Cause.FIN_WAIT
             side = Side.TARGET if relay.first_closed is Side.CLIENT else Side.CLIENT
@@ -162,7 +162,7 @@ class Relaying(Activity):
 
     def cancel(self) -> None:
         if self._relay is not None:
-            # The relay closes both sockets, unless it is what has ended the session.
+            # The relay closes both sockets, unless it has itself ended the session.
             self._session.sock = None
             relay, self._relay = self._relay, None
             relay.end(Ending(Side.US, Phase.RELAY, Cause.SHUTDOWN))
@@ -179,7 +179,7 @@ class Relaying(Activity):
 
     @property
     def _began(self) -> float:
-        """Since when the report says that it has lasted."""
+        """The beginning of the relay in the status report, in monotonic seconds."""
         return self._session.record.accepted_at
 
     @property

@@ -1,5 +1,5 @@
 """
-A port of ours that waits for who connects to it, and a client that has been told of it.
+A BIND that waits: a port of ours to which peers connect, and the client that asked for it.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from dantetw.values import (
 
 class Waiting(Relaying):
     """
-    A BIND: the port, until somebody has come.
+    A BIND until a peer has connected.
 
-    :ivar backlog: how many may come before they are accepted.
+    :ivar backlog: how many peers may connect before they are accepted.
 
     :param rule: that of the request.
     :param awaited: the port, which does not listen yet.
     """
 
-    __slots__ = ("_awaited", "_unaccepted")
+    __slots__ = ("_accept_again", "_awaited")
 
     command = Command.BINDREPLY
     backlog: ClassVar[int] = 1
@@ -47,17 +47,17 @@ class Waiting(Relaying):
     def __init__(self, session: Session, rule: Rule, awaited: PeerPort) -> None:
         super().__init__(session, rule)
         self._awaited = awaited
-        self._unaccepted = False
+        self._accept_again = False
 
     def wait(self) -> None:
-        """Let the peer come, and tell the client where to."""
+        """Listen, and reply with the address of the port."""
         session, rule, awaited = self._session, self._rule, self._awaited
         record = session.record
         server, client = session.server, session.sock
         assert client is not None
         options = rule.socket_options
         try:
-            awaited.listen(server.poller, self._comes, options, self.backlog)
+            awaited.listen(server.poller, self._peer_ready, options, self.backlog)
         except OSError as failed:
             number = failed.errno or 0
             text = f"listen(2) on bindreply socket failed: {words_of(number)}"
@@ -73,30 +73,61 @@ class Waiting(Relaying):
         session.advanced()
         unanswered = session.grant(awaited.bound, "sending response to client failed")
         if unanswered is not None:
-            session.end(unanswered)
+            self._end(unanswered)
             return
         if rule.log & LOG_CONNECT:
             server.journal.record(
                 Connected(record.number, rule, session.record.path, command=Command.BIND)
             )
         server.poller.resume(client.fileno())
-        server.poller.hand_over(client.fileno(), self._client_stirs)
+        server.poller.hand_over(client.fileno(), self._client_ready)
         if session.hints & ~WRITABLE:
-            self._client_stirs(session.hints)
+            self._client_ready(session.hints)
 
-    def _client_stirs(self, mask: int) -> None:
-        """The client has said something, or gone."""
+    def _client_ready(self, mask: int) -> None:
+        """The client has sent something, or closed its connection."""
         raise NotImplementedError
+
+    def _receive(self, size: int) -> bool:
+        """
+        Read from the client while it waits, and keep what it has sent.
+
+        :param size: bytes to read at most.
+        :returns: whether there was anything; the session may have ended otherwise.
+        """
+        session = self._session
+        assert session.sock is not None
+        try:
+            data = session.sock.recv(size)
+        except BlockingIOError:
+            return False
+        except OSError as failed:
+            number = failed.errno or 0
+            text = f"receiving request from client failed ({words_of(number)})"
+            self._client_failed(number, Operation.RECEIVE, text)
+            return False
+        if not data:
+            self._client_closed()
+            return False
+        session.leftover += data
+        return True
+
+    def _client_closed(self) -> None:
+        # Even if only this direction has ended: a client that has gone looks the same.
+        self._end(Ending(Side.CLIENT, Phase.CONNECT, Cause.CLOSED))
 
     def _client_failed(self, number: int, operation: Operation, text: str) -> None:
-        self._session.end(self._session.client_ending(number, operation, text))
+        self._end(self._session.client_ending(number, operation, text))
 
-    def _comes(self, mask: int) -> None:
-        """Somebody has come."""
+    def _end(self, ending: Ending) -> None:
+        self._session.end(ending)
+
+    def _peer_ready(self, mask: int) -> None:
+        """A peer has connected."""
         raise NotImplementedError
 
-    def _about(self, peer: Endpoint) -> Question:
-        """What the socks rules are asked about somebody who has come."""
+    def _question_about(self, peer: Endpoint) -> Question:
+        """What the socks rules are asked about a peer."""
         session = self._session
         record = session.record
         assert record.request is not None
@@ -107,8 +138,8 @@ class Waiting(Relaying):
             proxy_protocol=record.request.proxy_protocol,
         )
 
-    def _cannot_accept(self, failed: OSError) -> None:
-        """No descriptors are left, or the peer is in trouble: it may come again."""
+    def _accept_failed(self, failed: OSError) -> None:
+        """Try again later: no descriptors are left, or the connection failed."""
         log_unaccepted(self._session, self._awaited.bound, failed.errno or 0)
         self._awaited.pause()
-        self._unaccepted = True
+        self._accept_again = True

@@ -20,7 +20,7 @@ from dantetw.observe.events import (
     Transferred,
 )
 from dantetw.session.commands import bind as binding
-from dantetw.session.commands.bind import EARLY
+from dantetw.session.commands.bind import MAX_EARLY_BYTES as EARLY
 from dantetw.values import Cause, Command, Ending, Endpoint, Family, Operation, Phase, Side
 from dantetw.wire import socks4
 from tests.session.world import GREETING, HEAD, LOG, Client, FakePeerPort, World, request

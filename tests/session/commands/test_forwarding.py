@@ -229,7 +229,7 @@ class RelayTests(ForwardingCase):
 
     def test_most(self) -> None:
         """So many peers and no more; the next when one has gone."""
-        self.patch(forwarding, "MOST", 2)
+        self.patch(forwarding, "MAX_PEERS", 2)
         world, client, port = self.many()
         one, to_one = self.relayed(world, client, port)
         self.reached(world, port)
