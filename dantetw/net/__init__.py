@@ -7,8 +7,8 @@ Where we touch the kernel's network.
   socket over.
 - :mod:`.listening` opens the ports clients come in by; :mod:`.adopting` takes sockets over that
   another process has made.
-- :mod:`.dial` connects to targets, :mod:`.peerport` waits for peers to connect to us;
-  :mod:`.sources` chooses the address we go out from.
+- :mod:`.dial` connects to an address, :mod:`.peerport` is a port for peers of a BIND;
+  :mod:`.sources` chooses the address to connect from.
 - :mod:`.race` says which of a target's addresses to try, and when; :mod:`.unreached` remembers
   which could not be reached.
 - :mod:`.datagrams` makes sockets for datagrams, and hears what became of those.

@@ -1,5 +1,5 @@
 """
-Waiting for a peer to connect to a port of ours, as ``BIND`` asks for.
+A port that peers connect to, as ``BIND`` asks for.
 
 The counterpart of :mod:`.dial`.  The port is bound first, so that the socks rules can be asked
 about it, and listens only when they have passed it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from typing import Final
 
 from dantetw.net.listening import waits
 from dantetw.net.poller import IPoller, Watcher
@@ -17,8 +18,8 @@ from dantetw.net.zones import endpoint_of, sockaddr_of
 from dantetw.policy import Edge, SocketOption
 from dantetw.values import AF_OF, Endpoint, Family
 
-#: For one peer: who comes behind the first is reset when we have accepted that.
-_BACKLOG = 1
+#: Room for one peer: a second one gets a reset once the first has been accepted.
+_BACKLOG: Final = 1
 
 
 class PeerPort:
@@ -28,7 +29,7 @@ class PeerPort:
     :ivar bound: the address and the port; ``refused``: socket options that the system refused, with
         the ``errno``.
 
-    :param source: a numeric address of ours, and the port we would like; 0: any.
+    :param source: a numeric address of this host, and the port wished for; 0: any.
     :param options: the ``external`` ones among these are set before it is bound; the peer's socket
         inherits them.
     :raises OSError: if the address cannot be bound.
@@ -67,12 +68,12 @@ class PeerPort:
         backlog: int = _BACKLOG,
     ) -> None:
         """
-        Let peers come.
+        Accept connections from now on.
 
-        :param arrived: what the poller calls when one has, for :meth:`accept`.
+        :param arrived: called by the poller when a peer has connected, for :meth:`accept`.
         :param options: more socket options, as above.
-        :param backlog: how many the kernel keeps until they are accepted.
-        :raises OSError: if that fails: somebody else may have the port by now.
+        :param backlog: how many peers the kernel keeps until they are accepted.
+        :raises OSError: if that fails: another socket may have the port by now.
         """
         self.refused += set_options(self._sock, options, Edge.EXTERNAL)
         self._sock.listen(backlog)
@@ -81,30 +82,30 @@ class PeerPort:
 
     def accept(self) -> tuple[socket.SocketType, Endpoint]:
         """
-        A peer that has come, and its end of the connection.
+        The connection of a peer, and the peer's end of it.
 
-        :raises OSError: if there is none, :exc:`BlockingIOError`, or it cannot be had.
+        :raises OSError: if there is none, :exc:`BlockingIOError`, or it cannot be accepted.
         """
         sock, peer = self._sock.accept()
         sock.setblocking(False)
         return sock, endpoint_of(peer)
 
     def waits(self) -> bool:
-        """Whether a peer has come that has not been accepted."""
+        """Whether a peer has connected that has not been accepted."""
         return waits(self._sock)
 
     def pause(self) -> None:
-        """A peer that cannot be accepted now is not to be announced again and again."""
+        """Do not call ``arrived``, for a peer that cannot be accepted now."""
         if self._poller is not None:
             self._poller.pause(self._sock.fileno())
 
     def resume(self) -> None:
-        """Announce peers again; who has come meanwhile is not."""
+        """Call ``arrived`` again, but not for peers that have connected meanwhile."""
         if self._poller is not None:
             self._poller.resume(self._sock.fileno())
 
     def close(self) -> None:
-        """Wait no more.  May be called twice."""
+        """Close the port.  May be called twice."""
         poller, self._poller = self._poller, None
         if poller is not None:
             poller.forget(self._sock.fileno())

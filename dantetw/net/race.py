@@ -1,8 +1,8 @@
 """
 Which of a target's addresses to try, and when (:rfc:`8305`).
 
-Pure: the clock is an argument, and sockets are somebody else's.  An attempt has a head start of
-:data:`HEAD_START` seconds; then, or as soon as one has failed, the next begins beside it, and the
+Pure: the clock is an argument, and the caller connects.  An attempt has a head start of
+:data:`HEAD_START_SECONDS`; then, or as soon as one has failed, the next begins beside it, and the
 first to connect wins.
 """
 
@@ -14,10 +14,10 @@ from itertools import zip_longest
 from typing import Final
 
 #: Seconds until the next attempt begins although nothing has failed: :rfc:`8305`, section 5.
-HEAD_START: Final = 0.25
+HEAD_START_SECONDS: Final = 0.25
 
-#: Attempts that one race has in flight: one session must not take all descriptors.
-MOST_AT_ONCE: Final = 6
+#: Attempts of one race that run at the same time: one session must not take all descriptors.
+MAX_ATTEMPTS: Final = 6
 
 
 def arrange(
@@ -29,7 +29,7 @@ def arrange(
     :param addresses: numeric, in the order of preference (:rfc:`6724`).
     :param first: the one that comes before all others; empty: none does.
     :param failed_lately: whether an address has failed a short while ago: it is tried last.
-    :returns: families take turns, beginning with that of the most preferred address
+    :returns: the families alternate, beginning with that of the most preferred address
         (:rfc:`8305`, section 4).
     """
     preferred = dict.fromkeys(address for address in (first, *addresses) if address)
@@ -38,8 +38,8 @@ def arrange(
     by_family: dict[bool, list[str]] = {}
     for address in preferred:
         by_family.setdefault(":" in address, []).append(address)
-    turns = zip_longest(*by_family.values())
-    order = [address for turn in turns for address in turn if address is not None]
+    rounds = zip_longest(*by_family.values())
+    order = [address for each in rounds for address in each if address is not None]
     failed = {address for address in order if failed_lately(address)}
     return tuple(sorted(order, key=failed.__contains__))
 
@@ -71,17 +71,17 @@ class Race:
 
         :param now: seconds of a clock that never goes back.
         """
-        if self.winner is not None or len(self.running) >= MOST_AT_ONCE or not self._waiting:
+        if self.winner is not None or len(self.running) >= MAX_ATTEMPTS or not self._waiting:
             return None
         if self._next is not None and now < self._next:
             return None
         address = self._waiting.popleft()
         self.running.append(address)
-        self._next = now + HEAD_START
+        self._next = now + HEAD_START_SECONDS
         return address
 
     def fail(self, address: str, now: float) -> None:
-        """An attempt has failed, or was not allowed to begin: the next may begin at once."""
+        """An attempt has failed, or its address is not to be tried: the next may begin at once."""
         self.running.remove(address)
         self._next = now
 
@@ -111,12 +111,12 @@ class Race:
 
     @property
     def due(self) -> float | None:
-        """When to call :meth:`begin` if nothing happens before; None: there is no need to."""
-        if not self._waiting or len(self.running) >= MOST_AT_ONCE:
+        """When to call :meth:`begin` if no attempt ends before; None: there is no need to."""
+        if not self._waiting or len(self.running) >= MAX_ATTEMPTS:
             return None
         return self._next
 
     @property
     def lost(self) -> bool:
-        """Whether all is over and nothing has connected."""
+        """Whether no attempt is left and none has connected."""
         return self.winner is None and not self.running and not self._waiting

@@ -1,5 +1,5 @@
 """
-The address a session goes out from: ``external`` and ``external.rotation``.
+The address that a session connects from: ``external`` and ``external.rotation``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dantetw.addresses import is_link_local, zone_of
 from dantetw.policy import Policy, Rotation
 from dantetw.values import FAMILY_NAMES, UNSPECIFIED, Endpoint, Family, ReplyCode
 
-#: Seconds for which an interface's addresses are not asked for again.  A tunnel that comes up is
-#: used within a second.
-BELIEVED: Final = 0.5
+#: Seconds for which the addresses of interfaces are cached, so that a tunnel is used within a second
+#: of coming up.
+CACHE_SECONDS: Final = 0.5
 
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
 _NO_ROTATION: Final = Rotation.NONE
@@ -23,10 +23,10 @@ _IPV6: Final = Family.IPV6
 
 class NoSource(Exception):  # noqa: N818 - says what is missing
     """
-    No address of ours fits.
+    No address of this host fits.
 
-    :ivar text: Dante's words; ``reply``: what to tell the client.
-    :ivar misrouted: the kernel would go out by an address that is not ``external``.
+    :ivar text: Dante's words; ``reply``: what the request is answered.
+    :ivar misrouted: the kernel would connect from an address that is not ``external``.
     """
 
     def __init__(self, text: str, reply: ReplyCode, misrouted: bool = False) -> None:
@@ -41,7 +41,7 @@ class Sources:
     Chooses source addresses as one policy says.
 
     :param addresses_of: the numeric addresses an interface has now.
-    :param monotonic: a clock, for :data:`BELIEVED`.
+    :param monotonic: a clock, for :data:`CACHE_SECONDS`.
     :param route_to: the address that the kernel goes out from to a target; raises an OSError if
         there is no route.
     """
@@ -61,13 +61,13 @@ class Sources:
         self._known_until = 0.0
 
     def addresses(self, family: Family) -> tuple[str, ...]:
-        """Our external addresses of a family, in the order of the configuration."""
+        """The external addresses of a family, in the order of the configuration."""
         now = self._monotonic()
         if now >= self._known_until:
             self._known = self._look()
-            # Without an interface to look up nothing changes.
+            # Where no interface is looked up, they never change.
             looked_up = any(external.interface for external in self._policy.external)
-            self._known_until = now + BELIEVED if looked_up else float("inf")
+            self._known_until = now + CACHE_SECONDS if looked_up else float("inf")
         return self._known.get(family, ())
 
     def _look(self) -> dict[Family, tuple[str, ...]]:
@@ -85,17 +85,17 @@ class Sources:
 
     def missing(self) -> tuple[str, ...]:
         """
-        The external interfaces, none of which has an address; empty if we can go out at all.
+        The external interfaces if none of them has an address; empty if there is any address.
 
-        A client is to learn then that the network cannot be reached now, not that its kind of
-        address is not supported.
+        Then the reply says that the network is unreachable, not that the client's kind of address
+        is not supported.
         """
         if self.families():
             return ()
         return tuple(each.interface for each in self._policy.external if each.interface)
 
     def _unroutable(self, target: Endpoint, client: Endpoint) -> NoSource:
-        """What to say where there are no addresses of the target's family."""
+        """The error where there are no addresses of the target's family."""
         missing = self.missing()
         if not missing:
             text = no_address_text(target.family)
@@ -110,16 +110,16 @@ class Sources:
         return NoSource(text, ReplyCode.NETWORK_UNREACHABLE)
 
     def families(self) -> frozenset[Family]:
-        """The families we can go out by."""
+        """The families of the external addresses."""
         return frozenset(f for f in (Family.IPV4, Family.IPV6) if self.addresses(f))
 
     def choose(self, target: Endpoint, client: Endpoint, local: Endpoint) -> str:
         """
-        The address to go out from.
+        The address to connect from.
 
-        :param target: where to, numeric; of a BIND perhaps unspecified: whoever comes.
-        :param client: who asks; ``local``: the address it came in on, for ``same-same``.
-        :raises NoSource: if none fits.
+        :param target: numeric; of a BIND perhaps unspecified: any peer.
+        :param client: the client's end of its connection; ``local``: our end, for ``same-same``.
+        :raises NoSource: if no address fits.
         """
         addresses = self.addresses(target.family)
         rotation = self._policy.rotation
@@ -144,7 +144,7 @@ class Sources:
             try:
                 chosen = self._route_to(target)
             except OSError:
-                return addresses[0]  # ``connect`` will fail likewise, and has the words for it
+                return addresses[0]  # ``connect`` will fail likewise, with its own error
         if chosen in addresses:
             return chosen
         raise NoSource(
@@ -159,9 +159,9 @@ class Sources:
 
 def _of_link(addresses: tuple[str, ...], target: str) -> tuple[str, ...]:
     """
-    Those of our addresses from which a target can be reached.
+    The addresses from which a target can be reached.
 
-    Of a link-local one, those on the same link; of all others, those that are not link-local.
+    For a link-local target, those on the same link; for all others, those that are not link-local.
     """
     if is_link_local(target):
         zone = zone_of(target)
@@ -171,7 +171,7 @@ def _of_link(addresses: tuple[str, ...], target: str) -> tuple[str, ...]:
 
 
 def no_address_text(family: Family) -> str:
-    """Dante's words for a target of a family that we have no ``external`` address of."""
+    """Dante's words for a target of whose family there is no ``external`` address."""
     said = FAMILY_NAMES[family]
     return (
         f"connect to {said} address requested, but no {said} address configured for our usage on"

@@ -1,5 +1,5 @@
 """
-Addresses that could not be reached a short while ago, which are tried after others.
+Addresses that could not be reached a short while ago: they are tried after others.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Final
 
 #: Seconds for which an address that has failed is tried last.
 REMEMBERED_SECONDS: Final = 60.0
-#: Addresses that are remembered: beyond that the oldest are forgotten.
-MOST: Final = 1024
+#: Addresses that are remembered; the oldest make room for more.
+MAX_ADDRESSES: Final = 1024
 
 
 class Unreached:
@@ -19,7 +19,7 @@ class Unreached:
     Remembers which addresses have failed.
 
     Only the order of attempts depends on it: an address that has failed is still tried where there
-    is no other, so a failure costs nobody a connection.
+    is no other, so no connection is lost by it.
 
     :param monotonic: a clock.
     """
@@ -29,11 +29,11 @@ class Unreached:
         self._failed: OrderedDict[tuple[str, int], float] = OrderedDict()
 
     def add(self, host: str, port: int) -> None:
-        """A connection to an address has failed, or another was quicker by far."""
+        """A connection to an address has failed, or was overtaken by a later one."""
         key = (host, port)
         self._failed[key] = self._monotonic()
         self._failed.move_to_end(key)
-        if len(self._failed) > MOST:
+        if len(self._failed) > MAX_ADDRESSES:
             self._failed.popitem(last=False)
 
     def discard(self, host: str, port: int) -> None:

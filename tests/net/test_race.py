@@ -13,7 +13,7 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.net.race import HEAD_START, MOST_AT_ONCE, Race, arrange
+from dantetw.net.race import HEAD_START_SECONDS, MAX_ATTEMPTS, Race, arrange
 
 FOURS = tuple(f"192.0.2.{number}" for number in range(1, 9))
 SIXES = tuple(f"2001:db8::{number}" for number in range(1, 9))
@@ -71,7 +71,7 @@ class RaceTests(SynchronousTestCase):
         """The next attempt begins when the head start is over, not before."""
         race = Race(FOURS[:2])
         self.assertEqual(race.begin(10.0), FOURS[0])
-        self.assertEqual(race.due, 10.0 + HEAD_START)
+        self.assertEqual(race.due, 10.0 + HEAD_START_SECONDS)
         self.assertIsNone(race.begin(10.2))
         self.assertEqual(race.begin(10.25), FOURS[1])
         self.assertEqual(race.running, [FOURS[0], FOURS[1]])
@@ -108,12 +108,12 @@ class RaceTests(SynchronousTestCase):
     def test_most(self) -> None:
         """So many run at once and no more; one that has failed makes room."""
         race = Race(FOURS)
-        for number in range(MOST_AT_ONCE):
+        for number in range(MAX_ATTEMPTS):
             self.assertEqual(race.begin(10.0 + number), FOURS[number])
         self.assertIsNone(race.due)
         self.assertIsNone(race.begin(99.0))
         race.fail(FOURS[0], 99.0)
-        self.assertEqual(race.begin(99.0), FOURS[MOST_AT_ONCE])
+        self.assertEqual(race.begin(99.0), FOURS[MAX_ATTEMPTS])
 
     def test_finish(self) -> None:
         """After the end of it none begins, but those that run may win."""
@@ -145,7 +145,7 @@ class RaceMachine(RuleBasedStateMachine):
         self.over: set[str] = set()
         self.failed_at = 0.0
 
-    @rule(seconds=st.sampled_from((0.0, 0.1, HEAD_START, 1.0)))
+    @rule(seconds=st.sampled_from((0.0, 0.1, HEAD_START_SECONDS, 1.0)))
     def wait(self, seconds: float) -> None:
         """Time passes."""
         self.now += seconds
@@ -159,7 +159,7 @@ class RaceMachine(RuleBasedStateMachine):
         assert address not in self.begun
         assert self.race.winner is None
         if self.times:
-            early = self.now - self.times[-1] < HEAD_START
+            early = self.now - self.times[-1] < HEAD_START_SECONDS
             assert not early or self.failed_at >= self.times[-1]
         self.begun.append(address)
         self.times.append(self.now)
@@ -188,7 +188,7 @@ class RaceMachine(RuleBasedStateMachine):
     def accounted(self) -> None:
         """Each that has begun runs or is over, and not too many run."""
         running = set(self.race.running)
-        assert len(running) == len(self.race.running) <= MOST_AT_ONCE
+        assert len(running) == len(self.race.running) <= MAX_ATTEMPTS
         assert running | self.over == set(self.begun)
         assert not running & self.over
         assert not (self.race.winner and running)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.net.sources import BELIEVED, NoSource, Sources
+from dantetw.net.sources import CACHE_SECONDS, NoSource, Sources
 from dantetw.net.zones import kernel_choice
 from dantetw.policy import BUILT_IN, External, Policy, Rotation
 from dantetw.values import Endpoint, Family, ReplyCode
@@ -84,7 +84,7 @@ class SourcesTests(SynchronousTestCase):
             self.assertIn("tun0, wg0 are missing or without an address", none.text)
         self.assertEqual(sources.missing(), ("tun0", "wg0"))
         self.interfaces["wg0"] = ("192.0.2.3",)
-        self.clock.advance(BELIEVED)
+        self.clock.advance(CACHE_SECONDS)
         self.assertEqual(self.choose(sources), "192.0.2.3")
         self.assertEqual(sources.missing(), ())
         none = self.assertRaises(NoSource, self.choose, sources, TARGET6)
@@ -203,20 +203,20 @@ class SourcesTests(SynchronousTestCase):
         sources = self.sources(external(interface="eth0"))
         self.assertEqual(self.choose(sources), "192.0.2.1")
         self.interfaces["eth0"] = ("192.0.2.5",)
-        self.clock.advance(BELIEVED / 2)
+        self.clock.advance(CACHE_SECONDS / 2)
         self.assertEqual(self.choose(sources), "192.0.2.1")
         self.assertEqual(self.asked, ["eth0"])
-        self.clock.advance(BELIEVED / 2)
+        self.clock.advance(CACHE_SECONDS / 2)
         self.assertEqual(self.choose(sources), "192.0.2.5")
         self.interfaces.clear()
-        self.clock.advance(BELIEVED)
+        self.clock.advance(CACHE_SECONDS)
         self.assertRaises(NoSource, self.choose, sources)
 
     def test_addresses_stay(self) -> None:
         """Plain addresses are never asked for."""
         sources = self.sources(external("192.0.2.1"))
         for _ in range(3):
-            self.clock.advance(BELIEVED)
+            self.clock.advance(CACHE_SECONDS)
             self.assertEqual(self.choose(sources), "192.0.2.1")
         self.assertEqual(self.asked, [])
 

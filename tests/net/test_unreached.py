@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from dantetw.net.unreached import MOST, REMEMBERED_SECONDS, Unreached
+from dantetw.net.unreached import MAX_ADDRESSES, REMEMBERED_SECONDS, Unreached
 
 
 class UnreachedTests(SynchronousTestCase):
@@ -34,8 +34,8 @@ class UnreachedTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """Of too many the oldest are forgotten."""
-        for port in range(MOST + 1):
+        for port in range(MAX_ADDRESSES + 1):
             self.unreached.add("192.0.2.1", port)
         self.assertFalse(self.unreached.lately("192.0.2.1", 0))
         self.assertTrue(self.unreached.lately("192.0.2.1", 1))
-        self.assertTrue(self.unreached.lately("192.0.2.1", MOST))
+        self.assertTrue(self.unreached.lately("192.0.2.1", MAX_ADDRESSES))

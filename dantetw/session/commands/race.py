@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 
 from dantetw.net.dial import DialError, IAttempt
 from dantetw.net.poller import HANGUP
-from dantetw.net.race import HEAD_START, Race
+from dantetw.net.race import HEAD_START_SECONDS, Race
 from dantetw.net.sources import NoSource
 from dantetw.observe.events import Attempt
 from dantetw.plan.address import Candidate, judge_address, order_of
@@ -154,7 +154,7 @@ class ConnectRace(Connect):
             return
         self._report()
         if (due := race.due) is not None:
-            later = max(0.0 if roomy else HEAD_START, due - monotonic())
+            later = max(0.0 if roomy else HEAD_START_SECONDS, due - monotonic())
             self._timer = session.server.reactor.callLater(later, self._next)
 
     def _overdue(self) -> bool:

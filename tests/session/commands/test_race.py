@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from twisted.trial.unittest import SynchronousTestCase
 
 from dantetw.net.poller import EpollPoller, ReactorPoller
-from dantetw.net.race import HEAD_START, MOST_AT_ONCE
+from dantetw.net.race import HEAD_START_SECONDS, MAX_ATTEMPTS
 from dantetw.observe.events import Attempt, ConnectFailed, Ended
 from dantetw.observe.formats.json import Json
 from dantetw.values import Cause, Endpoint, Family, Outcome, Work
@@ -53,7 +53,7 @@ class RacingCase(SynchronousTestCase):
 
     def head_start(self, world: World) -> None:
         """Let the head start of the attempt that began last go by."""
-        world.reactor.advance(HEAD_START)
+        world.reactor.advance(HEAD_START_SECONDS)
         world.settle()
 
     def granted(self, client: Client) -> None:
@@ -146,7 +146,7 @@ class AttemptTests(RacingCase):
         """If it is silent the next is tried beside it; the first to connect wins."""
         world = self.world()
         client = self.ask(world)
-        world.reactor.advance(HEAD_START - 0.01)
+        world.reactor.advance(HEAD_START_SECONDS - 0.01)
         world.settle()
         self.assertEqual(self.tried(world), [ONE])
         world.reactor.advance(0.01)
@@ -277,7 +277,7 @@ class AttemptTests(RacingCase):
         # Eleven times six, of which each takes a little more than three seconds.
         for _ in range(11 * 6 * 4):
             self.head_start(world)
-            self.assertLessEqual(sum(dial.open for dial in world.dials), MOST_AT_ONCE)
+            self.assertLessEqual(sum(dial.open for dial in world.dials), MAX_ATTEMPTS)
             if world.ended:
                 break
         self.assertEqual(client.hear()[2:4], b"\x05\x06")
@@ -383,7 +383,7 @@ class HalfClosedTests(RacingCase):
         client.shut()
         for _ in range(32):
             self.head_start(world)
-        self.assertEqual(self.tried(world), hosts[:MOST_AT_ONCE])
+        self.assertEqual(self.tried(world), hosts[:MAX_ATTEMPTS])
         self.assertEqual(client.hear()[2:4], b"\x05\x06")
         self.finish(world, client)
 
@@ -613,8 +613,8 @@ class JsonTests(RacingCase):
             [(each["target"]["host"], each["outcome"], each["errno"]) for each in told],
             [(ONE, "failed", "ECONNREFUSED"), (TWO, "connected", None)],
         )
-        self.assertEqual([each["began"] for each in told], [0.0, HEAD_START])
-        self.assertEqual([each["seconds"] for each in told], [HEAD_START, 0.0])
+        self.assertEqual([each["began"] for each in told], [0.0, HEAD_START_SECONDS])
+        self.assertEqual([each["seconds"] for each in told], [HEAD_START_SECONDS, 0.0])
 
     def test_single(self) -> None:
         """There are none where there is but one address."""
