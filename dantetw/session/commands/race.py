@@ -5,9 +5,6 @@ Each address is judged by the socks rules before it is tried, as if the name had
 that passes one of them says nothing about the next.  An attempt comes under the rule that passes
 its address, and so does the session once that attempt has won.  Source address, socket options and
 time limit are chosen for each attempt.
-
-What fails is reported as Dante does, which tries one address after another: each failure under the
-address, the one that ends the session under its name.
 """
 
 from __future__ import annotations
@@ -21,62 +18,27 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from dantetw.net.dial import DialError, IAttempt
+from dantetw.net.dial import DialError
 from dantetw.net.poller import HANGUP
 from dantetw.net.race import HEAD_START_SECONDS, Race
 from dantetw.net.sources import NoSource
-from dantetw.observe.events import Attempt
 from dantetw.plan.address import Candidate, judge_address, order_of
 from dantetw.plan.case import Case, Traces
 from dantetw.plan.outcome import NO_SOURCE_TO_CONNECT, Plan
 from dantetw.plan.usable import unusable
-from dantetw.policy import Edge, Rule
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.session import failures, tracing
 from dantetw.session.answers import Round
+from dantetw.session.commands.attempts import AttemptLog, Reason, Trial
 from dantetw.session.commands.connection import Connect
 from dantetw.session.session import Session
 from dantetw.session.source import refuse_sourceless, warn_misrouted
-from dantetw.values import (
-    Cause,
-    Ending,
-    Endpoint,
-    Family,
-    Operation,
-    Outcome,
-    Phase,
-    ReplyCode,
-    Side,
-)
+from dantetw.values import Cause, Ending, Endpoint, Outcome, Phase, ReplyCode, Side
 
 #: Shortages of our own, which say nothing about the address that was tried.
 _OURS: Final = frozenset(
     (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
 )
-_NAME: Final = Family.NAME
-
-
-class _Trial:
-    """
-    One of the addresses.
-
-    :ivar rule: what passes or blocks it; ``named``: the name, if it is passed by that.
-    :ivar began: monotonic seconds; ``dial``: the attempt, while it runs.
-    """
-
-    __slots__ = ("began", "dial", "named", "rule", "source", "target")
-
-    def __init__(self, target: Endpoint, began: float) -> None:
-        self.target = target
-        self.began = began
-        self.rule: Rule | None = None
-        self.named: Endpoint | None = None
-        self.dial: IAttempt | None = None
-        self.source: Endpoint | None = None
-
-
-# Why the attempt that came to its end last has not connected.
-_Reason = DialError | NoSource
 
 
 class ConnectRace(Connect):
@@ -88,17 +50,15 @@ class ConnectRace(Connect):
     """
 
     __slots__ = (
-        "_attempts",
         "_case",
+        "_descriptors",
         "_dialled",
         "_judging",
         "_known",
-        "_more",
+        "_log",
         "_order",
         "_plan",
         "_race",
-        "_reason",
-        "_start",
         "_timer",
         "_trials",
         "attempts",
@@ -110,17 +70,15 @@ class ConnectRace(Connect):
         self._case, self._plan = case, plan
         self._order = order_of(plan, session.server.unreached.lately)
         self._race = Race(self._order)
-        self._trials: dict[str, _Trial] = {}
-        self._judging: _Trial | None = None
+        self._trials: dict[str, Trial] = {}
+        self._log = AttemptLog(session)
+        self._judging: Trial | None = None
         # Names in rules are looked up once for all addresses: each failure may take its time.
         self._known: Round | None = None
-        self._reason: tuple[_Trial, _Reason] | None = None
         self._timer: IDelayedCall | None = None
-        self._attempts: list[Attempt] = []
-        self.attempts = ()
-        self._start = session.server.monotonic()
         self._dialled = False
-        self._more = 0
+        self._descriptors = 0
+        self.attempts = ()
         self.others_left = False
 
     def begin(self) -> None:
@@ -131,10 +89,7 @@ class ConnectRace(Connect):
         """
         session, race = self._session, self._race
         monotonic, port = session.server.monotonic, self._plan.address.port
-        if self._timer is not None:
-            if self._timer.active():
-                self._timer.cancel()
-            self._timer = None
+        self._cancel_timer()
         if session.hints & HANGUP and self._overdue():
             race.finish()
         room = session.server.descriptors
@@ -144,7 +99,7 @@ class ConnectRace(Connect):
             and (roomy := not race.running or room.has(1))
             and (host := race.begin(now := monotonic())) is not None
         ):
-            trial = self._trials[host] = _Trial(Endpoint.of((host, port)), now)
+            trial = self._trials[host] = Trial(Endpoint.of((host, port)), now)
             self._judge(trial)
         self._hold(len(race.running) - 1)
         if self._judging is not None:
@@ -152,7 +107,7 @@ class ConnectRace(Connect):
         if race.lost:
             self._give_up()
             return
-        self._report()
+        self._log.go_on()
         if (due := race.due) is not None:
             later = max(0.0 if roomy else HEAD_START_SECONDS, due - monotonic())
             self._timer = session.server.reactor.callLater(later, self._next)
@@ -165,17 +120,17 @@ class ConnectRace(Connect):
         addresses would hold descriptors for minutes for clients that have mostly gone.
         """
         limit = self._rule.timeouts.connect
-        return bool(limit) and self._session.server.monotonic() - self._start > limit
+        return bool(limit) and self._session.server.monotonic() - self._log.started > limit
 
     def _hold(self, more: int) -> None:
         """Count the descriptors of attempts beside the first."""
         more = max(0, more)
-        if more != self._more:
-            self._more = more
+        if more != self._descriptors:
+            self._descriptors = more
             self._session.server.descriptors.hold(self._session.record.number, more)
 
     def _next(self) -> None:
-        """Time has passed."""
+        """A head start is over."""
         try:
             self.begin()
         except Exception:
@@ -183,7 +138,7 @@ class ConnectRace(Connect):
 
     # Judging.
 
-    def _judge(self, trial: _Trial) -> None:
+    def _judge(self, trial: Trial) -> None:
         """Ask the rules about an address, and try it if they pass it."""
         session, target = self._session, trial.target
         server = session.server
@@ -209,103 +164,108 @@ class ConnectRace(Connect):
         tracing.fared(self._session, traces)
         return candidate
 
-    def _judged_late(self, trial: _Trial, candidate: Candidate) -> None:
+    def _judged_late(self, trial: Trial, candidate: Candidate) -> None:
         if self._judging is trial:  # else it was given up
             self._judging = None
             self._judged(trial, candidate)
             self.begin()
 
-    def _judged(self, trial: _Trial, candidate: Candidate) -> None:
-        trial.rule, trial.named = candidate.rule, candidate.name
+    def _judged(self, trial: Trial, candidate: Candidate) -> None:
+        trial.candidate = candidate
         if candidate.refused is None:
-            self._try(trial)
+            self._try(trial, candidate)
         else:
             self._skip(trial, candidate.refused, candidate.text)
 
-    def _skip(self, trial: _Trial, outcome: Outcome, why: str) -> None:
+    def _skip(self, trial: Trial, outcome: Outcome, why: str) -> None:
         """An address is not tried."""
         session = self._session
         if session.server.journal.debug:
             tracing.step(session, f"does not try {trial.target}: {why}")
-        self._over(trial, outcome)
+        self._log.end(trial, outcome)
         self._race.fail(trial.target.host, session.server.monotonic())
 
     # Trying.
 
-    def _try(self, trial: _Trial) -> None:
+    def _try(self, trial: Trial, candidate: Candidate) -> None:
         """A rule passes an address: connect."""
-        session, target, rule = self._session, trial.target, trial.rule
-        record = session.record
+        session, target = self._session, trial.target
         server = session.server
-        assert rule is not None
         # There is one more attempt, so what has failed before was not the last.
-        self._report()
-        self._rule = record.socks_rule = rule
-        record.target, self.named = target, trial.named
+        self._log.go_on()
+        self._come_under(candidate)
         try:
-            dial = self._open(target)
+            attempt = self._open(target)
         except NoSource as none:
             warn_misrouted(session, target, none)
-            self._lost(trial, none, Outcome.UNUSABLE)
+            self._lost(trial, none)
             return
         except DialError as failed:
-            self._lost(trial, failed, Outcome.FAILED)
+            self._lost(trial, failed)
             return
-        trial.dial, trial.source = dial, dial.source
+        trial.attempt, trial.source = attempt, attempt.source
         trial.began = server.monotonic()
         if not self._dialled:
             self._dialled = True
             server.charging.perform()
-            record.connecting_at = session.since = trial.began
-        dial.then(partial(self._won, trial), partial(self._failed, trial))
+            session.record.connecting_at = session.since = trial.began
+        attempt.then(partial(self._won, trial), partial(self._failed, trial))
 
-    def _won(self, trial: _Trial, sock: socket.socket) -> None:
-        session, race, dial = self._session, self._race, trial.dial
-        record = session.record
-        unreached, target = session.server.unreached, trial.target
-        assert dial is not None and trial.rule is not None
-        trial.dial = None
-        self._over(trial, Outcome.CONNECTED)
-        unreached.discard(target.host, target.port)
-        for host in race.win(target.host):
-            # They had a head start and have not used it.
-            if trial.began > self._trials[host].began:
-                unreached.add(host, target.port)
-            self._end(self._trials[host], Outcome.OVERTAKEN)
-        self._trials = {}
+    def _come_under(self, candidate: Candidate) -> None:
+        """The session's target and rule are those of an address now."""
+        rule, record = candidate.rule, self._session.record
+        assert rule is not None
+        self._rule = record.socks_rule = rule
+        record.target, self.named = candidate.target, candidate.name
+
+    def _won(self, trial: Trial, sock: socket.socket) -> None:
+        """An attempt has connected: end all others, and relay."""
+        session, candidate = self._session, trial.candidate
+        attempt, target = trial.attempt, trial.target
+        assert attempt is not None and candidate is not None and candidate.rule is not None
+        trial.attempt = None
+        self._log.end(trial, Outcome.CONNECTED)
+        self._overtake(trial)
         self._stop()
         self._hold(0)
-        self._report()
-        if self._rule is not trial.rule and session.sock is not None:
-            session.server.set_options(session.sock, trial.rule.socket_options)
-        self._rule = record.socks_rule = trial.rule
-        record.target, record.source, self._attempt = target, dial.source, dial
+        self._log.go_on()
+        if self._rule is not candidate.rule and session.sock is not None:
+            session.server.set_options(session.sock, candidate.rule.socket_options)
+        self._come_under(candidate)
+        session.record.source, self._attempt = attempt.source, attempt
         later = self._order[self._order.index(target.host) + 1 :]
-        self.others_left = trial.named is not None and any(
+        self.others_left = candidate.name is not None and any(
             (":" in host) == (":" in target.host) for host in later
         )
         self.connected(sock)
 
-    def _failed(self, trial: _Trial, failed: DialError) -> None:
-        """An attempt has failed, as it turned out in the end."""
+    def _overtake(self, winner: Trial) -> None:
+        """End the trials that ``winner`` has overtaken."""
+        unreached, target = self._session.server.unreached, winner.target
+        unreached.discard(target.host, target.port)
+        for host in self._race.win(target.host):
+            # They had a head start and have not used it.
+            if winner.began > self._trials[host].began:
+                unreached.add(host, target.port)
+            self._end(self._trials[host], Outcome.OVERTAKEN)
+        self._trials = {}
+
+    def _failed(self, trial: Trial, failed: DialError) -> None:
+        """An attempt has failed after it had begun."""
         try:
-            trial.dial = None
-            self._lost(trial, failed, Outcome.FAILED)
+            trial.attempt = None
+            self._lost(trial, failed)
             self.begin()
         except Exception:
             self._session.broken(Failure())
 
-    def _lost(self, trial: _Trial, reason: _Reason, outcome: Outcome) -> None:
-        session, target = self._session, trial.target
-        number = 0
-        if isinstance(reason, DialError):
-            trial.source, number = reason.source, reason.number
-            if number not in _OURS:
-                session.server.unreached.add(target.host, target.port)
-        self._over(trial, outcome, number)
-        self._race.fail(target.host, session.server.monotonic())
-        self._report()
-        self._reason = (trial, reason)
+    def _lost(self, trial: Trial, reason: Reason) -> None:
+        """An attempt has failed."""
+        server, target = self._session.server, trial.target
+        if isinstance(reason, DialError) and reason.number not in _OURS:
+            server.unreached.add(target.host, target.port)
+        self._race.fail(target.host, server.monotonic())
+        self._log.fail(trial, reason)
 
     def check(self, now: float) -> None:
         if self._relay is not None:
@@ -318,48 +278,35 @@ class ConnectRace(Connect):
             self._skip(judging, Outcome.BLOCKED, "no answer to what its rules ask for")
             late = True
         for trial in tuple(self._trials.values()):
-            dial, rule = trial.dial, trial.rule
+            attempt, rule = trial.attempt, trial.rule
             limit = 0 if rule is None else rule.timeouts.connect
-            if dial is not None and limit and int(now) - int(trial.began) > limit:
-                dial.cancel()
-                trial.dial = None
-                self._lost(trial, DialError(errno.ETIMEDOUT, False, dial.source), Outcome.FAILED)
+            if attempt is not None and limit and int(now) - int(trial.began) > limit:
+                attempt.cancel()
+                trial.attempt = None
+                self._lost(trial, DialError(errno.ETIMEDOUT, False, attempt.source))
                 late = True
         if late:
             self.begin()
 
     # The end.
 
-    def _report(self) -> None:
-        """The failure before was not the one that ends the session: report it."""
-        reason, self._reason = self._reason, None
-        if reason is None:
-            return
-        trial, why = reason
-        if isinstance(why, DialError) and trial.rule is not None:
-            edge, connecting, more = Edge.EXTERNAL, Operation.CONNECT, (trial.rule,)
-            failures.log_failure(self._session, edge, connecting, trial.target, why.number, more)
-
     def _give_up(self) -> None:
         """No attempt is left."""
-        session, reason = self._session, self._reason
-        record = session.record
-        self._reason = None
-        if reason is None:
+        session, failure = self._session, self._log.take_failure()
+        if failure is None:
             self._refuse()
             return
-        trial, why = reason
-        assert trial.rule is not None
-        self._rule = record.socks_rule = trial.rule
-        record.target, self.named = trial.target, trial.named
-        if isinstance(why, NoSource):
-            record.source = None
-            refuse_sourceless(session, why, NO_SOURCE_TO_CONNECT)
-        elif why.number == errno.ETIMEDOUT and not why.immediate:
-            record.source = why.source
+        trial, reason = failure
+        assert trial.candidate is not None
+        self._come_under(trial.candidate)
+        if isinstance(reason, NoSource):
+            session.record.source = None
+            refuse_sourceless(session, reason, NO_SOURCE_TO_CONNECT)
+        elif reason.number == errno.ETIMEDOUT and not reason.immediate:
+            session.record.source = reason.source
             self.late()
         else:
-            self.failed(why)
+            self.failed(reason)
 
     def _refuse(self) -> None:
         """There was nothing to try."""
@@ -372,31 +319,19 @@ class ConnectRace(Connect):
         blocked = Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED)
         session.refuse(blocked, ReplyCode.NOT_ALLOWED)
 
-    def _over(self, trial: _Trial, outcome: Outcome, number: int = 0) -> None:
-        """It has turned out what becomes of an address."""
-        began, now = trial.began, self._session.server.monotonic()
-        self._attempts.append(
-            Attempt(
-                trial.target,
-                trial.source,
-                trial.rule,
-                outcome,
-                began - self._start,
-                now - began,
-                number,
-            )
-        )
-
-    def _end(self, trial: _Trial, outcome: Outcome) -> None:
-        """An attempt is given up."""
-        dial, trial.dial = trial.dial, None
-        if dial is not None:
-            self._over(trial, outcome)
-            dial.cancel()
+    def _end(self, trial: Trial, outcome: Outcome) -> None:
+        """Give an attempt up."""
+        attempt, trial.attempt = trial.attempt, None
+        if attempt is not None:
+            self._log.end(trial, outcome)
+            attempt.cancel()
 
     def _stop(self) -> None:
         """Begin no more."""
         self._race.stop()
+        self._cancel_timer()
+
+    def _cancel_timer(self) -> None:
         timer, self._timer = self._timer, None
         if timer is not None and timer.active():
             timer.cancel()
@@ -406,14 +341,14 @@ class ConnectRace(Connect):
         self._stop()
         for trial in self._trials.values():
             self._end(trial, Outcome.ABANDONED)
-        self._report()
-        self.attempts = tuple(self._attempts)
+        self._log.go_on()
+        self.attempts = self._log.attempts
 
     def cancel(self) -> None:
         self._stop()
         for trial in self._trials.values():
-            if trial.dial is not None:
-                trial.dial.cancel()
+            if trial.attempt is not None:
+                trial.attempt.cancel()
         super().cancel()
 
     @property
