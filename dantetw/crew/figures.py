@@ -1,7 +1,7 @@
 """
 What is gathered of the processes that serve clients, as values.
 
-They are what a status report is made of, and whatever else tells the server's figures.
+A status report is made of them, as whatever else shows the server's figures can be.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Making a process of this one.
+Forking a process.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from dantetw.process.signals import STATUS, STOPPING
 
 #: Exit status of a worker that could not begin to work.
 UNABLE: Final = 1
-#: Signals that a terminal or an operator sends to all processes at once: the mother hears them, and
-#: says what is to be done.
-MOTHERS: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGALRM, *STATUS)
+#: Signals that a terminal or an operator sends to all processes at once: the supervisor receives
+#: them, and gives the orders.
+SUPERVISOR_SIGNALS: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGALRM, *STATUS)
 
-# Objects of the mother's whose descriptors we have closed: let nothing close those numbers again.
+# Objects of the supervisor's whose descriptors are closed here: nothing may close those numbers
+# again.
 _abandoned: list[object] = []
 
 
@@ -33,18 +34,19 @@ def fork(child: Callable[[socket.socket], NoReturn]) -> tuple[int, socket.socket
     Fork.
 
     :param child: what the new process does, and never comes back from: gets its end of a socket
-        that joins the two.  It does not hear :data:`MOTHERS`, and SIGTERM not until it unblocks it.
-    :returns: the process id, and the mother's end.
+        that connects the two.  It does not receive :data:`SUPERVISOR_SIGNALS`, nor SIGTERM until it
+        unblocks that.
+    :returns: the process id, and the supervisor's end.
     :raises OSError: if there can be no more processes or descriptors.
     """
     ours, theirs = socket.socketpair()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, OSError, ValueError):  # there is none, or nobody reads it
+        with suppress(AttributeError, OSError, ValueError):  # there is none, or nothing reads it
             stream.flush()
     # Besides, a collection would write to pages that the two share until one of them writes.
     garbage.leave_alone()
     # A signal that comes before the child has its own handlers would run ours there.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPPING, *MOTHERS})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPPING, *SUPERVISOR_SIGNALS})
     try:
         pid = os.fork()
     except OSError:
@@ -66,12 +68,12 @@ def fork(child: Callable[[socket.socket], NoReturn]) -> tuple[int, socket.socket
 
 
 def _forget_signals() -> None:
-    """Let no signal do here what it does in the mother."""
-    # Our reactor would be woken by way of a descriptor, whose number will be somebody else's here.
+    """Let no signal do here what it does in the supervisor."""
+    # Our reactor would be woken by way of a descriptor, whose number will be another file's here.
     signal.set_wakeup_fd(-1)
-    for number in MOTHERS:
+    for number in SUPERVISOR_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {*MOTHERS} - {*STOPPING})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {*SUPERVISOR_SIGNALS} - {*STOPPING})
 
 
 def keep_only(descriptors: Iterable[int], abandoned: object) -> None:
@@ -81,7 +83,7 @@ def keep_only(descriptors: Iterable[int], abandoned: object) -> None:
     :param abandoned: whatever still names closed ones; it is kept from doing anything with them.
     """
     _abandoned.append(abandoned)
-    # What only other threads had, which have stayed with the mother, is garbage in this process.
+    # What only other threads had, which have stayed with the supervisor, is garbage here.
     garbage.leave_alone()
     close_all_but(descriptors)
 

@@ -31,33 +31,33 @@ class Lending:
         self._number = number
         self.ports = ports
 
-    def balance(self, children: Collection[WorkerProcess]) -> None:
+    def balance(self, workers: Collection[WorkerProcess]) -> None:
         """Lend what no worker accepts at, and have returned what its own worker accepts at."""
-        accepting = [child for child in children if child.accepting]
-        served = {child.place for child in accepting}
-        if len(served) == self._number and not any(child.loans for child in accepting):
+        accepting = [worker for worker in workers if worker.accepting]
+        served = {worker.place for worker in accepting}
+        if len(served) == self._number and not any(worker.loans for worker in accepting):
             return
-        for child in accepting:
-            for place in sorted(child.loans & served):
-                child.loans.discard(place)
-                child.send(TakeBack(place))
+        for worker in accepting:
+            for place in sorted(worker.loans & served):
+                worker.loans.discard(place)
+                worker.send(TakeBack(place))
             for place in range(self._number):
-                if place not in served and place not in child.loans and self._lend(child, place):
-                    child.loans.add(place)
+                if place not in served and place not in worker.loans and self._lend(worker, place):
+                    worker.loans.add(place)
 
-    def renew(self, children: Collection[WorkerProcess], ports: Mapping[Endpoint, Port]) -> None:
+    def renew(self, workers: Collection[WorkerProcess], ports: Mapping[Endpoint, Port]) -> None:
         """The ports have changed: lend those that have come, wherever others are lent."""
         self.ports = ports
-        for child in children:
-            for place in child.loans:
-                self._lend(child, place)
+        for worker in workers:
+            for place in worker.loans:
+                self._lend(worker, place)
 
-    def _lend(self, child: WorkerProcess, place: int) -> bool:
+    def _lend(self, worker: WorkerProcess, place: int) -> bool:
         """Lend the sockets of a place; False if there are too few descriptors for that."""
         own = {
             sock
             for port in self.ports.values()
-            for sock in port.share_of(child.place, self._number).sockets
+            for sock in port.share_of(worker.place, self._number).sockets
         }
         descriptors = [
             sock.fileno()
@@ -67,7 +67,7 @@ class Lending:
         ]
         try:
             for begin in range(0, len(descriptors), MOST_DESCRIPTORS):
-                child.send(Lend(place), descriptors[begin : begin + MOST_DESCRIPTORS])
+                worker.send(Lend(place), descriptors[begin : begin + MOST_DESCRIPTORS])
         except OSError:
             return False  # tried again at the next look
         return True

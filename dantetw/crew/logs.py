@@ -127,15 +127,15 @@ class Logs:
         self.journal.explains = any(form.format != PLAIN_FORM.format for form in forms)
 
     def describe(self, policy: Policy) -> None:
-        """Tell with ``debug`` how a policy was understood."""
+        """Log with ``debug`` how a policy was understood."""
         if self.journal.debug:
             self.journal.messages(Severity.DEBUG, "config.understood", describe(policy))
 
     def warn(self, problems: Sequence[Problem]) -> None:
-        """Tell what there is to say of a configuration."""
+        """Log the problems of a configuration."""
         for problem in problems:
             if problem.ours and problem.severity is Severity.NOTICE:
-                continue  # for those who run ``sockd check``
+                continue  # for ``sockd check``
             text, where = problem.one_line(), problem.where
             place = where if where.line else None
             self.journal.message(problem.severity, "config.problem", text, where=place)

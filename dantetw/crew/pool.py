@@ -108,7 +108,7 @@ class WorkerPool:
         """
         Begin, before the reactor does; wait until each worker accepts clients, or has died.
 
-        Whoever has started the server knows then that clients can connect.
+        When it returns, clients can connect.
 
         :returns: whether any accepts clients.
         """

@@ -32,7 +32,7 @@ class Watchdog:
     """
     Watches the workers.
 
-    :param children: returns the workers to watch.
+    :param workers: returns the workers to watch.
     :param limit: returns the seconds of silence after which a worker is killed; 0: never.
     :param stalled: called with a worker when its silence is logged.
     :param looked: called after each look, when all that :class:`WorkerProcess` says is up to date.
@@ -43,7 +43,7 @@ class Watchdog:
         reactor: Any,
         monotonic: Callable[[], float],
         journal: Journal,
-        children: Callable[[], Iterable[WorkerProcess]],
+        workers: Callable[[], Iterable[WorkerProcess]],
         limit: Callable[[], float],
         stalled: Callable[[WorkerProcess], None],
         looked: Callable[[], None],
@@ -51,7 +51,7 @@ class Watchdog:
         self._reactor = reactor
         self._monotonic = monotonic
         self._journal = journal
-        self._children = children
+        self._workers = workers
         self._limit = limit
         self._stalled = stalled
         self._looked = looked
@@ -67,32 +67,32 @@ class Watchdog:
         elapsed, self._before = min(now - self._before, 2 * BEAT), now
         self._reactor.callLater(BEAT, self._tick)
         try:
-            for child in tuple(self._children()):
-                self._look(child, elapsed)
+            for worker in tuple(self._workers()):
+                self._look(worker, elapsed)
             self._looked()
         except Exception:
             _log.failure("Failure in watching workers")
 
-    def _look(self, child: WorkerProcess, elapsed: float) -> None:
+    def _look(self, worker: WorkerProcess, elapsed: float) -> None:
         """Take note of a worker's heartbeat, or that there was none."""
-        child.look(elapsed)
-        if child.leaving:
+        worker.look(elapsed)
+        if worker.leaving:
             return  # it is writing its last lines, and is killed if that takes too long
-        child.late = child.silent >= LATE
-        name, limit = f"worker {child.place + 1} (process {child.pid})", self._limit()
-        if child.silent < STALLED:
-            if child.stalled:
-                child.stalled = False
+        worker.late = worker.silent >= LATE
+        name, limit = f"worker {worker.place + 1} (process {worker.pid})", self._limit()
+        if worker.silent < STALLED:
+            if worker.stalled:
+                worker.stalled = False
                 text = f"{name} responds again"
                 self._journal.message(Severity.INFO, "server.worker", text)
             return
-        if not child.stalled:
-            child.stalled = True
+        if not worker.stalled:
+            worker.stalled = True
             text = f"{name} has not responded for {STALLED:.0f} seconds"
             self._journal.message(Severity.WARNING, "server.worker", text)
-            self._stalled(child)
-        if 0 < limit <= child.silent and not child.killed:
-            child.killed = True
+            self._stalled(worker)
+        if 0 < limit <= worker.silent and not worker.killed:
+            worker.killed = True
             text = f"{name} has not responded for {limit:.0f} seconds, and is killed"
             self._journal.message(Severity.WARNING, "server.worker", text)
-            child.kill()
+            worker.kill()

@@ -152,7 +152,7 @@ class Worker:
         self._logs.observer.close(LAST_FLUSH)
 
     def _catch_signals(self) -> None:
-        for number in forking.MOTHERS:
+        for number in forking.SUPERVISOR_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self._stop))
 
@@ -229,7 +229,7 @@ class Worker:
             self._reactor.callLater(LOOK, self._leave)
 
     def _leave(self) -> None:
-        # Not when the reactor has stopped: it tells destinations that their readers have gone.
+        # Not when the reactor has stopped: it reports to destinations that their readers have gone.
         self._logs.observer.close(LAST_FLUSH)
         self._reactor.stop()
 
@@ -389,7 +389,7 @@ def work(old_reactor: Any, context: WorkerContext, sock: socket.socket) -> NoRet
     status = forking.UNABLE
     try:
         inherited_log = context.logs.observer
-        # twistd's own log too, if there is one: its descriptor goes, and the number is given anew.
+        # twistd's own log too, if there is one: its descriptor goes, and the number is used again.
         observers = tuple(globalLogPublisher._observers)
         for observer in observers:
             globalLogPublisher.removeObserver(observer)

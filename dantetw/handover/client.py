@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
+from dantetw.handover.messages import Busy, Give, Given, Taken, TooLate, parse, send
 from dantetw.handover.names import (
     ANSWER_SECONDS,
     HandoverError,
@@ -81,7 +82,7 @@ class HandoverClient:
         # Why we may not take its place.
         self._refusal = ""
         self._channel = Channel(sock, _Unattended(), self._heard, lambda: None)
-        self._channel.send("give")
+        send(self._channel, Give())
         poll, until = select.poll(), time.monotonic() + ANSWER_SECONDS
         poll.register(sock, select.POLLIN)
         while self._left != 0 and sock.fileno() >= 0 and (left := until - time.monotonic()) > 0:
@@ -91,20 +92,20 @@ class HandoverClient:
             self.close()
             raise HandoverError(self._refusal or f"process {pid} does not answer")
 
-    def _heard(self, order: Frame) -> None:
-        for descriptor in order.descriptors:
+    def _heard(self, frame: Frame) -> None:
+        for descriptor in frame.descriptors:
             sock = adopt(descriptor, ListeningSocket)
             sock.setblocking(False)
             self.sockets.append(sock)
-        if order.word == "busy":
-            self._refusal = (
-                f"process {order.said} is taking the place of process {self.pid} at this moment"
-            )
-        elif order.word == "late":
-            self._refusal = f"the start took so long that process {self.pid} goes on by itself"
-        elif order.word == "given":
-            # Versions up to 0.1 send one message, and do not say how many are to come.
-            self._left = order.said if isinstance(order.said, int) else 0
+        match parse(frame):
+            case Busy(process):
+                self._refusal = (
+                    f"process {process} is taking the place of process {self.pid} at this moment"
+                )
+            case TooLate():
+                self._refusal = f"the start took so long that process {self.pid} goes on by itself"
+            case Given(left):
+                self._left = left
 
     def close(self) -> None:
         """Give it up: the old server goes on."""
@@ -124,16 +125,16 @@ class HandoverClient:
             raise HandoverError(self._refusal)
 
     def done(self) -> Channel:
-        """We serve clients: the old server may accept no more.  Returns what joins us to it."""
+        """This server accepts clients: the old one may accept no more.  Returns the connection."""
         self._channel.distrust()
-        self._channel.send("taken", os.getpid())
+        send(self._channel, Taken(os.getpid()))
         return self._channel
 
 
 class _Unattended:
-    """Stands for a reactor where nobody watches."""
+    """Stands for a reactor where none runs."""
 
     def addReader(self, reader: object) -> None:  # noqa: N802 - Twisted's name
-        """Nobody does."""
+        """None does."""
 
     removeReader = addWriter = removeWriter = addReader  # noqa: N815 - Twisted's names

@@ -9,14 +9,26 @@ gets the connection, so that the server in charge reaches all those before it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
+from dantetw.handover.messages import (
+    CountSessions,
+    HandedOn,
+    ReopenLogs,
+    SessionCount,
+    SessionsWritten,
+    Staying,
+    StopServing,
+    WriteSessions,
+    parse,
+    send,
+)
 from dantetw.handover.names import ANSWER_SECONDS
-from dantetw.net.channel import Answers, Channel, Frame, is_count
+from dantetw.net.channel import Answers, Channel, Frame
 from dantetw.observe.status import PredecessorReport
 from dantetw.session.slices import LONGEST
 
@@ -28,7 +40,7 @@ class Predecessor:
     """
     A server that we have replaced.
 
-    :param channel: joins it to us; it is not trusted: it serves clients, as we do.
+    :param channel: the connection; not trusted: the old server serves clients, as this one does.
     :param unable: called if it is of a version up to 0.1, which stays on its own.
     :param came: called with a connection to a server that it has replaced itself.
     :param able: it is known not to be of such a version.
@@ -43,7 +55,7 @@ class Predecessor:
         pid: int,
         channel: Channel,
         unable: Callable[[int], None],
-        came: Callable[[Frame], None],
+        came: Callable[[HandedOn, Sequence[int]], None],
         able: bool = False,
     ) -> None:
         self.pid = pid
@@ -53,19 +65,22 @@ class Predecessor:
         self._unable = unable
         self._came = came
         self._able = able
-        self._answers = Answers[str, Frame](reactor)
+        self._answers = Answers[tuple[type, int], Any](reactor)
         self._channel = channel
         channel.attend(reactor, self._heard, self._lost)
 
-    def _heard(self, order: Frame) -> None:
-        if order.word == "predecessor":
-            self._came(order)
+    def _heard(self, frame: Frame) -> None:
+        message = parse(frame)
+        if isinstance(message, HandedOn):
+            self._came(message, frame.descriptors)
             return
-        for descriptor in order.descriptors:
+        for descriptor in frame.descriptors:
             os.close(descriptor)
-        if order.word == "staying":
-            self._able = True
-        self._answers.heard(order.word, order)
+        match message:
+            case Staying():
+                self._able = True
+            case SessionCount(report) | SessionsWritten(report):
+                self._answers.heard((type(message), report), message)
 
     def _lost(self) -> None:
         self.alive = False
@@ -82,23 +97,24 @@ class Predecessor:
         if released is not None:
             sock, unread = released
             with sock, suppress(OSError):  # without descriptors it goes on alone
-                successor.send("predecessor", self.pid, unread, [sock.fileno()])
+                send(successor, HandedOn(self.pid, unread), [sock.fileno()])
 
     def reopen(self) -> None:
         """Have it open its logs again."""
-        self._channel.send("reopen")
+        send(self._channel, ReopenLogs())
 
     def stop(self) -> Deferred[None]:
         """Have it end; fires when it has."""
-        self._channel.send("stop")
+        send(self._channel, StopServing())
         return self.ended
 
     async def measure(self, report: int) -> list[PredecessorReport]:
         """What a status report says of it: a line, or nothing if it does not answer."""
-        self._channel.send("measure", report)
-        answer = await self._answers.expect(f"measured {report}", ANSWER_SECONDS)
-        current = None if answer is None else answer.said
-        return [PredecessorReport(report, self.pid, current)] if is_count(current) else []
+        send(self._channel, CountSessions(report))
+        answer = await self._answers.expect((SessionCount, report), ANSWER_SECONDS)
+        if answer is None or answer.current is None:
+            return []
+        return [PredecessorReport(report, self.pid, answer.current)]
 
     async def tell(self, report: int) -> tuple[int, int]:
         """
@@ -106,9 +122,6 @@ class Predecessor:
 
         :returns: how many it has written, and how many have ended before it was their turn.
         """
-        self._channel.send("tell", report)
-        answer = await self._answers.expect(f"told {report}", REPORT_SECONDS)
-        match None if answer is None else answer.said:
-            case [told, gone] if is_count(told) and is_count(gone):
-                return told, gone
-        return 0, 0
+        send(self._channel, WriteSessions(report))
+        answer = await self._answers.expect((SessionsWritten, report), REPORT_SECONDS)
+        return (0, 0) if answer is None else (answer.written, answer.gone)

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from dantetw.handover.messages import Busy, Give, Given, Taken, TooLate, parse, send
 from dantetw.handover.names import ANSWER_SECONDS, predictable_name, random_name
 from dantetw.net.channel import MOST_DESCRIPTORS, Channel, Frame
 from dantetw.net.errors import words_of_error
@@ -57,8 +58,8 @@ class HandoverServer:
 
     :param starter: the user who has started us; may replace us, as root may.
     :param sockets: returns those to hand over.
-    :param taken: called with the process id of the successor when it serves clients, and with what
-        joins us to it.
+    :param taken: called with the process id of the successor when it accepts clients, and with the
+        connection to it.
     :raises OSError: if successors could not reach us.
     """
 
@@ -121,7 +122,7 @@ class HandoverServer:
         parts = range(0, max(1, len(descriptors)), MOST_DESCRIPTORS)
         for left, place in zip(reversed(range(len(parts))), parts, strict=True):
             part = descriptors[place : place + MOST_DESCRIPTORS]
-            successor.channel.send("given", left, descriptors=part)
+            send(successor.channel, Given(left), part)
 
     def rival_of(self, successor: _Successor) -> _Successor | None:
         """The other successor that is starting: two at once would both serve."""
@@ -152,13 +153,14 @@ class _Successor:
         self.channel = Channel(sock, reactor, self._heard, self._end)
         self.channel.start()
 
-    def _heard(self, order: Frame) -> None:
-        for descriptor in order.descriptors:
+    def _heard(self, frame: Frame) -> None:
+        for descriptor in frame.descriptors:
             os.close(descriptor)
-        if order.word == "give" and not self.given:
+        message = parse(frame)
+        if isinstance(message, Give) and not self.given:
             self._spoke()
             if rival := self._server.rival_of(self):
-                self.channel.send("busy", rival.pid)
+                send(self.channel, Busy(rival.pid))
                 self._end()
                 return
             self.given = True
@@ -167,12 +169,12 @@ class _Successor:
                 self._server.give(self)
             except OSError:
                 self._end()  # it reports that we do not answer
-        elif order.word == "taken":
+        elif isinstance(message, Taken):
             self._spoke()
             self._server.taken(self)
 
     def _late(self) -> None:
-        self.channel.send("late")
+        send(self.channel, TooLate())
         self._end()
 
     def _spoke(self) -> None:

@@ -19,9 +19,22 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dantetw.handover.client import HandoverClient
+from dantetw.handover.messages import (
+    CountSessions,
+    HandedOn,
+    HandoverMessage,
+    ReopenLogs,
+    SessionCount,
+    SessionsWritten,
+    Staying,
+    StopServing,
+    WriteSessions,
+    parse,
+    send,
+)
 from dantetw.handover.predecessor import Predecessor
 from dantetw.handover.server import HandoverServer, await_successors
-from dantetw.net.channel import Channel, Frame, is_count
+from dantetw.net.channel import Channel, Frame
 from dantetw.net.listening import ListeningSocket
 from dantetw.observe.journal import Journal
 from dantetw.observe.status import PredecessorReport
@@ -38,7 +51,7 @@ _log: Final = Logger()
 
 
 def _nothing(*_: object) -> None:
-    """Stands for what is done until somebody attends."""
+    """Stands for callbacks until there are some."""
 
 
 class IReplaceable(Protocol):
@@ -92,7 +105,7 @@ class Succession:
         self._client: HandoverClient | None = None
         self._server: HandoverServer | None = None
         self._predecessors: list[Predecessor] = []
-        # Whether those who come are late for it: to open their logs again, and to end.
+        # Whether servers that join later must do so too: open their logs again, and end.
         self._reopened = False
         self._stopping: list[Deferred[None]] | None = None
         # To the server that has replaced us.
@@ -144,25 +157,24 @@ class Succession:
         self._predecessors.append(before)
         return before
 
-    def _came(self, order: Frame) -> None:
+    def _came(self, message: HandedOn, descriptors: Sequence[int]) -> None:
         """
         A server that we have replaced has replaced another, and hands on the connection.
 
         It does so when it hears of us.  By then we may have been asked for what concerns all.
         """
-        pid = order.said
-        if len(order.descriptors) != 1 or not is_count(pid) or not self._believed(pid):
-            for descriptor in order.descriptors:
+        if len(descriptors) != 1 or not self._believed(message.process):
+            for descriptor in descriptors:
                 os.close(descriptor)
             return
         try:
-            sock = socket.socket(fileno=order.descriptors[0])
+            sock = socket.socket(fileno=descriptors[0])
         except OSError:
-            os.close(order.descriptors[0])
+            os.close(descriptors[0])
             return
-        channel = Channel(sock, self._reactor, _nothing, _nothing, unread=order.payload)
+        channel = Channel(sock, self._reactor, _nothing, _nothing, unread=message.unread)
         channel.distrust()
-        before = self._follow(pid, channel, able=True)
+        before = self._follow(message.process, channel, able=True)
         if self._reopened:
             before.reopen()
         if self._stopping is not None:
@@ -249,7 +261,7 @@ class Succession:
         self.successor = successor
         self._channel = channel
         channel.attend(self._reactor, self._heard, self._left)
-        channel.send("staying")
+        send(channel, Staying())
         for before in self._before:
             before.hand_on(channel)
         self._replaceable.retire()
@@ -268,17 +280,17 @@ class Succession:
         if not server.busy or 0 < limit <= self._reactor.seconds() - since:
             server.end()
 
-    def _heard(self, order: Frame) -> None:
-        for descriptor in order.descriptors:
+    def _heard(self, frame: Frame) -> None:
+        for descriptor in frame.descriptors:
             os.close(descriptor)
-        match order.word, order.said:
-            case "reopen", _:
+        match parse(frame):
+            case ReopenLogs():
                 self._replaceable.reopen()
-            case "stop", _:
+            case StopServing():
                 self._replaceable.stop()
-            case "measure", int(report):
-                self._answer(f"measured {report}", self._replaceable.sessions)
-            case "tell", int(report):
+            case CountSessions(report):
+                self._answer(SessionCount(report, self._replaceable.sessions))
+            case WriteSessions(report):
                 self._tell(report)
 
     def _tell(self, report: int) -> None:
@@ -287,8 +299,9 @@ class Succession:
             return 0, 0
 
         told = self._replaceable.report_sessions(report)
-        told.addErrback(failed).addCallback(lambda told: self._answer(f"told {report}", told))
+        told.addErrback(failed)
+        told.addCallback(lambda told: self._answer(SessionsWritten(report, *told)))
 
-    def _answer(self, word: str, said: object) -> None:
+    def _answer(self, message: HandoverMessage) -> None:
         if self._channel is not None:
-            self._channel.send(word, said)
+            send(self._channel, message)

@@ -1,11 +1,11 @@
 """
-What the mother and a worker tell each other.
+Messages between processes of this host.
 
 Messages go over a stream socket, each as a head and three parts: a word, what goes with it as JSON,
 and bytes.  Descriptors travel beside them (``SCM_RIGHTS``, :manpage:`unix(7)`).
 
-The mother trusts no worker, which has read what clients send: from there come words, numbers and
-text only.
+A process that serves clients, and so has read what they send, is not trusted: from there come
+words, numbers and text only.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from zope.interface import implementer
 
 #: Most descriptors that one message can bring with it (``SCM_MAX_FD``).
 MOST_DESCRIPTORS: Final = 253
-#: Most bytes of a message; a longer one is a mistake, and ends the channel.
+#: Most bytes of a message; a longer one is a bug, and ends the channel.
 LONGEST: Final = 64 * 1024 * 1024
-#: The same of one from a worker.  Latencies, which are the longest, take a quarter of it.
+#: The same of one from a process that is not trusted.  Latencies, which are the longest, take a
+#: quarter of it.
 LONGEST_SAID: Final = 1024 * 1024
 
 #: Numbers from here on count nothing: no process has so many of anything.
@@ -47,7 +48,7 @@ class Frame:
     A message.
 
     :ivar word: what it is about; ``said`` what goes with it, ``payload`` bytes that do.
-    :ivar descriptors: that came with it; whoever gets them owns them.  Only the first of them if a
+    :ivar descriptors: that came with it; the receiver owns them.  Only the first of them if a
         process can have no more.
     """
 
@@ -65,7 +66,7 @@ class Channel:
     :param sock: belongs to the channel from now on.
     :param heard: called with each :class:`Frame` that comes.
     :param lost: called once when the other end has gone, or says what makes no sense.
-    :param trusted: the other end is the mother, who may send descriptors.
+    :param trusted: the other end may send descriptors, and long messages.
     :param unread: what another process has read before us.
     """
 
@@ -106,7 +107,7 @@ class Channel:
         Let go of the socket, for another process to go on with.
 
         :returns: also what has been read of a message that is not complete; None if what we have
-            said has not got out, so that nobody can go on.  The channel is closed then.
+            said has not got out, so that no process can go on.  The channel is closed then.
         """
         if not self.flush() or self._sock.fileno() < 0:
             self.close()
@@ -267,7 +268,7 @@ _Answer = TypeVar("_Answer")
 
 
 class Answers(Generic[_Key, _Answer]):
-    """Answers that are awaited from the other end of a channel, by what tells them apart."""
+    """Answers that are awaited from the other end of a channel, by what distinguishes them."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor

@@ -48,7 +48,7 @@ class InternalAddresses:
     """
     The addresses that clients come in by, in agreement with the machine's interfaces.
 
-    Changes take turns with reloads: whoever makes one holds :attr:`lock`.
+    Changes take turns with reloads: both hold :attr:`lock`.
 
     :param monitor: reports changes; for tests.
     :ivar lock: of the ports.

@@ -30,7 +30,7 @@ class Reload:
     :param fetch: returns what reads the configuration, which a thread does.  May raise
         :exc:`UnusableError`, as may ``change``.
     :param change: puts what came of it in force, or changes nothing.
-    :param notifier: tells the service manager when one begins and ends.
+    :param notifier: notifies the service manager when one begins and ends.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Reload:
         except UnusableError as unusable:
             refusal = str(unusable)
         except Exception:
-            # A mistake of ours must not keep the next reload from being tried.
+            # A bug must not keep the next reload from being tried.
             _log.failure("Failure in a reload")
             refusal = "internal error"
         if not self._stopped:

@@ -126,7 +126,7 @@ class SockdService(MultiService):
     # Start.
 
     def privilegedStartService(self) -> None:
-        """Open the logs and bind the addresses, with the privileges of whoever started twistd."""
+        """Open the logs and bind the addresses, with the privileges twistd was started with."""
         policy, options, journal = self._policy, self._options, self.journal
         if self._startup is not None:
             self._startup.begin()

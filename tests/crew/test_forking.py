@@ -40,7 +40,7 @@ class ForkTests(SynchronousTestCase):
     def test_signals(self) -> None:
         """It does not hear what is its mother's to hear, nor wakes her; SIGTERM waits."""
         heard: list[int] = []
-        for number in (*forking.MOTHERS, *STOPPING):
+        for number in (*forking.SUPERVISOR_SIGNALS, *STOPPING):
             before = signal.signal(number, lambda number, frame: heard.append(number))
             self.addCleanup(signal.signal, number, before)
         read, write = os.pipe()
@@ -50,7 +50,7 @@ class ForkTests(SynchronousTestCase):
         self.addCleanup(signal.set_wakeup_fd, signal.set_wakeup_fd(write))
 
         def child(sock: socket.socket) -> dict[str, Any]:
-            for number in (*forking.MOTHERS, *STOPPING):
+            for number in (*forking.SUPERVISOR_SIGNALS, *STOPPING):
                 os.kill(os.getpid(), number)
             blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
             return {"heard": heard, "blocked": sorted(blocked), "wakes": signal.set_wakeup_fd(-1)}

@@ -431,7 +431,7 @@ class LifeTests(WorkerCase):
             self.port.sockets[1].close()
             self.assertEqual(self.clients(3), 3)
             self.assertEqual(self.table.total(AccountKind.SERVER).open, 3)
-            for number in forking.MOTHERS:
+            for number in forking.SUPERVISOR_SIGNALS:
                 self.assertEqual(self.handlers[number], signal.SIG_IGN)
             self.handlers[signal.SIGTERM](signal.SIGTERM, None)
             self.reactor.settle()

@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from dantetw.handover.messages import Staying
 from dantetw.handover.succession import STOP_SECONDS, Succession
 from dantetw.net.channel import Channel
 from dantetw.net.listening import ListeningSocket
@@ -188,7 +189,7 @@ class OrderTests(SuccessionCase):
         """If the new one has gone, it goes on, and says nothing to nobody."""
         self.channels[0].close()
         self.turn()
-        self.old.succession._answer("x", 1)
+        self.old.succession._answer(Staying())
         self.reactor.advance(1)
         self.assertEqual(self.old.done, ["retire"])
 
