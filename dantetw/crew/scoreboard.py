@@ -347,8 +347,7 @@ def _record_of(
         raise ValueError("no client")
     rule = _rule(policy, RuleKind.CLIENT, client_rule)
     record = SessionRecord(number, policy, here, there, rule, accepted)
-    record.phase = _PHASES[phase]
-    record.connected_at = connected
+    record.restore(_PHASES[phase], connected)
     if socks_rule:
         record.socks_rule = _rule(policy, RuleKind.SOCKS, socks_rule - 1)
     if method in _METHODS:

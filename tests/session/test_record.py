@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import fields
+from pathlib import Path as FilePath
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+import dantetw
 from dantetw.catalogue import DIALECTS
 from dantetw.observe.events import Ended
 from dantetw.observe.facts import SessionFacts, Times
@@ -32,6 +35,7 @@ from dantetw.values import (
 from dantetw.wire.dialects import Request
 from tests.observe.making import BOB, CLOSED, endpoint, rule
 
+PACKAGE = FilePath(dantetw.__file__).parent
 CLIENT, LOCAL = endpoint("10.0.0.9.50000"), endpoint("10.0.0.1.1080")
 ENDPOINTS = st.builds(
     Endpoint.of, st.tuples(st.sampled_from(("192.0.2.1", "2001:db8::1")), st.integers(0, 65535))
@@ -119,3 +123,33 @@ class RuleTests(SynchronousTestCase):
         made = record()
         made.identity = Identity(Method.RFC931, BOB)
         self.assertEqual(made.path, Path(CLIENT, LOCAL, None, None, None, BOB))
+
+
+class WriterTests(SynchronousTestCase):
+    """Who writes a record."""
+
+    def test_progress(self) -> None:
+        """The phase and the times are set by methods of the record, which name what happened."""
+        owned = {"phase", *(name for name in SessionRecord.__slots__ if name.endswith("_at"))}
+        wrong = []
+        for path in sorted(PACKAGE.rglob("*.py")):
+            if path == PACKAGE / "session" / "record.py":
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                    of_record = ast.unparse(node.value).split(".")[-1] in ("record", "_record")
+                    if of_record and node.attr in owned:
+                        wrong.append(f"{path}:{node.lineno}: {ast.unparse(node)}")
+        self.assertEqual(wrong, [])
+
+    def test_login(self) -> None:
+        """A login is a phase of the negotiation."""
+        made = record()
+        made.enter(Phase.NEGOTIATE)
+        made.begin_login("joe", 101.0)
+        self.assertEqual((made.phase, made.claimed), (Phase.AUTHENTICATE, "joe"))
+        made.end_login(102.0)
+        times = made.snapshot(SessionFacts, 103.0).times
+        self.assertEqual(
+            (made.phase, times.logging_in, times.logged_in), (Phase.NEGOTIATE, 101.0, 102.0)
+        )

@@ -23,7 +23,7 @@ def associate(session: Session, case: Case, plan: Plan) -> None:
     """Give a client a port for its datagrams."""
     record, rule = session.record, plan.rule
     where, host = plan.address, plan.receiving_host
-    record.connecting_at = session.server.monotonic()
+    record.begin_connecting(session.server.monotonic())
     family = Family.IPV6 if ":" in host else Family.IPV4
     sock = _bind(session, rule, host, family)
     if sock is None:

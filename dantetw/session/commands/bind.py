@@ -178,7 +178,7 @@ def bind(session: Session, case: Case, plan: Plan) -> None:
     """Wait for the peer of a session, or for many, and relay."""
     record = session.record
     assert session.awaited is not None and record.asked is not None
-    record.phase = Phase.CONNECT
+    record.enter(Phase.CONNECT)
     record.source = plan.address
     if record.asked.host == EXTENSION:
         record.target = NOWHERE

@@ -23,7 +23,7 @@ _CONNECT: Final = Phase.CONNECT
 def connect(session: Session, case: Case, plan: Plan) -> None:
     """Connect a session to its target, and relay."""
     record = session.record
-    record.phase = _CONNECT
+    record.enter(_CONNECT)
     if plan.addresses:
         racing = session.activity = ConnectRace(session, case, plan)
         racing.begin()

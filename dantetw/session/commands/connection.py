@@ -57,7 +57,8 @@ class Connect(Relaying):
         attempt = self._attempt = self._open(target)
         server = session.server
         server.charging.perform()
-        session.record.connecting_at = session.since = server.monotonic()
+        now = session.since = server.monotonic()
+        session.record.begin_connecting(now)
         attempt.then(self.connected, self.unreached)
 
     def _open(self, target: Endpoint) -> IAttempt:

@@ -208,7 +208,8 @@ class ConnectRace(Connect):
         if not self._dialled:
             self._dialled = True
             server.charging.perform()
-            session.record.connecting_at = session.since = trial.began
+            session.since = trial.began
+            session.record.begin_connecting(trial.began)
         attempt.then(partial(self._won, trial), partial(self._failed, trial))
 
     def _come_under(self, candidate: Candidate) -> None:

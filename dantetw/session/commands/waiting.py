@@ -69,7 +69,8 @@ class Waiting(Relaying):
             server.set_options(client, options)
         if server.journal.debug:
             tracing.step(session, f"waits on {record.source} for a peer")
-        record.connecting_at = session.since = server.monotonic()
+        now = session.since = server.monotonic()
+        record.begin_connecting(now)
         session.advanced()
         unanswered = session.grant(awaited.bound, "sending response to client failed")
         if unanswered is not None:
