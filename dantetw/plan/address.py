@@ -76,7 +76,7 @@ def judge_address(
     if not isinstance(decision, Decision):
         # The password is gone by now: an address is only for what the client has shown already.
         return _blocked(target, None)
-    rule, shown, before = decision.rule, decision.shown, plan.identity
+    rule, shown, before = decision.rule, decision.identity, plan.identity
     same = shown is None or (
         before is not None and (shown.user, shown.method) == (before.user, before.method)
     )

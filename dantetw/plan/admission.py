@@ -24,7 +24,7 @@ def admit(
     Ask the client rules about a client that has just connected.
 
     :param client: its end of the connection; ``local``: ours.
-    :param auth: the client, where a policy :func:`~dantetw.rules.authentication.asks`.
+    :param auth: the client, where a policy :func:`~dantetw.rules.authentication.needs_checks`.
     :param trace: if given, gets what became of each rule tried.
     :returns: a look-up or a check is to be answered before asking again.
     """
@@ -34,5 +34,5 @@ def admit(
     rule = decision.rule
     if decision.blocks:
         ending = Ending(Side.RULE, Phase.ACCEPT, Cause.BLOCKED, text=decision.refusal)
-        return Refusal(ending, ReplyCode.NOT_ALLOWED, rule, identity=decision.shown)
-    return Admission(rule, decision.shown)
+        return Refusal(ending, ReplyCode.NOT_ALLOWED, rule, identity=decision.identity)
+    return Admission(rule, decision.identity)

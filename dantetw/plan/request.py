@@ -197,7 +197,7 @@ def _nobody(case: Case) -> Rule:
 
 
 def _concluded(case: Case, question: Question, decision: Decision, why: str = "") -> Plan | Refusal:
-    rule, target, identity = decision.rule, decision.target, decision.shown
+    rule, target, identity = decision.rule, decision.target, decision.identity
     if decision.blocks:
         return _blocked(case, rule, target, identity, question, why)
     return _granted(case, rule, target, identity)

@@ -101,13 +101,13 @@ class AuthState:
 
     :param results: of the checks made so far; filled by the caller.
     :param method: what the negotiation made of it: ``NONE``, ``USERNAME`` if it gave a name and a
-        password, ``PAM_USERNAME`` if they were checked at once (:func:`at_once`).
+        password, ``PAM_USERNAME`` if they were checked at once (:func:`early_check`).
     :param name: the name it gave, None if it gave none.
     :param groups_of: which of the groups that rules name a user is in.
-    :ivar shown: what it has shown to the rule tried last.
+    :ivar identity: what it has shown to the rule tried last.
     """
 
-    __slots__ = ("_groups_of", "_method", "_name", "_results", "shown")
+    __slots__ = ("_groups_of", "_method", "_name", "_results", "identity")
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class AuthState:
         self._groups_of = groups_of
         self._method = method
         self._name = name
-        self.shown = Identity(method, None if name is None else User(method, name))
+        self.identity = Identity(method, None if name is None else User(method, name))
 
     def first_failed(self, rule: Rule) -> str:
         """
@@ -129,19 +129,19 @@ class AuthState:
         :raises CheckNeededError: if a result is missing.
         """
         client = rule.kind is RuleKind.CLIENT
-        self.shown = Identity(self._method, self._user(self._method))
+        self.identity = Identity(self._method, self._user(self._method))
         method = self._fitting(rule.client_methods if client else rule.socks_methods)
         if method is None:
             return "clientmethod" if client else "socksmethod"
         user = self._user(method)
-        self.shown = Identity(method, user)
+        self.identity = Identity(method, user)
         if rule.users and (user is None or user.name not in rule.users):
             return "user"
         if rule.groups and (user is None or rule.groups.isdisjoint(self._groups_of(user.name))):
             return "group"
         if method is not Method.NONE:
             refusal = self._result(self._check(method, rule)).refusal
-            self.shown = Identity(method, user, refusal)
+            self.identity = Identity(method, user, refusal)
         return ""
 
     def _fitting(self, methods: tuple[Method, ...]) -> Method | None:
@@ -176,15 +176,15 @@ class AuthState:
         return result
 
 
-def asks(policy: Policy) -> bool:
-    """Whether a policy has methods beyond ``none`` and ``username``."""
+def needs_checks(policy: Policy) -> bool:
+    """Whether a policy has methods beyond ``none`` and ``username``, which need checks."""
     methods = {*policy.authentication.client_methods, *policy.authentication.socks_methods}
     for rule in (*policy.client_rules, *policy.socks_rules):
         methods.update(rule.client_methods, rule.socks_methods)
     return not methods <= _NEGOTIATED
 
 
-def at_once(policy: Policy, methods: tuple[Method, ...]) -> AuthCheck | None:
+def early_check(policy: Policy, methods: tuple[Method, ...]) -> AuthCheck | None:
     """
     The check of a name and a password that need not wait for the request.
 

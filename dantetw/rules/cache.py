@@ -29,12 +29,12 @@ class DecisionCache:
     """
     The clients and requests that one policy has passed.
 
-    :param asks: the policy has methods that need checks: then nothing is kept.
+    :param checks: the policy has methods that need checks: then nothing is kept.
     """
 
-    def __init__(self, policy: Policy, asks: bool) -> None:
-        self._by_client = not asks and all(map(_addresses_only, policy.client_rules))
-        self._by_target = not asks and all(map(_addresses_only, policy.socks_rules))
+    def __init__(self, policy: Policy, checks: bool) -> None:
+        self._by_client = not checks and all(map(_addresses_only, policy.client_rules))
+        self._by_target = not checks and all(map(_addresses_only, policy.socks_rules))
         self._clients: dict[_Client, Rule] = {}
         self._targets: dict[_Socks, Rule] = {}
 

@@ -95,12 +95,12 @@ class Decision:
     :ivar rule: the rule that decided; number 0 if none matched.
     :ivar target: the target, with an address in place of its name if the rule fitted only through
         that address.  :data:`~dantetw.values.NOWHERE` if the question had none.
-    :ivar shown: what the client has shown to that rule, if its methods had to be asked for.
+    :ivar identity: what the client has shown to that rule, if its methods had to be asked for.
     """
 
     rule: Rule
     target: Endpoint
-    shown: Identity | None = None
+    identity: Identity | None = None
 
     @property
     def blocks(self) -> bool:
@@ -110,7 +110,7 @@ class Decision:
     @property
     def refusal(self) -> str:
         """The failed check for which a rule that matches refuses the client; empty: none."""
-        return "" if self.shown is None else self.shown.refusal
+        return "" if self.identity is None else self.identity.refusal
 
 
 @value
@@ -157,18 +157,18 @@ def decide_client(
     local: Endpoint,
     known: Known,
     trace: list[Tried] | None = None,
-    claim: AuthState | None = None,
+    auth: AuthState | None = None,
 ) -> Decision | Lookup | AuthCheck:
     """
     Whether a client may talk to us.
 
     :param client: its end of the connection; ``local``: ours.
     :param trace: if given, gets what became of each rule tried.
-    :param claim: the client, where a policy :func:`~dantetw.rules.authentication.asks`.
+    :param auth: the client, where a policy :func:`~dantetw.rules.authentication.needs_checks`.
     :returns: the decision, or what must be looked up or asked first.
     """
     question = Question(source=client, target=local, command=Command.ACCEPT)
-    return _decide(policy, RuleKind.CLIENT, question, known, trace, claim)
+    return _decide(policy, RuleKind.CLIENT, question, known, trace, auth)
 
 
 def decide_socks(
@@ -176,7 +176,7 @@ def decide_socks(
     question: Question,
     known: Known,
     trace: list[Tried] | None = None,
-    claim: AuthState | None = None,
+    auth: AuthState | None = None,
 ) -> Decision | Lookup | AuthCheck:
     """
     Whether a client may have what it asks for, or a reply may pass.
@@ -185,10 +185,10 @@ def decide_socks(
     every pass rule, but of a block rule only if that covers all a packet could go to.
 
     :param trace: if given, gets what became of each rule tried.
-    :param claim: the client, where a policy :func:`~dantetw.rules.authentication.asks`.
+    :param auth: the client, where a policy :func:`~dantetw.rules.authentication.needs_checks`.
     :returns: the decision, or what must be looked up or asked first.
     """
-    return _decide(policy, RuleKind.SOCKS, question, known, trace, claim)
+    return _decide(policy, RuleKind.SOCKS, question, known, trace, auth)
 
 
 def asks_for_groups(policy: Policy) -> frozenset[str]:
@@ -212,7 +212,7 @@ def _decide(
     question: Question,
     known: Known,
     trace: list[Tried] | None,
-    claim: AuthState | None,
+    auth: AuthState | None,
 ) -> Decision | Lookup | AuthCheck:
     source = Subject(question.source)
     target = None if question.target is None else Subject(question.target, question.addresses)
@@ -224,12 +224,12 @@ def _decide(
     before = 0 if trace is None else len(trace)
     try:
         for rule in rules:
-            failed = _first_failed(rule, question, source, target, policy, known, claim)
+            failed = _first_failed(rule, question, source, target, policy, known, auth)
             if trace is not None:
-                trace.append(_tried(rule, failed, question, claim))
+                trace.append(_tried(rule, failed, question, auth))
             if not failed:
-                shown = None if claim is None else claim.shown
-                return Decision(rule, _used(target), shown)
+                identity = None if auth is None else auth.identity
+                return Decision(rule, _used(target), identity)
     except (LookupNeededError, CheckNeededError) as needed:
         if trace is not None:
             del trace[before:]  # the rules will be tried again from the first
@@ -252,7 +252,7 @@ def _first_failed(
     target: Subject | None,
     policy: Policy,
     known: Known,
-    claim: AuthState | None,
+    auth: AuthState | None,
 ) -> str:
     """The keyword of the first condition that does not hold; empty if all do."""
     command = question.command
@@ -275,11 +275,11 @@ def _first_failed(
             return "to"
     if command in _REPLIES:
         return ""
-    if claim is not None:
+    if auth is not None:
         # That of the client rule is not tried again for a socks rule (observed with Dante 1.4.2).
         if rule.kind is RuleKind.SOCKS and question.client_method not in rule.client_methods:
             return "clientmethod"
-        return claim.first_failed(rule)
+        return auth.first_failed(rule)
     if question.client_method not in rule.client_methods:
         return "clientmethod"
     if rule.kind is RuleKind.SOCKS and question.method not in rule.socks_methods:
@@ -308,13 +308,15 @@ def _covers_all(address: Address, policy: Policy) -> bool:
 # What follows is only for traces.
 
 
-def _tried(rule: Rule, failed: str, question: Question, claim: AuthState | None) -> Tried:
+def _tried(rule: Rule, failed: str, question: Question, auth: AuthState | None) -> Tried:
     wanted, got, where, refusal = "", "", None, ""
-    if claim is not None:
-        shown = claim.shown
-        refusal = "" if failed else shown.refusal
-        method = question.client_method if rule.kind is RuleKind.SOCKS else shown.method
-        question = replace(question, client_method=method, method=shown.method, user=shown.user)
+    if auth is not None:
+        identity = auth.identity
+        refusal = "" if failed else identity.refusal
+        method = question.client_method if rule.kind is RuleKind.SOCKS else identity.method
+        question = replace(
+            question, client_method=method, method=identity.method, user=identity.user
+        )
     if failed in ("from", "to"):
         address, endpoint = (
             (rule.source, question.source) if failed == "from" else (rule.target, question.target)

@@ -7,8 +7,8 @@ In the order in which they import each other:
   logs; :mod:`.context`: a policy, and what is made of it for all sessions that begin with it.
 - :mod:`.activity`: a command at work, as a session sees it; :mod:`.subscribers`: what follows all
   sessions: beginnings, advances, ends.
-- :mod:`.services`: what all sessions of a process share, such as :mod:`.answers`, facts that rules
-  ask for; :mod:`.descriptors`, the budget of file descriptors; :mod:`.delayedclose`.
+- :mod:`.services`: what all sessions of a process share, such as :mod:`.rulefacts`, facts that
+  rules depend on; :mod:`.descriptors`, the budget of file descriptors; :mod:`.delayedclose`.
 - :mod:`.view`: a session as functions see it that do not drive it: :mod:`.failures`, which logs
   failures of the network, and :mod:`.tracing`, which logs the steps with ``debug``.
 - :mod:`.authentication`: who the client is, where that takes checks beyond the negotiation.

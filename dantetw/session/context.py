@@ -12,7 +12,7 @@ from dantetw.net.sources import Sources
 from dantetw.observe.filters import ErrorFilters
 from dantetw.plan.case import Premises
 from dantetw.policy import Policy, RuleKind
-from dantetw.rules.authentication import asks
+from dantetw.rules.authentication import needs_checks
 from dantetw.rules.cache import DecisionCache
 from dantetw.rules.decision import asks_for_groups, block_rule
 from dantetw.upstream.interfaces import IUpstream
@@ -51,7 +51,7 @@ class PolicyContext:
         self.authenticators = authenticators
         self.sources = sources
         self.upstreams = upstreams
-        self.needs_checks: Final = asks(policy)
+        self.needs_checks: Final = needs_checks(policy)
         self.decisions: Final = DecisionCache(policy, self.needs_checks)
         self.filters: Final = ErrorFilters(policy)
         self.groups = Groups(asks_for_groups(policy), reactor)

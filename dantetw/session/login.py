@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
-from dantetw.rules.authentication import AuthResult, at_once
+from dantetw.rules.authentication import AuthResult, early_check
 from dantetw.session import tracing
 from dantetw.session.authentication import Authentication
 from dantetw.session.delayedclose import ClosingSocket, answer_delay
@@ -53,7 +53,7 @@ def _authenticate(
     go_on: Callable[[], None],
 ) -> None:
     record = session.record
-    check = at_once(record.policy, record.client_rule.socks_methods)
+    check = early_check(record.policy, record.client_rule.socks_methods)
     method = Method.USERNAME if check is None else check.method
     authentication.set_credentials(credentials, method)
     if check is None:

@@ -27,10 +27,10 @@ from dantetw.policy import Edge, Policy, Rule, SocketOption
 from dantetw.relay.latency import Stopwatch
 from dantetw.relay.shaping import Shaping
 from dantetw.relay.timeouts import TimeoutSweep
-from dantetw.session.answers import RuleFacts
 from dantetw.session.context import PolicyContext
 from dantetw.session.delayedclose import DelayedCloses
 from dantetw.session.descriptors import DescriptorBudget
+from dantetw.session.rulefacts import RuleFacts
 from dantetw.session.subscribers import Subscribers
 from dantetw.upstream.interfaces import MakeUpstream
 from dantetw.values import AccountKind, Command, Endpoint, Method, Severity, Work

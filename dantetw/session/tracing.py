@@ -38,7 +38,7 @@ def step(session: SessionView, text: str, more: Named = ()) -> None:
 def judged(
     session: SessionView,
     ask: Callable[[Known, list[Tried] | None, AuthState | None], Decision | Lookup | AuthCheck],
-    claim: AuthState | None,
+    auth: AuthState | None,
     known: Known,
     datagram: Question | None = None,
 ) -> Decision | Lookup | AuthCheck:
@@ -51,11 +51,11 @@ def judged(
     """
     journal = session.server.journal
     trace: list[Tried] = []
-    decision = ask(known, trace if journal.debug else None, claim)
+    decision = ask(known, trace if journal.debug else None, auth)
     if isinstance(decision, Decision):
         if datagram is None and decision.blocks and journal.explains:
             if not journal.debug:
-                ask(known, trace, claim)
+                ask(known, trace, auth)
             session.record.tried = tuple(told(trace))
         if journal.debug:
             named = () if datagram is None else _named_in(datagram)

@@ -13,8 +13,8 @@ from dantetw.rules.authentication import (
     AuthResult,
     AuthState,
     Identity,
-    asks,
-    at_once,
+    early_check,
+    needs_checks,
 )
 from dantetw.rules.decision import Decision, Tried, decide_client, decide_socks
 from dantetw.rules.words import told
@@ -73,7 +73,7 @@ class FittingTests(SynchronousTestCase):
     ) -> None:
         """Check what a client shows to a rule with these methods, and what was asked."""
         decision = client.decide(policy(rule(socks_methods=methods)))
-        self.assertEqual(decision.shown, shown, methods)
+        self.assertEqual(decision.identity, shown, methods)
         self.assertEqual(client.asked, list(asked), methods)
         self.assertEqual(decision.blocks, shown is None or shown.refusal != "")
 
@@ -204,16 +204,16 @@ class SearchTests(SynchronousTestCase):
         here = endpoint("127.0.0.1")
         proofs: dict[AuthCheck, AuthResult] = {}
         claim = AuthState(proofs, no_groups)
-        self.assertEqual(decide_client(rules, here, here, {}, claim=claim), IDENT)
+        self.assertEqual(decide_client(rules, here, here, {}, auth=claim), IDENT)
         proofs[IDENT] = AuthResult()
         check = AuthCheck(PAM, "door")
-        self.assertEqual(decide_client(rules, here, here, {}, claim=claim), check)
+        self.assertEqual(decide_client(rules, here, here, {}, auth=claim), check)
         for proof in (RIGHT, WRONG):
             proofs[check] = proof
-            decision = decide_client(rules, here, here, {}, claim=claim)
+            decision = decide_client(rules, here, here, {}, auth=claim)
             assert isinstance(decision, Decision)
             self.assertEqual(decision.rule.number, 2)
-            self.assertEqual(decision.shown, Identity(ADDRESS, None, proof.refusal))
+            self.assertEqual(decision.identity, Identity(ADDRESS, None, proof.refusal))
 
 
 class PolicyTests(SynchronousTestCase):
@@ -222,11 +222,11 @@ class PolicyTests(SynchronousTestCase):
     def test_asks(self) -> None:
         """Only ``none`` and ``username`` can do without others."""
         plain = policy(rule(socks_methods=(NONE, USERNAME)))
-        self.assertFalse(asks(plain))
-        self.assertTrue(asks(policy(rule(socks_methods=(ANY,)))))
-        self.assertTrue(asks(policy(rule(client_methods=(ADDRESS,)))))
+        self.assertFalse(needs_checks(plain))
+        self.assertTrue(needs_checks(policy(rule(socks_methods=(ANY,)))))
+        self.assertTrue(needs_checks(policy(rule(client_methods=(ADDRESS,)))))
         for own in (AuthenticationPolicy((RFC931,)), AuthenticationPolicy(socks_methods=(RFC931,))):
-            self.assertTrue(asks(replace(plain, authentication=own)))
+            self.assertTrue(needs_checks(replace(plain, authentication=own)))
 
     def test_at_once(self) -> None:
         """A login is checked at once if only one password can be meant."""
@@ -235,12 +235,12 @@ class PolicyTests(SynchronousTestCase):
             rule(socks_methods=(PAM,), pam_service="a"), rule(socks_methods=(ANY,), pam_service="b")
         )
         named = AuthCheck(PAM, "a", named=True)
-        self.assertEqual(at_once(one, (PAM, ANY, RFC931)), named)
-        self.assertEqual(at_once(one, (USERNAME, ANY)), PASSWORD)
+        self.assertEqual(early_check(one, (PAM, ANY, RFC931)), named)
+        self.assertEqual(early_check(one, (USERNAME, ANY)), PASSWORD)
         for policy_, methods in (
             (one, (USERNAME, PAM)),
             (one, (ANY, ADDRESS)),
             (two, (PAM,)),
             (policy(), (PAM,)),
         ):
-            self.assertIsNone(at_once(policy_, methods))
+            self.assertIsNone(early_check(policy_, methods))

@@ -24,9 +24,9 @@ def client_policy(*rules: Rule) -> Policy:
 class ClientTests(SynchronousTestCase):
     """What is remembered of clients."""
 
-    def remembered(self, rule: Rule, asks: bool = False) -> Rule | None:
+    def remembered(self, rule: Rule, checks: bool = False) -> Rule | None:
         """What is known of a client of whom this rule has said something."""
-        memory = DecisionCache(client_policy(rule), asks)
+        memory = DecisionCache(client_policy(rule), checks)
         memory.remember_client(CLIENT, LOCAL, rule)
         return memory.of_client(endpoint(CLIENT.host, 5001), LOCAL)
 
@@ -49,7 +49,7 @@ class ClientTests(SynchronousTestCase):
 
     def test_asks(self) -> None:
         """Nor is anything where clients must be asked who they are."""
-        self.assertIsNone(self.remembered(rule(kind=RuleKind.CLIENT), asks=True))
+        self.assertIsNone(self.remembered(rule(kind=RuleKind.CLIENT), checks=True))
 
     def test_others(self) -> None:
         """Another client, or another address of ours, is another question."""

@@ -39,7 +39,7 @@ from dantetw.plan.request import plan_request, shuns_login
 from dantetw.plan.usable import refuse_unusable, unusable
 from dantetw.policy import Policy, Rule, RuleKind
 from dantetw.rules.addresses import Lookup
-from dantetw.rules.authentication import AuthCheck, AuthResult, AuthState, asks, at_once
+from dantetw.rules.authentication import AuthCheck, AuthResult, AuthState, early_check, needs_checks
 from dantetw.rules.decision import (
     Decision,
     Question,
@@ -173,7 +173,7 @@ class _Visit:
         self._policy, self._client, self._names = policy, client, names
         self._known = Facts(names, machine)
         self._assumed = AssumedResults(client)
-        self._asks = asks(policy)
+        self._asks = needs_checks(policy)
         named = asks_for_groups(policy)
         self._groups_of = lambda user: groups_of(user, named) if groups is None else groups
         self._sources = Sources(policy, machine.addresses_of, lambda: 0.0, kernel_choice)
@@ -262,7 +262,7 @@ class _Visit:
         if not self._asks:
             self._user = User(Method.USERNAME, name)
             return
-        check = at_once(self._policy, rule.socks_methods)
+        check = early_check(self._policy, rule.socks_methods)
         self._method = Method.USERNAME if check is None else check.method
         self._name = name
         if check is not None:
@@ -398,7 +398,7 @@ class _Visit:
 
     def _socks(self, question: Question) -> tuple[RuleResult, ...]:
         auth = self._auth()
-        method = question.method if auth is None else auth.shown.method
+        method = question.method if auth is None else auth.identity.method
 
         def decide(policy: Policy, trace: list[Tried]) -> Decision | Lookup | AuthCheck:
             return decide_socks(policy, question, self._known, trace, self._auth())

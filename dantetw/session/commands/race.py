@@ -28,9 +28,9 @@ from dantetw.plan.outcome import NO_SOURCE_TO_CONNECT, Plan
 from dantetw.plan.usable import unusable
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.session import failures, tracing
-from dantetw.session.answers import Round
 from dantetw.session.commands.attempts import AttemptLog, Reason, Trial
 from dantetw.session.commands.connection import Connect
+from dantetw.session.rulefacts import GatheredFacts
 from dantetw.session.session import Session
 from dantetw.session.source import refuse_sourceless, warn_misrouted
 from dantetw.values import Cause, Ending, Endpoint, Outcome, Phase, ReplyCode, Side
@@ -74,7 +74,7 @@ class ConnectRace(Connect):
         self._log = AttemptLog(session)
         self._judging: Trial | None = None
         # Names in rules are looked up once for all addresses: each failure may take its time.
-        self._known: Round | None = None
+        self._known: GatheredFacts | None = None
         self._timer: IDelayedCall | None = None
         self._dialled = False
         self._descriptors = 0
@@ -147,7 +147,7 @@ class ConnectRace(Connect):
             self._judged(trial, candidate)
             return
         if self._known is None:
-            self._known = Round(server.known)
+            self._known = GatheredFacts(server.known)
         self._judging = trial
         decide = partial(self._candidate, target)
         unresolved = partial(failures.log_unresolved, session)

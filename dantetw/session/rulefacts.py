@@ -1,5 +1,5 @@
 """
-What rules are asked with: facts that are known, and look-ups for those that are missing.
+The facts that rules depend on: those that are known, and look-ups for those that are missing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dantetw.net.lookups import ResolveError
 from dantetw.net.resolving import Resolver
 from dantetw.rules.addresses import Known, Lookup, LookupKind
 
-#: Names that are looked up before anybody asks for them: a few threads' worth.
+#: Names that are looked up before a client needs them: a few threads' worth.
 PREPARED: Final = 64
 
 _Decision = TypeVar("_Decision")
@@ -19,9 +19,8 @@ _Decision = TypeVar("_Decision")
 
 class RuleFacts:
     """
-    What the rules may know: interfaces at once, names and addresses from the resolver's cache.
-
-    A :class:`~dantetw.rules.addresses.Known`.
+    What is known now: the addresses of interfaces, and names and addresses that the resolver's
+    cache has (a :class:`~dantetw.rules.addresses.Known`).
 
     :param interfaces: the numeric addresses an interface has now, by its name.
     """
@@ -51,28 +50,28 @@ class RuleFacts:
         decide: Callable[[Known], _Decision | Lookup],
         failed: Callable[[ResolveError], None],
         owner: str = "",
-        known: Round | None = None,
+        known: GatheredFacts | None = None,
     ) -> _Decision:
         """
         Decide, looking up what is missing.
 
-        Most decisions hang on no look-up.  Ask directly first, which costs no coroutine::
+        Most decisions depend on no look-up.  Decide directly first, which costs no coroutine::
 
-            decision = decide(answers)
+            decision = decide(facts)
             if isinstance(decision, Lookup):
-                decision = await answers.decide_waiting(decide, failed)
+                decision = await facts.decide_waiting(decide, failed)
 
         It comes to an end: each round answers one question that was not answered before, and the
-        rules of a policy ask only so many.  How long that may take is up to who waits.
+        rules of a policy have only so many.  A time limit is the caller's.
 
         :param decide: takes a decision with what is known.
-        :param failed: told of each look-up that failed.  The rule that asked is then treated as if
-            its name had no address: it does not match.
+        :param failed: called with the error of each look-up that fails.  The rule is then treated
+            as if its name had no address: it does not match.
         :param owner: as for :meth:`Resolver.resolve`.
         :param known: what decisions before this one have waited for; None: there were none.
         """
         if known is None:
-            known = Round(self)
+            known = GatheredFacts(self)
         while isinstance(decision := decide(known), Lookup):
             assert decision not in known.answers, decision
             try:
@@ -90,7 +89,7 @@ class RuleFacts:
         return () if name is None else (name,)
 
 
-class Round:
+class GatheredFacts:
     """
     The answers one decision has waited for, or several that belong together, and behind them what
     is known anyway.

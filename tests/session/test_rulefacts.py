@@ -1,4 +1,4 @@
-"""Tests for :mod:`dantetw.session.answers`."""
+"""Tests for :mod:`dantetw.session.rulefacts`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dantetw.net.lookups import ResolveError
 from dantetw.net.resolving import Resolver
 from dantetw.rules.addresses import Known, Lookup, LookupKind
 from dantetw.rules.decision import Decision, decide_socks
-from dantetw.session.answers import PREPARED, RuleFacts
+from dantetw.session.rulefacts import PREPARED, RuleFacts
 from dantetw.values import Verdict
 from tests.held import held
 from tests.net.names import ResolvingTestCase
