@@ -292,7 +292,10 @@ class FormTests(SynchronousTestCase):
         pattern = r"``((?:dantetw|tests|packaging|benchmarks|docs|\.ci)/[\w./-]+)``"
         for path in DOCUMENTS:
             for name in re.findall(pattern, path.read_text("utf-8")):
-                self.assertTrue((ROOT / name).exists(), f"{path.name}: {name}")
+                found = ROOT / name
+                # A folder that has been removed may still hold compiled modules.
+                there = any(found.glob("*.*")) if found.is_dir() else found.exists()
+                self.assertTrue(there, f"{path.name}: {name}")
 
     def test_links(self) -> None:
         """Links between documents lead to files that are there."""
