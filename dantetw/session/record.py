@@ -47,7 +47,7 @@ class SessionRecord:
     :ivar tried: how each rule fared, if one blocked the session and an output wants to know.
     :ivar phase: how far the session has come.
     :ivar accepted_at: monotonic seconds, as all times here, which are 0.0 before the session comes
-        to them: see :class:`~dantetw.observe.events.Times`.
+        to them: see :class:`~dantetw.observe.facts.Times`.
     """
 
     __slots__ = (
