@@ -296,6 +296,10 @@ class FormTests(SynchronousTestCase):
                 # A folder that has been removed may still hold compiled modules.
                 there = any(found.glob("*.*")) if found.is_dir() else found.exists()
                 self.assertTrue(there, f"{path.name}: {name}")
+        for path in (ROOT / "docs/development.rst", *(ROOT / "docs/decisions").glob("*.rst")):
+            for name in re.findall(r"``([a-z_]+/[\w/]+\.py)``", path.read_text("utf-8")):
+                there = (ROOT / name).exists() or (ROOT / "dantetw" / name).exists()
+                self.assertTrue(there, f"{path.name}: {name}")
 
     def test_links(self) -> None:
         """Links between documents lead to files that are there."""
