@@ -1,9 +1,9 @@
 """
-What is put off to the end of a turn.
+Work that is put off to the end of a batch of events.
 
-Some work costs as much for many things as for one, such as a write to a log file.  While the
-poller tells what has happened since it was last asked, such work is put off; it is done before the
-process waits again, and so before anybody could notice.
+Some work costs as much for many things as for one, such as a write to a log file.  While the poller
+calls the watchers of one batch, such work is put off; it is done before the process waits again,
+and so before any other process could notice.
 """
 
 from __future__ import annotations
@@ -18,42 +18,42 @@ _log: Final = Logger()
 
 class Batch:
     """
-    The turns of a process, one after the other.
+    The batches of a process, one after the other.
 
-    :ivar under_way: what is put off waits.
+    :ivar active: a batch has begun and not ended, and what is put off waits for its end.
     """
 
-    __slots__ = ("_put_last", "_put_off", "under_way")
+    __slots__ = ("_put_last", "_put_off", "active")
 
     def __init__(self) -> None:
-        self.under_way = False
+        self.active = False
         self._put_off: list[Callable[[], None]] = []
         self._put_last: list[Callable[[], None]] = []
 
     def begin(self) -> None:
-        """A turn begins."""
-        self.under_way = True
+        """A batch begins."""
+        self.active = True
 
     def put_off(self, call: Callable[[], None]) -> None:
         """
-        Call at the end of the turn that is under way, in the order in which these have been given;
-        at once if there is none.
+        Call at the end of the active batch, in the order in which these have been given; at once if
+        there is none.
         """
         self._put(call, self._put_off)
 
     def put_last(self, call: Callable[[], None]) -> None:
-        """Likewise, but behind all that is put off otherwise."""
+        """Likewise, but after all that :meth:`put_off` was given."""
         self._put(call, self._put_last)
 
     def _put(self, call: Callable[[], None], calls: list[Callable[[], None]]) -> None:
-        if self.under_way:
+        if self.active:
             calls.append(call)
         else:
             call()
 
     def end(self) -> None:
-        """It ends: what was put off is done, and what comes of that at once."""
-        self.under_way = False
+        """It ends: do what was put off; what that puts off is done at once."""
+        self.active = False
         if self._put_off or self._put_last:
             calls = self._put_off + self._put_last
             self._put_off, self._put_last = [], []

@@ -32,7 +32,7 @@ _RECVERR: Final = {
 _ERRORS: Final = frozenset(_RECVERR.values())
 # ``struct sock_extended_err``: its first fields are the errno and whose error it is.
 _EXTENDED: Final = struct.Struct("=IBBBBII")
-# Ours, which the call that failed has told already.
+# Our own, which the failed call has reported already.
 _LOCAL: Final = 1
 _ANCILLARY: Final = 512
 _SO_MEMINFO: Final = 55
@@ -74,7 +74,7 @@ def bind_external(
     """
     A socket to go out from.
 
-    :param port: the one we would like; any, if that is taken.
+    :param port: the one we would like; another, if that is taken.
     :param low: how to get one below 1024; None: not at all.
     :param options: socket options, of which the ``external`` ones are set.
     :returns: the socket, and the options that the system refused.
@@ -115,9 +115,9 @@ def _share(sharing: bool, *socks: socket.socket) -> None:
 
 def errors_of(sock: socket.socket) -> Iterator[tuple[int, Endpoint | None]]:
     """
-    What the network has said of datagrams sent earlier: errors, and where those were to go.
+    The errors of datagrams that were sent earlier, and their destinations.
 
-    The address is None where the system does not tell it.
+    The destination is None where the system does not report it.
     """
     if not _LINUX:
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -137,7 +137,7 @@ def errors_of(sock: socket.socket) -> Iterator[tuple[int, Endpoint | None]]:
 
 
 def drops_of(sock: socket.socket) -> int:
-    """How many datagrams the kernel has dropped because nobody took them in time."""
+    """How many datagrams the kernel has dropped because they were not read in time."""
     try:
         information = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
         return int(_MEMINFO.unpack(information)[_DROPS])

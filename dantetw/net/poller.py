@@ -5,9 +5,9 @@ Twisted's reactor wraps each event of each descriptor and calls ``epoll_ctl`` wh
 it changes.  A relay needs neither: :class:`EpollPoller` keeps an epoll of its own, which the
 reactor sees as a single reader.  Sockets are registered in it once, edge-triggered, for input,
 output and the peer's end, and are never modified; those of datagrams for input alone, as a level.
-A turn of the reactor costs as much as several events, so while one comes hard behind the other they
-are waited for there and then.  Where there is no epoll, :class:`ReactorPoller` does the same with
-the reactor's means, level-triggered.
+A reactor iteration costs as much as several events, so while events follow each other closely the
+poller waits for the next one itself.  Where there is no epoll, :class:`ReactorPoller` does the same
+with the reactor's means, level-triggered.
 
 What a watcher may rely on, with either of them:
 
@@ -15,9 +15,9 @@ What a watcher may rely on, with either of them:
   and :data:`FAILED`; the mask is a hint, the truth is what the next system call says;
 - after a call with :data:`READABLE` it is called again only when *more* comes, unless it has asked
   for input alone (:meth:`IPoller.watch_input`), so it reads until the socket is drained, or asks
-  for another turn with :meth:`IPoller.again`; a read that brings less than was asked for has
-  drained it, unless :data:`HANGUP` or :data:`URGENT` has been told;
-- a descriptor that was forgotten is not heard of again, even if its number is in use once more.
+  to be called again with :meth:`IPoller.again`; a read that brings less than was asked for has
+  drained it, unless :data:`HANGUP` or :data:`URGENT` was reported;
+- a descriptor that was forgotten is not reported again, even if its number is in use once more.
 """
 
 # ruff: noqa: N805 - the methods of a zope interface have no ``self``
@@ -41,14 +41,14 @@ URGENT: Final = 0x002  # EPOLLPRI
 FAILED: Final = 0x008  # EPOLLERR
 HANGUP: Final = 0x2010  # EPOLLHUP | EPOLLRDHUP
 
-#: Events taken from the kernel in one turn, so that the reactor's other work gets its turn too.
+#: Events taken from the kernel at a time, so that the reactor's other work is not delayed.
 _BATCH: Final = 512
-#: Seconds within which one event comes hard behind the other.
-_HARD_BEHIND: Final = 0.001
-#: Times that we ask for more before the reactor's other work gets its turn, and seconds after which
-#: it does.
+#: Seconds within which events follow each other closely.
+_CLOSE_SECONDS: Final = 0.001
+#: Times that more events are asked for before the reactor's other work is done, and seconds after
+#: which it is.
 _ROUNDS: Final = 32
-_LONG: Final = 0.005
+_LONG_SECONDS: Final = 0.005
 
 #: Input, output and the peer's end, edge-triggered: for connections.
 EDGES: Final = 0x8000_2007  # EPOLLET | EPOLLRDHUP | EPOLLOUT | EPOLLPRI | EPOLLIN
@@ -60,9 +60,9 @@ _log = Logger()
 class IPoller(Interface):
     """Waits for sockets."""
 
-    now = Attribute("Monotonic seconds of the last turn's begin, or ``refresh`` behind it.")
+    now = Attribute("Monotonic seconds when the last batch began, or of ``refresh`` since.")
     turned = Attribute(
-        "Called with the microseconds that each turn took in which something happened to a socket"
+        "Called with the microseconds that each batch took in which something happened to a socket"
         " with room for output, as connections have, if it is set."
     )
     tells_failures = Attribute("Whether a socket has no error if a mask says nothing of one.")
@@ -74,22 +74,22 @@ class IPoller(Interface):
         """Wait no more."""
 
     def refresh() -> None:
-        """Let ``now`` be true: for who is called by others than this poller."""
+        """Set ``now`` to the present time, for code that is not called by this poller."""
 
     def watch(fd: int, watcher: Watcher) -> None:
         """Call ``watcher(mask)`` when something happens on ``fd``, which is not watched yet."""
 
     def watch_input(fd: int, watcher: Watcher) -> None:
         """
-        Likewise, for input alone, and again and again as long as there is any: for datagrams, each
-        of which, when it has been sent, would be told of as room for output.
+        Likewise, for input alone, and repeatedly as long as there is any: for datagrams, each of
+        which would be reported as room for output when it has been sent.
         """
 
     def hand_over(fd: int, watcher: Watcher) -> None:
-        """Let another watcher hear of ``fd`` from now on.  Costs no system call."""
+        """Call another watcher for ``fd`` from now on.  Costs no system call."""
 
     def remind(fd: int) -> None:
-        """Tell soon, once more, what has been told of ``fd``: somebody else must hear of it."""
+        """Report soon, once more, what is the case with ``fd``, to a watcher that has changed."""
 
     def forget(fd: int, shared: bool = False) -> None:
         """
@@ -99,10 +99,10 @@ class IPoller(Interface):
         """
 
     def pause(fd: int) -> None:
-        """The watcher of ``fd`` will not read for now; it may be told all the same."""
+        """The watcher of ``fd`` will not read for now; it may be called all the same."""
 
     def resume(fd: int) -> None:
-        """It will again.  What was said of ``fd`` meanwhile is not repeated."""
+        """It will again.  What was reported of ``fd`` meanwhile is not repeated."""
 
     def block(source: int, sink: int) -> None:
         """The watcher of ``source`` will not read until ``sink`` is writable."""
@@ -111,7 +111,7 @@ class IPoller(Interface):
         """The contrary of :meth:`block`."""
 
     def again(call: Callable[[], None]) -> None:
-        """Call soon, after others have had their turn."""
+        """Call soon, after other sockets have been served."""
 
 
 class _Again:
@@ -127,7 +127,7 @@ class _Again:
         self._calls.append(call)
 
     def _run(self) -> None:
-        # Only those that are waiting now: what they queue in turn waits for the next round.
+        # Only those that are waiting now: what they queue waits for the next iteration.
         calls, self._calls = self._calls, deque()
         for call in calls:
             try:
@@ -143,18 +143,18 @@ class EpollPoller(_Again):
 
     :param reactor: gets this poller as a reader in :meth:`start`.
     :param monotonic: the clock behind :attr:`now`.
-    :param turn: is under way while watchers are told what has happened.
+    :param batch: the batch in which watchers are called.
     """
 
     def __init__(
         self,
         reactor: Any,
         monotonic: Callable[[], float] = time.monotonic,
-        turn: Batch | None = None,
+        batch: Batch | None = None,
     ) -> None:
         super().__init__(reactor)
         self._monotonic = monotonic
-        self._turn = Batch() if turn is None else turn
+        self._batch = Batch() if batch is None else batch
         self._epoll = select.epoll()
         self._watchers: dict[int, Watcher] = {}
         self._forgotten: set[int] = set()
@@ -222,27 +222,27 @@ class EpollPoller(_Again):
         """Edges need no unblocking."""
 
     def doRead(self) -> None:
-        """Tell what has happened.  The reactor calls this."""
+        """Call the watchers of what has happened.  The reactor calls this."""
         before = self._heard
         if not self._tell(0.0):
             return
         began = self._heard
-        patience = _HARD_BEHIND if began - before < _HARD_BEHIND else 0.0
+        wait = _CLOSE_SECONDS if began - before < _CLOSE_SECONDS else 0.0
         for _ in range(_ROUNDS):
-            # Who has asked for another turn has waited for the others by now.
+            # Calls of ``again`` have waited for the other sockets by now.
             if self._calls or self._epoll.closed:
                 return
-            if not self._tell(patience) or self._heard - began > _LONG:
+            if not self._tell(wait) or self._heard - began > _LONG_SECONDS:
                 return
 
-    def _tell(self, patience: float) -> bool:
+    def _tell(self, wait: float) -> bool:
         """
-        Tell once what has happened.
+        Call the watchers of what has happened, once.
 
-        :param patience: seconds to wait until something does.
+        :param wait: seconds to wait until something does.
         :returns: whether anything has.
         """
-        events = self._epoll.poll(patience, _BATCH)
+        events = self._epoll.poll(wait, _BATCH)
         self.now = self._monotonic()
         if not events:
             return False
@@ -250,7 +250,7 @@ class EpollPoller(_Again):
         watchers, forgotten = self._watchers, self._forgotten
         forgotten.clear()
         seen = 0
-        self._turn.begin()
+        self._batch.begin()
         try:
             for fd, mask in events:
                 seen |= mask
@@ -265,7 +265,7 @@ class EpollPoller(_Again):
                     except Exception:
                         _log.failure("Failure in serving a socket")
         finally:
-            self._turn.end()
+            self._batch.end()
         if seen & WRITABLE and self.turned is not None:
             self.turned(int((self._monotonic() - self.now) * 1_000_000))
         return True
@@ -294,19 +294,19 @@ class _Descriptor:
         self._tell(WRITABLE)
 
     def connectionLost(self, reason: Any) -> None:
-        """The reactor has seen an error condition: let the watcher find out which."""
+        """The reactor has seen an error condition: the watcher finds out which."""
         self._tell(READABLE | FAILED | HANGUP)
 
     def _tell(self, mask: int) -> None:
         try:
             self.watcher(mask)
         except Exception:
-            # The reactor would take the descriptor out, and nobody would hear of it any more.
+            # The reactor would remove the descriptor, and it would not be reported any more.
             _log.failure("Failure in a relay")
 
     def forget(self) -> None:
         """
-        Be nobody: some reactors call ``doWrite`` behind a ``doRead`` in which we were forgotten,
+        Have no descriptor: some reactors call ``doWrite`` after a ``doRead`` that forgot this one,
         but not for a descriptor of -1.
         """
         self._fd = -1
@@ -317,8 +317,8 @@ class ReactorPoller(_Again):
     """
     The portable poller: every socket is a reader and a writer of the reactor.
 
-    Level-triggered: a socket that nobody may read is taken out of the readers until its sink is
-    writable (:meth:`block`), and a socket is a writer only as long as somebody waits to write.
+    Level-triggered: a socket that must not be read is not among the readers until its sink is
+    writable (:meth:`block`), and a socket is a writer only as long as something waits for that.
     """
 
     tells_failures = False
@@ -326,7 +326,7 @@ class ReactorPoller(_Again):
     def __init__(self, reactor: Any, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__(reactor)
         self._set: IReactorFDSet = reactor
-        self.turned: Callable[[int], None] | None = None  # there are no turns
+        self.turned: Callable[[int], None] | None = None  # there are no batches
         self._monotonic = monotonic
         self._descriptors: dict[int, _Descriptor] = {}
 
@@ -335,17 +335,17 @@ class ReactorPoller(_Again):
         return self._monotonic()
 
     def start(self) -> None:
-        """Nothing to do: each socket joins the reactor by itself."""
+        """Nothing to do: each socket joins the reactor when it is watched."""
 
     def stop(self) -> None:
         """Nothing to do."""
 
     def refresh(self) -> None:
-        """Time is asked for each time."""
+        """Nothing to do: ``now`` is always the present time."""
 
     def watch(self, fd: int, watcher: Watcher) -> None:
         def first(mask: int) -> None:
-            # A new socket is writable once, as an edge would tell: that a connection stands.
+            # A new socket is reported writable once, as an edge is: the connection is made.
             if mask & WRITABLE:
                 self._set.removeWriter(descriptor)
                 if descriptor.watcher is first:
@@ -390,12 +390,12 @@ class ReactorPoller(_Again):
         self.resume(source)
 
 
-def make_poller(reactor: Any, turn: Batch | None = None) -> EpollPoller | ReactorPoller:
+def make_poller(reactor: Any, batch: Batch | None = None) -> EpollPoller | ReactorPoller:
     """
     The best poller this system has.
 
-    :param turn: see :class:`EpollPoller`; the other one has no turns.
+    :param batch: see :class:`EpollPoller`; the other one has no batches.
     """
     if hasattr(select, "epoll"):
-        return EpollPoller(reactor, turn=turn)
+        return EpollPoller(reactor, batch=batch)
     return ReactorPoller(reactor)

@@ -1,4 +1,4 @@
-"""What waits in the kernel's queues of a socket: nothing is read or sent to find out."""
+"""How much waits in the kernel's queues of a socket; nothing is read or sent to find out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ROOM: Final = bytes(4)
 
 
 def unread(sock: socket.SocketType) -> int | None:
-    """Bytes that have come and nobody has read (``FIONREAD``); None: the system cannot tell."""
+    """Bytes that have come and are not read (``FIONREAD``); None: the system cannot tell."""
     return _ask(sock, termios.FIONREAD)
 
 

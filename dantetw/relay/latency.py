@@ -75,7 +75,7 @@ class Histogram:
             self.maximum = max(self.maximum, other.maximum)
 
     def figures(self) -> Figures:
-        """What there is to say of it."""
+        """Its figures."""
         if not self.count:
             return Figures()
         mean = self.total / self.count
@@ -147,7 +147,7 @@ class LatencyStatistics:
                 self._part_ends = now + PART_SECONDS
 
     def snapshot(self) -> LatencySnapshot:
-        """All there is to say now."""
+        """The figures up to now."""
         self.tick()
         whole, minute = Histogram(), Histogram()
         whole.merge(self._since_start)
@@ -196,8 +196,8 @@ class Stopwatch:
     :ivar reading: of datagrams, from their arrival in the kernel until we have read them;
         ``relaying``: until we have sent them on.
     :ivar to_target: the latter for those of clients; ``to_client``: for those of targets.
-    :ivar batches: of connections: from when we hear that something can be relayed until all that we
-        heard of at the same time has been.
+    :ivar batches: of connections: from when the kernel reports events until all of that batch have
+        been served.
     :ivar backwards: how often the clock went back meanwhile, so that nothing could be said.
     :ivar wait: how many datagrams to let pass before the next is measured.
     """
@@ -236,7 +236,7 @@ class Stopwatch:
         try:
             fcntl.ioctl(fd, _SIOCGSTAMPNS, self._stamp, True)
         except OSError:
-            pass  # "nothing was stamped yet"; asking is what begins it
+            pass  # "nothing was stamped yet"; asking starts the stamping
 
     def measure(self, fd: int, read_at: float, way: LatencyStatistics) -> None:
         """

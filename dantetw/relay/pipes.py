@@ -12,7 +12,7 @@ from typing import Final
 
 #: Bytes a pipe is asked to hold: the most an ordinary user may ask for (``pipe(7)``).
 SIZE: Final = 1 << 20
-# Bytes in a pipe that nobody has enlarged or reduced.
+# Bytes of a pipe of the usual size.
 _WORTH_IT: Final = 1 << 16
 #: Pipes kept for later; more than are in use at a time on most servers.
 KEPT: Final = 32
@@ -72,7 +72,7 @@ def number() -> int:
 
 
 def trim() -> int:
-    """Close those that are not in use; how many it were."""
+    """Close those that are not in use; how many these were."""
     trimmed = len(_free)
     while _free:
         give_back(_free.pop(), empty=False)

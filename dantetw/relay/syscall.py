@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 #: From a descriptor to another, at most so many bytes; returns how many.  Does not wait, but raises
-#: :exc:`BlockingIOError`, and :exc:`OSError` for whatever else is wrong.
+#: :exc:`BlockingIOError`, and :exc:`OSError` for any other error.
 Splice = Callable[[int, int, int], int]
 
 # <linux/fcntl.h>: SPLICE_F_MOVE and SPLICE_F_NONBLOCK.
@@ -22,13 +22,13 @@ _FLAGS: Final = 3
 
 
 def find() -> Splice | None:
-    """It, if this system has it."""
+    """The system call, if this system has it."""
     own = getattr(os, "splice", None)
     return of_library() if own is None else partial(own, flags=_FLAGS)
 
 
 def of_library() -> Splice | None:
-    """That of the C library."""
+    """The one of the C library."""
     try:
         function = ctypes.CDLL(None, use_errno=True).splice
     except (OSError, AttributeError):

@@ -1,12 +1,12 @@
 """
-Finding what has waited for too long.
+The timeout sweep: finding what has waited for too long.
 
-One look a second at all that has a time limit, in place of a timer for each session that is reset
-with each chunk.  So limits strike up to a second late, as Dante's do.
+All that has a time limit is checked once a second, instead of a timer for each session that is
+reset with each chunk.  So limits apply up to a second late, as Dante's do.
 
-A look at ten thousand takes some ten milliseconds, and ending thousands in one look, a crowd that
-came together and has said nothing, takes tenths of a second: too long for everybody else.  So it
-is taken in pieces.
+Checking ten thousand sessions takes some ten milliseconds, and ending thousands in one sweep, which
+have come together and sent nothing, takes tenths of a second: too long for all others.  So a sweep
+is done in slices.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from twisted.logger import Logger
 
 _log = Logger()
 
-#: Seconds between two looks.
+#: Seconds between two sweeps.
 SWEEP_SECONDS = 1.0
-#: Seconds a look takes before others get their turn.
+#: Seconds of a slice, after which other work is done.
 SLICE_SECONDS = 0.005
 
 
@@ -37,8 +37,8 @@ class TimeoutSweep:
     """
     Calls ``check`` of everything that was added and not yet discarded, once a second.
 
-    :param clock: a Twisted clock, which says when to look.
-    :param monotonic: the clock that limits are counted by.
+    :param clock: a Twisted clock, which schedules the sweeps.
+    :param monotonic: the clock of the time limits.
     """
 
     def __init__(self, clock: Any, monotonic: Callable[[], float]) -> None:
@@ -52,11 +52,11 @@ class TimeoutSweep:
         self._rest: IDelayedCall | None = None
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to sweep."""
         self._loop.start(SWEEP_SECONDS, now=False)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Sweep no more."""
         if self._loop.running:
             self._loop.stop()
         if self._rest is not None:
@@ -64,15 +64,15 @@ class TimeoutSweep:
             self._rest = None
 
     def look(self) -> None:
-        """Look once, unless the last look is still being taken."""
+        """Sweep once, unless the last sweep still goes on."""
         if self._rest is None:
             self._go_on(self._monotonic(), iter(tuple(self._limited)))
 
     def _go_on(self, now: float, rest: Iterator[TimeLimited]) -> None:
         """
-        Look at some more.
+        Sweep one slice.
 
-        :param now: when the look began; ``rest``: what has not been looked at.
+        :param now: when the sweep began; ``rest``: what has not been checked.
         """
         self._rest = None
         end = self._monotonic() + SLICE_SECONDS

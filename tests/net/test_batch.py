@@ -18,7 +18,7 @@ class TurnTests(SynchronousTestCase):
 
     def do(self, what: object) -> None:
         """Note that it was done, and whether a turn was under way."""
-        self.done.append((what, self.turn.under_way))
+        self.done.append((what, self.turn.active))
 
     def test_put_off(self) -> None:
         """It is done once, at the end, in order, when the turn is over."""

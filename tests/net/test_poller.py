@@ -283,15 +283,15 @@ if hasattr(select, "epoll"):
         def test_turn(self) -> None:
             """While it tells what has happened a turn is under way, which ends behind that."""
             turn = Batch()
-            poller = EpollPoller(self.reactor, turn=turn)
+            poller = EpollPoller(self.reactor, batch=turn)
             poller.start()
             self.addCleanup(poller.stop)
             near, _ = self.pair()
             seen: list[bool] = []
 
             def watcher(mask: int) -> None:
-                turn.put_off(lambda: seen.append(turn.under_way))
-                seen.append(turn.under_way)
+                turn.put_off(lambda: seen.append(turn.active))
+                seen.append(turn.active)
 
             poller.watch(near.fileno(), watcher)
             self.reactor.turn()
@@ -413,13 +413,13 @@ if hasattr(select, "epoll"):
             near, _ = self.pair()
             self.poller.watch(near.fileno(), ending)
             self.assertRaises(SystemExit, self.poller.doRead)
-            self.assertFalse(self.poller._turn.under_way)
+            self.assertFalse(self.poller._batch.active)
 
         def test_hard_behind(self) -> None:
             """Where one event comes hard behind the other it waits a little for the next."""
             waits = self.chain(3)
             self.assertEqual(len(self.heard), 3)
-            self.assertEqual(waits, [0.0, *[module._HARD_BEHIND] * 3])
+            self.assertEqual(waits, [0.0, *[module._CLOSE_SECONDS] * 3])
 
         def test_now_and_then(self) -> None:
             """Where they come now and then it asks once more, but does not wait."""
@@ -435,7 +435,7 @@ if hasattr(select, "epoll"):
         def test_long(self) -> None:
             """So it has when they have taken long."""
             times = iter(range(1000))
-            self.poller._monotonic = lambda: next(times) * module._LONG / 4
+            self.poller._monotonic = lambda: next(times) * module._LONG_SECONDS / 4
             self.chain(1000)
             self.assertLess(len(self.heard), 8)
 

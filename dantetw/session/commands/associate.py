@@ -41,7 +41,7 @@ def associate(session: Session, case: Case, plan: Plan) -> None:
 
 
 def _bind(session: Session, rule: Rule, host: str, family: Family) -> socket.socket | None:
-    """A socket for the client's datagrams; None if there is none, and the client has been told."""
+    """A socket for the client's datagrams; None if there is none: then the client is refused."""
     options = session.record.policy.socket_options + rule.socket_options
     try:
         if family is Family.IPV6 and session.sock is not None:
@@ -58,7 +58,7 @@ def _bind(session: Session, rule: Rule, host: str, family: Family) -> socket.soc
 
 
 def _connect(session: Session, sock: socket.socket, announced: Endpoint) -> bool:
-    """Listen to nobody else; False if that cannot be, and the client has been told."""
+    """Accept no other address; False if that is impossible: then the client is refused."""
     host = announced.host
     if announced.family is Family.IPV6 and session.sock is not None:
         host = on_link_of(host, session.sock)

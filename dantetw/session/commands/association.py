@@ -1,11 +1,11 @@
 """
-A client's association (:rfc:`1928` section 7): who its datagrams may come from, what the rules say
-of them, and what is told of those that are not relayed.
+A client's association (:rfc:`1928` section 7): from where its datagrams may come, what the rules
+decide about them, and how those that are not relayed are logged.
 
 The socks rules have been asked about the association without a target.  They are asked again about
 each new header, with the target in it (``udpassociate``), and about each target that answers
-(``udpreply``); what they say is remembered by the relay.  Names are looked up without anybody else
-waiting for it.  What is not relayed is counted, and told (:mod:`dantetw.session.dropping`).
+(``udpreply``); the relay caches their decisions.  Names are looked up without anybody else
+waiting for it.  What is not relayed is counted and logged (:mod:`dantetw.session.dropping`).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ from dantetw.values import (
 from dantetw.wire.addresses import AddressError, parse_address
 from dantetw.wire.messages import ProtocolError
 
-#: Descriptors to go out from in one family; two more are every session's.
+#: Descriptors of the egress of one family; two more are every session's.
 OUTSIDE: Final = 2
 
 
@@ -72,7 +72,7 @@ class Association(Activity):
 
     :ivar rule: the socks rule that granted it.
     :ivar local: where the client sends its datagrams.
-    :ivar client: where they come from; what was announced as long as none has come.
+    :ivar client: where they come from; the announced address until one has come.
     """
 
     __slots__ = (
@@ -119,7 +119,7 @@ class Association(Activity):
         self.relay = DatagramRelay(server.poller, sock, self, server.stopwatch, connected, shaping)
 
     def begin(self) -> None:
-        """Tell the client, and listen to it."""
+        """Reply to the client, and wait for its datagrams."""
         session, rule = self._session, self.rule
         record = session.record
         server = session.server
@@ -139,14 +139,14 @@ class Association(Activity):
             tracing.step(session, f"expects datagrams from {self._expected} on {self.local}")
         self._control.begin()
 
-    # What the relay asks.
+    # Decisions for the relay.
 
     def admit_client(self, client: Endpoint) -> bool:
         expected = self._expected
         fits = client.host == expected.host and expected.port in (0, client.port)
         if fits or client.host == self._also:
             self.client = self._expected = client
-            self._also = ""  # who has come first stays
+            self._also = ""  # the first client stays
             return True
         text = f"expected udp packet from clientaddress {expected}, got it from {client}"
         path = Path(client, self.local, self._session.record.user)
@@ -197,7 +197,7 @@ class Association(Activity):
 
         def planned(plan: DatagramPlan) -> None:
             flow.rule = plan.rule
-            flow.tapped = self._wants_to_see(plan.rule)
+            flow.tapped = self._is_tapped(plan.rule)
             flow.passes = plan.dropped is None
             if late:
                 self.relay.release_replies(flow)
@@ -206,7 +206,7 @@ class Association(Activity):
         late = True
 
     def _assign(self, flow: OutboundFlow) -> None:
-        """A rule passes it: say how it goes out."""
+        """A rule passes it: assign the egress."""
         session, target = self._session, flow.target
         egress = self.relay.egresses.get(target.family)
         try:
@@ -220,7 +220,7 @@ class Association(Activity):
             text = f"could not bind address to use on external side: {reason}"
             self._drop_flow(flow, Drop.ERROR, text)
             return
-        flow.tapped = self._wants_to_see(flow.rule)
+        flow.tapped = self._is_tapped(flow.rule)
         try:
             egress.assign(flow, session.record.policy.udp.connectdst)
         except OSError as failed:
@@ -234,7 +234,7 @@ class Association(Activity):
 
     def _open(self, target: Endpoint) -> Egress:
         """
-        The way out to a family.
+        Open the egress of a family.
 
         :raises NoSource: if there is none.
         :raises OSError: if no socket can be had.
@@ -253,7 +253,7 @@ class Association(Activity):
         session.server.report_refused(refused)
         return self.relay.open(target.family, sock, options)
 
-    def _wants_to_see(self, rule: Rule) -> bool:
+    def _is_tapped(self, rule: Rule) -> bool:
         return bool(rule.log & TAPPED) or self._session.server.journal.debug > 1
 
     def _drop_flow(self, flow: OutboundFlow, drop: Drop, text: str) -> None:
@@ -261,7 +261,7 @@ class Association(Activity):
         self._drops.drop(rule, self._path(flow), Side.CLIENT, drop, text)
         self._drops.count(drop, max(0, self.relay.drop(flow) - 1))
 
-    # What the relay tells.
+    # What the relay reports.
 
     def _path(self, flow: DatagramFlow) -> Path:
         session, egress = self._session, flow.egress
@@ -347,7 +347,7 @@ class Association(Activity):
                 )
             )
 
-    # What the session asks.
+    # What the session calls.
 
     def check(self, now: float) -> None:
         limit = self.rule.timeouts.io_udp
