@@ -90,7 +90,8 @@ class Scoreboard:
 
     :param first: number of its first session.  Numbers of all workers differ: each counts in steps
         of ``step``.
-    :ivar turn: to its end a session is forgotten, and so not before the lines of its end are out.
+    :ivar turn: at the end of a batch the slots of ended sessions are freed, and so not before the
+        lines of their ends are written.
     :ivar writes: notes what is written to the log's files.
     """
 
@@ -164,18 +165,9 @@ class Scoreboard:
             self._slots[session] = place
             _COUNTS.pack_into(self._memory, place + _COUNTS_AT, 0, 0, 0, 0)
             _ENDED.pack_into(self._memory, place + _ENDED_AT, 0)
-        client, local, request, user = (
-            record.client,
-            record.local,
-            record.request,
-            record.user,
-        )
-        source, target, rule = (
-            record.source,
-            record.target,
-            record.socks_rule,
-        )
-        # What may be long and hostile comes last: there is room for so much only.
+        client, local, request, user = record.client, record.local, record.request, record.user
+        source, target, rule = record.source, record.target, record.socks_rule
+        # Long or hostile text comes last, since it is cut.
         where = f"{client.host} {client.port}\0{local.host} {local.port}\0"
         if source is not None:
             where = f"{where}{source.host} {source.port}"

@@ -11,8 +11,8 @@ Ended sessions are counted in the order in which their ends are logged.  Since a
 one destination after the other, a note that covers a session also says that the notes before it,
 and the destinations in front of it, have their lines.
 
-Each note is made beside the one before it, and is in force when a byte has changed: no note is
-half made.
+Each note is written beside the one before it, and comes into force when one byte changes, so no
+note is ever incomplete.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Final
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.sinks.file import BeforeWrite, File
 
-#: Log files of which it can be known; more are taken to lack what was not surely written.
+#: Log files that have notes; any more are taken to lack what was not surely written.
 MOST_FILES: Final = 8
 #: Bytes that the notes take.
 SIZE: Final = MOST_FILES * 512

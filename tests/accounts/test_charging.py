@@ -13,6 +13,8 @@ from dantetw.values import AccountKind, Cause, Counts, Work
 from tests.accounts.interleaving import at_line, killed_at_line
 
 USER, RULE, SERVER = AccountKind.USER, AccountKind.SOCKS_RULE, AccountKind.SERVER
+#: More lines than a reader or a writer of these tests comes to.
+LINES = 700
 BYTES, DATAGRAMS = Counts(70, 50, 50, 60), Counts(7, 5, 5, 6)
 
 
@@ -154,7 +156,7 @@ class ReaderTests(ChargingCase):
     def test_at_each_line(self) -> None:
         """Whichever line the writer has come to, the sums are right, and names are whole."""
         names = ("a" * 9, "b" * 300)
-        for number in range(80):
+        for number in range(LINES):
             before = self.table.total(USER).opened
             found: list[tuple[int, set[str | None]]] = []
 
@@ -171,13 +173,13 @@ class ReaderTests(ChargingCase):
 
     def test_in_between(self) -> None:
         """Whichever line the reader has come to, what the writer does is counted once."""
-        for number in range(80):
+        for number in range(LINES):
             before = self.opened()
             found = at_line(number, self.opened, lambda: self.charge("a", "b"))
             total = sum(before.values())
             self.assertTrue(total <= sum(found.values()) <= total + 2, found)
             self.assertTrue(set(found) <= {None, "a", "b"})
-            self.assertLessEqual(found.get("b", 0), 1)
+            self.assertLessEqual(max(found.get("a", 0), found.get("b", 0)), 1)
 
 
 class NextProcessTests(ChargingCase):
