@@ -52,6 +52,7 @@ _SUCCEEDED: Final = ReplyCode.SUCCEEDED
 _NEGOTIATE, _REQUEST, _IO = Work
 # The command at work before there is one.
 _NOTHING: Final = Activity()
+_NO_TCPINFO: Final = (b"", b"")
 _log = Logger()
 
 _Decision = TypeVar("_Decision")
@@ -249,8 +250,9 @@ class Session(SessionView):
                 activity.closing()
             if ending.operation is not None:
                 log_ending(self, ending, None if activity is None else activity.named)
-            if record.log:
-                event = self._end_event(ending)
+            log = record.log
+            if log:
+                event = self._end_event(ending, log)
                 for recording in server.subscribers.recording:
                     recording(self)
                 server.journal.record(event)
@@ -263,8 +265,12 @@ class Session(SessionView):
             if server.descriptors.short:
                 server.descriptors.left(record.number)
 
-    def _end_event(self, ending: Ending) -> Ended:
-        """Build the event of the end; the sockets must still be open."""
+    def _end_event(self, ending: Ending, log: int) -> Ended:
+        """
+        Build the event of the end; the sockets must still be open.
+
+        :param log: the ``LOG_…`` bits of the session's rules.
+        """
         record, activity = self.record, self.activity or _NOTHING
         negotiation = self.negotiation
         return record.snapshot(
@@ -274,7 +280,7 @@ class Session(SessionView):
             ending=ending,
             counts=activity.counts,
             read=0 if negotiation is None else negotiation.read,
-            tcpinfo=self.tcpinfo(),
+            tcpinfo=self.tcpinfo() if log & LOG_TCPINFO else _NO_TCPINFO,
             traffic=activity.traffic,
             packets=activity.packets,
             drops=activity.drops,
@@ -285,7 +291,7 @@ class Session(SessionView):
     def tcpinfo(self) -> tuple[bytes, bytes]:
         """What the kernel says of the client's and the target's connection, if a rule wants it."""
         if not self.record.log & LOG_TCPINFO:
-            return b"", b""
+            return _NO_TCPINFO
         client, transport, activity = self.sock, self.transport, self.activity
         if client is None and transport is not None:
             client = transport.socket
