@@ -13,6 +13,7 @@ Any :exc:`~dantetw.wire.messages.ProtocolError` leads to ``over``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from zope.interface import implementer
@@ -94,7 +95,9 @@ def build_greeting(codes: Sequence[int]) -> bytes:
     return bytes((VERSION, len(codes), *codes))
 
 
-def choose(methods: Sequence[Method], offered: bytes) -> tuple[Method, int] | None:
+# Rules have few lists of methods, and clients few greetings.
+@lru_cache(maxsize=256)
+def choose(methods: tuple[Method, ...], offered: bytes) -> tuple[Method, int] | None:
     """
     The first of ``methods`` that can be spoken with one of the ``offered`` codes, and that code;
     None if there is none.
