@@ -131,7 +131,7 @@ def _migrate(file: str, system: Machine, stdin: TextIO, stdout: TextIO, stderr: 
         stdout.flush()
         stdout.buffer.write(found)
         stdout.buffer.flush()
-        # Errors that are left are for people to correct: the exit status tells a script so.
+        # Errors that are left are for people to correct: the exit status says so.
         found = tuple(
             each for each in parse(found, name, system, PROGRAM).problems if each.is_error
         )

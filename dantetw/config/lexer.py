@@ -20,7 +20,7 @@ from typing import Final
 from dantetw.policy import Where
 
 #: Bytes a configuration file may have.  The longest real one seen has 13 KB; a thousand rules have
-#: 100 KB; a larger one is no configuration file, but a log or an image by mistake.
+#: 100 KB; a larger one is no configuration file, but a log or an image.
 LARGEST_FILE: Final = 1024 * 1024
 
 _BLANKS: Final = re.compile(r"(?a)(?:[ \t]|\\\n)*(?:#[^\n]*)?")

@@ -74,10 +74,6 @@ class Report:
         """Report a warning that Dante gives too, in Dante's words."""
         self._note(Severity.WARNING, token, text, expected, hint)
 
-    def notice(self, token: Token | None, text: str) -> None:
-        """Report what Dante logs at priority notice."""
-        self._note(Severity.NOTICE, token, text)
-
     def advice(self, token: Token | None, text: str) -> None:
         """Report a warning that Dante does not give."""
         self._note(Severity.WARNING, token, text, ours=True)

@@ -18,9 +18,9 @@ Where we touch the kernel's network.
   threads and keeps the answers, :mod:`.deadnames` the failures that took
   long.
 - :mod:`.errors` gives errors their names, replies and words.
-- :mod:`.host` tells facts of this machine: interfaces, addresses, services; :mod:`.ifaddrs` reads
+- :mod:`.host` has facts about this machine: interfaces, addresses, services; :mod:`.ifaddrs` reads
   the interfaces' addresses, :mod:`.interfaces` keeps them until the kernel reports a change.
-- :mod:`.sockopts` and :mod:`.tcpinfo` set and read socket options; :mod:`.queues` tells what waits
+- :mod:`.sockopts` and :mod:`.tcpinfo` set and read socket options; :mod:`.queues` shows what waits
   in the kernel.
 """
 

@@ -1,5 +1,5 @@
 """
-Failures of the network and their names: symbol, words, and the reply that tells a SOCKS client.
+Failures of the network and their names: symbol, words, and the reply to a SOCKS client.
 
 The one place that knows them: no other code looks into the text of an error.  An errno is named by
 its symbol (``ECONNREFUSED``), a resolver's failure by its own (``EAI_AGAIN``); by these the
@@ -35,7 +35,7 @@ _WORDS: Final = {
     Operation.SEND: "send to host {} failed: {}",
     Operation.RECEIVE: "receive from host {} failed: {}",
 }
-# Told as this instead.  ``ETIMEDOUT`` belongs to the symbol ``no-route`` too, but has the other
+# Logged as this instead.  ``ETIMEDOUT`` belongs to the symbol ``no-route`` too, but has the other
 # text.
 _UNROUTED: Final = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN))
 _NO_ROUTE: Final = "no route to {}: {}"

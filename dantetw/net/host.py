@@ -81,7 +81,7 @@ class Host:
         """
         Addresses of a host name by ``getaddrinfo(3)``, each once.
 
-        Blocks until the resolver has answered; a configuration is read before anybody is served.
+        Blocks until the resolver has answered; a configuration is read before any client is served.
         """
         try:
             found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)

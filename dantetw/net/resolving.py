@@ -23,7 +23,7 @@ that dead names wait among themselves (:mod:`dantetw.fairness`):
 - A client that asks for a name which already waits for a thread on behalf of a worse client takes
   it over.
 
-A name comes from a client, hence from anybody: whatever it is made of, the answer is addresses or
+A name comes from a client, hence is hostile: whatever it is made of, the answer is addresses or
 a :class:`ResolveError`.  A name that the C library reads as a number (``0x7f.1``) is resolved, as
 in Dante, to that address; the rules treat it as the address too.
 """

@@ -14,7 +14,7 @@ from typing import Final
 from dantetw.net.zones import sockaddr_of
 from dantetw.policy import Edge, SocketOption
 
-#: The first port that anybody may bind.
+#: The first port that takes no privileges to bind.
 FIRST_FREE: Final = 1024
 #: Let the kernel choose the port at ``connect``, where it knows the target: many more connections
 #: fit, and choosing is cheaper (``ip(7)``, since Linux 4.2; Python has no name for it).

@@ -46,16 +46,16 @@ class Reload:
         self._change = change
         self._notifier = Notifier() if notifier is None else notifier
         self._threads = Threads(reactor, 1, 0, "reload")
-        self._under_way = self._again = self._stopped = False
+        self._active = self._again = self._stopped = False
 
     def ask(self) -> None:
         """Begin, unless one is under way; then do so once more behind it."""
         if self._stopped:
             return
-        if self._under_way:
+        if self._active:
             self._again = True
             return
-        self._under_way = True
+        self._active = True
         self._notifier.reloading()
         self._journal.message(Severity.INFO, "server.reload", "SIGHUP [: reloading config")
         try:
@@ -98,7 +98,7 @@ class Reload:
             text = "SIGHUP ]: the new config cannot be used; the old one stays in force"
             severity = Severity.WARNING
         self._journal.message(severity, "server.reload", text)
-        self._under_way = False
+        self._active = False
         self._notifier.reloaded()
         if self._again:
             self._again = False

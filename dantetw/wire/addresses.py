@@ -26,7 +26,7 @@ class AddressError(ValueError):
     Not an address.
 
     :ivar text: why.
-    :ivar code: how to tell a client.
+    :ivar code: the reply to the client.
     :ivar cause: for the session's ending.
     :ivar at: how many bytes had to be read to know, from where parsing began.
     """

@@ -24,7 +24,7 @@ def parse_login(data: bytes) -> tuple[Credentials, int] | None:
     A client's user name and password, and where its message ends; None: not complete yet.
 
     Empty fields pass, although :rfc:`1929` wants 1 to 255 bytes: clients send empty passwords, and
-    whether somebody may be called "" is for whoever checks the credentials to say.
+    whether "" is a user's name is for the check of the credentials to decide.
 
     :raises ProtocolError: if the version is another, or a field has a NUL, where C code would cut
         it (Dante does) and take the beginning for the whole.

@@ -34,7 +34,7 @@ Texts = Mapping[Where, Sequence[str]]
 
 
 def texts_of(data: bytes, file: str) -> Texts:
-    """The lines of each rule in a file that has no mistakes."""
+    """The lines of each rule in a file without errors."""
     source = Source.of(data, file)
     tree = parse_tree(source, Report(source), PROGRAM)
     return {

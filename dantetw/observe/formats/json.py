@@ -180,7 +180,7 @@ class Json:
         if not event.rule.log & endings.wanting_drop(event.drop):
             return None
         return {
-            **self._under_way(event, "dropped"),
+            **self._common(event, "dropped"),
             "origin": event.origin.word,
             "cause": event.drop.word,
             "text": reasons.words_dropped(event),
@@ -188,12 +188,12 @@ class Json:
         }
 
     def _on_the_way(self, event: Connected | Transferred | Parted, kind: str) -> dict[str, Any]:
-        record = self._under_way(event, kind)
+        record = self._common(event, kind)
         if event.rule.log & LOG_TCPINFO:
             record["tcpinfo"] = tcpinfo_of(event.tcpinfo)
         return record
 
-    def _under_way(self, event: _Way, kind: str) -> dict[str, Any]:
+    def _common(self, event: _Way, kind: str) -> dict[str, Any]:
         return {
             "kind": kind,
             "id": self._id(event.session),

@@ -227,7 +227,7 @@ class Tcp(Remote):
         self, name: str, prefix: Prefix, reactor: Reactor, where: RemoteAddress, limit: int = LIMIT
     ) -> None:
         # What the other side has perhaps not acknowledged, and its bytes.
-        self._under_way: deque[bytes] = deque()
+        self._in_flight: deque[bytes] = deque()
         self._size = 0
         super().__init__(name, prefix, reactor, where, limit)
 
@@ -262,7 +262,7 @@ class Tcp(Remote):
         if self._offset < len(message):
             return errno.EAGAIN
         self._offset = 0
-        self._under_way.append(message)
+        self._in_flight.append(message)
         self._size += len(message)
         if self._size > _UNDER_WAY:
             self._forget()
@@ -284,14 +284,14 @@ class Tcp(Remote):
         assert self._socket is not None
         queued = fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4))
         needed = int.from_bytes(queued, sys.byteorder) - self._offset
-        while self._under_way and self._size - len(self._under_way[0]) >= needed:
-            self._size -= len(self._under_way.popleft())
+        while self._in_flight and self._size - len(self._in_flight[0]) >= needed:
+            self._size -= len(self._in_flight.popleft())
 
     def _disconnect(self) -> None:
         if self._socket is not None:
             self._forget()
-            self._backlog.put_back(self._under_way)
-            self._under_way.clear()
+            self._backlog.put_back(self._in_flight)
+            self._in_flight.clear()
             self._size = self._offset = 0
         super()._disconnect()
 
@@ -302,7 +302,7 @@ class Tcp(Remote):
 
     def close(self) -> None:
         """See :meth:`ISink.close`; what has been sent the kernel brings to its end."""
-        self._under_way.clear()
+        self._in_flight.clear()
         self._size = 0
         super().close()
 
