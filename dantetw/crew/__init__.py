@@ -24,8 +24,8 @@ With workers:
 - :mod:`.worker`: the worker process; :mod:`.forking`: how it is created
 - :mod:`.messages`: what the two say to each other; :mod:`.codec`: that as the frames of a channel,
   :mod:`.latencies` as lists of numbers
-- :mod:`.watchdog`: finds workers that do not respond; :mod:`.lending` has other workers accept at
-  their sockets, which :mod:`.borrowing` does
+- :mod:`.watchdog`: finds workers that do not respond; :mod:`.loans` has other workers accept at
+  their sockets, which :mod:`.borrowed` does
 - :mod:`.scoreboard`: the sessions of each worker, in shared memory, so that their ends are logged
   also when it dies; :mod:`.writes`: which lines of ends it had written when it died
 """

@@ -27,7 +27,7 @@ from dantetw.policy import PLAIN_FORM, Form, Policy
 from dantetw.values import Severity
 
 #: Seconds that destinations which are slow to take lines have at the end.
-LAST_FLUSH: Final = 2.0
+LAST_FLUSH_SECONDS: Final = 2.0
 #: Bytes of a key of pseudonyms from a file, at least and at most.
 SHORTEST_KEY, LONGEST_KEY = 16, 4096
 #: Bytes of a key of pseudonyms that we make.

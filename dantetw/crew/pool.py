@@ -20,8 +20,8 @@ from twisted.internet.interfaces import IDelayedCall
 
 from dantetw.accounts.book import Book
 from dantetw.crew import forking
-from dantetw.crew.lending import Lending
-from dantetw.crew.logs import LAST_FLUSH
+from dantetw.crew.loans import Lending
+from dantetw.crew.logs import LAST_FLUSH_SECONDS
 from dantetw.crew.messages import Answer, Notice, Retire, Retired, Running, Stop, Stopping
 from dantetw.crew.scoreboard import Scoreboard
 from dantetw.crew.watchdog import Watchdog
@@ -42,7 +42,7 @@ PROVEN_SECONDS: Final = 10.0
 FIRST_RETRY_SECONDS: Final = 0.5
 LONGEST_RETRY_SECONDS: Final = 30.0
 #: Seconds that a worker has for its last lines, and to end; then it is killed.
-EXIT_GRACE_SECONDS: Final = 2 * LAST_FLUSH
+EXIT_GRACE_SECONDS: Final = 2 * LAST_FLUSH_SECONDS
 #: Seconds between two looks whether it is dead.
 REAP_SECONDS: Final = 0.02
 

@@ -40,11 +40,11 @@ from dantetw.net.listening import Port
 from dantetw.observe.journal import Journal
 from dantetw.observe.observer import Observer
 from dantetw.policy import Policy
-from dantetw.session.slices import LONGEST
+from dantetw.session.slices import LONGEST_PAUSE_SECONDS
 from dantetw.values import AccountKind, Endpoint, Method
 
 #: Seconds that workers have to report their sessions, which waits for destinations that are slow.
-REPORT_SECONDS: Final = LONGEST + ANSWER_SECONDS
+REPORT_SECONDS: Final = LONGEST_PAUSE_SECONDS + ANSWER_SECONDS
 
 _Result = TypeVar("_Result")
 _Names = tuple[str, ...] | None

@@ -21,9 +21,9 @@ from dantetw.observe.journal import Journal
 from dantetw.values import Severity
 
 #: Seconds of silence after which other workers accept a worker's clients.
-LATE: Final = 0.5
+LATE_SECONDS: Final = 0.5
 #: Seconds of silence after which it is logged that a worker does not respond.
-STALLED: Final = 2.0
+STALLED_SECONDS: Final = 2.0
 
 _log: Final = Logger()
 
@@ -78,9 +78,9 @@ class Watchdog:
         worker.look(elapsed)
         if worker.leaving:
             return  # it is writing its last lines, and is killed if that takes too long
-        worker.late = worker.silent >= LATE
+        worker.late = worker.silent >= LATE_SECONDS
         name, limit = f"worker {worker.place + 1} (process {worker.pid})", self._limit()
-        if worker.silent < STALLED:
+        if worker.silent < STALLED_SECONDS:
             if worker.stalled:
                 worker.stalled = False
                 text = f"{name} responds again"
@@ -88,7 +88,7 @@ class Watchdog:
             return
         if not worker.stalled:
             worker.stalled = True
-            text = f"{name} has not responded for {STALLED:.0f} seconds"
+            text = f"{name} has not responded for {STALLED_SECONDS:.0f} seconds"
             self._journal.message(Severity.WARNING, "server.worker", text)
             self._stalled(worker)
         if 0 < limit <= worker.silent and not worker.killed:

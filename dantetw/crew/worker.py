@@ -20,9 +20,9 @@ from twisted.python.failure import Failure
 from dantetw import catalogue
 from dantetw.accounts.table import Table
 from dantetw.crew import codec, forking
-from dantetw.crew.borrowing import Borrowed
+from dantetw.crew.borrowed import Borrowed
 from dantetw.crew.errors import UnusableError
-from dantetw.crew.logs import LAST_FLUSH, Logs
+from dantetw.crew.logs import LAST_FLUSH_SECONDS, Logs
 from dantetw.crew.messages import (
     Abandon,
     Answer,
@@ -64,8 +64,8 @@ from dantetw.values import Endpoint, Method
 STANDBY: Final = "stderr"
 #: Seconds between two updates of the scoreboard, and between two times that
 #: latencies are sent to the supervisor, which keeps them when this process has ended.
-LOOK: Final = 1.0
-SEND: Final = 10.0
+LOOK_SECONDS: Final = 1.0
+SEND_SECONDS: Final = 10.0
 #: Part of ``child.maxlifetime`` over which the ends of workers are spread that began together.
 LIFETIME_SPREAD: Final = 0.1
 
@@ -145,11 +145,11 @@ class Worker:
         signals.keep(reactor, self._catch_signals)
         self._channel.start()
         serving.start(self._ports)
-        self._looking.start(LOOK, now=False)
+        self._looking.start(LOOK_SECONDS, now=False)
         self._beat()
         self._send(Running())
         reactor.run()
-        self._logs.observer.close(LAST_FLUSH)
+        self._logs.observer.close(LAST_FLUSH_SECONDS)
 
     def _catch_signals(self) -> None:
         for number in forking.SUPERVISOR_SIGNALS:
@@ -226,11 +226,11 @@ class Worker:
         if self._channel.flush():
             self._leave()
         else:
-            self._reactor.callLater(LOOK, self._leave)
+            self._reactor.callLater(LOOK_SECONDS, self._leave)
 
     def _leave(self) -> None:
         # Not when the reactor has stopped: it reports to destinations that their readers have gone.
-        self._logs.observer.close(LAST_FLUSH)
+        self._logs.observer.close(LAST_FLUSH_SECONDS)
         self._reactor.stop()
 
     def _retire(self) -> None:
@@ -258,7 +258,7 @@ class Worker:
         lifetime = policy.processes.max_lifetime * (1.0 - LIFETIME_SPREAD * self._scoreboard.share)
         if lifetime and now - self._born >= lifetime:
             self._retire()
-        if now - self._sent >= SEND:
+        if now - self._sent >= SEND_SECONDS:
             self._sent = now
             self._send_latencies()
         if self._retired and not factory.sessions:
@@ -409,6 +409,6 @@ def work(old_reactor: Any, context: WorkerContext, sock: socket.socket) -> NoRet
         status = 0
     except BaseException:
         _log.failure("Failure in a worker")
-        context.logs.observer.close(LAST_FLUSH)
+        context.logs.observer.close(LAST_FLUSH_SECONDS)
     finally:
         os._exit(status)

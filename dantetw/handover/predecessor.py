@@ -30,10 +30,10 @@ from dantetw.handover.messages import (
 from dantetw.handover.names import ANSWER_SECONDS
 from dantetw.net.channel import Answers, Channel, Frame
 from dantetw.observe.status import PredecessorReport
-from dantetw.session.slices import LONGEST
+from dantetw.session.slices import LONGEST_PAUSE_SECONDS
 
 #: Seconds that it has to write its sessions, which waits for destinations of its log.
-REPORT_SECONDS: Final = LONGEST + ANSWER_SECONDS
+REPORT_SECONDS: Final = LONGEST_PAUSE_SECONDS + ANSWER_SECONDS
 
 
 class Predecessor:

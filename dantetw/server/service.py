@@ -21,7 +21,7 @@ from dantetw.config import Parsed
 from dantetw.config.problems import Problem
 from dantetw.crew.errors import UnusableError
 from dantetw.crew.factory import has_workers
-from dantetw.crew.logs import LAST_FLUSH, Logs
+from dantetw.crew.logs import LAST_FLUSH_SECONDS, Logs
 from dantetw.handover.names import HandoverError
 from dantetw.handover.succession import Succession
 from dantetw.handover.systemd import from_systemd
@@ -315,4 +315,4 @@ class SockdService(MultiService):
         self.observer.conclude()
         self._debug(usage())
         self.journal.message(Severity.ALERT, "server.stopped", "mother[1/1]: shutting down")
-        self.observer.close(LAST_FLUSH)
+        self.observer.close(LAST_FLUSH_SECONDS)

@@ -18,16 +18,16 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 #: Seconds of work in a slice, and seconds between two.
-SLICE: Final = 0.002
+SLICE_SECONDS: Final = 0.002
 #: Messages that may wait at a destination: a quarter of its queue of 1 MiB, if they are of the
 #: longest kind, with ``log: tcpinfo``.
-BEHIND: Final = 100
+BEHIND_MESSAGES: Final = 100
 #: Seconds until we look again whether a destination that is behind has caught up.
-PAUSE: Final = 0.02
+PAUSE_SECONDS: Final = 0.02
 #: Looks at a destination that is behind and makes no progress, until it is given up: two seconds.
-LOOKS: Final = 100
+LOOKS_WITHOUT_PROGRESS: Final = 100
 #: Seconds that a report may be held up in all, by a destination that takes a line now and then.
-LONGEST: Final = 60.0
+LONGEST_PAUSE_SECONDS: Final = 60.0
 
 _log: Final = Logger()
 
@@ -48,7 +48,7 @@ class Slices:
         self._waiting = waiting
         self._work: Iterator[object] | None = None
         self._behind = 0
-        self._looks = LOOKS
+        self._looks = LOOKS_WITHOUT_PROGRESS
         self._paused = 0.0
 
     def run(self, work: Iterator[object], continued: bool = False) -> Deferred[None]:
@@ -74,14 +74,14 @@ class Slices:
         if work is None:
             return
         if self._held_up():
-            self._paused += PAUSE
-            self._reactor.callLater(PAUSE, self._continue)
+            self._paused += PAUSE_SECONDS
+            self._reactor.callLater(PAUSE_SECONDS, self._continue)
             return
-        end = monotonic() + SLICE
+        end = monotonic() + SLICE_SECONDS
         try:
             for _ in work:
                 if monotonic() >= end:
-                    self._reactor.callLater(SLICE, self._continue)
+                    self._reactor.callLater(SLICE_SECONDS, self._continue)
                     return
         except Exception:
             _log.failure("Failure in a status report")
@@ -92,9 +92,9 @@ class Slices:
         """Whether to wait for a destination that is behind."""
         behind, before = self._waiting(), self._behind
         self._behind = behind
-        if behind <= BEHIND:
-            self._looks = LOOKS
+        if behind <= BEHIND_MESSAGES:
+            self._looks = LOOKS_WITHOUT_PROGRESS
             return False
         # One that is stuck must not keep the others from the report: it counts what it loses.
-        self._looks = LOOKS if behind < before else self._looks - 1
-        return self._looks > 0 and self._paused < LONGEST
+        self._looks = LOOKS_WITHOUT_PROGRESS if behind < before else self._looks - 1
+        return self._looks > 0 and self._paused < LONGEST_PAUSE_SECONDS

@@ -38,7 +38,7 @@ class ForkTests(SynchronousTestCase):
         return said
 
     def test_signals(self) -> None:
-        """It does not hear what is its mother's to hear, nor wakes her; SIGTERM waits."""
+        """It does not receive the supervisor's signals, nor wakes it; SIGTERM waits."""
         heard: list[int] = []
         for number in (*forking.SUPERVISOR_SIGNALS, *STOPPING):
             before = signal.signal(number, lambda number, frame: heard.append(number))
@@ -95,7 +95,7 @@ class ForkTests(SynchronousTestCase):
         return True
 
     def test_never_back(self) -> None:
-        """A child that fails ends, and does not go on in its mother's place."""
+        """A child that fails ends, and does not go on as the supervisor."""
 
         def child(sock: socket.socket) -> NoReturn:
             os.dup2(os.open("/dev/null", os.O_WRONLY), 2)

@@ -27,7 +27,13 @@ from dantetw.observe.status import (
 )
 from dantetw.session import reporting, totals
 from dantetw.session.activity import Activity
-from dantetw.session.slices import BEHIND, LONGEST, LOOKS, PAUSE, SLICE
+from dantetw.session.slices import (
+    BEHIND_MESSAGES,
+    LONGEST_PAUSE_SECONDS,
+    LOOKS_WITHOUT_PROGRESS,
+    PAUSE_SECONDS,
+    SLICE_SECONDS,
+)
 from dantetw.values import Command, Endpoint, Family, Phase, Work
 from tests.session.world import GREETING, LOGIN, LOGINS, NAMED, TARGET, World, request
 
@@ -310,12 +316,12 @@ class SliceTests(ReportingCase):
         world = self.world()
         for _ in range(20):
             world.client(b"\x05")
-        self.step = SLICE / 4
+        self.step = SLICE_SECONDS / 4
         self.reports.ask()
         slices = 0
         while Reported not in self.kinds(world):
             told = len(self.actives(world))
-            world.reactor.advance(SLICE)
+            world.reactor.advance(SLICE_SECONDS)
             self.assertLessEqual(len(self.actives(world)) - told, 4)
             slices += 1
         self.assertGreater(slices, 5)
@@ -325,15 +331,15 @@ class SliceTests(ReportingCase):
 
     def begun(self, world: World) -> None:
         """Begin a report that has told its totals, and no session yet."""
-        self.step = SLICE
+        self.step = SLICE_SECONDS
         self.reports.ask()
         while ChildReport not in self.kinds(world):
-            world.reactor.advance(SLICE)
+            world.reactor.advance(SLICE_SECONDS)
         self.step = 0.0
 
     def finish(self, world: World) -> Reported:
         """Let it go on to its end."""
-        world.reactor.advance(SLICE)
+        world.reactor.advance(SLICE_SECONDS)
         last = world.events[-1]
         assert isinstance(last, Reported)
         return last
@@ -376,7 +382,7 @@ class SliceTests(ReportingCase):
         for _ in range(3):
             self.reports.ask()
         for _ in range(5):
-            world.reactor.advance(SLICE)
+            world.reactor.advance(SLICE_SECONDS)
         whole = [
             Status,
             ChildReport,
@@ -399,9 +405,9 @@ class SliceTests(ReportingCase):
         self.reports.ask()
         self.reports.stop()
         self.crew.stop()
-        world.reactor.advance(SLICE)
+        world.reactor.advance(SLICE_SECONDS)
         self.reports.ask()
-        world.reactor.advance(SLICE)
+        world.reactor.advance(SLICE_SECONDS)
         self.assertEqual(self.kinds(world), [Status, ChildReport])
 
     def test_mistake(self) -> None:
@@ -421,28 +427,28 @@ class PaceTests(ReportingCase):
     def test_behind(self) -> None:
         """Nothing is told while one is behind and makes progress; then it goes on."""
         world = self.world()
-        self.waiting = BEHIND + 1 + 3 * LOOKS
+        self.waiting = BEHIND_MESSAGES + 1 + 3 * LOOKS_WITHOUT_PROGRESS
         self.reports.ask()
-        while self.waiting > BEHIND + 1:
+        while self.waiting > BEHIND_MESSAGES + 1:
             self.assertEqual(world.events, [])
             self.waiting -= 1
-            world.reactor.advance(PAUSE)
+            world.reactor.advance(PAUSE_SECONDS)
         self.assertEqual(world.events, [])
         self.waiting -= 1
-        world.reactor.advance(PAUSE)
+        world.reactor.advance(PAUSE_SECONDS)
         self.assertEqual(self.kinds(world)[-1], Reported)
 
     def test_stuck(self) -> None:
         """One that makes no progress is waited for two seconds, and not for ever."""
         world = self.world()
-        self.waiting = BEHIND + 1
+        self.waiting = BEHIND_MESSAGES + 1
         self.reports.ask()
         looks = 1
         while not world.events:
-            world.reactor.advance(PAUSE)
+            world.reactor.advance(PAUSE_SECONDS)
             looks += 1
-        self.assertEqual(looks, LOOKS)
-        self.assertAlmostEqual(LOOKS * PAUSE, 2.0)
+        self.assertEqual(looks, LOOKS_WITHOUT_PROGRESS)
+        self.assertAlmostEqual(LOOKS_WITHOUT_PROGRESS * PAUSE_SECONDS, 2.0)
         self.assertEqual(self.kinds(world)[-1], Reported)
 
     def test_dribbling(self) -> None:
@@ -453,6 +459,6 @@ class PaceTests(ReportingCase):
         begun = world.reactor.seconds()
         while not world.events:
             self.waiting -= 1
-            world.reactor.advance(PAUSE)
-        self.assertAlmostEqual(world.reactor.seconds() - begun, LONGEST, 1)
+            world.reactor.advance(PAUSE_SECONDS)
+        self.assertAlmostEqual(world.reactor.seconds() - begun, LONGEST_PAUSE_SECONDS, 1)
         self.assertEqual(self.kinds(world)[-1], Reported)

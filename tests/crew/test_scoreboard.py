@@ -16,7 +16,7 @@ from tests.session.world import GREETING, OPEN, TARGET, World, request
 
 
 class ScoreboardCase(SynchronousTestCase):
-    """A server with a scoreboard; what the mother reads is what it has written."""
+    """A server with a scoreboard; what the supervisor reads is what it has written."""
 
     def setUp(self) -> None:
         self.world = World(self, OPEN)
@@ -31,7 +31,7 @@ class ScoreboardCase(SynchronousTestCase):
 
 
 class SessionTests(ScoreboardCase):
-    """What the mother knows of the sessions of a worker that has died."""
+    """What the supervisor knows of the sessions of a worker that has died."""
 
     def test_numbers(self) -> None:
         """Sessions are numbered in steps, and the next number is known afterwards."""
@@ -172,7 +172,7 @@ class NonsenseTests(ScoreboardCase):
 
     @given(st.binary(max_size=600), st.binary(min_size=64, max_size=64))
     def test_random(self, slot: bytes, head: bytes) -> None:
-        """Whatever stands there, the mother goes on."""
+        """Whatever stands there, the supervisor goes on."""
         scoreboard = Scoreboard(1, 1)
         place = scoreboards._HEAD_SIZE
         scoreboard._memory[place : place + len(slot)] = slot

@@ -1,4 +1,4 @@
-"""Tests of :mod:`dantetw.crew.watchdog` and :mod:`dantetw.crew.lending`."""
+"""Tests of :mod:`dantetw.crew.watchdog` and :mod:`dantetw.crew.loans`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 
-from dantetw.crew import lending
+from dantetw.crew import loans as lending  # RENAMED
 from dantetw.crew.messages import (
     Committed,
     Gathered,
@@ -20,7 +20,7 @@ from dantetw.crew.messages import (
 )
 from dantetw.crew.pool import FIRST_RETRY_SECONDS, PROVEN_SECONDS
 from dantetw.crew.scoreboard import BEAT
-from dantetw.crew.watchdog import LATE, STALLED
+from dantetw.crew.watchdog import LATE_SECONDS, STALLED_SECONDS
 from dantetw.net.listening import Port, open_port
 from dantetw.policy import ProcessPolicy
 from dantetw.values import Severity
@@ -74,9 +74,9 @@ class WatchdogTests(BeatingCase):
         """One that stands still is reported, then killed, once each, and replaced."""
         self.live(1)
         self.still = {1000}
-        self.live(STALLED + BEAT)
+        self.live(STALLED_SECONDS + BEAT)
         self.assertEqual(self.messages, [SILENT])
-        self.live(10 - STALLED - 2 * BEAT)
+        self.live(10 - STALLED_SECONDS - 2 * BEAT)
         self.assertEqual(self.killed, [])
         self.live(2)
         self.assertEqual((self.messages, self.killed), ([SILENT, KILLED], [1000]))
@@ -108,7 +108,7 @@ class WatchdogTests(BeatingCase):
         policy = replace(self.policy, processes=ProcessPolicy(worker_timeout=1))
         self.pool.context = replace(self.pool.context, policy=policy)
         self.still = {1000}
-        self.live(STALLED + 2 * BEAT)
+        self.live(STALLED_SECONDS + 2 * BEAT)
         self.assertEqual(self.killed, [1000])
 
     def test_supervisor_stands_still(self) -> None:
@@ -145,7 +145,7 @@ class WatchdogTests(BeatingCase):
         self.live(1)
         self.supervisor.stop()
         self.assertEqual(self.killed, [])
-        self.live(STALLED)
+        self.live(STALLED_SECONDS)
         self.assertEqual(self.killed, [1000, 1001])
 
     def test_stop_after_report(self) -> None:
@@ -178,7 +178,7 @@ class LendingTests(BeatingCase):
         """Sockets of one that stands still are served by the other, until it goes on."""
         self.live(1)
         self.still = {1000}
-        self.live(LATE + 2 * BEAT)
+        self.live(LATE_SECONDS + 2 * BEAT)
         self.assertEqual(self.lent(1), [Lend(0)])
         (frame,) = self.workers[1].frames
         self.assertTrue(
@@ -265,7 +265,7 @@ class ChangeTests(ChangeCase, BeatingCase):
         """Make a change, of which the first worker hears nothing yet."""
         answer = self.prepare(self.pool.context.ports)
         self.workers[1].prepared()
-        self.live(STALLED + BEAT)
+        self.live(STALLED_SECONDS + BEAT)
         self.assertEqual(self.successResultOf(answer), "")
         done = self.commit()
         self.workers[1].answer(Committed())

@@ -51,7 +51,7 @@ from dantetw.crew.messages import (
     TakeBack,
 )
 from dantetw.crew.scoreboard import BEAT, Scoreboard
-from dantetw.crew.worker import LOOK, Worker, WorkerContext, work
+from dantetw.crew.worker import LOOK_SECONDS, Worker, WorkerContext, work
 from dantetw.net.channel import Channel, Frame
 from dantetw.net.listening import Port, open_port
 from dantetw.observe.prefix import Prefix
@@ -464,7 +464,7 @@ class LifeTests(WorkerCase):
                 self.worker._channel.send("x", "y" * 100_000)
             self.worker._stop()
             self.assertEqual(self.reactor.stops, 0)
-            self.reactor.advance(LOOK)
+            self.reactor.advance(LOOK_SECONDS)
             self.assertEqual(self.reactor.stops, 1)
 
         self.play(story)
@@ -492,11 +492,11 @@ class LifeTests(WorkerCase):
             self.assertEqual(self.words, [Running(), Retired()])
             self.client()
             self.assertEqual(self.sessions, 1)
-            self.reactor.advance(LOOK)
+            self.reactor.advance(LOOK_SECONDS)
             self.assertEqual(self.reactor.stops, 0)
             first.close()
             self.reactor.settle()
-            self.reactor.advance(LOOK)
+            self.reactor.advance(LOOK_SECONDS)
             self.assertEqual(self.reactor.stops, 1)
 
         self.play(story)
@@ -509,11 +509,11 @@ class LifeTests(WorkerCase):
             charging = self.worker._server.factory.charging
             for _ in range(4):
                 charging.request()
-            self.reactor.advance(LOOK)
+            self.reactor.advance(LOOK_SECONDS)
             self.reactor.settle()
             self.assertEqual(self.words, [Running()])
             charging.request()
-            self.reactor.advance(LOOK)
+            self.reactor.advance(LOOK_SECONDS)
             self.reactor.settle()
             self.assertEqual(self.words, [Running(), Retired(), Stopping()])
             self.assertEqual(self.table.total(AccountKind.SERVER).requested, 5)
@@ -529,11 +529,11 @@ class LifeTests(WorkerCase):
 
         def story() -> None:
             now[0] += 99.5
-            self.reactor.advance(LOOK)
+            self.reactor.advance(LOOK_SECONDS)
             self.reactor.settle()
             self.assertEqual(self.words, [Running()])
             now[0] += 0.5
-            self.reactor.advance(LOOK)
+            self.reactor.advance(LOOK_SECONDS)
             self.reactor.settle()
             self.assertEqual(self.words, [Running(), Retired(), Stopping()])
 

@@ -30,9 +30,9 @@ ATOMIC, PIPE = 4096, 65536
 
 class InheritedCase(SynchronousTestCase):
     """
-    A mother with a FIFO, and workers in the same process.
+    A supervisor with a FIFO, and workers in the same process.
 
-    :ivar looks: how often she was told that the destination may be in trouble.
+    :ivar looks: how often it was called, as the destination may be failing.
     """
 
     def setUp(self) -> None:
@@ -46,7 +46,7 @@ class InheritedCase(SynchronousTestCase):
         self.sink = self.open()
 
     def open(self) -> Stream:
-        """The FIFO, opened by the mother."""
+        """The FIFO, opened by the supervisor."""
         opener = partial(os.open, self.fifo, os.O_WRONLY | os.O_NONBLOCK)
         sink = Stream(str(self.fifo), Prefix("sockd"), self.mothers, opener)
         self.addCleanup(sink.close)
@@ -86,7 +86,7 @@ class InheritedCase(SynchronousTestCase):
 
 
 class FunnelTests(InheritedCase):
-    """Messages for whoever has a slow reader go by way of the mother."""
+    """Messages for destinations with a slow reader go by way of the supervisor."""
 
     def test_whole(self) -> None:
         """Messages longer than a pipe takes at once come out whole, whoever writes meanwhile."""
@@ -136,7 +136,7 @@ class FunnelTests(InheritedCase):
         bequest.drain()
 
     def test_trouble(self) -> None:
-        """What gets lost is counted where it is, and the mother looks."""
+        """What gets lost is counted where it is, and the supervisor looks."""
         worker = self.inherit(self.bequest())
         os.close(self.reader)
         worker.write(Severity.INFO, 0.0, "nobody reads")
@@ -150,7 +150,7 @@ class FunnelTests(InheritedCase):
         self.assertEqual(self.sink.error, 0)
 
     def test_mother_behind(self) -> None:
-        """A worker keeps what the mother does not take yet, and loses what is beyond its room."""
+        """A worker keeps what the supervisor does not take yet, and loses what is beyond."""
         worker = self.inherit(self.bequest())
         for _ in range(3000):
             worker.write(Severity.INFO, 0.0, "x" * 1000)

@@ -1,5 +1,5 @@
 """
-Accepting at sockets of workers that do not (:mod:`.lending`), in a worker that does.
+Accepting at sockets of workers that do not (:mod:`.loans`), in a worker that does.
 """
 
 from __future__ import annotations
