@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 
-from dantetw.crew import loans as lending  # RENAMED
+from dantetw.crew import loans
 from dantetw.crew.messages import (
     Committed,
     Gathered,
@@ -236,7 +236,7 @@ class LendingTests(BeatingCase):
 
     def test_many(self) -> None:
         """More sockets than a message can bring take several."""
-        self.patch(lending, "MOST_DESCRIPTORS", 1)
+        self.patch(loans, "MOST_DESCRIPTORS", 1)
         port, _ = open_port(HERE, number=2)
         self.addCleanup(port.close)
         self.pool._lending.ports = {**self.pool._lending.ports, port.endpoint: port}
