@@ -42,9 +42,13 @@ autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-mo
 # Some names in annotations are those of several classes: only where the link leads is in doubt.
 suppress_warnings = ["ref.python"]
 # A reference to something of ours must lead somewhere; other projects' documents are not here, and
-# what is private has none.
+# what is private has none, nor have type variables (py:obj).
 nitpicky = True
-nitpick_ignore_regex = [(r"py:.*", r"(?!dantetw\.).*"), (r"py:.*", r".*\._\w+")]
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!dantetw\.).*"),
+    (r"py:.*", r".*\._\w+"),
+    (r"py:obj", r".*"),
+]
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 #: A link to a file, and a reference that begins at the package of the module in which it stands.

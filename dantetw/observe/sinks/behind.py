@@ -50,7 +50,7 @@ class Behind:
 
     @property
     def error(self) -> int:
-        """See :attr:`~dantetw.observe.interfaces.ISink.trouble`."""
+        """See :attr:`~dantetw.observe.interfaces.ISink.error`."""
         return errno.ENOBUFS if self._backlog.dropping else self._error
 
     @property
