@@ -95,7 +95,7 @@ class Repeat(Enum):
 
     ADD = "adds"
     REPLACE = "replaces"
-    ANEW = "starts anew"
+    NEW_LIST = "starts a new list"
     ONCE = "not allowed"
 
 

@@ -119,7 +119,8 @@ class Written:
         """
         The destinations that lack the end of a session.
 
-        What nobody can know, as of a log daemon, counts as lacking: rather twice than never.
+        A destination where that cannot be found out, such as a log daemon, counts as lacking it: a
+        line written twice is better than a line lost.
 
         :param ended: the session's place among those that have ended; 0: it has not.
         """

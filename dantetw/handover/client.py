@@ -44,7 +44,7 @@ def _connect(pid: int) -> socket.socket:
                 sock.connect(name)
                 there, uid = peer_of(sock)
             except OSError as failed:
-                # Anybody can fill the queue of a socket, and the old server empties its own.
+                # Any process can fill the socket's queue; the old server keeps emptying its own.
                 busy = busy or failed.errno == errno.EAGAIN
             else:
                 if there == pid and uid in (0, os.geteuid()):

@@ -31,12 +31,12 @@ def predictable_name(pid: int) -> bytes:
 
 
 def random_name(pid: int) -> bytes:
-    """A name for a server's socket that nobody can have bound before."""
+    """A name for a server's socket that no other process can have bound before."""
     return predictable_name(pid) + b"/" + secrets.token_hex(16).encode()
 
 
 def names_of(pid: int) -> Iterator[bytes]:
-    """Names that may be those of a server's socket; anybody can make some up."""
+    """Names that may be those of a server's socket; any process can bind such a name."""
     predictable = predictable_name(pid)
     shown = predictable.replace(b"\0", b"@") + b"/"
     with suppress(OSError), open(_UNIX_SOCKETS, "rb") as sockets:
@@ -55,11 +55,11 @@ def process_of(text: str) -> int:
     :raises HandoverError: if there is none, or no process has it.
     """
     try:
-        said: str | bytes = text
+        written: str | bytes = text
         if not text.isdecimal():
             with open(text, "rb", opener=open_regular) as file:
-                said = file.read(_PID_BYTES)
-        pid = int(said)
+                written = file.read(_PID_BYTES)
+        pid = int(written)
     except OSError as failed:
         raise HandoverError(f"{text}: {failed.strerror}") from None
     except ValueError:

@@ -1,4 +1,4 @@
-"""How much waits in the kernel's queues of a socket; nothing is read or sent to find out."""
+"""The lengths of a socket's queues in the kernel, found without reading or sending."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _ROOM: Final = bytes(4)
 
 
 def unread(sock: socket.SocketType) -> int | None:
-    """Bytes that have come and are not read (``FIONREAD``); None: the system cannot tell."""
+    """Bytes received and not yet read (``FIONREAD``); None: unknown to the system."""
     return _ask(sock, termios.FIONREAD)
 
 
 def unsent(sock: socket.SocketType) -> int | None:
     """
-    Bytes that were written and that the peer has not acknowledged (``SIOCOUTQ``, ``tcp(7)``); None:
-    the system cannot tell.
+    Bytes written and not yet acknowledged by the peer (``SIOCOUTQ``, ``tcp(7)``); None: unknown to
+    the system.
     """
     return _ask(sock, termios.TIOCOUTQ)
 

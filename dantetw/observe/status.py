@@ -1,5 +1,5 @@
 """
-What a status report says (SIGUSR1), as frozen values: events beside those of
+The parts of a status report (SIGUSR1) as frozen values: events like those of
 :mod:`dantetw.observe.events`.
 
 A report is a :class:`Status` with the totals, then for each kind of work a :class:`ChildReport`
@@ -23,12 +23,12 @@ from dantetw.values import (
 @value
 class Load:
     """
-    How much of one kind of work is done, in Dante's counters.
+    Clients at one stage of their sessions, in Dante's counters.
 
-    :ivar processes: that do it.
-    :ivar accepted: clients that have come to it since the start; ``handed``: those it is done with;
-        ``current``: those it is being done for.  The rest of ``accepted`` failed there.
-    :ivar free: how many clients more it could take; None: open files are not limited, or unknown.
+    :ivar processes: how many processes do this work.
+    :ivar accepted: clients that reached this stage since the start; ``handed``: those that passed
+        on to the next; ``current``: those that are in it.  The rest of ``accepted`` failed here.
+    :ivar free: how many more clients fit; None: open files are not limited, or unknown.
     """
 
     processes: int
@@ -40,7 +40,7 @@ class Load:
 
 @value
 class Limit:
-    """A limit of the system's, None if there is none; ``free``: what is left, None: unknown."""
+    """A limit of the system, None if there is none; ``free``: what is left, None: unknown."""
 
     limit: int | None
     free: int | None
@@ -49,7 +49,7 @@ class Limit:
 @value
 class Status:
     """
-    A status report begins: the totals.
+    The beginning of a status report: the totals.
 
     :ivar report: its number, from 1; the events that follow have it too.
     :ivar up: seconds since the start.
@@ -87,10 +87,10 @@ class WorkerReport:
     """
     One of several processes that serve clients.
 
-    :ivar place: which, from 1; ``process``: its id; ``up``: seconds since its start.
-    :ivar accepted: clients that have come to it; ``current``: those that are there.
+    :ivar place: its number, from 1; ``process``: its id; ``up``: seconds since its start.
+    :ivar accepted: clients accepted; ``current``: those that are connected.
     :ivar started: how many processes have had this place.
-    :ivar retired: it takes no more clients.
+    :ivar retired: it accepts no more clients.
     """
 
     report: int
@@ -105,7 +105,7 @@ class WorkerReport:
 
 @value
 class ChildReport:
-    """What follows in a status report are the sessions that this work is being done for."""
+    """The heading of the sessions in one stage, which follow it in a status report."""
 
     report: int
     work: Work
@@ -115,7 +115,7 @@ class ChildReport:
 @value
 class LatencyReport:
     """
-    How long what is relayed stays in this host.
+    The latency of relaying: how long data stays in this host.
 
     :ivar kind: ``read-only`` and ``i/o``, of datagrams, as Dante has them: until they have been
         read, and until they have been sent on; the latter also by their way, ``i/o to target`` and
@@ -133,10 +133,10 @@ class LatencyReport:
 @value
 class Buffered:
     """
-    Bytes on their way through us in one direction.
+    Bytes buffered in one direction.
 
-    :ivar unread: in the socket they come from; ``held``: with us; ``unsent``: in the socket they go
-        to.  None: unknown.
+    :ivar unread: in the queue of the receiving socket; ``held``: in this process; ``unsent``: in
+        the queue of the sending socket.  None: unknown.
     """
 
     unread: int | None = 0
@@ -147,13 +147,14 @@ class Buffered:
 @value
 class Standing:
     """
-    How the traffic of an active session stands, or (UDP) that with one of its targets.
+    The traffic of an active session, or (UDP) that with one of its targets.
 
     :ivar began: monotonic seconds when the client was accepted (UDP: of the first datagram to the
-        target); ``stirred``: when something was last received or could be sent, either way.
-    :ivar to_target: what waits on the way there, ``to_client`` on the way back; None for UDP.
+        target); ``stirred``: when data was last received or could be sent, in either direction.
+    :ivar to_target: data buffered on the way to the target, ``to_client`` on the way back; None for
+        UDP.
     :ivar packets: UDP: how many datagrams make up ``counts``.
-    :ivar connecting: the connection to the target does not stand yet.
+    :ivar connecting: the connection to the target is not established yet.
     """
 
     began: float
@@ -173,7 +174,7 @@ class Active(SessionFacts):
 
     :ivar work: what is being done for it.
     :ivar choice: the session's configuration has more than one client rule or socks rule.
-    :ivar standing: how it stands, if ``work`` is :attr:`Work.IO`, else None.
+    :ivar standing: its traffic, if ``work`` is :attr:`Work.IO`, else None.
     """
 
     report: int
@@ -193,8 +194,8 @@ class Reported:
     """
     A status report is complete.
 
-    :ivar told: how many sessions were reported; ``gone``: how many ended before that.
-    :ivar seconds: what it took.
+    :ivar report: its number; ``told``: how many sessions were reported; ``gone``: how many had
+        ended before it was their turn; ``seconds``: the time taken.
     """
 
     report: int

@@ -1,5 +1,5 @@
 """
-What is to be done for a client, decided without doing any of it.
+Decides what is done for a client, and does none of it.
 
 These functions take what is known (the policy, the client, its request, our addresses) and return
 a value: what to do, why it is refused, or what must be found out first.  A session carries them
@@ -15,7 +15,7 @@ out, and ``sockd explain`` prints them; neither decides anything itself.
 - :mod:`.announced`: the address that a client's datagrams are to come from.
 - :mod:`.listening`: would a connection come back to us?
 
-The steps of a request, in order: resolve the target's name, refuse what nobody can serve, ask the
+The steps of a request, in order: resolve the target's name, refuse what cannot be served, ask the
 socks rules, refuse an address that only the rules have chosen.  A step to come (limits, redirect,
 route) is a function in :mod:`.request` and a field of :class:`~dantetw.plan.outcome.Plan`.
 

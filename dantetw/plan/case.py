@@ -60,9 +60,9 @@ class Case:
     """
     One request, and all that a decision about it may depend on.
 
-    The functions of this package change nothing in it.  Whoever finds out what they ask for puts
-    it here: ``addresses`` for a :class:`~dantetw.plan.outcome.Resolve`, ``bound`` for a
-    :class:`~dantetw.plan.outcome.BindPort`.
+    The functions of this package do not change it.  A caller that finds out what they ask for
+    stores the answer here: ``addresses`` for a :class:`~dantetw.plan.outcome.Resolve`, ``bound``
+    for a :class:`~dantetw.plan.outcome.BindPort`.
 
     :ivar around: what it has in common with others; ``policy``: the configuration.
     :ivar client: the client's end of its connection; ``local``: ours.
@@ -71,7 +71,7 @@ class Case:
     :ivar asked: its target, with an address in place of a name that is one in disguise
         (:func:`dantetw.addresses.literal_endpoint`).
     :ivar client_method: how it authenticated when it was accepted.
-    :ivar user: who it has shown to be; None: nobody in particular.
+    :ivar user: the name it has authenticated as; None: it has not.
     :ivar auth: its authentication, where a policy asks for methods beyond ``none`` and
         ``username``; else None.
     :ivar addresses: of the target's name; None: it is none, or they are not known yet.

@@ -68,7 +68,7 @@ def plan_datagram(
     if isinstance(decision, Lookup):
         return decision
     if not isinstance(decision, Decision):
-        # The password is gone by now, and nobody is asked again for each datagram.
+        # The password is no longer kept, and no login is checked for each datagram.
         return blocked(case, question)
     target, addresses = decision.target, question.addresses
     if target.family is _NAME and addresses:
@@ -98,7 +98,7 @@ def plan_reply(
 
     :param question: as of :func:`reply_question`.
     """
-    # A remote end that answers authenticates to nobody.
+    # A remote end that answers does not authenticate.
     decision = ask_rules(case, question, known, traces, None)
     if isinstance(decision, Lookup):
         return decision

@@ -109,7 +109,7 @@ def _check_peer(case: Case) -> Refusal | Resolve | BindPort:
         text = "client requested disabled Dante extension: bind"
         ending = Ending(Side.RULE, Phase.AUTHORISE, Cause.BLOCKED, text=text)
         return Refusal(ending, ReplyCode.NOT_ALLOWED, _nobody(case))
-    # It asks for a port if it expects nobody in particular; by the extension for its own.
+    # A client that accepts any peer asks for a port; one that uses the extension, for its own.
     port = asked.port if asked.host in UNSPECIFIED else 0
     return BindPort(target, case.client.port if extended else port)
 

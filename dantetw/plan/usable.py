@@ -19,7 +19,7 @@ from dantetw.values import (
     Side,
 )
 
-#: The answer where an address is of no use to anybody.
+#: The reply to a request for an address that cannot be used.
 UNUSABLE_ADDRESS: Final = ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED
 
 _OWN_ADDRESS: Final = (

@@ -95,7 +95,7 @@ class ClientAddress:
         port, strangers = self._port, self.strangers
         assert strangers is not None
         if mask & FAILED:
-            # Nothing is ever sent from here, but anybody can claim that it was.
+            # Nothing is ever sent from here, but an ICMP error can be forged.
             for _ in errors_of(strangers):
                 pass
         for _ in range(DATAGRAMS_PER_BATCH):

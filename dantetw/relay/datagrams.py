@@ -9,11 +9,11 @@ A datagram's header names its target.  The decision about a header is cached as 
 :class:`~dantetw.relay.flowcache.ReplyFlow`, so that most datagrams cost a comparison of bytes.
 Decisions are made by the :class:`~dantetw.relay.flowcache.DatagramDelegate`.
 
-All sockets are watched level-triggered: of each a batch of datagrams is relayed, and then the
-others are served, so a flood from one sender delays nobody.  Nothing waits in memory but datagrams
-whose flow is not decided yet, :data:`~dantetw.relay.clientport.MAX_HELD` at most; what a socket
-does not take is lost, as datagrams may be, and counted.  Those beyond a budget wait in the kernel
-(:mod:`.meter`).
+All sockets are watched level-triggered: a batch of datagrams is relayed from each, and then the
+others are served, so a flood from one sender does not delay the others.  Only datagrams whose flow
+is not decided yet are held in memory, :data:`~dantetw.relay.clientport.MAX_HELD` at most.
+Datagrams that a socket does not accept are dropped and counted.  Those beyond a budget wait in the
+kernel (:mod:`.meter`).
 """
 
 from __future__ import annotations

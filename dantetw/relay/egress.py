@@ -33,8 +33,8 @@ from dantetw.values import Endpoint
 MAX_TARGETS: Final = 2048
 #: Other senders for which the rules' decision is cached.
 MAX_UNSOLICITED: Final = 256
-#: Of these, those whose decision may be waited for.  Anybody can send from ever new addresses, and
-#: targets must not wait behind them.
+#: Of these, those whose decision may be waited for.  A flood from ever new addresses must not keep
+#: targets waiting.
 MAX_UNDECIDED: Final = 32
 
 # Room for the header in front of a reply: that of an IPv6 address is the longest.
@@ -89,7 +89,7 @@ class Egress(EgressTraffic):
         :raises OSError: if that cannot be connected, or no other socket can be had.
         """
         target, replies = flow.target, self._replies
-        # Replies are told apart without zones.
+        # Replies are distinguished without zones.
         host = without_zone(target.host) if "%" in target.host else target.host
         address = (host, target.port)
         flow.egress = self
@@ -150,8 +150,8 @@ class Egress(EgressTraffic):
         if mask & FAILED:
             port.report_errors(self, sock)
         if not self._drained:
-            # What came before the socket was connected may be anybody's, and all of it is if the
-            # socket is not connected.
+            # Datagrams that came before the socket was connected may be from any sender; if it
+            # is not connected, all may be.
             self._drained = self._read(sock) and self.connected_to is not None
             return
         address = self._first_address

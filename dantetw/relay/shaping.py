@@ -22,10 +22,10 @@ class Budget:
     """
     Bytes that may be moved until more are granted.
 
-    A relay takes from :attr:`left` what it reads, and when nothing is left it stops reading and
-    waits.  Whoever limits a rate grants an allowance regularly.  Several directions, or several
-    relays, may share a budget: those that wait are resumed in the order in which they have stopped,
-    and a relay that an allowance did not reach is the first for the next one.
+    A relay subtracts from :attr:`left` what it reads, and stops reading when nothing is left.  A
+    rate limit grants an allowance regularly.  Several directions, or several relays, may share a
+    budget: those that wait are resumed in the order in which they stopped, and a relay that an
+    allowance did not reach is the first to get the next one.
 
     :param left: bytes granted at the beginning.
     :ivar left: bytes that may be moved.  It is negative while a debt is left: bytes that arrived

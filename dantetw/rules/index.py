@@ -1,5 +1,5 @@
 """
-The rules that may fit, of thousands of rules, without trying the others.
+Finds the few rules that may match, of thousands, without trying the others.
 
 A rule whose ``from`` or ``to`` is a net can fit only addresses that begin like the net.  So rules
 are kept by what their nets have: a dictionary for each pair of masks that occurs, from the numbers
@@ -9,8 +9,9 @@ However many rules there are, the pairs of masks are few, as a rule fewer than t
 A rule may be left out only if it fails without side effects, so that leaving it out makes no
 difference.  Hence:
 
-- Only ``0/0`` and nets are told apart, whose answers depend on no look-up.  A host name, a domain
-  or an interface may fit anything, and is always tried, in its turn: it may need a look-up.
+- Only ``0/0`` and nets are indexed, since matching them needs no look-up.  A rule with a host
+  name, a domain or an interface may match anything, and is always tried, in its place in the
+  order: it may need a look-up.
 - A rule's ``to`` counts only if its ``from`` is one of those two, or the look-up that its ``from``
   would ask for would no longer be asked for.
 - For a target that is a name, the nets of all its addresses are looked into; if they are not known

@@ -1,5 +1,5 @@
 """
-SIGHUP: from the signal to its two lines in the log.
+Reloading on SIGHUP, from the signal to the two log lines.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _log = Logger()
 
 class Reload:
     """
-    Reads the configuration again; unless all of it can be used, all stays as it is.
+    Reloads the configuration: all of it is applied, or none.
 
-    One at a time: asking while one is under way causes one more afterwards, however often.
+    Reloads run one at a time: any number of requests during one cause a single one after it.
 
     :param fetch: returns what reads the configuration, which a thread does.  May raise
         :exc:`UnusableError`, as may ``change``.
@@ -49,7 +49,7 @@ class Reload:
         self._active = self._again = self._stopped = False
 
     def ask(self) -> None:
-        """Begin, unless one is under way; then do so once more behind it."""
+        """Begin a reload; during one, schedule another behind it."""
         if self._stopped:
             return
         if self._active:
@@ -66,7 +66,7 @@ class Reload:
             self._threads.submit(thd_parse, self._parsed)
 
     def stop(self) -> None:
-        """Begin no more, and end the one under way without a word."""
+        """Begin no more, and end the current one without logging anything."""
         self._stopped = True
         self._threads.stop()
 
@@ -90,7 +90,7 @@ class Reload:
             self._end(refusal)
 
     def _end(self, refusal: str) -> None:
-        """Say how it ended; ``refusal``: why the new configuration is not used, if it is not."""
+        """Log how it ended; ``refusal``: why the new configuration is not used, if it is not."""
         text = "SIGHUP ]: config reloaded.  Broadcasting to children to do the same"
         severity = Severity.INFO
         if refusal:

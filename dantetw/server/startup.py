@@ -197,8 +197,8 @@ class _Last:
 
 class PidLock(Service):
     """
-    Locks twistd's pid file as long as the server runs, so that the next start can tell whether it
-    is stale (:func:`dantetw.process.pidfile.is_stale`).
+    Locks twistd's pid file as long as the server runs, so that the next start can find
+    out whether it is stale (:func:`dantetw.process.pidfile.is_stale`).
     """
 
     def __init__(self, path: str) -> None:

@@ -1,5 +1,5 @@
 """
-The command at work, as a session sees it.
+The interface of the command that a session performs.
 """
 
 from __future__ import annotations
@@ -19,39 +19,40 @@ NO_COUNTS: Final = Counts()
 
 class Activity:
     """
-    The command that is being performed for a session, as the session sees it.
+    The command that a session performs, as the session sees it.
 
-    The defaults here are those of a command that has not begun.
+    The defaults are those of a command that has not begun.
     """
 
     __slots__ = ()
 
-    #: The target's name, if a rule passes it by that; None: by its address, or it has no name.
+    #: The target's name, if a rule passed it by name; None: by its address, or it has no name.
     named: Endpoint | None = None
-    #: What became of the target's addresses, if it has several.
+    #: The results of connecting to the target's addresses, if it has several.
     attempts: tuple[Attempt, ...] = ()
 
     def check(self, now: float) -> None:
         """Act if a time limit of the command has passed; ``now`` is monotonic seconds."""
 
     def closing(self) -> None:
-        """The session ends now: say what is left to say."""
+        """The session ends now: log what has not been logged."""
 
     def cancel(self) -> None:
-        """Release all that the command holds."""
+        """Release all resources of the command."""
 
     @property
     def under_way(self) -> bool:
         """
-        Whether the status report shows the session's traffic; else, that its request is in progress
-        (as that of a BIND is that waits for its peer).  It counts in ``performed`` from then on.
+        Whether the status report shows the session's traffic; otherwise it shows that the request
+        is in progress, as that of a BIND which waits for its peer.  From then on the session counts
+        as performed.
         """
         return False
 
     def standing(self) -> Iterator[tuple[Path, Standing]]:
         """
-        How the traffic stands, for the status report: for each way it takes who talks to whom, and
-        how much.  At least one; asked only when it is under way.
+        The traffic for the status report: for each outgoing path its ends and counts.  At least one
+        item; called only while the activity is active.
         """
         return iter(())
 
@@ -72,7 +73,7 @@ class Activity:
 
     @property
     def traffic(self) -> tuple[Traffic, ...]:
-        """The datagrams by each way out."""
+        """The datagrams by outgoing path."""
         return ()
 
     @property

@@ -1,5 +1,5 @@
 """
-Who a client is, where its policy has methods beyond ``none`` and ``username``.
+Authenticates a client whose policy has methods beyond ``none`` and ``username``.
 
 Rules ask for the checks that they need (:mod:`dantetw.rules.authentication`).  These are made here,
 and their results kept for the rules that follow.
@@ -35,7 +35,7 @@ class Authentication:
         self._results: dict[AuthCheck, AuthResult] = {}
 
     def state(self) -> AuthState:
-        """What the rules are told of the client."""
+        """What the rules may know of the client."""
         return AuthState(self._results, self._context.groups.of, self._method, self._name)
 
     def set_credentials(self, credentials: Credentials, method: Method) -> None:

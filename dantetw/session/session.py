@@ -60,15 +60,15 @@ _Decision = TypeVar("_Decision")
 
 class Session(SessionView):
     """
-    What a session holds, what it waits for, and how it answers and ends.
+    What a session holds and waits for, how it answers, and how it ends.
 
-    What drives it from stage to stage is :class:`~dantetw.session.clientsession.ClientSession`.
+    It is driven from stage to stage by :class:`~dantetw.session.clientsession.ClientSession`.
 
     :ivar ended: it is over.
-    :ivar authentication: how the client shows who it is, where that takes asking others.
+    :ivar authentication: the client's authentication, where external checks are needed.
     :ivar transport: the client's connection and ``negotiation`` what is said there, until the
         request is complete; ``sock``: the client's socket after that.
-    :ivar hints: what the poller has said of ``sock`` that nobody has acted on; ``leftover``: what
+    :ivar hints: the poller's events for ``sock`` that are not handled yet; ``leftover``: bytes that
         came behind the request.
     :ivar activity: the command at work.
     :ivar awaited: of a BIND the port that was bound, until its peer has come.
@@ -173,7 +173,7 @@ class Session(SessionView):
         """
         Go on when a Deferred fires, which the session's end cancels.
 
-        :param otherwise: called with the failure; without it a failure is a mistake of ours.
+        :param otherwise: called with the failure; without it a failure is a bug.
         """
 
         def arrived(result: Any) -> None:
@@ -208,7 +208,7 @@ class Session(SessionView):
             await self.authentication.ask(decision)
 
     def broken(self, failure: Failure) -> None:
-        """A mistake of ours must cost one session only."""
+        """End the session after a bug, which must not affect the others."""
         if failure.check(CancelledError) is None:
             _log.failure("Failure in a session", failure)
         self.close(Ending(Side.US, self.record.phase, Cause.ERROR, errno.EIO, "internal error"))

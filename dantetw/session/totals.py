@@ -17,7 +17,7 @@ from dantetw.session.protocol import SocksFactory
 from dantetw.values import Work
 
 #: Descriptors that a session takes when it is relayed: the client's and the target's.  An
-#: association takes more, but nobody can say of clients to come what they will ask for.
+#: association takes more, but what future clients will ask for is unknown.
 _DESCRIPTORS: Final = 2
 
 #: What is measured, by the names it has in a report.

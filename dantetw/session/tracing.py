@@ -1,8 +1,8 @@
 """
-What ``debug`` tells of a session on its way: each step of it, one line a step.
+Debug lines of a session (``debug``): one for each step.
 
-Callers ask ``journal.debug`` first, so that a server nobody looks into pays for no more than that.
-Passwords and other payload are never told; ``log: data`` is for that.
+Callers check ``journal.debug`` first, so that a server that logs no debug lines pays for that check
+only.  Passwords and other payload are never logged; ``log: data`` is for payload.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FIRST = {Side.CLIENT: "the client closed first", Side.TARGET: "the target close
 
 
 def step(session: SessionView, text: str, more: Named = ()) -> None:
-    """Tell one step; ``more`` of what may stand in its text."""
+    """Log one step; ``more``: further values that may occur in its text."""
     record = session.record
     named = sensitive_values(session.record) + more
     session.server.journal.record(Step(record.number, record.client, text, named))
@@ -43,9 +43,9 @@ def judged(
     datagram: Question | None = None,
 ) -> Decision | Lookup | AuthCheck:
     """
-    Ask the rules, and tell how each fared; of one that blocks, keep it for the session's record.
+    Ask the rules, and log how each fared; if one blocks, keep that in the session's record.
 
-    :param ask: asks them; called again if only the verdict shows that somebody wants to know.
+    :param ask: asks them; called again if only the decision shows that an output needs the trace.
     :param datagram: what is asked about one of its datagrams, or one of many peers; None: it is
         about the session.
     """
@@ -130,19 +130,19 @@ def _named_in(datagram: Question) -> Named:
 
 
 def offered(session: SessionView, codes: bytes) -> None:
-    """The client may have named the methods it knows; in SOCKS 4 it does not."""
+    """The client has listed the methods it supports; in SOCKS 4 it lists none."""
     if codes:
         names = ", ".join(f"0x{code:02x} ({_METHODS.get(code, 'unknown')})" for code in codes)
         step(session, f"offers authentication methods: {names}")
 
 
 def logged_in(session: SessionView, user: User) -> None:
-    """The client has shown who it is."""
+    """The client has authenticated."""
     step(session, f'method {user.method.word}: logged in as "{user.name}"')
 
 
 def requested(session: SessionView, extra: int) -> None:
-    """The request is complete; so many bytes came behind it."""
+    """The request is complete; ``extra`` bytes came behind it."""
     request = session.record.request
     assert request is not None
     step(
@@ -165,7 +165,7 @@ def options(session: SessionView, set_: Sequence[SocketOption]) -> None:
 
 
 def connected(session: SessionView) -> None:
-    """The connection stands, whoever has made it."""
+    """The connection is established, by either side."""
     record = session.record
     seconds = record.connected_at - record.requested_at
     way = f"to {record.target} from {record.source}"
@@ -187,7 +187,7 @@ def replied(session: SessionView, code: ReplyCode) -> None:
 
 
 def ended(session: SessionView, ending: Ending) -> None:
-    """It is over."""
+    """The session has ended."""
     record = session.record
     how = f"{ending.side.word}, {ending.phase.word}, {ending.cause.word}"
     if ending.cause is Cause.CLOSED and ending.side in _FIRST:

@@ -227,7 +227,7 @@ KEYWORDS: Final[tuple[Keyword, ...]] = (
         "log.format.FORMAT",
         GLOBAL,
         Destinations(),
-        "how these destinations are told, dante or json (dantetw's own)",
+        "the log format of these destinations, dante or json (dantetw's own)",
         "log.format.dante",
         Repeat.ADD,
         r"log\.(format)\.([^.\s]*)",

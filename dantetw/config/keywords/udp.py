@@ -101,7 +101,7 @@ KEYWORDS: Final[tuple[Keyword, ...]] = (
         "udp.announce",
         GLOBAL,
         FreeWords("ADDRESS"),
-        "where clients are told to send their datagrams, behind NAT (dantetw's own)",
+        "where clients are to send their datagrams, behind NAT (dantetw's own)",
         "where they came in",
         Repeat.ADD,
         setting=UdpDraft.add_announced,

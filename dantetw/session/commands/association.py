@@ -4,8 +4,9 @@ decide about them, and how those that are not relayed are logged.
 
 The socks rules have been asked about the association without a target.  They are asked again about
 each new header, with the target in it (``udpassociate``), and about each target that answers
-(``udpreply``); the relay caches their decisions.  Names are looked up without anybody else
-waiting for it.  What is not relayed is counted and logged (:mod:`dantetw.session.dropping`).
+(``udpreply``); the relay caches their decisions.  No other session
+waits while a name is looked up.  What is not relayed is counted and logged
+(:mod:`dantetw.session.dropping`).
 """
 
 from __future__ import annotations
