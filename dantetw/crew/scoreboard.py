@@ -230,7 +230,7 @@ class Scoreboard:
                 phase = self._memory[place + _PHASE_AT]
                 if phase != _PHASE_CODES[session.record.phase]:
                     self._note(session)
-            if activity is not None and activity.stirred >= self._looked:
+            if activity is not None and activity.last_activity >= self._looked:
                 counts = activity.counts
                 _COUNTS.pack_into(
                     self._memory,

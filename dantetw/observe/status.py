@@ -150,7 +150,7 @@ class Standing:
     The traffic of an active session, or (UDP) that with one of its targets.
 
     :ivar began: monotonic seconds when the client was accepted (UDP: of the first datagram to the
-        target); ``stirred``: when data was last received or could be sent, in either direction.
+        target); ``last_activity``: when data was last received or could be sent.
     :ivar to_target: data buffered on the way to the target, ``to_client`` on the way back; None for
         UDP.
     :ivar packets: UDP: how many datagrams make up ``counts``.
@@ -158,7 +158,7 @@ class Standing:
     """
 
     began: float
-    stirred: float
+    last_activity: float
     counts: Counts
     to_target: Buffered | None = None
     to_client: Buffered | None = None

@@ -41,7 +41,7 @@ class Activity:
         """Release all resources of the command."""
 
     @property
-    def under_way(self) -> bool:
+    def is_active(self) -> bool:
         """
         Whether the status report shows the session's traffic; otherwise it shows that the request
         is in progress, as that of a BIND which waits for its peer.  From then on the session counts
@@ -57,7 +57,7 @@ class Activity:
         return iter(())
 
     @property
-    def stirred(self) -> float:
+    def last_activity(self) -> float:
         """Monotonic seconds of the last bytes moved, or a little later; infinite: unknown."""
         return math.inf
 

@@ -224,7 +224,7 @@ class Session(SessionView):
         if self.record.request is None:
             return _NEGOTIATE
         activity = self.activity
-        return _IO if activity is not None and activity.under_way else _REQUEST
+        return _IO if activity is not None and activity.is_active else _REQUEST
 
     # The end.
 

@@ -55,7 +55,7 @@ class _Waiting(Activity):
         self.open = False
 
     @property
-    def under_way(self) -> bool:
+    def is_active(self) -> bool:
         return self.open
 
     def standing(self) -> Iterator[tuple[Path, Standing]]:

@@ -342,7 +342,7 @@ def _standing(standing: Standing, now: float) -> dict[str, Any]:
     packets = standing.packets
     return {
         "age": round(now - standing.began, 6),
-        "idle": round(now - standing.stirred, 6),
+        "idle": round(now - standing.last_activity, 6),
         "connecting": standing.connecting,
         "bytes": counts_of(standing.counts),
         "packets": None if packets is None else counts_of(packets),

@@ -168,7 +168,7 @@ def _standing(event: Active) -> str:
         ways = f"{ways} <-> {far(path)}"
     waiting = " (waiting for connect to complete)" if standing.connecting else ""
     counts, packets = standing.counts, standing.packets
-    age, idle = _seconds(event, standing.began), _seconds(event, standing.stirred)
+    age, idle = _seconds(event, standing.began), _seconds(event, standing.last_activity)
     line = (
         f"{event.protocol.word}: {ways}: age: {age}s, idle: {idle}s{waiting}, bytes transferred:"
         f" {counts.to_target}{_buffered(standing.to_target)} <->"

@@ -368,7 +368,7 @@ class Association(Activity):
         self._plans.cancel()
 
     @property
-    def under_way(self) -> bool:
+    def is_active(self) -> bool:
         return True
 
     def standing(self) -> Iterator[tuple[Path, Standing]]:

@@ -132,8 +132,8 @@ class Connect(Relaying):
         super().cancel()
 
     @property
-    def under_way(self) -> bool:
-        return self._attempt is not None or super().under_way
+    def is_active(self) -> bool:
+        return self._attempt is not None or super().is_active
 
     def standing(self) -> Iterator[tuple[Path, Standing]]:
         session = self._session

@@ -339,7 +339,7 @@ class Forwarding(Waiting):
     # What is reported.
 
     @property
-    def under_way(self) -> bool:
+    def is_active(self) -> bool:
         return self._has_relayed
 
     def standing(self) -> Iterator[tuple[Path, Standing]]:
@@ -350,8 +350,8 @@ class Forwarding(Waiting):
             yield session.record.path, Standing(session.record.accepted_at, session.since, Counts())
 
     @property
-    def stirred(self) -> float:
-        return max((self._session.since, *(forward.stirred for forward in self._relays)))
+    def last_activity(self) -> float:
+        return max((self._session.since, *(forward.last_activity for forward in self._relays)))
 
     @property
     def counts(self) -> Counts:

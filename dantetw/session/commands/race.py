@@ -353,5 +353,5 @@ class ConnectRace(Connect):
         super().cancel()
 
     @property
-    def under_way(self) -> bool:
+    def is_active(self) -> bool:
         return self._dialled

@@ -168,7 +168,7 @@ class Relaying(Activity):
             relay.end(Ending(Side.US, Phase.RELAY, Cause.SHUTDOWN))
 
     @property
-    def under_way(self) -> bool:
+    def is_active(self) -> bool:
         return self._relay is not None
 
     def standing(self) -> Iterator[tuple[Path, Standing]]:
@@ -183,7 +183,7 @@ class Relaying(Activity):
         return self._session.record.accepted_at
 
     @property
-    def stirred(self) -> float:
+    def last_activity(self) -> float:
         return self._relay.last_activity if self._relay is not None else 0.0
 
     @property

@@ -255,7 +255,7 @@ class RelayTests(ForwardingCase):
         self.assertEqual(counts, [5, 0])
         self.assertEqual([each.path.local.port for each in told], [40000, 40001])
         assert session.activity is not None
-        self.assertEqual(session.activity.stirred, world.reactor.seconds())
+        self.assertEqual(session.activity.last_activity, world.reactor.seconds())
         self.assertEqual(session.activity.counts, Counts(5, 0, 0, 5))
         self.assertEqual(world.factory.counts.performed, 1)
         client.close()

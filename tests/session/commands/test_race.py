@@ -582,7 +582,7 @@ class LeavingTests(RacingCase):
         world, client = self.racing()
         self.assertEqual(world.factory.counts.performed, 1)
         assert client.session is not None and client.session.activity is not None
-        self.assertTrue(client.session.activity.under_way)
+        self.assertTrue(client.session.activity.is_active)
         ((path, standing),) = client.session.activity.standing()
         self.assertTrue(standing.connecting)
         self.assertEqual(path.target, Endpoint(TWO, 80, Family.IPV4))
