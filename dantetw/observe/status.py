@@ -145,7 +145,7 @@ class Buffered:
 
 
 @value
-class Standing:
+class TrafficSnapshot:
     """
     The traffic of an active session, or (UDP) that with one of its targets.
 
@@ -180,7 +180,7 @@ class Active(SessionFacts):
     report: int
     work: Work
     choice: bool = False
-    standing: Standing | None = None
+    standing: TrafficSnapshot | None = None
     tcpinfo: tuple[bytes, bytes] = (b"", b"")
 
     @property

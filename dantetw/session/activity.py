@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from dantetw.observe.events import Attempt, Traffic
-from dantetw.observe.status import Standing
+from dantetw.observe.status import TrafficSnapshot
 from dantetw.values import Counts, Drop, Endpoint, Path
 
 #: Of an activity that has relayed nothing; one for all.
@@ -49,7 +49,7 @@ class Activity:
         """
         return False
 
-    def standing(self) -> Iterator[tuple[Path, Standing]]:
+    def traffic_snapshots(self) -> Iterator[tuple[Path, TrafficSnapshot]]:
         """
         The traffic for the status report: for each outgoing path its ends and counts.  At least one
         item; called only while the activity is active.

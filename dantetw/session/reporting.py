@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from dantetw.observe.status import Active, Standing
+from dantetw.observe.status import Active, TrafficSnapshot
 from dantetw.session.clientsession import ClientSession
 from dantetw.session.protocol import SocksFactory
 from dantetw.session.session import Session
@@ -69,9 +69,9 @@ def actives(session: Session, report: int) -> Iterator[Active]:
     """The part of a status report about a session that is alive."""
     record, work, activity = session.record, session.work, session.activity
     policy = record.policy
-    ways: Iterable[tuple[Path | None, Standing | None]] = ((None, None),)
+    ways: Iterable[tuple[Path | None, TrafficSnapshot | None]] = ((None, None),)
     if activity is not None and work is Work.IO:
-        ways = activity.standing()
+        ways = activity.traffic_snapshots()
     for path, standing in ways:
         yield record.snapshot(
             Active,

@@ -22,8 +22,8 @@ from dantetw.observe.status import (
     LatencyReport,
     PredecessorReport,
     Reported,
-    Standing,
     Status,
+    TrafficSnapshot,
 )
 from dantetw.session import reporting, totals
 from dantetw.session.activity import Activity
@@ -58,11 +58,11 @@ class _Waiting(Activity):
     def is_active(self) -> bool:
         return self.open
 
-    def standing(self) -> Iterator[tuple[Path, Standing]]:
+    def traffic_snapshots(self) -> Iterator[tuple[Path, TrafficSnapshot]]:
         for port in (1, 2):
             target = Endpoint("198.51.100.7", port, Family.IPV4)
             way = Path(TARGET, TARGET, None, TARGET, target)
-            yield way, Standing(0.0, 0.0, Counts(), packets=Counts())
+            yield way, TrafficSnapshot(0.0, 0.0, Counts(), packets=Counts())
 
 
 class NoPredecessors:

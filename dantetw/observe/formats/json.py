@@ -59,8 +59,8 @@ from dantetw.observe.status import (
     LatencyReport,
     PredecessorReport,
     Reported,
-    Standing,
     Status,
+    TrafficSnapshot,
     WorkerReport,
 )
 from dantetw.values import (
@@ -338,7 +338,7 @@ def _latency(event: LatencyReport) -> dict[str, Any]:
     }
 
 
-def _standing(standing: Standing, now: float) -> dict[str, Any]:
+def _standing(standing: TrafficSnapshot, now: float) -> dict[str, Any]:
     packets = standing.packets
     return {
         "age": round(now - standing.began, 6),

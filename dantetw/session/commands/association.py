@@ -29,7 +29,7 @@ from dantetw.observe.events import (
     Traffic,
     Transferred,
 )
-from dantetw.observe.status import Standing
+from dantetw.observe.status import TrafficSnapshot
 from dantetw.plan.case import Case
 from dantetw.plan.datagram import DatagramPlan
 from dantetw.policy import Edge, Rule
@@ -371,19 +371,21 @@ class Association(Activity):
     def is_active(self) -> bool:
         return True
 
-    def standing(self) -> Iterator[tuple[Path, Standing]]:
+    def traffic_snapshots(self) -> Iterator[tuple[Path, TrafficSnapshot]]:
         session, relay = self._session, self.relay
         record = session.record
         for egress in relay.egresses.values():
             path = Path(self.client, self.local, record.user, egress.source, egress.target)
             yield (
                 path,
-                Standing(egress.since, egress.last_activity, egress.counts, packets=egress.packets),
+                TrafficSnapshot(
+                    egress.since, egress.last_activity, egress.counts, packets=egress.packets
+                ),
             )
         if not relay.egresses:
             path = Path(self.client, self.local, record.user)
             began = record.accepted_at
-            yield path, Standing(began, relay.last_activity, Counts(), packets=Counts())
+            yield path, TrafficSnapshot(began, relay.last_activity, Counts(), packets=Counts())
 
     @property
     def counts(self) -> Counts:

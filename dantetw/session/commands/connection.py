@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from dantetw.net.dial import DialError, IAttempt
 from dantetw.net.errors import reply_of, words_of
 from dantetw.net.queues import unread
-from dantetw.observe.status import Buffered, Standing
+from dantetw.observe.status import Buffered, TrafficSnapshot
 from dantetw.plan.outcome import Plan
 from dantetw.session import tracing
 from dantetw.session.commands.relaying import Relaying
@@ -135,17 +135,17 @@ class Connect(Relaying):
     def is_active(self) -> bool:
         return self._attempt is not None or super().is_active
 
-    def standing(self) -> Iterator[tuple[Path, Standing]]:
+    def traffic_snapshots(self) -> Iterator[tuple[Path, TrafficSnapshot]]:
         session = self._session
         record = session.record
         if self._relay is not None:
-            yield from super().standing()
+            yield from super().traffic_snapshots()
             return
         unseen = 0 if session.sock is None else unread(session.sock)
         early = Buffered(unseen, len(session.leftover))
         yield (
             session.record.path,
-            Standing(
+            TrafficSnapshot(
                 record.accepted_at,
                 record.connecting_at,
                 Counts(),

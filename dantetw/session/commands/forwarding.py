@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 from dantetw.net.dial import DialError
 from dantetw.net.errors import words_of
 from dantetw.net.peerport import PeerPort
-from dantetw.observe.status import Standing
+from dantetw.observe.status import TrafficSnapshot
 from dantetw.policy import Edge, Rule
 from dantetw.rules.decision import Decision, decide_socks
 from dantetw.session import tracing
@@ -342,12 +342,15 @@ class Forwarding(Waiting):
     def is_active(self) -> bool:
         return self._has_relayed
 
-    def standing(self) -> Iterator[tuple[Path, Standing]]:
+    def traffic_snapshots(self) -> Iterator[tuple[Path, TrafficSnapshot]]:
         session = self._session
         for forward in self._relays:
-            yield from forward.standing()
+            yield from forward.traffic_snapshots()
         if not self._relays:
-            yield session.record.path, Standing(session.record.accepted_at, session.since, Counts())
+            yield (
+                session.record.path,
+                TrafficSnapshot(session.record.accepted_at, session.since, Counts()),
+            )
 
     @property
     def last_activity(self) -> float:

@@ -10,7 +10,7 @@ from typing import Final
 
 from dantetw.net.queues import unread, unsent
 from dantetw.observe.events import Connected, Transferred
-from dantetw.observe.status import Buffered, Standing
+from dantetw.observe.status import Buffered, TrafficSnapshot
 from dantetw.policy import Rule
 from dantetw.relay.copying import CopyingRelay
 from dantetw.relay.flow import Flow
@@ -171,11 +171,14 @@ class Relaying(Activity):
     def is_active(self) -> bool:
         return self._relay is not None
 
-    def standing(self) -> Iterator[tuple[Path, Standing]]:
+    def traffic_snapshots(self) -> Iterator[tuple[Path, TrafficSnapshot]]:
         relay = self._relay
         if relay is not None:
             up, down = _buffered(relay.up), _buffered(relay.down)
-            yield self._path(), Standing(self._began, relay.last_activity, self.counts, up, down)
+            yield (
+                self._path(),
+                TrafficSnapshot(self._began, relay.last_activity, self.counts, up, down),
+            )
 
     @property
     def _began(self) -> float:

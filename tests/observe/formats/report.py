@@ -16,8 +16,8 @@ from dantetw.observe.status import (
     Load,
     PredecessorReport,
     Reported,
-    Standing,
     Status,
+    TrafficSnapshot,
     WorkerReport,
 )
 from dantetw.values import Command, Phase, Protocol, Work
@@ -77,7 +77,7 @@ def relaying(
         phase=Phase.CONNECT if connecting else Phase.RELAY,
         command=Command.CONNECT,
         path=path(client, far),
-        standing=Standing(
+        standing=TrafficSnapshot(
             THEN,
             THEN,
             counts(down, up, up, down),
@@ -98,7 +98,7 @@ def datagrams(client: str, far: str, up: int, down: int, packets: int) -> Active
         command=Command.UDPASSOCIATE,
         protocol=Protocol.UDP,
         path=path(client, far),
-        standing=Standing(
+        standing=TrafficSnapshot(
             THEN,
             THEN,
             Counts(to_target=up, to_client=down),

@@ -583,7 +583,7 @@ class LeavingTests(RacingCase):
         self.assertEqual(world.factory.counts.performed, 1)
         assert client.session is not None and client.session.activity is not None
         self.assertTrue(client.session.activity.is_active)
-        ((path, standing),) = client.session.activity.standing()
+        ((path, standing),) = client.session.activity.traffic_snapshots()
         self.assertTrue(standing.connecting)
         self.assertEqual(path.target, Endpoint(TWO, 80, Family.IPV4))
         world.factory.stop()
