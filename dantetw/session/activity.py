@@ -13,7 +13,7 @@ from dantetw.observe.events import Attempt, Traffic
 from dantetw.observe.status import TrafficSnapshot
 from dantetw.values import Counts, Drop, Endpoint, Path
 
-#: Of an activity that has relayed nothing; one for all.
+#: The counts of an activity that has relayed nothing; shared.
 NO_COUNTS: Final = Counts()
 
 

@@ -1,8 +1,8 @@
 """
 Authenticates a client whose policy has methods beyond ``none`` and ``username``.
 
-Rules ask for the checks that they need (:mod:`dantetw.rules.authentication`).  These are made here,
-and their results kept for the rules that follow.
+Rules ask for the checks that they need (:mod:`dantetw.rules.authentication`).  This module makes
+them and keeps the results for the rules that follow.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ class Authentication:
     """
     The authentication of one client: its credentials, and the results of checks so far.
 
-    :param record: gets the names that others give for the client, and its phase while it waits.
+    :param record: receives the names that external sources give for the client, and its phase while
+        it waits.
     """
 
     __slots__ = ("_context", "_credentials", "_method", "_name", "_record", "_results")
@@ -53,14 +54,14 @@ class Authentication:
         self._credentials = None
 
     def ask(self, check: AuthCheck) -> Deferred[AuthResult]:
-        """Make a check that a rule asks for; the result is kept."""
+        """Make a check that a rule needs, and keep its result."""
         return Deferred.fromCoroutine(self._ask(check))
 
     async def _ask(self, check: AuthCheck) -> AuthResult:
         record = self._record
         phase = record.phase
         if phase is Phase.AUTHORISE:
-            # What holds for a login, such as its time limit, holds for one that comes late.
+            # A late login comes under the same rules as others, such as the time limit.
             record.enter(Phase.AUTHENTICATE)
         if check.method is Method.USERNAME:
             result = await self._log_in()

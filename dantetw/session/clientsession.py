@@ -1,5 +1,5 @@
 """
-What drives a session from stage to stage.
+Drives a session from stage to stage.
 
 A client is accepted and admitted by the client rules (:meth:`ClientSession.begin`), negotiates
 (:meth:`ClientSession.received`) and perhaps logs in (:mod:`.login`); then its request is planned
@@ -56,7 +56,7 @@ class ClientSession(Session):
     # Accepted.
 
     def begin(self, transport: ClientTransport) -> None:
-        """The client is there: ask the client rules."""
+        """The client is connected: ask the client rules."""
         record = self.record
         self.transport = transport
         self.server.sessions[record.number] = self
@@ -127,7 +127,7 @@ class ClientSession(Session):
         self._negotiate(data)
 
     def _negotiate(self, data: bytes) -> None:
-        """Act on what the client has said; ``data`` are bytes that came just now, if any."""
+        """Act on the client's messages; ``data``: new bytes, if any."""
         negotiation, transport = self.negotiation, self.transport
         if negotiation is None or transport is None or self.ended:
             return
@@ -155,7 +155,7 @@ class ClientSession(Session):
         self._negotiate(b"")
 
     def lost(self, lost: SocketLost | None) -> None:
-        """The client's connection is gone while it negotiates; None: it has closed."""
+        """The client's connection is lost while it negotiates; None: it has closed."""
         self.transport = None
         if lost is None:
             text = "eof from local client"

@@ -1,5 +1,5 @@
 """
-A policy, and what is made of it once for all sessions that begin with it.
+A policy with the objects that are built for it once, and shared by the sessions that begin with it.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ class PolicyContext:
     """
     A policy as sessions use it.
 
-    :param authenticators: for each method that has something to check, what does: an
+    :param authenticators: the checker of each method that has something to check: an
         :class:`~dantetw.auth.interfaces.IAuthenticator` for ``username``, else an
         :class:`~dantetw.auth.interfaces.IProver`.
     :param sources: chooses source addresses.
-    :param upstreams: the ways out, by name.
+    :param upstreams: the upstreams, by name.
     :param is_ours: whether a connection to an endpoint would come back to us as a client.
     :param reactor: the clock of ``groups``.
     :ivar needs_checks: whether rules have methods that need checks beyond the negotiation.
     :ivar decisions: the decision cache.
     :ivar filters: which failures are logged.
     :ivar groups: the users' groups that rules name.
-    :ivar premises: what plans for requests are made with.
+    :ivar premises: the inputs of plans that all requests share.
     :ivar initial_rule: the client rule of a session for which none has been found yet.
     """
 

@@ -11,7 +11,7 @@ from dantetw.session.dropping import LogRate
 from dantetw.session.session import Session
 from dantetw.values import Cause, Ending, Operation, Phase, Severity, Side
 
-#: Bytes that are read at a time.
+#: Bytes to read at a time.
 _READ: Final = 4096
 #: Bytes of unexpected data that are logged.
 _SHOWN: Final = 256
@@ -64,7 +64,7 @@ class Control:
             session.end(Ending(Side.CLIENT, Phase.RELAY, Cause.CLOSED))
             return
         self._unexpected(data)
-        # Other sockets are served before more is read.
+        # Serve other sockets before reading more.
         self._queued = True
         session.server.poller.again(self._listen)
 

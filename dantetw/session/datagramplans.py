@@ -1,7 +1,7 @@
 """
-What the rules say of the datagrams of one association.
+Decisions about the datagrams of one association.
 
-Names are looked up on the way, so an answer may take a while; other associations do not wait.
+A decision may wait for name look-ups; other associations do not.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from dantetw.session import failures, tracing
 from dantetw.session.session import Session
 from dantetw.values import Command, Endpoint
 
-#: Questions of one association that may wait for names.  Each datagram can ask another one, faster
-#: than any name server answers.
+#: Undecided datagrams of one association that may wait for names.  Datagrams can come faster than
+#: any name server answers.
 WAITING: Final = 256
 
 _REPLY: Final = Command.UDPREPLY
 
-#: Gets what becomes of a datagram, at once or later.
+#: Receives the decision about a datagram, at once or later.
 Planned = Callable[[DatagramPlan], None]
 
 
 class DatagramPlans:
     """
-    Asks for the plans of the datagrams of one session.
+    Decides about the datagrams of one session.
 
     :param case: the request for the association.
     """
@@ -63,10 +63,10 @@ class DatagramPlans:
         unresolved: Callable[[ResolveError], None],
     ) -> None:
         """
-        May a datagram go there?
+        Decide about a datagram from the client.
 
         :param client: where it came from.
-        :param target: as its header has it.
+        :param target: as its header names it.
         :param unresolved: called instead if the target's name has no address.
         """
         case, session = self._case, self._session
@@ -98,7 +98,7 @@ class DatagramPlans:
             self._wait(looking, found, failed)
 
     def reply(self, sender: Endpoint, client: Endpoint, planned: Planned) -> None:
-        """May what a target answers go to the client?"""
+        """Decide about an answer from a target."""
         self._ask(reply_question(self._case, sender, client), planned)
 
     def _ask(self, question: Question, planned: Planned) -> None:
@@ -134,7 +134,7 @@ class DatagramPlans:
         then: Callable[[Any], None],
         otherwise: Callable[[Failure], None] | None = None,
     ) -> None:
-        """Go on when a Deferred fires, unless that is no longer wanted."""
+        """Go on when a Deferred fires, unless the association has ended."""
 
         def arrived(result: Any) -> None:
             if deferred not in self._waiting:
@@ -151,7 +151,7 @@ class DatagramPlans:
         deferred.addBoth(arrived).addErrback(self._session.broken)
 
     def cancel(self) -> None:
-        """Nothing is wanted any more."""
+        """Drop all pending decisions."""
         waiting, self._waiting = self._waiting, set()
         for deferred in waiting:
             deferred.cancel()

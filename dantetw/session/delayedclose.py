@@ -14,19 +14,19 @@ from dantetw.net.poller import IPoller
 #: Seconds between a failed login and its answer.
 FAILED_LOGIN_DELAY_SECONDS: Final = 2.0
 
-#: Bytes of a client's that are taken from the kernel and dropped at a refusal.
+#: Bytes of a refused client to read from the kernel and drop.
 UNREAD_BYTES: Final = 65536
 
 
 def answer_delay(since: float, now: float) -> float:
     """
-    How long to wait with the answer to a failed login.
+    The delay before the answer to a failed login.
 
     The answer comes a fixed time after the login, :data:`FAILED_LOGIN_DELAY_SECONDS` or a multiple
-    of it where the check took longer.  Counted from the end of the check it would come the later
-    the longer that took, which differs between a user and no user, or between users.
+    of it where the check took longer.  A delay counted from the end of the check would show how
+    long the check took, and so whether the user exists.
 
-    :param since: when the login came in; ``now``: when the check ended; monotonic seconds.
+    :param since: when the login arrived; ``now``: when the check ended; monotonic seconds.
     :returns: seconds from ``now``.
     """
     took = max(0.0, now - since)
@@ -35,7 +35,7 @@ def answer_delay(since: float, now: float) -> float:
 
 
 class IClosing(Protocol):
-    """A connection as far as closing it goes: one of Twisted's transports, for example."""
+    """A connection that can be written to and closed, such as one of Twisted's transports."""
 
     def write(self, data: bytes) -> object:
         """Send."""
@@ -70,7 +70,7 @@ class ClosingSocket:
 
 class DelayedCloses:
     """
-    The connections of a process that wait to be closed, their sessions being over.
+    The connections of a process that wait to be closed after their sessions have ended.
 
     :param reactor: a Twisted clock.
     :ivar pending: those connections.

@@ -1,9 +1,9 @@
 """
-The file descriptors that the clients of this process may have.
+The budget of file descriptors for the clients of this process.
 
-No more clients are accepted than can have the second descriptor that each needs; the others wait in
-the kernel.  This takes no system call: how many each kind of session needs is known.  A part of the
-limit is reserved for look-ups, logs and reloads.
+A client is accepted only if a second descriptor, which each client needs, is available too; other
+clients wait in the kernel.  This takes no system call: the need of each kind of session is known.
+A part of the limit is reserved for look-ups, logs and reloads.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from dantetw.net.resolving import THREADS
 from dantetw.process.limits import count_files, limits
 from dantetw.relay import pipes
 
-#: Descriptors reserved for what is no client's: each thread that looks a name up takes one, and a
-#: reload opens logs, the users file and new listening sockets.
+#: Descriptors reserved for other uses: each thread that looks a name up takes one, and a reload
+#: opens logs, the users file and new listening sockets.
 RESERVE: Final = THREADS + 64
 #: At most one in so many descriptors is reserved.
 RESERVE_DIVISOR: Final = 3
-#: Descriptors of a session: the client's and the target's.  Before it is known what it asks for
-#: it may come to need twice as many, as an association does.
+#: Descriptors of a session: the client's and the target's.  Until its request is known it may need
+#: twice as many, as an association does.
 PER_SESSION: Final = 2
 #: Clients accepted in one event-loop iteration.
 ACCEPT_BATCH: Final = 64
@@ -35,7 +35,7 @@ RETRY_SECONDS: Final = 0.05
 
 class DescriptorBudget:
     """
-    What is left of the file descriptors.
+    The file descriptors that are left.
 
     :param poller: calls what waits; ``reactor``: for checks in a while.
     :param sessions: those that are alive; ``closing``: connections that wait to be closed.
@@ -65,7 +65,7 @@ class DescriptorBudget:
         self.short = False
 
     def measure(self) -> None:
-        """Find out how many there are.  What is open now belongs to no client."""
+        """Find the limit.  Descriptors open at this moment are not clients'."""
         most = limits()[1]
         if most is None:
             return
@@ -95,9 +95,9 @@ class DescriptorBudget:
         return self._most - PER_SESSION * (sessions + early) - others
 
     def clients(self) -> int:
-        """How many clients can be accepted; of very many, not all."""
+        """How many clients can be accepted in this iteration."""
         if not self.short:
-            # Most often this rough estimate will do.
+            # Usually this rough estimate suffices.
             left = self._plenty - len(self._sessions) - len(self._closing)
             if left >= ACCEPT_BATCH:
                 return left
@@ -146,7 +146,7 @@ class DescriptorBudget:
         self.short = bool(self._waiting or self._held)
 
     def _may_make_pipe(self) -> bool:
-        # Copying needs none, so clients have priority.
+        # Copying needs no descriptors, so clients have priority.
         return not self._waiting and self._left() > self._most // 4
 
 

@@ -1,9 +1,9 @@
 """
-Listeners that are closed without resetting connections.
+Closes listeners without resetting connections.
 
-The kernel keeps clients that have connected until they are accepted, and others are still in the
-midst of connecting: both would be reset if the socket was closed.  So new connections are refused
-first, the others have :data:`HANDSHAKE_SECONDS` to arrive, and those that have are accepted.
+The kernel queues clients that have connected, and others are in their handshake; closing the socket
+would reset both.  So new connections are refused first, handshakes get :data:`HANDSHAKE_SECONDS` to
+complete, and all clients that have connected are accepted.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from dantetw.session.listener import Listener
 
 #: Seconds to allow for a handshake, from the first packet to the third.
 HANDSHAKE_SECONDS: Final = 1.0
-#: Most times as long to wait for clients that cannot be accepted yet.
+#: Clients that cannot be accepted yet get at most so many times as long.
 _MOST_LOOKS: Final = 30
 
 
 class DrainingListeners:
-    """Listeners that accept no new clients, and are closed when the last have come."""
+    """Listeners that refuse new clients, and are closed when the last have been accepted."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
@@ -33,14 +33,14 @@ class DrainingListeners:
         """
         Close listeners; fires when all are closed.
 
-        :param grace: wait for clients that are in the midst of connecting.
+        :param grace: wait for handshakes to complete.
         """
         over, late = Deferred[None](), []
         for listener in listeners:
             if grace and listener.turn_away():
                 late.append(listener)
             else:
-                # Clients in the midst of connecting are lost.
+                # Clients in their handshake are lost.
                 listener.drain()
                 listener.stop()
         if late:

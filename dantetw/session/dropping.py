@@ -1,8 +1,8 @@
 """
-Datagrams that are not relayed: counted and logged, but not each one of a flood.
+Counts and logs datagrams that are not relayed, with a limit on the lines.
 
-Of each kind of drop :data:`LINES_PER_SECOND` are logged; the next line says how many were not, and
-what is then left is logged at the end.
+Of each kind of drop :data:`LINES_PER_SECOND` are logged; the next line has the number of those
+suppressed, and the rest is logged at the end.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _DropRate(LogRate):
     """
     The log rate of one kind of drop.
 
-    :ivar rule: that of the last one.
+    :ivar rule: the rule of the last datagram dropped.
     """
 
     __slots__ = ("rule",)
@@ -85,7 +85,7 @@ class Drops:
         Count a datagram, and log it.
 
         :param rule: the rule that applies to it; ``path``: its path, as far as it is known.
-        :param origin: who has sent it.
+        :param origin: the side that sent it.
         :param text: Dante's words.
         """
         self.count(drop, 1)

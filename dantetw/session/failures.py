@@ -1,10 +1,10 @@
 """
-Failures of the network, logged where ``SIDE.log.LEVEL.error`` asks for it.
+Logs failures of the network as ``SIDE.log.LEVEL.error`` configures.
 
 A session's failure is logged once, before its end.  The client's connection is on the internal
 side, the target's on the external one.  The lines of the session's policy and of its rules decide;
-nothing here is done for a session that does not fail.  A failure that no line asks for is of
-severity debug, and logged only with ``debug``.
+a session without failures costs nothing here.  A failure that no line selects has severity debug,
+and is logged only with ``debug``.
 """
 
 from __future__ import annotations

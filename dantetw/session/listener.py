@@ -56,7 +56,7 @@ class Listener:
         self._reactor = reactor
         self._descriptors = factory.descriptors
         self._exhausted = False
-        # A call is scheduled that accepts: nothing is to be done when clients come meanwhile.
+        # A call that accepts is scheduled: readability needs no action meanwhile.
         self._scheduled = False
         self._sock = sock
         self._local = port.local
@@ -73,16 +73,16 @@ class Listener:
             self._sock.close()
 
     def turn_away(self) -> bool:
-        """Refuse new connections, but not those in the midst of connecting; False: impossible."""
+        """Refuse new connections, but not those in their handshake; False: impossible."""
         return self._sock.fileno() >= 0 and turn_away(self._sock)
 
     @property
     def crowded(self) -> bool:
-        """Whether clients wait that there are no descriptors for."""
+        """Whether clients wait for descriptors."""
         return self._sock.fileno() >= 0 and self._descriptors.clients() <= 0 and waits(self._sock)
 
     def drain(self) -> None:
-        """Accept all that wait now: closing would reset their connections."""
+        """Accept all queued clients: closing would reset their connections."""
         if self._sock.fileno() < 0:
             return
         for _ in range(BACKLOG + 1):  # one more than asked for fits in
@@ -94,7 +94,7 @@ class Listener:
             self._accept_some()
 
     def _accept_some(self) -> None:
-        """Accept what waits; of many, some now and the others in the next iteration."""
+        """Accept queued clients; of many, some now and the others in the next iteration."""
         room = self._descriptors.clients()
         for _ in range(min(ACCEPT_BATCH, room)):
             if not self._accept():
@@ -111,7 +111,7 @@ class Listener:
             self._accept_some()
 
     def _accept(self) -> bool:
-        """Accept one client; False if no more can be had now."""
+        """Accept one client; False if no more can be accepted now."""
         try:
             sock, peer = self._sock.accept()
         except BlockingIOError:

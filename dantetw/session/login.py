@@ -1,5 +1,5 @@
 """
-A client's login: its name and password are checked, and it is let in or refused after a delay.
+A client's login: checks the name and the password, and refuses a wrong one after a delay.
 
 Meanwhile the negotiation is suspended, and nothing is read from the client.
 """
@@ -25,9 +25,9 @@ _log = Logger()
 
 def log_in(session: Session, credentials: Credentials, go_on: Callable[[], None]) -> None:
     """
-    Check what the client has given, or keep it for the socks rules.
+    Check the client's credentials, or keep them for the socks rules.
 
-    :param go_on: called when the client is let in, and its negotiation goes on.
+    :param go_on: called when the client may go on negotiating.
     """
     record = session.record
     assert session.transport is not None
@@ -107,8 +107,8 @@ def refuse_late(session: Session, text: str) -> None:
     """
     Record a failed login at once, and answer the request after the delay.
 
-    Where several kinds of password could be meant, the socks rules decide which it is.  The client
-    has left Twisted's transport by then, and its answer comes as late as after any failed login.
+    The socks rules choose the kind of password where several are possible.  By then the client has
+    left Twisted's transport; its answer has the same delay as after any failed login.
     """
     record = session.record
     request, sock, server = record.request, session.sock, session.server

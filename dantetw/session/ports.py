@@ -44,13 +44,13 @@ class ListeningPorts:
     A change is made in two steps, so that nothing has changed if the first of them fails:
     :meth:`bind` the addresses that are new, then :meth:`use` them and close the others.
 
-    :param bind: binds a socket with the privileges that takes.
+    :param bind: binds a socket with the privileges it needs.
     :param report: gets socket options that the system refused.
-    :param number: of processes that accept.
+    :param number: how many processes accept.
     :param given: sockets that another process has opened, for the addresses they are bound to.
     :ivar bound: the ports in use.
-    :ivar absent: what the last :meth:`bind` has left out, with the ``errno``: ``EADDRNOTAVAIL`` if
-        the machine does not have the address now.
+    :ivar absent: the endpoints that the last :meth:`bind` left out, with the ``errno``:
+        ``EADDRNOTAVAIL`` if the machine does not have the address now.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ListeningPorts:
         self, policy: Policy, wanted: Collection[Endpoint] | None = None, patient: bool = False
     ) -> dict[Endpoint, Port]:
         """
-        The ports for addresses to listen on: those there are, and new ones.
+        The ports for addresses to listen on: existing and new ones.
 
         An address that the machine does not have is left out if the policy waits for it.
 
@@ -179,8 +179,8 @@ class Listeners:
 
     def use(self, ports: Mapping[Endpoint, Port], grace: bool = True) -> Deferred[None]:
         """
-        Accept at these and no others.  Clients that were accepted stay, and those that wait at a
-        port that is given up, or are connecting to it, are accepted before it is closed.
+        Accept at these ports only.  Accepted clients stay; clients that are queued at a port to be
+        closed, or are connecting to it, are accepted before it is closed.
 
         :param grace: wait for those that are connecting.
 

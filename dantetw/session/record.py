@@ -33,18 +33,18 @@ class SessionRecord:
 
     :ivar number: from 1, in order of arrival.
     :ivar policy: the configuration that the session began with.
-    :ivar client: the client's address; ``local``: the one of ours that it connected to.
+    :ivar client: the client's address; ``local``: the address of this host that it connected to.
     :ivar client_rule: the client rule that matched, number 0 before that; ``socks_rule``: the socks
         rule, None before that; ``reply_rule``: the one about the peer of a BIND.
-    :ivar identity: what the client has shown to the client rule, if its methods had to be checked.
+    :ivar identity: the identity that the client rule matched, if its methods needed checks.
     :ivar user: the user that the client has authenticated as; ``method``: how; ``claimed``: the
         name it gave with a password, right or wrong; hostile.
     :ivar other_names: names that others have given for the client; hostile.
     :ivar request: what the client asks for; ``asked``: its target, with an address in place of a
-        name that is one in disguise; ``addresses``: of the name in it, None if it has none.
+        name that spells one; ``addresses``: of the name in it, None if it has none.
     :ivar target: where the session goes, once the rules have been asked; ``source``: our end of
         that connection.
-    :ivar tried: how each rule fared, if one blocked the session and an output wants to know.
+    :ivar tried: the result of each rule, if one blocked the session and an output logs that.
     :ivar phase: how far the session has come.
     :ivar accepted_at: monotonic seconds, as all times here, which are 0.0 before the session comes
         to them: see :class:`~dantetw.observe.facts.Times`.
@@ -146,28 +146,28 @@ class SessionRecord:
         self.requested_at = now
 
     def resolve(self, now: float) -> None:
-        """A look-up of the target's name that had to be waited for has come back."""
+        """The look-up of the target's name has ended."""
         self.resolved_at = now
 
     def begin_connecting(self, now: float) -> None:
-        """The first attempt to connect begins, or the port is open that a peer is to connect to."""
+        """The first connection attempt begins, or the port for a peer is open."""
         self.connecting_at = now
 
     def connect(self, now: float) -> None:
-        """The way to the target is open: the relay begins."""
+        """The target is connected: the relay begins."""
         self.phase = _RELAY
         self.connected_at = now
 
     def restore(self, phase: Phase, connected_at: float) -> None:
-        """Take over how far a session had come whose process has died."""
+        """Restore the progress of a session whose process has died."""
         self.phase = phase
         self.connected_at = connected_at
 
-    # What is made of the facts.
+    # Derived from the facts.
 
     @property
     def path(self) -> Path:
-        """Who talks to whom, as far as that is known."""
+        """The endpoints of the session, as far as they are known."""
         identity = self.identity
         return Path(
             self.client,
@@ -180,7 +180,7 @@ class SessionRecord:
 
     @property
     def log(self) -> int:
-        """The ``LOG_…`` bits of all the rules that the session has come under."""
+        """The ``LOG_…`` bits of all rules that apply to the session."""
         log = self.client_rule.log
         if self.socks_rule is not None:
             log |= self.socks_rule.log

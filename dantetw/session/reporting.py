@@ -1,8 +1,8 @@
 """
 The sessions that are alive, for a status report (SIGUSR1).
 
-The sessions are those of one moment, oldest first.  Each is described as it is when it is its turn;
-sessions that ended before are left out, and so are those that have begun since.
+The sessions are those alive when the report begins, oldest first.  Each is described as it is when
+its turn comes; sessions that ended before that are left out, and so are later ones.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class SessionPage:
     """
     A session.
 
-    :ivar work: what is being done for it.
+    :ivar work: the stage it is in.
     :ivar actives: the session as it is now, an association as one value for each target.  Empty:
-        the sessions for which this is being done follow.
+        a heading, which the sessions in this stage follow.
     """
 
     work: Work
@@ -45,8 +45,8 @@ class SessionPages:
 
     def __iter__(self) -> Iterator[SessionPage | None]:
         """
-        The pages, by the work that is being done, the oldest session first; each takes well below
-        a millisecond.  None: there is none yet.
+        The pages by stage, the oldest session first; each takes well below a millisecond.  None: no
+        page is ready yet.
         """
         works: dict[Work, list[ClientSession]] = {work: [] for work in Work}
         for session in self._alive:

@@ -39,8 +39,8 @@ class RuleFacts:
 
     def prepare(self, names: Iterable[str]) -> None:
         """
-        Look names up ahead, so that clients wait for them less: the first ones in alphabetical
-        order, which is as good as any.
+        Look names up in advance, so that clients wait less: the first ones in alphabetical order,
+        an arbitrary choice.
         """
         for name in sorted(names)[:PREPARED]:
             self._resolver.resolve(name).addErrback(lambda failure: failure.trap(ResolveError))
@@ -61,8 +61,8 @@ class RuleFacts:
             if isinstance(decision, Lookup):
                 decision = await facts.decide_waiting(decide, failed)
 
-        It comes to an end: each round answers one question that was not answered before, and the
-        rules of a policy have only so many.  A time limit is the caller's.
+        This terminates: each round answers one open question, and the rules of a policy have
+        finitely many.  The caller sets the time limit.
 
         :param decide: takes a decision with what is known.
         :param failed: called with the error of each look-up that fails.  The rule is then treated
@@ -94,8 +94,8 @@ class GatheredFacts:
     The answers one decision has waited for, or several that belong together, and behind them what
     is known anyway.
 
-    They must not come from the cache alone: failures are not in it, and answers may leave it
-    before the decision is taken.
+    The cache alone does not suffice: it has no failures, and entries may expire before the decision
+    is made.
     """
 
     __slots__ = ("_behind", "answers")

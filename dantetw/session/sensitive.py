@@ -1,5 +1,5 @@
 """
-What texts about a session may hold of its client, for outputs of the log that must not show it.
+The client's values that may occur in log texts, for outputs that must not show them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dantetw.values import Command, Path
 
 def sensitive_values(record: SessionRecord, path: Path | None = None) -> Named:
     """
-    The values of a session's that may stand in texts about it.
+    The values of a session that may occur in texts about it.
 
-    :param path: of a datagram of the session's that the text is about.
+    :param path: the path of the datagram that the text is about, if it is about one.
     """
     found = [("client", record.client.host), ("user", record.claimed)]
     if path is not None:

@@ -41,25 +41,26 @@ class SessionServices:
     """
     What all sessions of a process share.
 
-    :ivar policy: what new sessions begin with; ``context``: what is made of it.
+    :ivar policy: the policy of new sessions; ``context``: the objects built for it.
     :ivar sessions: all that are alive, by number, and so in order of arrival.
     :ivar unreached: addresses of targets that could not be reached lately.
-    :ivar dialects: the protocols in which clients may ask.
-    :ivar commands: what performs each command; one that is absent is not supported.
+    :ivar dialects: the protocols that clients may use.
+    :ivar commands: the function that performs each command; others are not supported.
     :ivar keep_alive: whether connections get TCP keep-alive.
-    :ivar delayed_closes: connections that are closed in a while, their sessions being over.
+    :ivar delayed_closes: connections to close after a delay; their sessions have ended.
     :ivar descriptors: how many descriptors are left for clients.
     :ivar bind_low: binds ports below 1024, for ``compatibility: sameport``; set before the first
         policy is adopted.
-    :ivar subscribers: what follows all sessions; ``next_number``: numbers them.
+    :ivar subscribers: observers of all sessions; ``next_number``: returns the next session's
+        number.
     :ivar charging: counts sessions; ``accounts``: those that each session is charged to.
     :ivar stopwatch: measures how long datagrams stay here.
-    :ivar shape: what limits or converts the bytes of a session whose relay is about to begin, from
-        the rule that has passed it; None: nothing is limited or converted.
+    :ivar shape: returns the limits and the codec for a session whose relay is about to begin, from
+        the rule that passed it; None: there are none.
 
-    :param upstreams: what makes the ways out of a policy, by name.
+    :param upstreams: the functions that build a policy's upstreams, by name.
     :param addresses_of: the addresses an interface has now; ``all_addresses``: all of this host.
-    :param table: where sessions are counted; None: where no other process reads it.
+    :param table: the table where sessions are counted; None: one that no other process reads.
     """
 
     policy: Policy
@@ -115,9 +116,9 @@ class SessionServices:
 
     def adopt(self, policy: Policy, authenticators: Mapping[Method, Any]) -> None:
         """
-        Let sessions from now on begin with this policy.
+        Use this policy for new sessions.
 
-        :param authenticators: for each method that has something to check, what does: an
+        :param authenticators: the checker of each method that has something to check: an
             :class:`~dantetw.auth.interfaces.IAuthenticator` for ``username``, else an
             :class:`~dantetw.auth.interfaces.IProver`.
         """
@@ -135,18 +136,18 @@ class SessionServices:
         self.unreached = Unreached(self.monotonic)
 
     def _early(self) -> int:
-        """How many sessions may come to need more descriptors: what they ask for is not known."""
+        """How many sessions may still need more descriptors, since their requests are not known."""
         counts = self.counts
         return counts.open - (counts.performed - counts.ended(Work.IO))
 
     @property
     def counts(self) -> AccountCounts:
-        """What was counted of all sessions of this process."""
+        """The counts of all sessions of this process."""
         return self._table.total(AccountKind.SERVER) - self._counts_before
 
     @property
     def listening(self) -> frozenset[Endpoint]:
-        """Where clients come in."""
+        """The endpoints that clients connect to."""
         return self._listening.endpoints
 
     @listening.setter
@@ -158,7 +159,7 @@ class SessionServices:
         self.report_refused(set_options(sock, options, Edge.INTERNAL))
 
     def report_refused(self, refused: Sequence[tuple[SocketOption, int]]) -> None:
-        """Say of each socket option that the system refused, once, that it did."""
+        """Log each socket option that the system refused, once."""
         for option, number in refused:
             if option not in self._refused:
                 self._refused.add(option)

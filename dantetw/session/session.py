@@ -2,8 +2,8 @@
 A session: what it holds, what it waits for, and its one end.
 
 Stages and commands (:mod:`.request`, :mod:`.login`, :mod:`.commands`) are given a
-session and act on it.  Whatever ends it, in whichever stage, ends it in :meth:`Session.end`, which
-records the end and gives back what the session holds.
+session and act on it.  Every end of a session, in any stage, goes through :meth:`Session.end`,
+which logs the end and releases the session's resources.
 """
 
 from __future__ import annotations
@@ -64,15 +64,15 @@ class Session(SessionView):
 
     It is driven from stage to stage by :class:`~dantetw.session.clientsession.ClientSession`.
 
-    :ivar ended: it is over.
+    :ivar ended: whether it has ended.
     :ivar authentication: the client's authentication, where external checks are needed.
-    :ivar transport: the client's connection and ``negotiation`` what is said there, until the
-        request is complete; ``sock``: the client's socket after that.
+    :ivar transport: the client's connection, and ``negotiation`` the state of the negotiation,
+        until the request is complete; ``sock``: the client's socket after that.
     :ivar hints: the poller's events for ``sock`` that are not handled yet; ``leftover``: bytes that
         came behind the request.
-    :ivar activity: the command at work.
-    :ivar awaited: of a BIND the port that was bound, until its peer has come.
-    :ivar waiting: what is waited for, which the end cancels.
+    :ivar activity: the command being performed.
+    :ivar awaited: the bound port of a BIND, until its peer has connected.
+    :ivar waiting: the pending Deferred, which the end cancels.
     :ivar since: monotonic seconds from which the current time limit counts.
     """
 
@@ -171,7 +171,7 @@ class Session(SessionView):
         otherwise: Callable[[Failure], None] | None = None,
     ) -> None:
         """
-        Go on when a Deferred fires, which the session's end cancels.
+        Go on when a Deferred fires; the session's end cancels it.
 
         :param otherwise: called with the failure; without it a failure is a bug.
         """
@@ -193,7 +193,7 @@ class Session(SessionView):
     def decide_waiting(
         self, decide: Callable[[Known], _Decision | Lookup | AuthCheck]
     ) -> Deferred[_Decision]:
-        """Decide what needs names looked up, or the client's login checked."""
+        """Make a decision that needs name look-ups, or checks of the client's login."""
         return Deferred.fromCoroutine(self._decide(decide))
 
     async def _decide(self, decide: Callable[[Known], _Decision | Lookup | AuthCheck]) -> _Decision:
@@ -203,7 +203,7 @@ class Session(SessionView):
             decision = await known.decide_waiting(decide, partial(log_unresolved, self), host)
             if not isinstance(decision, AuthCheck):
                 return decision
-            # It comes to an end: each check is asked for once, and rules have only so many.
+            # This terminates: each check is made once, and rules need finitely many.
             assert self.authentication is not None
             await self.authentication.ask(decision)
 
@@ -214,13 +214,13 @@ class Session(SessionView):
         self.close(Ending(Side.US, self.record.phase, Cause.ERROR, errno.EIO, "internal error"))
 
     def advanced(self) -> None:
-        """Announce that a phase of importance begins."""
+        """Announce the beginning of a major phase."""
         for advanced in self.server.subscribers.advanced:
             advanced(self)
 
     @property
     def work(self) -> Work:
-        """What is being done for it."""
+        """The stage that the session is in."""
         if self.record.request is None:
             return _NEGOTIATE
         activity = self.activity
@@ -237,7 +237,7 @@ class Session(SessionView):
             self.end(ending)
 
     def end(self, ending: Ending) -> None:
-        """End, once: record what has happened, and give back what is held."""
+        """End, once: log the end, and release all resources."""
         if self.ended:
             return
         self.ended = True
@@ -299,7 +299,7 @@ class Session(SessionView):
         return b"" if client is None else read(client), b"" if target is None else read(target)
 
     def _give_back(self) -> None:
-        """Let go of all that is held."""
+        """Release all resources."""
         server = self.server
         activity, self.activity = self.activity, None
         if activity is not None:

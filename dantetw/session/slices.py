@@ -1,12 +1,11 @@
 """
-Work that takes long, done a few milliseconds at a time.
+Runs long work a few milliseconds at a time.
 
-No client must wait for a status report, though there may be tens of thousands of sessions.  So it
-is made in slices, between which the server does its other work.
+A status report may cover tens of thousands of sessions, and must not delay clients.  So it is made
+in slices, between which the server does its other work.
 
-Lines that a destination of the log does not take at once wait in its queue, which is bounded, and a
-report may be longer.  So the work stops while a destination is behind, for as long as that makes
-progress.
+Lines that a log destination does not accept at once wait in its queue, which is bounded, and a
+report may be longer.  So the work pauses while a destination is behind and makes progress.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ SLICE_SECONDS: Final = 0.002
 #: Messages that may wait at a destination: a quarter of its queue of 1 MiB, if they are of the
 #: longest kind, with ``log: tcpinfo``.
 BEHIND_MESSAGES: Final = 100
-#: Seconds until we look again whether a destination that is behind has caught up.
+#: Seconds until the next check whether a destination that is behind has caught up.
 PAUSE_SECONDS: Final = 0.02
-#: Looks at a destination that is behind and makes no progress, until it is given up: two seconds.
+#: Checks of a destination that makes no progress before it is no longer waited for: two seconds.
 LOOKS_WITHOUT_PROGRESS: Final = 100
-#: Seconds that a report may be held up in all, by a destination that takes a line now and then.
+#: Total seconds that slow destinations may delay a report.
 LONGEST_PAUSE_SECONDS: Final = 60.0
 
 _log: Final = Logger()
@@ -34,7 +33,7 @@ _log: Final = Logger()
 
 class Slices:
     """
-    Does work that takes long, a few milliseconds at a time.
+    Runs long work a few milliseconds at a time.
 
     :param monotonic: the clock.
     :param waiting: returns how many messages wait at the destination that is furthest behind.
@@ -55,7 +54,7 @@ class Slices:
         """
         Do a piece of work, a step of the iterator at a time.
 
-        :param continued: it belongs to the work before: what that was held up counts.
+        :param continued: it continues the work before, whose delay counts.
         :returns: fires when it is over; does not if :meth:`stop` is called before.
         """
         self._work, self._over = work, Deferred[None]()
@@ -66,7 +65,7 @@ class Slices:
         return over
 
     def stop(self) -> None:
-        """Do no more of it."""
+        """Stop the work."""
         self._work = None
 
     def _continue(self) -> None:
@@ -95,6 +94,6 @@ class Slices:
         if behind <= BEHIND_MESSAGES:
             self._looks = LOOKS_WITHOUT_PROGRESS
             return False
-        # One that is stuck must not keep the others from the report: it counts what it loses.
+        # A stuck destination must not keep the report from the others: it counts what it loses.
         self._looks = LOOKS_WITHOUT_PROGRESS if behind < before else self._looks - 1
         return self._looks > 0 and self._paused < LONGEST_PAUSE_SECONDS

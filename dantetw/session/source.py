@@ -1,5 +1,5 @@
 """
-The address of ours that a session connects from, or waits on.
+Chooses the address of this host that a session connects from, or listens on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dantetw.values import Endpoint, Severity
 
 
 def low_binder(session: Session) -> LowBinder | None:
-    """What binds ports below 1024 for a session, if anything may (``compatibility: sameport``)."""
+    """What binds ports below 1024 for a session, or None (``compatibility: sameport``)."""
     return session.server.bind_low if session.record.policy.compatibility.same_port else None
 
 

@@ -1,14 +1,14 @@
 """
-What follows all sessions of a process: the seam that counting and crash records hang on.
+Observers of all sessions of a process: accounting and crash records are such.
 
 A session announces four moments, always in this order:
 
-1. :meth:`~ISubscriber.began`: its client has come and was not refused at once;
-2. :meth:`~ISubscriber.advanced`: a phase of importance begins, such as the relay; none or several;
+1. :meth:`~ISubscriber.began`: its client has connected and was not refused at once;
+2. :meth:`~ISubscriber.advanced`: a major phase begins, such as the relay; none or several;
 3. :meth:`~ISubscriber.recording`: its end is about to be recorded, if any of its rules logs;
    nothing else is recorded between this call and that event;
-4. :meth:`~ISubscriber.ended`: its end has been recorded.  What the session held is still open, so
-   counts can be read; it is given back next.
+4. :meth:`~ISubscriber.ended`: its end has been recorded.  The session's resources are still open,
+   so counts can be read; they are released next.
 
 A client that is refused at once has an end without a beginning.
 """
@@ -25,11 +25,11 @@ from dantetw.values import Ending
 
 class IFollowed(Protocol):
     """
-    What subscribers see of a session.
+    A session as subscribers see it.
 
     :ivar record: the facts, which subscribers only read.
-    :ivar activity: the command at work.
-    :ivar ended: the session is over.
+    :ivar activity: the command being performed.
+    :ivar ended: whether the session has ended.
     """
 
     record: SessionRecord
@@ -39,7 +39,7 @@ class IFollowed(Protocol):
 
 class ISubscriber(Protocol):
     """
-    Something that follows all sessions.
+    An observer of all sessions.
 
     The calls must not raise, wait or end sessions.
     """
@@ -48,7 +48,7 @@ class ISubscriber(Protocol):
         """A session has begun."""
 
     def advanced(self, session: IFollowed) -> None:
-        """A session has come to a phase of importance."""
+        """A major phase of a session begins."""
 
     def recording(self, session: IFollowed) -> None:
         """The end of a session is about to be recorded."""
@@ -74,7 +74,7 @@ class Subscribers:
         self.ended: tuple[Callable[[IFollowed, Ending], None], ...] = ()
 
     def add(self, subscriber: ISubscriber) -> None:
-        """Let a subscriber follow all sessions from now on."""
+        """Add an observer of all sessions from now on."""
         self.began += (subscriber.began,)
         self.advanced += (subscriber.advanced,)
         self.recording += (subscriber.recording,)

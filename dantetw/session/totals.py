@@ -1,5 +1,5 @@
 """
-The totals of a status report: of one process, or of several taken together.
+The totals of a status report, of one process or the sum of several.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from dantetw.values import Work
 #: association takes more, but what future clients will ask for is unknown.
 _DESCRIPTORS: Final = 2
 
-#: What is measured, by the names it has in a report.
+#: The kinds of latency, by their names in a report.
 KINDS: Final = ("read-only", "i/o", "i/o to target", "i/o to client", "tcp i/o")
 
 
 def kinds(server: SocksFactory) -> Iterator[tuple[str, relay.LatencyStatistics]]:
-    """What this process has measured, each of :data:`KINDS`."""
+    """The latencies of this process, one for each of :data:`KINDS`."""
     watch = server.stopwatch
     measured = (watch.reading, watch.relaying, watch.to_target, watch.to_client, watch.batches)
     return zip(KINDS, measured, strict=True)
 
 
 def latency(report: int, kind: str, measured: Iterable[LatencySnapshot]) -> LatencyReport:
-    """What a report says of a kind of latency that was measured in several processes."""
+    """The report of one kind of latency, merged from several processes."""
     since_start, last_minute, latest = Histogram(), Histogram(), []
     for each in measured:
         since_start.merge(each.since_start)
@@ -44,7 +44,7 @@ def latency(report: int, kind: str, measured: Iterable[LatencySnapshot]) -> Late
 
 def free_files(files: int | None) -> int | None:
     """
-    How many files more this process can open.
+    How many more files this process can open.
 
     :param files: how many it has; None: unknown, as is the answer then, and without a limit.
     """
@@ -59,8 +59,8 @@ def status(
     The totals.
 
     :param processes: how many there are that serve clients.
-    :param total: what was counted in all of them, and in those before.
-    :param left: how many files more they can open between them.
+    :param total: the counts of all of them and of their predecessors.
+    :param left: how many more files they can open together.
     """
     negotiating = total.opened - total.requested - total.ended(Work.NEGOTIATE)
     requesting = total.requested - total.performed - total.ended(Work.REQUEST)

@@ -72,7 +72,7 @@ def admitted(
     trace: list[Tried] | None,
 ) -> None:
     """
-    Report how the client rules fared; of a refusal, keep it for the session's record if an output
+    Log how the client rules fared; of a refusal, keep it for the session's record if an output
     wants to know.
 
     :param found: what came of asking; unless it is an admission or a refusal, the rules are asked
@@ -93,8 +93,8 @@ def planned(
     session: SessionView, case: Case, plan: object, known: Known, traces: Traces | None
 ) -> None:
     """
-    Report how the rules fared that a plan for a request comes from; of a refusal, keep it for the
-    session's record if an output wants to know.
+    Log how the rules fared in a plan for a request; of a refusal, keep it for the session's record
+    if an output wants to know.
 
     :param plan: what came of asking; unless it is a plan or a refusal, the rules are asked again.
     :param traces: those that were made; None: ``debug`` is off.
@@ -110,7 +110,7 @@ def planned(
 
 
 def fared(session: SessionView, traces: Traces) -> None:
-    """Report how the rules fared that were asked about a datagram, or one of several addresses."""
+    """Log how the rules fared for a datagram, or for one of several addresses."""
     for question, trace in traces:
         named = _named_in(question)
         for line in told(trace):

@@ -1,5 +1,5 @@
 """
-A session as functions see it that log or decide, but do not drive it.
+The part of a session that is visible to functions which do not drive it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class SessionView:
     The facts of a session and its surroundings.
 
     :ivar record: the facts.
-    :ivar context: what was made of the policy that the session began with.
+    :ivar context: the objects built for the policy of the session.
     :ivar server: what all sessions share.
     """
 

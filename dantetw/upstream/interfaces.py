@@ -1,5 +1,5 @@
 """
-What an upstream is.
+The interface of upstreams.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class IUpstream(Interface):
         :param target: where to; numeric.
         :param client: the client's end of its connection; ``local``: our end of that.
         :param options: socket options for the connection; only the ``external`` ones are set.
-        :raises NoSource: if there is no address of ours to connect from.
+        :raises NoSource: if this host has no address to connect from.
         :raises DialError: if the attempt fails at once.
         """
 
 
-#: Makes an upstream for a policy: of what watches sockets, what chooses the addresses to connect
-#: from, whether connections get TCP keep-alive, and what binds ports below 1024 (None: nothing
-#: does, the policy does not ask for ``compatibility: sameport``).
+#: Makes an upstream for a policy.  Parameters: the poller; the chooser of source addresses; whether
+#: connections get TCP keep-alive; and the function that binds ports below 1024 (None: none, without
+#: ``compatibility: sameport``).
 MakeUpstream = Callable[[IPoller, Sources, bool, LowBinder | None], IUpstream]

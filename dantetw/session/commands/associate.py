@@ -1,6 +1,6 @@
 """
-UDP ASSOCIATE (:rfc:`1928` section 7): a port for a client's datagrams, as long as its connection
-stands.  What happens there is an :class:`~.association.Association`.
+UDP ASSOCIATE (:rfc:`1928` section 7): a port for a client's datagrams, as long as its connection is
+open.  The relaying there is done by an :class:`~.association.Association`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dantetw.values import UNSPECIFIED, Cause, Ending, Endpoint, Family, Phase, 
 
 
 def associate(session: Session, case: Case, plan: Plan) -> None:
-    """Give a client a port for its datagrams."""
+    """Open a port for a client's datagrams."""
     record, rule = session.record, plan.rule
     where, host = plan.address, plan.receiving_host
     record.begin_connecting(session.server.monotonic())
@@ -41,7 +41,7 @@ def associate(session: Session, case: Case, plan: Plan) -> None:
 
 
 def _bind(session: Session, rule: Rule, host: str, family: Family) -> socket.socket | None:
-    """A socket for the client's datagrams; None if there is none: then the client is refused."""
+    """A socket for the client's datagrams; None if that failed and the client was refused."""
     options = session.record.policy.socket_options + rule.socket_options
     try:
         if family is Family.IPV6 and session.sock is not None:

@@ -1,5 +1,5 @@
 """
-What becomes of the several addresses of a target, and how that is logged.
+The results of connecting to the several addresses of a target, and their logging.
 
 A failure is logged as Dante does, which tries one address after another: if another attempt
 follows, under the address; the one that ends the session, under the target's name.
@@ -16,7 +16,7 @@ from dantetw.session import failures
 from dantetw.session.session import Session
 from dantetw.values import Endpoint, Operation, Outcome
 
-#: Why an attempt has not connected.
+#: Why an attempt did not connect.
 Reason = DialError | NoSource
 
 
@@ -25,7 +25,7 @@ class Trial:
     One of the addresses.
 
     :ivar began: monotonic seconds.
-    :ivar candidate: what the rules say of it; None: not known yet.
+    :ivar candidate: the rules' decision about it; None: not made yet.
     :ivar attempt: the connection attempt, while it runs; ``source``: the address it is made from.
     """
 
@@ -61,7 +61,7 @@ class AttemptLog:
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """All that has ended, in that order."""
+        """The results, in the order in which the trials ended."""
         return tuple(self._attempts)
 
     def end(self, trial: Trial, outcome: Outcome, number: int = 0) -> None:

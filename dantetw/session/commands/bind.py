@@ -1,11 +1,11 @@
 """
-BIND (:rfc:`1928` section 4): a port of ours for one peer, then a relay with that peer.
+BIND (:rfc:`1928` section 4): a listening port for one peer, then a relay with that peer.
 
 The port was bound before the socks rules were asked (:mod:`dantetw.session.request`).  The client
-gets its address, and waits.  It may close its connection before a peer connects, so that is read
-meanwhile; what the client sends is kept for the peer, up to :data:`MAX_EARLY_BYTES`.  The first
-peer must be the one that the client has named, if it has named one, and the socks rules are asked
-about it, as a ``bindreply``.  There are no further peers, except with Dante's extension
+gets its address, and waits.  It may close its connection before a peer connects, so its connection
+is read meanwhile; what the client sends is kept for the peer, up to :data:`MAX_EARLY_BYTES`.  The
+first peer must be the one that the client has named, if it has named one, and the socks rules are
+asked about it, as a ``bindreply``.  There are no further peers, except with Dante's extension
 (:mod:`.forwarding`).
 """
 
@@ -52,7 +52,7 @@ class Bind(Waiting):
     """
     A port, and the relay with its one peer.
 
-    The rule is that of the request until a peer has connected, then that of the reply.
+    The rule of the request applies until a peer has connected, then the rule of the reply.
     """
 
     __slots__ = ("_peer",)

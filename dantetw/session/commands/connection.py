@@ -1,5 +1,5 @@
 """
-A connection to a target of one address, being made and then relayed.
+A connection to a target with one address, and its relay.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dantetw.values import (
 
 class Connect(Relaying):
     """
-    A connection to ``target``, being made and then relayed.
+    A connection to a target, and its relay.
 
     :ivar named: the target's name, if a rule passes it by that.
     """
@@ -63,7 +63,8 @@ class Connect(Relaying):
 
     def _open(self, target: Endpoint) -> IAttempt:
         """
-        An attempt under the present rule; the session's source and target are those of it.
+        Begin an attempt under the present rule, and store its source and target in the session's
+        record.
 
         :raises NoSource, DialError: as above.
         """
@@ -84,14 +85,14 @@ class Connect(Relaying):
         return attempt
 
     def unreached(self, failed: DialError) -> None:
-        """The target cannot be reached, as it turned out in the end."""
+        """The connection attempt has failed."""
         try:
             self.failed(failed)
         except Exception:
             self._session.broken(Failure())
 
     def failed(self, failed: DialError) -> None:
-        """The target cannot be reached: say why."""
+        """The target cannot be reached: refuse the request, with the reason."""
         session = self._session
         record = session.record
         record.source, number = failed.source, failed.number
@@ -109,7 +110,7 @@ class Connect(Relaying):
         self._session.refuse(ending, reply_of(ETIMEDOUT), NOWHERE)
 
     def connected(self, target: socket.SocketType) -> None:
-        """The connection stands."""
+        """The connection is established."""
         session = self._session
         source, attempt = session.record.source, self._attempt
         assert source is not None and attempt is not None

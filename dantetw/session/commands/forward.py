@@ -1,5 +1,5 @@
 """
-One of the many peers of a port: the connection to the client for it, and the relay between the two.
+One of the many peers of a port: its connection to the client, and the relay between the two.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from dantetw.values import (
 
 class Forward(Relaying):
     """
-    One peer, from when it has connected.
+    One peer that has connected.
 
-    Its relay is that of a BIND, but with a connection to the client of its own.
+    Its relay is that of a BIND, but over its own connection to the client.
 
     :ivar peer: its address; ``source``: our end of the connection to the client, once there is one.
     :ivar since: monotonic seconds when it has connected.
@@ -178,4 +178,4 @@ class Forward(Relaying):
 
 
 def _ignore(mask: int) -> None:
-    """Not read yet: it is reported again when it is."""
+    """Nothing is read yet: the poller reports it again when reading begins."""

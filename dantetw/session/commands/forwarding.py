@@ -1,14 +1,14 @@
 """
-Dante's bind extension (``extension: bind``): a port of ours for many peers.
+Dante's bind extension (``extension: bind``): a listening port for many peers.
 
 A BIND for 255.255.255.255 asks for it.  The client gets the address of the port, which has the
 number of the client's own, and the port is open as long as the client's connection.  The rules are
 asked about each peer (``bindreply``); then we connect to the client, at the address and port that
-it has asked from, where it must listen.  On its first connection it queries which peer that is,
+its request came from, where it must listen.  On its first connection it queries which peer that is,
 with a request that names our end of the new connection.  We reply with the peer's address, and the
 relay begins.
 
-One peer at a time is judged and connected for, as in Dante; the others wait in the kernel.
+Peers are decided about and connected one at a time, as in Dante; the others wait in the kernel.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from dantetw.wire.messages import ProtocolError
 #: descriptors, of which a process often has 1024.
 MAX_PEERS: Final = 256
 _DESCRIPTORS_PER_PEER: Final = 2
-#: Bytes of the client that are read at a time; a query has 10.
+#: Bytes to read from the client at a time; a query has 10.
 _READ_BYTES: Final = 4096
 #: Errors that are not the client's: the next peer may succeed.
 _SCARCE: Final = frozenset((EMFILE, ENFILE, ENOBUFS, ENOMEM))
@@ -108,7 +108,7 @@ class Forwarding(Waiting):
             return
         self._answer_queries()
         if not (session.ended or self._held):
-            # Other sockets are served before more is read.
+            # Serve other sockets before reading more.
             self._queued = True
             session.server.poller.again(self._read_client)
 
@@ -129,9 +129,8 @@ class Forwarding(Waiting):
 
     def _is_premature(self, request: Request) -> bool:
         """
-        Whether it queries a connection that is established, as the client knows before we do.
-
-        Then all that the client sends waits until we know.
+        Whether it queries a connection that the client knows to be established before the server
+        does.  Then all that the client sends waits until the server knows.
         """
         session, newest = self._session, self._next
         if newest is None or newest.source is None or _key(newest.source) != _key(request.target):
@@ -151,7 +150,7 @@ class Forwarding(Waiting):
             self._client_ready(0)
 
     def _answer(self, request: Request) -> None:
-        """Reply which peer it is; none, if the query names no connection of ours."""
+        """Reply with the peer's address, or none if the query names no known connection."""
         session, server = self._session, self._session.server
         assert session.sock is not None
         key = _key(request.target)

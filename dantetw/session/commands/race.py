@@ -35,7 +35,7 @@ from dantetw.session.session import Session
 from dantetw.session.source import refuse_sourceless, warn_misrouted
 from dantetw.values import Cause, Ending, Endpoint, Outcome, Phase, ReplyCode, Side
 
-#: Shortages of our own, which say nothing about the address that was tried.
+#: Local shortages, which say nothing about the address that was tried.
 _OURS: Final = frozenset(
     (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
 )
@@ -83,9 +83,9 @@ class ConnectRace(Connect):
 
     def begin(self) -> None:
         """
-        Begin what may begin now, and refuse the request if nothing is left.
+        Begin the attempts that may begin now; refuse the request if none is left.
 
-        Called again whenever something has happened.
+        Called after each event.
         """
         session, race = self._session, self._race
         monotonic, port = session.server.monotonic, self._plan.address.port
@@ -130,7 +130,7 @@ class ConnectRace(Connect):
             self._session.server.descriptors.hold(self._session.record.number, more)
 
     def _next(self) -> None:
-        """A head start is over."""
+        """A head start has ended."""
         try:
             self.begin()
         except Exception:

@@ -1,5 +1,5 @@
 """
-What the commands that relay a TCP connection have in common.
+The common part of commands that relay a TCP connection.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from dantetw.values import (
     Side,
 )
 
-#: Log bits of which each one needs all that is relayed.
+#: Log bits that each need all relayed data.
 TAPPED: Final = LOG_IOOP | LOG_DATA
 
 # Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.

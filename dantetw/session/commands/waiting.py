@@ -1,5 +1,5 @@
 """
-A BIND that waits: a port of ours to which peers connect, and the client that asked for it.
+A BIND that waits for peers: the listening port and the client.
 """
 
 from __future__ import annotations
