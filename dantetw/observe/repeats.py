@@ -90,12 +90,12 @@ class Repeats:
                 return False
         slot, first = (-1, True) if tally is None else tally.claim(key, subject)
         if seen is not None:
-            self._sum_up(seen)
+            self._sum_up(key, seen)
         self._seen[key] = _Seen(severity, event, subject, slot)
         if self._timer is None:
             self._timer = self._later(INTERVAL, self._tick)
         if len(self._seen) > MOST:
-            self._sum_up(self._seen.popitem(last=False)[1], ending=True)
+            self._sum_up(*self._seen.popitem(last=False), ending=True)
         return first
 
     def alone(self) -> None:
@@ -109,7 +109,7 @@ class Repeats:
             self._timer.cancel()
             self._timer = None
         while self._seen:
-            self._sum_up(self._seen.popitem(last=False)[1], ending=True)
+            self._sum_up(*self._seen.popitem(last=False), ending=True)
 
     def stop(self) -> None:
         """The same; from now on everything is new."""
@@ -120,21 +120,21 @@ class Repeats:
         self._timer = None
         for key, seen in list(self._seen.items()):
             ours, new, seen.new = bool(seen.times), seen.new, False
-            came = self._sum_up(seen)
+            came = self._sum_up(key, seen)
             if not (ours or new or came):
                 # What is written in this loop may have pushed it out already.
                 self._seen.pop(key, None)
-                self._sum_up(seen, ending=True)
+                self._sum_up(key, seen, ending=True)
         if self._seen and self._timer is None:
             self._timer = self._later(INTERVAL, self._tick)
 
-    def _sum_up(self, seen: _Seen, ending: bool = False) -> bool:
+    def _sum_up(self, key: Hashable, seen: _Seen, ending: bool = False) -> bool:
         """Log how often it has come, unless another process does; whether it has."""
         times, seen.times = seen.times, 0
         one, seen.one = seen.one, True
         taken = None
         if self.tally is not None and seen.slot >= 0:
-            taken = self.tally.take(seen.slot, ending)
+            taken = self.tally.take(seen.slot, key, ending)
         if taken is not None:
             times += taken[0]
             one = one and taken[1]

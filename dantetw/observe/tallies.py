@@ -75,7 +75,7 @@ class RepeatTally:
             been counted.
         """
         cells, now = self._cells, self._now()
-        key = (hash(text) & _MASK) or 1
+        key = _key_of(text)
         free = -1
         for number in range(_TRIES):
             slot = (key + number) % SLOTS * _SIZE
@@ -92,7 +92,7 @@ class RepeatTally:
         if cells[free + _KEY] != key:
             cells[free + _KEY] = key
             cells[free + _WRITTEN] = self._sum(free)
-        cells[free + _SUBJECT] = _of(subject)
+        cells[free + _SUBJECT] = _key_of(subject)
         cells[free + _COUNTED] = cells[free + _LOOKED] = now
         cells[free + _OWNER] = self._place + 1
         return free, True
@@ -105,8 +105,8 @@ class RepeatTally:
 
     def holds(self, slot: int, text: Hashable) -> bool:
         """Whether a text is still counted in a slot."""
-        key = (hash(text) & _MASK) or 1
-        return self._cells[slot + _KEY] == key and self._cells[slot + _OWNER] != 0
+        cells = self._cells
+        return cells[slot + _KEY] == _key_of(text) and cells[slot + _OWNER] != 0
 
     def count(self, slot: int, subject: Hashable) -> None:
         """Count a repetition."""
@@ -114,17 +114,19 @@ class RepeatTally:
         cell = slot + _CELLS + self._place
         cells[cell] = (cells[cell] + 1) & _CELL
         cells[slot + _COUNTED] = self._now()
-        if cells[slot + _SUBJECT] != _of(subject):
+        if cells[slot + _SUBJECT] != _key_of(subject):
             cells[slot + _SUBJECT] = 0
 
-    def take(self, slot: int, ending: bool = False) -> tuple[int, bool] | None:
+    def take(self, slot: int, text: Hashable, ending: bool = False) -> tuple[int, bool] | None:
         """
         How many have come since the last summary, and whether they all have one subject.
 
         :param ending: this process looks no more; if it is the owner, no process is.
-        :returns: None if another process writes the summary.
+        :returns: None if another process writes the summary, or the slot is another text's now.
         """
         cells, now, own = self._cells, self._now(), self._place + 1
+        if cells[slot + _KEY] != _key_of(text):
+            return None
         owner = cells[slot + _OWNER]
         if owner != own:
             if owner and not self._old(slot, _LOOKED, now):
@@ -141,5 +143,6 @@ class RepeatTally:
         return number, cells[slot + _SUBJECT] != 0
 
 
-def _of(subject: Hashable) -> int:
-    return (hash(subject) & _MASK) or 1
+def _key_of(value: Hashable) -> int:
+    """What stands for a text or subject in the table; never 0."""
+    return (hash(value) & _MASK) or 1

@@ -329,6 +329,19 @@ class ProcessesTests(SynchronousTestCase):
         lines = sum(times == 0 for world in processes.worlds for _, times in world.written)
         self.assertGreater(lines, 9)
 
+    def test_slot_of_another(self) -> None:
+        """What another text counts in a slot is not told of the text that had it before."""
+        self.patch(tallies, "SLOTS", 1)
+        processes = Processes(1)
+        (world,) = processes.worlds
+        world.say("a")
+        # Nothing has looked meanwhile that could have forgotten the first.
+        processes.clock.rightNow += tallies.GONE + 1
+        world.say("b", 3)
+        processes.clock.advance(0)
+        world.repeats.stop()
+        self.assertEqual(world.written, [("a", 0), ("b", 0), ("b", 2)])
+
     @given(st.lists(st.sampled_from((0, 1, 2, 5000, 2**63, 2**64 - 1)), min_size=8, max_size=8))
     def test_nonsense(self, values: list[int]) -> None:
         """Whatever another process has written into the table, this one goes on and counts."""
@@ -355,15 +368,18 @@ class ProcessesTests(SynchronousTestCase):
         self.assertIsNone(Tallies().of(tallies.PLACES))
 
     @given(
+        # Where texts stand depends on their hashes, other ones in each run; in one slot all meet.
+        st.sampled_from((1, tallies.SLOTS)),
         st.lists(
             st.one_of(
                 st.tuples(st.integers(0, 2), st.sampled_from("abc")),
                 st.sampled_from([0.3, INTERVAL, 4.0]),
             )
-        )
+        ),
     )
-    def test_nothing_is_lost(self, steps: list[tuple[int, str] | float]) -> None:
+    def test_nothing_is_lost(self, slots: int, steps: list[tuple[int, str] | float]) -> None:
         """Whatever comes when and where: in the end each was told as often as it was said."""
+        self.patch(tallies, "SLOTS", slots)
         processes = Processes(3)
         for step in steps:
             if isinstance(step, tuple):
