@@ -29,7 +29,7 @@ from dantetw.process.appending import open_appending
 from dantetw.session.subscribers import Subscribers
 from dantetw.values import Cause, Ending, Phase, Severity, Side
 from tests.crew.test_scoreboard import ScoreboardCase
-from tests.observe.sinks.fakes import FakeReactor
+from tests.observe.sinks.fakes import FakeReactor, make_disks_quick
 from tests.session.world import CLIENT
 
 OVER = Ending(Side.US, Phase.NEGOTIATE, Cause.SHUTDOWN)
@@ -55,6 +55,7 @@ class KillingCase(ScoreboardCase):
         super().setUp()
         if not hasattr(os, "fork"):
             raise SkipTest("this system has no fork")
+        make_disks_quick(self)
         folder = Path(self.mktemp())
         folder.mkdir()
         self.paths = [folder / f"log.{number}" for number in range(self.files)]

@@ -15,6 +15,7 @@ from dantetw.observe.sinks.behind import CALM, SLOW
 from dantetw.observe.sinks.file import File
 from dantetw.process.appending import open_appending
 from dantetw.values import Severity
+from tests.observe.sinks.fakes import make_disks_quick
 
 #: Seconds after which something that has not happened is taken not to happen.
 DEADLINE = 30.0
@@ -30,6 +31,7 @@ class BehindTests(SynchronousTestCase):
         self.prefix = Prefix("sockd")
         self.away = True
         self.patch(file, "may_block", lambda descriptor: self.away)
+        make_disks_quick(self)
         self.free = threading.Event()
         self.begun = threading.Event()
         self.held: set[int] = set()

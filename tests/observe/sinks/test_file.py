@@ -16,7 +16,7 @@ from dantetw.observe.sinks.kind import Surroundings
 from dantetw.observe.sinks.stream import Stream
 from dantetw.process.appending import open_appending
 from dantetw.values import Severity
-from tests.observe.sinks.fakes import FakeReactor
+from tests.observe.sinks.fakes import FakeReactor, make_disks_quick
 
 
 class FileTests(SynchronousTestCase):
@@ -24,6 +24,7 @@ class FileTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Have an empty directory."""
+        make_disks_quick(self)
         directory = self.mktemp()
         os.mkdir(directory)
         self.path = os.path.join(directory, "log")

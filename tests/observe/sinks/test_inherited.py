@@ -22,7 +22,7 @@ from dantetw.observe.sinks.stream import Stream
 from dantetw.process.appending import open_appending
 from dantetw.values import Severity
 from tests.descriptors import descriptors
-from tests.observe.sinks.fakes import FakeReactor
+from tests.observe.sinks.fakes import FakeReactor, make_disks_quick
 
 #: What a pipe takes in one piece (``PIPE_BUF``), and all that it holds.
 ATOMIC, PIPE = 4096, 65536
@@ -209,6 +209,7 @@ class FileTests(InheritedCase):
 
     def test_appended(self) -> None:
         """Each has a descriptor of its own to the same file, and lines are whole."""
+        make_disks_quick(self)
         path = Path(self.mktemp())
         mothers = File("log", Prefix("sockd"), partial(open_appending, str(path)))
         self.addCleanup(mothers.close)

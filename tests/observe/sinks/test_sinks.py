@@ -21,7 +21,7 @@ from dantetw.observe.sinks.threaded import Threaded
 from dantetw.process.appending import open_appending
 from dantetw.values import Severity
 from tests.observe.sinks.daemon import Daemon
-from tests.observe.sinks.fakes import FakeReactor
+from tests.observe.sinks.fakes import FakeReactor, make_disks_quick
 
 WHEN = 1795405831.154986
 
@@ -143,6 +143,7 @@ class FileTests(SinkMixin, SynchronousTestCase):
 
     def make(self) -> ISink:
         """A file."""
+        make_disks_quick(self)
         self.read = 0
         self.path = os.path.join(self.directory, "log")
         return File("log", self.prefix, lambda: open_appending(self.path))
