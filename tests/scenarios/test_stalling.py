@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
 import threading
 from pathlib import Path
 
-from tests.scenarios.running import DEADLINE, wait_until
+from tests.scenarios.running import DEADLINE, PYTHON, wait_until
 from tests.scenarios.test_workers import DIED, WorkerScenario, children
 
 #: Clients that come, of which the kernel gives half to each worker.
@@ -90,28 +89,29 @@ class StallingScenarios(WorkerScenario):
         self.assertNotIn("has not responded", server.raw())
         self.assertEqual(server.stop(), 0)
 
+    def mortal(self, path: Path) -> list[str]:
+        """The command line of a server whose new workers die at once while there is a file."""
+        code = f"""
+import os, signal, sys
+def die():
+    if os.path.exists({str(self.mortality)!r}):
+        os.kill(os.getpid(), signal.SIGKILL)
+os.register_at_fork(after_in_child=die)
+sys.argv[0] = "sockd"
+from dantetw.cli.main import main
+main()
+"""
+        return [PYTHON, "-c", code, "-f", str(path), "-p", str(self.folder / "sockd.pid")]
+
     def test_dies_again_and_again(self) -> None:
         """While one dies each time that it is started, the other serves the clients of both."""
-        server = self.begin()
-        kept = children(server.pid)[1]
-        over = threading.Event()
-
-        def kill() -> None:
-            while not over.wait(0.001):
-                for pid in children(server.pid):
-                    if pid != kept:
-                        # It may have been reaped meanwhile.
-                        with contextlib.suppress(ProcessLookupError):
-                            os.kill(pid, signal.SIGKILL)
-
-        killing = threading.Thread(target=kill, daemon=True)
-        killing.start()
-        self.addCleanup(killing.join, DEADLINE)
-        self.addCleanup(over.set)
-        # After the second the next is not started within a second.
+        self.mortality = self.folder / "mortality"
+        server = self.begin(command=self.mortal)
+        self.mortality.touch()
+        os.kill(children(server.pid)[0], signal.SIGKILL)
         server.wait_for(2, "was killed by signal 9")
         self.assertEqual(self.answered(self.come(server.port)), MANY)
-        over.set()
+        self.mortality.unlink()
         wait_until(lambda: len(children(server.pid)) == 2, "another worker")
         self.assertEqual(self.answered(self.come(server.port)), MANY)
         self.assertEqual(server.stop(), 0)

@@ -14,7 +14,7 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest
 
 from tests.scenarios.rights import DROP, NOBODY, RootScenario, effective, status
-from tests.scenarios.running import mask, wait_until
+from tests.scenarios.running import mask
 
 
 class UserScenarios(RootScenario):
@@ -48,7 +48,7 @@ class UserScenarios(RootScenario):
         old = self.folder / "old.log"
         server.log.rename(old)
         server.send(signal.SIGHUP)
-        wait_until(server.log.exists, "the new file")
+        server.wait_for(1, "config reloaded")
         self.assertEqual(server.stop(), 0)
         self.assertIn("SIGHUP [", old.read_text())
         self.assertIn("config reloaded", server.log.read_text())

@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.scenarios.load import Load
 from tests.scenarios.running import (
@@ -43,7 +44,7 @@ def children(pid: int) -> list[int]:
 class WorkerScenario(Scenario):
     """A server with two workers, and clients of both."""
 
-    def begin(self, more: str = "", **how: str) -> Running:
+    def begin(self, more: str = "", **how: Any) -> Running:
         """Start a server that logs JSON too."""
         self.json = self.folder / "sockd.json"
         more = f"log.format.json: {self.json}\n{more}"
