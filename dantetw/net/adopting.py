@@ -1,5 +1,5 @@
 """
-Sockets that others have too: made by another process, or shared with one.
+Sockets that another process has made, or shares.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _NO_WAIT: Final = socket.SOCK_NONBLOCK
 
 def adopt(descriptor: int, kind: type[_Socket]) -> _Socket:
     """
-    A socket of a descriptor, which belongs to it from now on.
+    A socket object for a descriptor, which it owns from now on.
 
-    Whether calls wait is not changed, not for an instant: all processes that have the socket share
-    that (``O_NONBLOCK``), and one may be accepting.  ``socket(fileno=…)`` keeps that promise on
-    CPython; on PyPy it makes the socket one that waits.
+    ``O_NONBLOCK`` is not changed, not for an instant: all processes that have the socket share it,
+    and one may be accepting.  ``socket(fileno=…)`` leaves it alone on CPython; on PyPy it clears
+    it.
 
     :param kind: the class.
-    :raises OSError: if it is not a socket's; it is still the caller's then.
+    :raises OSError: if it is not a socket's; the caller still owns it then.
     """
     if os.get_blocking(descriptor):
         return kind(fileno=descriptor)

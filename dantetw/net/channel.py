@@ -1,11 +1,11 @@
 """
 Messages between processes of this host.
 
-Messages go over a stream socket, each as a head and three parts: a word, what goes with it as JSON,
-and bytes.  Descriptors travel beside them (``SCM_RIGHTS``, :manpage:`unix(7)`).
+Messages go over a stream socket, each as a head and three parts: a word, a value as JSON, and
+bytes.  Descriptors travel beside them (``SCM_RIGHTS``, :manpage:`unix(7)`).
 
-A process that serves clients, and so has read what they send, is not trusted: from there come
-words, numbers and text only.
+A process that serves clients, and so reads their data, is not trusted: only words, numbers and text
+are accepted from it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from zope.interface import implementer
 MOST_DESCRIPTORS: Final = 253
 #: Most bytes of a message; a longer one is a bug, and ends the channel.
 LONGEST: Final = 64 * 1024 * 1024
-#: The same of one from a process that is not trusted.  Latencies, which are the longest, take a
-#: quarter of it.
+#: The same for a process that is not trusted.  Latencies, which are the longest, take a quarter of
+#: it.
 LONGEST_SAID: Final = 1024 * 1024
 
-#: Numbers from here on count nothing: no process has so many of anything.
+#: Numbers from here on are refused as counts: no process has so many of anything.
 COUNT_LIMIT: Final = 2**40
 
 # Lengths of the text and of the bytes, number of descriptors.
@@ -47,7 +47,7 @@ class Frame:
     """
     A message.
 
-    :ivar word: what it is about; ``said`` what goes with it, ``payload`` bytes that do.
+    :ivar word: the kind of message; ``said``: its value; ``payload``: its bytes.
     :ivar descriptors: that came with it; the receiver owns them.  Only the first of them if a
         process can have no more.
     """
@@ -65,7 +65,7 @@ class Channel:
 
     :param sock: belongs to the channel from now on.
     :param heard: called with each :class:`Frame` that comes.
-    :param lost: called once when the other end has gone, or says what makes no sense.
+    :param lost: called once when the other end has closed, or has sent nonsense.
     :param trusted: the other end may send descriptors, and long messages.
     :param unread: what another process has read before us.
     """
@@ -99,15 +99,15 @@ class Channel:
         self._reactor.addReader(self)
 
     def distrust(self) -> None:
-        """Take no long messages any more."""
+        """Accept no long messages from now on."""
         self._longest = LONGEST_SAID
 
     def release(self) -> tuple[socket.socket, bytes] | None:
         """
-        Let go of the socket, for another process to go on with.
+        Release the socket, so that another process can continue with it.
 
-        :returns: also what has been read of a message that is not complete; None if what we have
-            said has not got out, so that no process can go on.  The channel is closed then.
+        :returns: the socket, and the bytes read of an incomplete message; None if not all messages
+            have been sent, so that no process can continue.  The channel is closed then.
         """
         if not self.flush() or self._sock.fileno() < 0:
             self.close()
@@ -119,7 +119,7 @@ class Channel:
     def attend(
         self, reactor: Any, heard: Callable[[Frame], None], lost: Callable[[], None]
     ) -> None:
-        """Let others hear of what comes from now on."""
+        """Replace the functions that are called from now on."""
         self._reactor, self._heard, self._lost = reactor, heard, lost
         self.start()
         self.flush()
@@ -216,7 +216,7 @@ class Channel:
 
     def _next(self) -> Frame | None:
         """
-        Take a message off what has come, if there is a whole one.
+        Take a message from the bytes received, if there is a whole one.
 
         :raises ValueError: if it makes no sense.
         """
@@ -246,7 +246,7 @@ class Channel:
             self._lost()
 
     def close(self) -> None:
-        """Hear and send no more.  May be called twice."""
+        """Close the channel.  May be called twice."""
         if self._sock.fileno() < 0:
             return
         self._reactor.removeReader(self)
@@ -299,7 +299,7 @@ class Answers(Generic[_Key, _Answer]):
 
 
 def is_count(said: object) -> TypeGuard[int]:
-    """Whether what another process has said is a number of something, from 0."""
+    """Whether a value from another process is a valid count, from 0."""
     return type(said) is int and 0 <= said < COUNT_LIMIT
 
 

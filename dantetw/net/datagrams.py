@@ -49,7 +49,7 @@ def bind_internal(
     """
     A socket that a client can send its datagrams to.
 
-    :param host: our address.
+    :param host: the local address.
     :param ports: first and last port that will do (``udp.portrange``); None: any.
     :param options: socket options, of which the ``internal`` ones are set.
     :returns: the socket, and the options that the system refused.
@@ -72,9 +72,9 @@ def bind_external(
     low: LowBinder | None = None,
 ) -> tuple[socket.socket, list[tuple[SocketOption, int]]]:
     """
-    A socket to go out from.
+    A socket to send from.
 
-    :param port: the one we would like; another, if that is taken.
+    :param port: the preferred port; another, if that is in use.
     :param low: how to get one below 1024; None: not at all.
     :param options: socket options, of which the ``external`` ones are set.
     :returns: the socket, and the options that the system refused.
@@ -137,7 +137,7 @@ def errors_of(sock: socket.socket) -> Iterator[tuple[int, Endpoint | None]]:
 
 
 def drops_of(sock: socket.socket) -> int:
-    """How many datagrams the kernel has dropped because they were not read in time."""
+    """How many datagrams the kernel dropped because they were not read in time."""
     try:
         information = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
         return int(_MEMINFO.unpack(information)[_DROPS])
@@ -162,7 +162,7 @@ def _make(
 
 @contextmanager
 def _kept(sock: socket.socket) -> Iterator[None]:
-    """Close a socket that cannot be made what it must be."""
+    """Close a socket whose setup has failed."""
     try:
         yield
     except OSError:

@@ -1,8 +1,8 @@
 """
-Names that took long to fail, for instance since no name server answers for them.
+Names that took long to fail, for example because no name server answers for them.
 
-Each client that asks for such a name would wait as long again.  So the failure is remembered for a
-while, and then the name is tried again without long waits.
+Each client that asks for such a name would wait as long again.  So the failure is cached for a
+while; then the name is tried again, but clients do not wait long for it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Final
 
-#: Seconds that a failure took if the name is taken for dead, and until it is tried again.
+#: Seconds after which a failing name counts as dead, and until it is tried again.
 SLOW_SECONDS: Final = 1.0
 DEAD_SECONDS: Final = 10.0
 #: Seconds to wait for a later attempt before the old failure is given.
 DEAD_WAIT_SECONDS: Final = 1.0
-#: Seconds after which nothing is known of the name any more, and how many are known.
+#: Seconds after which a name is forgotten, and how many names are kept.
 DEAD_KNOWN_SECONDS: Final = 300.0
 DEAD_ENTRIES: Final = 512
 
@@ -39,7 +39,7 @@ class DeadName:
 
 class DeadNames:
     """
-    What is known of dead names; those not asked for are forgotten first.
+    The dead names; those least recently asked for are forgotten first.
 
     :param seconds: the clock.
     """

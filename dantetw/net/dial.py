@@ -6,7 +6,7 @@ and register the socket in the reactor, where a relay does not want it.  Here th
 watched by the poller from the beginning, and stays registered when the relay takes it over.
 
 An attempt has one caller and one outcome, so there are two callbacks and no Deferred, which would
-cost a short session one part in fifty.
+cost 2 % of a short session.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class DialError(Exception):
         self.source = source
 
 
-#: Gets the connected socket, which the poller still watches for the caller to
+#: Receives the connected socket, which the poller still watches for the caller to
 #: :meth:`~dantetw.net.poller.IPoller.hand_over`.
 Connected = Callable[[socket.SocketType], None]
-#: Gets why there is no connection.
+#: Receives the reason why there is no connection.
 Failed = Callable[[DialError], None]
 
 
@@ -69,7 +69,7 @@ class IAttempt(Interface):
 
 
 def _ignore(outcome: object) -> None:
-    """What is called as long as no caller has asked for the outcome, and after the end."""
+    """Called as long as no caller has asked for the outcome, and after the end."""
 
 
 @implementer(IAttempt)

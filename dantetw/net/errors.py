@@ -1,8 +1,8 @@
 """
 Failures of the network and their names: symbol, words, and the reply to a SOCKS client.
 
-The one place that knows them: no other code looks into the text of an error.  An errno is named by
-its symbol (``ECONNREFUSED``), a resolver's failure by its own (``EAI_AGAIN``); by these the
+This is the only place that does so: no other code parses the text of an error.  An errno is named
+by its symbol (``ECONNREFUSED``), a resolver's failure by its own (``EAI_AGAIN``); by these the
 operator's filters find them (``SIDE.log.LEVEL.error``).  Pure, so that formats can use it too.
 """
 
@@ -103,6 +103,6 @@ def reply_of(number: int) -> ReplyCode:
     """
     The reply for a connection attempt that failed with this error (:rfc:`1928` section 6).
 
-    Dante answers 6, "TTL expired", when a connection attempt times out; so do we.
+    As in Dante, a connection attempt that times out is answered 6, "TTL expired".
     """
     return _REPLIES.get(number, ReplyCode.FAILURE)

@@ -1,8 +1,8 @@
 """
 The facts about this machine that a configuration refers to.
 
-Implements :class:`dantetw.config.machine.Machine`.  Nothing is cached: interfaces come and go, and
-a reload should see them as they are.
+Implements :class:`dantetw.config.machine.Machine`.  Nothing is cached: a reload should see
+interfaces as they are now.
 """
 
 from __future__ import annotations

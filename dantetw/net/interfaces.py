@@ -1,5 +1,5 @@
 """
-What addresses the interfaces have now, without asking the kernel each time.
+The current addresses of interfaces, without asking the kernel each time.
 
 The kernel reports changes on a netlink socket (:manpage:`rtnetlink(7)`).  Its reports are only
 counted, not read: after one, the addresses are looked up again.  So none that is lost, or of a kind

@@ -10,14 +10,14 @@ Names without an answer
 
 Such a name holds a thread for 10-30 seconds.  An asynchronous resolver (:mod:`twisted.names`,
 c-ares) holds a few bytes instead, but has no ``nsswitch.conf`` (mDNS, LDAP, systemd-resolved), and
-would have to repeat what the C library makes of search domains, ``ndots``, ``options`` and
-:rfc:`6724`; operators expect what ``getent ahosts`` finds.  So there are threads, many, shared so
-that dead names wait among themselves (:mod:`dantetw.fairness`):
+would have to imitate the C library's handling of search domains, ``ndots``, ``options`` and
+:rfc:`6724`; operators expect what ``getent ahosts`` finds.  So many threads are used, shared so
+that dead names delay only each other (:mod:`dantetw.fairness`):
 
 - A look-up that takes longer than :data:`LONG_LOOKUP_SECONDS` counts against the client that asked.
   Clients with such look-ups share half of the threads; the other half is for all other clients.
-- A client has a sixteenth of the threads that are free, so that there are some left before anything
-  is known of a name.
+- A client has a sixteenth of the threads that are free, so that some are left while nothing is
+  known of a name.
 - A failure that took long is remembered for seconds (:mod:`.deadnames`), so a dead name in a rule
   delays few clients.
 - A client that asks for a name which already waits for a thread on behalf of a worse client takes
@@ -89,7 +89,7 @@ _Key = tuple[int, str]
 
 class _Search(Shared[tuple[str, ...]]):
     """
-    One look-up in progress, and all that wait for it.
+    One look-up in progress, and the callers that wait for it.
 
     :ivar since: seconds of the clock at which it was asked for.
     """
@@ -100,7 +100,7 @@ class _Search(Shared[tuple[str, ...]]):
 
 class Resolver:
     """
-    The system's resolver, asked in threads, with a cache.
+    The system's resolver, called in threads, with a cache.
 
     Equal questions share one look-up while it is in progress.  Cancelling a Deferred gives up
     waiting; a look-up that has no waiter left and no thread yet is dropped.
@@ -202,7 +202,7 @@ class Resolver:
             self._threads.resize(max(1, min(THREADS, files // FILES_SHARE)))
 
     def stop(self) -> None:
-        """Deliver nothing any more."""
+        """Deliver no more answers."""
         self._threads.stop()
 
     def _get(self, key: _Key) -> tuple[str, ...] | None:

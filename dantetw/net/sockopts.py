@@ -1,5 +1,5 @@
 """
-Socket options: those every socket of ours has, and those the configuration asks for.
+Socket options: those that every socket gets, and those of the configuration.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ def bind_wished(
     sock: socket.SocketType, address: str, port: int, low: LowBinder | None = None
 ) -> bool:
     """
-    Bind to an address and a port, if that can be had.
+    Bind to an address, and to a port if possible.
 
-    :param port: the wish; 0: there is none.
-    :param low: binds if it is below 1024; None: such a wish is not granted.
-    :returns: whether it was; if not, the socket is not bound yet.
+    :param port: the preferred port; 0: any.
+    :param low: binds ports below 1024; None: these are not bound.
+    :returns: whether it was bound; if not, the socket is not bound yet.
     :raises OSError: if the address cannot be bound.
     """
     bind = socket.socket.bind if port >= FIRST_FREE else low
@@ -103,13 +103,14 @@ def bind_source(
     sock: socket.SocketType, address: str, port: int, low: LowBinder | None = None
 ) -> bool:
     """
-    Bind to an address to go out from, and to ``port`` if that can be had.
+    Bind to an address to connect from, and to ``port`` if possible.
 
-    As Dante does, we go out from the port the client came from: some protocols want that, and it
-    makes the two halves of a session easy to find in a capture.
+    As in Dante, the server connects from the client's port number: some protocols require that, and
+    it makes the two halves of a session easy to find in a capture.
 
-    :param port: the wish, as above; likewise ``low``.
-    :returns: whether it was granted; if not, the port is known when ``connect`` has been called.
+    :param port: the preferred port, as above; likewise ``low``.
+    :returns: whether that port was bound; if not, the port is known when ``connect`` has been
+        called.
     :raises OSError: if the address cannot be bound.
     """
     if bind_wished(sock, address, port, low):

@@ -25,7 +25,7 @@ class NoSource(Exception):  # noqa: N818 - says what is missing
     """
     No address of this host fits.
 
-    :ivar text: Dante's words; ``reply``: what the request is answered.
+    :ivar text: Dante's words; ``reply``: the reply to the request.
     :ivar misrouted: the kernel would connect from an address that is not ``external``.
     """
 
@@ -38,12 +38,12 @@ class NoSource(Exception):  # noqa: N818 - says what is missing
 
 class Sources:
     """
-    Chooses source addresses as one policy says.
+    Chooses source addresses by one policy.
 
     :param addresses_of: the numeric addresses an interface has now.
     :param monotonic: a clock, for :data:`CACHE_SECONDS`.
-    :param route_to: the address that the kernel goes out from to a target; raises an OSError if
-        there is no route.
+    :param route_to: the address that the kernel would connect from to a target; raises an OSError
+        if there is no route.
     """
 
     def __init__(

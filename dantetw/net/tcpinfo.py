@@ -1,4 +1,4 @@
-"""What the kernel knows of a TCP connection: ``struct tcp_info``, for ``log: tcpinfo``."""
+"""The kernel's information on a TCP connection, ``struct tcp_info``, for ``log: tcpinfo``."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """
-The transport clients negotiate on.
+The transport for clients' negotiations.
 
-A Twisted transport like any other to its Protocol, but made for what comes after: it waits by our
-poller, not by the reactor; a write goes out at once where the kernel takes it; the ``errno`` of a
-lost connection survives; and the bare socket, still watched, can be taken away for a relay.
-Against Twisted's own transport this saves a sixth of a short session's cost.
+To its Protocol it is a Twisted transport like any other, but it prepares for the relay: it is
+watched by the poller, not by the reactor; a write is sent at once where the kernel accepts it; the
+``errno`` of a lost connection survives; and the bare socket, still watched, can be taken away for a
+relay. Against Twisted's own transport this saves a sixth of a short session's cost.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dantetw.values import Endpoint, Family, Operation
 #: stays in the kernel until the relay reads it.
 CHUNK: Final = 2048
 
-# Bytes of a client's that are taken from the kernel and dropped when its connection is closed.
+# Bytes of a client to read from the kernel and drop when its connection is closed.
 _UNREAD: Final = 65536
 
 _DONE: Final = Failure(error.ConnectionDone())
@@ -41,7 +41,7 @@ class SocketLost(error.ConnectionLost):
     The system reported an error on a connection.
 
     :ivar number: the ``errno``; Twisted's own class does not keep it.
-    :ivar operation: what we were about.
+    :ivar operation: the operation that failed.
     """
 
     def __init__(self, number: int, operation: Operation) -> None:
@@ -66,9 +66,9 @@ class ClientTransport:
     The server's end of a client's connection while it negotiates.
 
     :param sock: accepted and non-blocking; watched by ``poller`` from now on.
-    :param local: our end of the connection, if it is known; else it is asked for.
+    :param local: our end of the connection, if it is known; else the kernel is asked.
     :ivar peer: the client's kernel address; ``local``: our end of the connection.
-    :ivar hints: what the poller has reported and nothing has acted on yet.
+    :ivar hints: events that the poller has reported and that are not handled yet.
     """
 
     __slots__ = ("_paused", "_poller", "_protocol", "_queue", "_sock", "hints", "local", "peer")
@@ -145,7 +145,7 @@ class ClientTransport:
     # What the protocol calls.
 
     def write(self, data: bytes) -> None:
-        """Send at once what the kernel takes, and queue the rest."""
+        """Send as much as the kernel accepts, and queue the rest."""
         if self._sock is None:
             return
         if self._queue:
@@ -186,8 +186,8 @@ class ClientTransport:
 
     def loseConnection(self) -> None:  # noqa: N802
         """
-        Close.  What the kernel has not taken by now is dropped: a client that does not read the
-        few bytes of a negotiation is not waited for.
+        Close.  Bytes that the kernel has not accepted are dropped: the server does not wait for a
+        client that does not read the few bytes of a negotiation.
         """
         if self._sock is not None and self.hints & READABLE:
             try:
@@ -226,17 +226,17 @@ class ClientTransport:
 
     @property
     def socket(self) -> SocketType:
-        """The socket, to ask it things."""
+        """The socket, for reading its state."""
         assert self._sock is not None
         return self._sock
 
     def detach(self) -> SocketType:
         """
-        Give the socket away; this transport is of no use any more.
+        Give the socket away; this transport cannot be used afterwards.
 
         The poller still watches it, for the caller to
-        :meth:`~dantetw.net.poller.IPoller.hand_over`; :attr:`hints` has what it has seen.  Nothing
-        may be waiting to be written.  No ``connectionLost`` follows.
+        :meth:`~dantetw.net.poller.IPoller.hand_over`; :attr:`hints` has its unhandled events.  No
+        write may be pending.  No ``connectionLost`` follows.
         """
         sock = self.socket
         self._sock = self._protocol = None

@@ -1,5 +1,5 @@
 """
-Addresses that could not be reached a short while ago: they are tried after others.
+Addresses that could not be reached recently: they are tried after others.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class Unreached:
     """
     Remembers which addresses have failed.
 
-    Only the order of attempts depends on it: an address that has failed is still tried where there
-    is no other, so no connection is lost by it.
+    This affects only the order of attempts: an address that has failed is still tried if there is
+    no other, so no connection is lost.
 
     :param monotonic: a clock.
     """

@@ -6,8 +6,8 @@ number of its interface; here it stays in the text of the host, by the interface
 an :class:`~dantetw.values.Endpoint` is all that must be passed on.  Rules and Dante's lines know
 the address alone.
 
-Only link-local addresses keep a zone: for others the C library takes a number without asking what
-it means (``::%1``), and what is judged must be what is connected to.
+Only link-local addresses keep a zone: for others the C library accepts any number (``::%1``), and
+the address that rules judge must be the one connected to.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def endpoint_of(sockaddr: tuple[Any, ...]) -> Endpoint:
 
 def sockaddr_of(host: str, port: int) -> tuple[Any, ...]:
     """
-    What the kernel calls an address.
+    The kernel's form of an address.
 
     :param host: numeric, perhaps with a zone.
     :raises OSError: there is no such zone, ``ENODEV``.
@@ -56,7 +56,8 @@ def on_link_of(host: str, sock: socket.SocketType) -> str:
 
 def kernel_choice(target: Endpoint) -> str:
     """
-    The address the kernel would go out from: connect a UDP socket, which sends nothing, and look.
+    The address the kernel would connect from, found by connecting a UDP socket, which sends
+    nothing.
 
     :raises OSError: if there is no route.
     """

@@ -1,10 +1,10 @@
 """
 Learning the address of an association's client.
 
-The first datagram from an address that may be the client's decides; the delegate of the relay says
-whether it may be.  From then on the kernel delivers what the client sends to the client's socket,
-and datagrams of strangers to another one.  Where the client has announced its address, it is known
-from the beginning, and its socket is connected already.
+The first datagram from an address that the relay's delegate accepts determines it.  From then on
+the kernel delivers what the client sends to the client's socket, and datagrams of strangers to
+another one.  Where the client has announced its address, it is known from the beginning, and its
+socket is connected already.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class ClientAddress:
 
     :param connected: the client's socket is connected to it.
     :param buffer: where datagrams are read to.
-    :param relay: relays a datagram of the client's in ``buffer``, of so many bytes.
+    :param relay: relays the client's datagram in ``buffer``, of the given length.
     :ivar peer: the kernel's address of the client; None until it has sent something.
-    :ivar complete: nothing is left in the socket that a stranger could have sent.
-    :ivar strangers: gets what strangers send; None as long as there is no client, or if no second
-        socket can be had: then strangers are not counted.
+    :ivar complete: the socket can no longer contain datagrams of strangers.
+    :ivar strangers: receives the datagrams of strangers; None before the client is known, or if no
+        second socket can be opened: then strangers are not counted.
     """
 
     __slots__ = ("_buffer", "_port", "_relay", "complete", "peer", "strangers")

@@ -1,6 +1,6 @@
 """
 The port that an association's client sends to, and what both directions of the association share:
-sending, the network's errors, and datagrams that wait for a decision.
+sending, network errors, and datagrams that wait for a decision.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dantetw.relay.flowcache import DatagramDelegate, DatagramFlow, EgressTraffi
 from dantetw.relay.latency import Stopwatch
 from dantetw.relay.meter import DatagramMeter
 
-#: Bytes of the longest datagram there is.
+#: Bytes of the longest possible datagram.
 MAX_DATAGRAM_BYTES: Final = 65535
 #: Datagrams of one socket that are relayed before other sockets are served.
 DATAGRAMS_PER_BATCH: Final = 16
@@ -28,9 +28,9 @@ class ReadBatch:
     """
     How many datagrams to read from a socket at a time.
 
-    Reading until there are none costs a system call and an exception, as much as relaying half a
-    datagram.  So as many are read as there were the last time; if there are more the poller reports
-    the socket again, and if that happens repeatedly, twice as many are read.
+    Finding the socket empty costs a system call and an exception, as much as relaying half a
+    datagram.  So the number read is that of the last batch; if there are more the poller reports
+    the socket again, and if that happens repeatedly, the number is doubled.
 
     :ivar size: from 1 to the most that are read before other sockets are served.
     """
@@ -62,7 +62,7 @@ class ClientPort:
     :ivar last_activity: monotonic seconds; ``first_io``: of the first datagram, or 0.0.
     :ivar up: keeps what the client sends to a budget, ``down``: what targets send; None: there is
         no budget.
-    :ivar ended: nothing more will happen.
+    :ivar ended: whether the relay has ended.
     """
 
     __slots__ = (
@@ -122,7 +122,7 @@ class ClientPort:
         return True
 
     def take_held(self, flow: DatagramFlow) -> list[bytes]:
-        """The datagrams of a flow that have waited, which do so no longer."""
+        """Remove and return the datagrams of a flow that have waited."""
         held, flow.held = flow.held, []
         self._held -= len(held)
         self._held_bytes -= sum(map(len, held))
@@ -138,7 +138,7 @@ class ClientPort:
         """
         Send a datagram.
 
-        :param egress: whose socket it is; None: the client's.
+        :param egress: the owner of the socket; None: it is the client's.
         :param address: None if the socket is connected.
         :returns: how many bytes; negative, the ``errno``; None: there is no room.
         """
@@ -158,7 +158,7 @@ class ClientPort:
             return -(failed.errno or 1)
 
     def report_errors(self, egress: EgressTraffic | None, sock: socket.socket) -> bool:
-        """Report which earlier datagrams did not arrive; whether there were any."""
+        """Report earlier datagrams that did not arrive; returns whether there were any."""
         found = False
         for number, target in errors_of(sock):
             found = True

@@ -1,5 +1,5 @@
 """
-What converts the bytes between a client and us, such as a layer that encrypts them.
+Converts the bytes of a client's connection, such as a layer that encrypts them.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ class EncodedEnd(Exception):  # noqa: N818 - not an error
 
 class Codec(Protocol):
     """
-    Converts what passes between a client and us.
+    Converts the bytes between a client and this server.
 
-    What is returned may be longer or shorter than what was given; a codec may keep bytes until more
-    come.  What decoding wants to answer is returned by the next call of :meth:`encode`.
+    The output may be longer or shorter than the input; a codec may keep bytes until more arrive.
+    An answer that decoding produces is returned by the next call of :meth:`encode`.
     """
 
     def decode(self, data: bytes) -> bytes:
         """
         Bytes for the target, from bytes of the client.
 
-        The first call is made when the relay begins, with what has come behind the request, perhaps
-        nothing.
+        The first call is made when the relay begins, with the bytes that came behind the request,
+        perhaps none.
 
         :raises EncodedEnd: if the client's stream ends here.
         :raises CodecError: if ``data`` makes no sense.  The relay ends.

@@ -2,13 +2,13 @@
 The relay that copies through memory.
 
 Two :class:`~dantetw.relay.flow.Flow` objects, one a direction.  All work is done when the poller
-reports that a socket is ready: read a chunk, write it at once, and keep only what the sink does not
-take; until it has, the source is not read.  So a relay holds at most one chunk of bytes a
-direction, and an idle one none.
+reports that a socket is ready: it reads a chunk, writes it at once, and keeps only what the sink
+does not accept; until that is written, the source is not read.  So a relay holds at most one chunk
+of bytes a direction, and an idle one none.
 
 Chunks are read and written by ``os.read`` and ``os.write``, not by methods of the sockets: the
-kernel does the same for both, but Python's part of a call costs a third less, and of a relay that
-carries small chunks Python is nearly half.
+kernel does the same work, but Python's part of a call costs a third less, and Python is nearly half
+of the cost of relaying small chunks.
 
 A relay may be shaped (:class:`~dantetw.relay.shaping.Shaping`).  Then its flows ``pull`` by other
 methods than those of a relay that is not.
@@ -45,7 +45,7 @@ class CopyingRelay(Relay):
     Reads chunks into memory and writes them.
 
     :param client: a connected socket that ``poller`` watches; ``target`` likewise.
-    :param shaping: what limits or changes the bytes, if anything does.
+    :param shaping: limits and the codec, if there are any.
     """
 
     __slots__ = ()
@@ -82,8 +82,8 @@ class CopyingRelay(Relay):
         Begin.
 
         :param early: bytes the client sent behind its request; they go to the target first.
-        :param mask: what the poller has reported of the client's socket and was not acted on.
-        :param leftover: bytes of the target's that are read already; they go to the client first.
+        :param mask: events of the client's socket that were reported and not handled.
+        :param leftover: bytes of the target that have been read; they go to the client first.
         """
         client = self.up.source_fd
         self._poller.refresh()
@@ -115,7 +115,7 @@ class CopyingRelay(Relay):
 
     def _hold(self, leftover: bytes) -> None:
         """
-        Keep what was read of the target before the relay began.
+        Keep the bytes read from the target before the relay began.
 
         It is not sent before :meth:`start` has sent what the client had sent: if one side turns out
         dead, the other still gets its bytes.
@@ -279,13 +279,13 @@ class CopyingRelay(Relay):
             self._end_of_file(flow)
 
     def _show(self, flow: ShapedFlow, data: bytes, converted: bytes) -> None:
-        """Let the tap see what the target gets or sends."""
+        """Show the tap data that the target receives or sends."""
         shown = converted if flow.side is _CLIENT else data
         if shown and self._tap is not None:
             self._tap(flow.side, shown)
 
     def _write(self, flow: ShapedFlow, data: bytes) -> bool:
-        """Whether ``sink`` has taken all of ``data``."""
+        """Whether ``sink`` has accepted all of ``data``."""
         if not data:
             return True
         try:

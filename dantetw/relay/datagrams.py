@@ -1,7 +1,7 @@
 """
 The relay of datagrams (:rfc:`1928`, 7).
 
-A client sends to one socket of ours; each address family of its targets has an
+A client sends to one socket; each address family of its targets has an
 :class:`~dantetw.relay.egress.Egress`, which sends from one address and port.
 
 A datagram's header names its target.  The decision about a header is cached as an
@@ -51,7 +51,7 @@ _view: Final = memoryview(_buffer)
 
 
 class _NoFlow(OutboundFlow):
-    """Stands for the latest flow where there is none: no datagram begins with its header."""
+    """The latest flow where there is none yet: no datagram begins with its header."""
 
     def __init__(self) -> None:
         super().__init__(b"", Endpoint("", 0, Family.NAME))
@@ -125,7 +125,7 @@ class DatagramRelay(ClientPort):
                 if self.ended:
                     return
                 continue
-            # The usual case, a datagram like the one before: there is no more to do than this.
+            # The usual case, a datagram like the one before, needs only this.
             if wait and send and count >= size and _buffer.startswith(header):
                 if count != length:
                     # Datagrams of one batch often have one length: then one view does.
@@ -183,7 +183,7 @@ class DatagramRelay(ClientPort):
                 stopwatch.measure(self.client.fileno(), read_at, stopwatch.to_target)
 
     def _find(self, count: int) -> OutboundFlow | None:
-        """The flow of the datagram in the buffer; None if that is not decided, or it is lost."""
+        """The flow of the datagram in the buffer; None: undecided, or the datagram was dropped."""
         try:
             asked, offset = parse_datagram(_view[:count])
         except ProtocolError as error:
@@ -249,7 +249,7 @@ class DatagramRelay(ClientPort):
     # The flow cache.
 
     def release(self, flow: OutboundFlow) -> None:
-        """A late decision was made: relay the datagrams that have waited for it, or not."""
+        """A late decision was made: relay or drop the datagrams that have waited for it."""
         self.poller.refresh()
         for data in self.take_held(flow):
             if self.ended:
@@ -261,13 +261,13 @@ class DatagramRelay(ClientPort):
                 self._blocked(flow, len(data))
 
     def release_replies(self, flow: ReplyFlow) -> None:
-        """Likewise about a target's replies."""
+        """The same for a target's replies."""
         egress = self.egresses.get(flow.sender.family)
         if egress is not None:
             egress.release(flow)
 
     def drop(self, flow: OutboundFlow) -> int:
-        """Remove a flow from the cache, and lose the datagrams it holds; how many that was."""
+        """Remove a flow from the cache, drop the datagrams it holds, and return their number."""
         if self._flows.get(flow.header) is flow:
             del self._flows[flow.header]
         if flow is self._latest:
@@ -298,7 +298,7 @@ class DatagramRelay(ClientPort):
 
     @property
     def overflows(self) -> int:
-        """Datagrams the kernel has dropped because they came faster than they were relayed."""
+        """Datagrams that the kernel dropped because they arrived faster than they were relayed."""
         return sum(map(drops_of, self._served()))
 
     def _served(self) -> list[socket.socket]:

@@ -1,10 +1,10 @@
 """
 The address from which an association sends to targets of one family, and their replies.
 
-The first target has a connected socket to itself, which is cheaper, and safe from strangers; as
-soon as there is a second one, all others share another socket on the same port.  Dante does the
-same, but then treats the first target as the others.  With ``udp.connectdst: no`` all share one
-socket, and the rules are asked about every sender, as in Dante.
+The first target has its own connected socket, which is cheaper, and safe from strangers.  From the
+second target on, all others share another socket on the same port.  Dante does the same, but then
+treats the first target like the others.  With ``udp.connectdst: no`` all share one socket, and the
+rules are asked about every sender, as in Dante.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from dantetw.relay.clientport import (
 from dantetw.relay.flowcache import EgressTraffic, OutboundFlow, ReplyFlow
 from dantetw.values import Endpoint
 
-#: Targets of an association that may reply.  More than there are outbound flows in the cache: a
-#: target that is asked now and then stays.
+#: Targets of an association that may reply.  More than the cache has outbound flows, so that rarely
+#: used targets stay.
 MAX_TARGETS: Final = 2048
 #: Other senders for which the rules' decision is cached.
 MAX_UNSOLICITED: Final = 256
@@ -83,9 +83,9 @@ class Egress(EgressTraffic):
 
     def assign(self, flow: OutboundFlow, connect: bool) -> None:
         """
-        Say how a flow's datagrams go out.
+        Choose the socket that a flow's datagrams are sent from.
 
-        :param connect: the first target gets a socket to itself.
+        :param connect: the first target gets its own socket.
         :raises OSError: if that cannot be connected, or no other socket can be had.
         """
         target, replies = flow.target, self._replies
@@ -122,7 +122,7 @@ class Egress(EgressTraffic):
         flow.address = address if host is target.host else sockaddr_of(target.host, target.port)
 
     def forget_decisions(self) -> None:
-        """Forget the decisions about replies; who may reply stays."""
+        """Forget the decisions about replies; the targets that may reply are kept."""
         self._replies = {
             address: reply if reply is not None and reply.passes is None else None
             for address, reply in self._replies.items()
@@ -139,7 +139,7 @@ class Egress(EgressTraffic):
         return [self.first] if self.others is None else [self.first, self.others]
 
     def forget(self) -> None:
-        """The relay has ended: refer to nothing of it."""
+        """The relay has ended: drop all references to it."""
         self._replies = {}
         self._unsolicited = None
 
@@ -172,7 +172,7 @@ class Egress(EgressTraffic):
                 if port.ended:
                     return
                 continue
-            # The usual case: there is no more to do than this.
+            # The usual case needs only this.
             if wait and start:
                 if count != length:
                     # Datagrams of one batch often have one length: then one view does.
@@ -285,7 +285,7 @@ class Egress(EgressTraffic):
                 stopwatch.measure(sock.fileno(), read_at, stopwatch.to_client)
 
     def release(self, flow: ReplyFlow) -> None:
-        """A late decision was made: relay the replies that have waited for it, or not."""
+        """A late decision was made: relay or drop the replies that have waited for it."""
         port = self._port
         port.poller.refresh()
         for data in port.take_held(flow):

@@ -15,18 +15,18 @@ class Flow:
     """
     One direction of a relay.
 
-    :ivar side: who sends these bytes.
+    :ivar side: the side that sends these bytes.
     :ivar source_fd: the descriptor of ``source``, ``sink_fd`` that of ``sink``.  They must not be
-        used after the relay has ended: they may be other sockets' then.
-    :ivar read: bytes taken from ``source``; ``written``: bytes that ``sink`` has taken.
-    :ivar pending: what ``sink`` has not taken yet; ``waiting``: the number of bytes that wait in a
-        pipe.  While there is any of either, ``source`` is not read.
+        used after the relay has ended, when they may belong to other sockets.
+    :ivar read: bytes read from ``source``; ``written``: bytes that ``sink`` has accepted.
+    :ivar pending: bytes that ``sink`` has not accepted yet; ``waiting``: the number of bytes in a
+        pipe.  While there are any of either, ``source`` is not read.
     :ivar closing: the poller has reported that something is behind what one read returns: the end
         of file, or urgent data, at which every read stops (``tcp(7)``); ``urgent``: the latter.
     :ivar queued: it waits for its next batch, or for its budget, and ``source`` is not read.
     :ivar ended: ``source`` has sent its end of file, and all before it has been written; or
         ``sink`` has failed.
-    :ivar pull: reads ``source`` and writes to ``sink``; ``flush`` writes what had to wait.
+    :ivar pull: reads ``source`` and writes to ``sink``; ``flush`` writes pending bytes.
     :ivar moved: bytes since ``pull`` was last changed; ``pipe``: its two ends, if there is one.
     """
 
@@ -84,7 +84,7 @@ class ShapedFlow(Flow):
     """
     A direction that has a budget, or whose bytes are converted.
 
-    :ivar budget: what is left to it; None: it is not limited.
+    :ivar budget: its budget; None: it is not limited.
     :ivar charged: those bytes of ``read`` that were taken from the budget.
     :ivar convert: converts a chunk, None: it passes as it is; ``convert_end``: the bytes behind the
         last one.
@@ -108,7 +108,7 @@ class ShapedFlow(Flow):
         self.convert_end: Callable[[], bytes] = bytes
 
     def charge(self) -> None:
-        """Take from the budget what was read since the last time."""
+        """Charge the bytes read since the last call to the budget."""
         if self.budget is not None:
             self.budget.left -= self.read - self.charged
             self.charged = self.read

@@ -1,5 +1,5 @@
 """
-The flow cache of a datagram relay (:mod:`.datagrams`): what was decided about datagrams with one
+The flow cache of a datagram relay (:mod:`.datagrams`): the decisions about datagrams with one
 header, or about one target's replies, so that most datagrams need no further decision.
 """
 
@@ -16,14 +16,14 @@ from dantetw.wire.udp import build_header
 
 class EgressTraffic:
     """
-    What has gone out by, and come back to, an association's address of one family.
+    The traffic of an association's address of one family.
 
     :ivar source: our address and port.
     :ivar target: the one target; None: there are several, or none any more.
     :ivar connected_to: the target of the connected socket, if there is one.
     :ivar since: monotonic seconds of the beginning; ``last_activity``: of the last datagram.
-    :ivar to_client: bytes that the client has got from here, ``packets_to_client`` how many
-        datagrams; likewise the others.  The client's include their headers.
+    :ivar to_client: bytes sent to the client from here; ``packets_to_client``: how many datagrams;
+        likewise the others.  The client's include their headers.
     """
 
     __slots__ = (
@@ -69,12 +69,12 @@ class EgressTraffic:
 
 class DatagramFlow:
     """
-    Datagrams about which the rules are asked once.
+    Datagrams that one decision applies to.
 
-    :ivar egress: by which they go out, or came.
+    :ivar egress: the egress that they leave or arrive by.
     :ivar passes: the decision; None until there is one.
     :ivar rule: the rule that decided.
-    :ivar tapped: the delegate wants to see each datagram.
+    :ivar tapped: whether the delegate sees each datagram.
     :ivar held: datagrams that wait for the decision.
     :ivar gone: it is no longer in the cache, and a late decision about it has no effect.
     """
@@ -136,7 +136,7 @@ class DatagramDelegate(Protocol):
     """
 
     def admit_client(self, client: Endpoint) -> bool:
-        """A datagram came from ``client``, which is not the known one: whether it may be that."""
+        """Whether ``client``, an unknown sender of a datagram, may be the client."""
 
     def decide_outbound(self, flow: OutboundFlow) -> None:
         """
@@ -147,7 +147,7 @@ class DatagramDelegate(Protocol):
         """
 
     def decide_reply(self, flow: ReplyFlow) -> None:
-        """Likewise about a target that replies."""
+        """The same about a target that replies."""
 
     def blocked(self, flow: DatagramFlow) -> None:
         """A rule blocks a datagram."""
@@ -156,10 +156,10 @@ class DatagramDelegate(Protocol):
         """A datagram of a tapped flow was relayed."""
 
     def malformed(self, data: memoryview, error: ProtocolError) -> None:
-        """A client's datagram cannot be parsed, or not be served."""
+        """A client's datagram cannot be parsed, or not be relayed."""
 
     def send_failed(self, flow: DatagramFlow, size: int, number: int) -> None:
-        """The system would not send ``size`` bytes; ``number`` is the ``errno``."""
+        """The system refused to send ``size`` bytes; ``number`` is the ``errno``."""
 
     def undelivered(
         self, egress: EgressTraffic | None, target: Endpoint | None, number: int

@@ -1,10 +1,10 @@
 """
-How long what is relayed stays in this host.
+Latency of relaying: how long data stays in this host.
 
-Of a datagram Dante measures the time from its arrival in the kernel until we have read it
-("read-only"), and until we have sent it on ("i/o").  Nothing about the network is in it.  Here the
-figures are kept for the whole life of the server, in histograms of a fixed size: one since the
-start, and one for each ten seconds of the last minute.
+Dante measures the time from a datagram's arrival in the kernel until the server has read it
+("read-only"), and until it has sent it on ("i/o").  The network is not included.  Here the figures
+are kept for the whole life of the server, in histograms of a fixed size: one since the start, and
+one for each ten seconds of the last minute.
 
 A histogram is exact to the microsecond below 256 us, and to a 32nd of the value above.
 """
@@ -24,7 +24,7 @@ from dantetw.figures import Figures, Latest
 #: Seconds in one of the parts of the last minute, and how many there are.
 PART_SECONDS: Final = 10.0
 PARTS: Final = 6
-#: Values that Dante's figures are of, the latest ones.
+#: How many latest values Dante's figures are computed from.
 LATEST_VALUES: Final = 128
 #: Datagrams measured in a second before only each sixteenth is: measuring takes time itself.
 SPARSE_ABOVE: Final = 1000
@@ -66,7 +66,7 @@ class Histogram:
             self.minimum = microseconds
 
     def merge(self, other: Histogram) -> None:
-        """Add all that another has."""
+        """Add the counts of another."""
         if other.count:
             self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
             self.count += other.count
@@ -88,7 +88,7 @@ class Histogram:
         return Figures(self.count, self.minimum, mean, self.maximum, deviation, p50, p95, p99)
 
     def _percentile(self, share: float) -> int:
-        """The value that this share of all does not exceed."""
+        """The value that the given share of all does not exceed."""
         wanted, seen = math.ceil(self.count * share), 0
         for place, number in enumerate(self.counts):
             seen += number
@@ -135,7 +135,7 @@ class LatencyStatistics:
         self._latest.append(microseconds)
 
     def tick(self) -> None:
-        """Let time go by: to be called about once a second, and before figures are asked for."""
+        """Advance the clock; called about once a second, and before figures are read."""
         now = self._monotonic()
         while now >= self._part_ends:
             self._since_start.merge(self.now)
@@ -160,7 +160,7 @@ class LatencyStatistics:
 @dataclass(frozen=True, slots=True)
 class LatencySnapshot:
     """
-    What was measured of one kind.
+    The measurements of one kind.
 
     :ivar since_start: all values ever; ``last_minute``: those of the last 50 to 60 seconds.
     :ivar latest: the latest 128, oldest first.
@@ -198,7 +198,7 @@ class Stopwatch:
     :ivar to_target: the latter for those of clients; ``to_client``: for those of targets.
     :ivar batches: of connections: from when the kernel reports events until all of that batch have
         been served.
-    :ivar backwards: how often the clock went back meanwhile, so that nothing could be said.
+    :ivar backwards: how many measurements failed because the clock went back.
     :ivar wait: how many datagrams to let pass before the next is measured.
     """
 
@@ -265,7 +265,7 @@ class Stopwatch:
         way.add(sent)
 
     def check(self, now: float) -> None:
-        """Let time go by, about once a second; ``now`` is monotonic seconds."""
+        """Advance the clock, about once a second; ``now`` is monotonic seconds."""
         if now < self._due:
             return
         self._due = now + 0.9

@@ -1,9 +1,9 @@
 """
-Keeping the datagrams of one direction to a budget.
+Keeps the datagrams of one direction within a budget.
 
 The sockets of a direction whose budget has nothing left are not watched, so its datagrams wait in
-the kernel's receive buffers.  That delays them; what the buffers do not hold the kernel drops, and
-it is counted with the datagrams that came faster than they could be relayed
+the kernel's receive buffers.  That delays them; the kernel drops those that exceed the buffers, and
+they are counted with the datagrams that arrived faster than they could be relayed
 (:attr:`.DatagramRelay.overflows`).
 
 A datagram is charged when it has been read.  As they are read in batches, one batch may go beyond

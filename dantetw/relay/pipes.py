@@ -14,7 +14,7 @@ from typing import Final
 SIZE: Final = 1 << 20
 # Bytes of a pipe of the usual size.
 _WORTH_IT: Final = 1 << 16
-#: Pipes kept for later; more than are in use at a time on most servers.
+#: Unused pipes kept in the pool; more than most servers use at a time.
 KEPT: Final = 32
 
 # The kernel's numbers (``fcntl(2)``); Python has names for them since 3.10, on Linux.
@@ -33,8 +33,7 @@ def take() -> tuple[int, int]:
     """
     An empty pipe: its reading and its writing end, both non-blocking.
 
-    :raises OSError: if the process has no descriptors left, or this user no room for pipes that
-        are worth it.
+    :raises OSError: if the process has no descriptors left, or the user's pipe memory is exhausted.
     """
     global _number
     if _free:
@@ -72,7 +71,7 @@ def number() -> int:
 
 
 def trim() -> int:
-    """Close those that are not in use; how many these were."""
+    """Close unused pipes; returns how many."""
     trimmed = len(_free)
     while _free:
         give_back(_free.pop(), empty=False)

@@ -1,6 +1,6 @@
 """
-What every relay of a connection does: react to its two sockets, keep what a sink does not take, and
-end.  Its subclasses move the bytes.
+The common part of relays of connections: reacting to the two sockets, keeping bytes that a sink
+does not accept, and ending.  Its subclasses move the bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dantetw.net.queues import unsent
 from dantetw.relay.flow import Flow
 from dantetw.values import Cause, Ending, Operation, Phase, Side
 
-#: Called with each chunk: who sent it, and the bytes (none: an end of file).
+#: Called with each chunk: the side that sent it, and the bytes (none: an end of file).
 Tap = Callable[[Side, bytes], None]
 
 OTHER: Final = {Side.CLIENT: Side.TARGET, Side.TARGET: Side.CLIENT}
@@ -36,11 +36,11 @@ class Relay:
     Carries bytes both ways until both sides have closed, or one fails.
 
     :param done: called once with how it ended; the sockets are closed after it.
-    :param tap: sees every chunk, if given: what the target gets, and what it sends.
+    :param tap: if given, sees every chunk that the target receives or sends.
     :ivar up: the flow from client to target; ``down``: from target to client.
     :ivar last_activity: monotonic seconds; ``first_io``: of the first bytes, or 0.0.
-    :ivar first_closed: who sent the first end of file; None if there was none yet.
-    :ivar ended: nothing more will happen.
+    :ivar first_closed: the side that sent the first end of file; None if there was none yet.
+    :ivar ended: whether the relay has ended.
     """
 
     __slots__ = (
@@ -88,7 +88,7 @@ class Relay:
     def _ready(self, mask: int, inward: Flow, outward: Flow) -> None:
         # ``inward`` comes from the socket that is ready, ``outward`` goes to it.
         self.last_activity = self._poller.now
-        # The usual case: there is something to read and nothing waits.
+        # The usual case: there is data to read and none pending.
         if mask == _USUAL and not (
             outward.pending
             or outward.waiting
@@ -128,7 +128,7 @@ class Relay:
         flow.queued = False
         self._continue(flow)
 
-    # What a sink does not take.
+    # What a sink does not accept.
 
     def _keep(self, flow: Flow, data: bytes) -> None:
         """``data`` was read, but cannot be written now."""
@@ -196,7 +196,7 @@ class Relay:
             self._finish_failed(self._failure, flow)
 
     def _drop(self, flow: Flow) -> None:
-        """Discard what waits for a sink that has failed."""
+        """Discard the bytes pending for a sink that has failed."""
         flow.pending = b""
 
     def _finish_failed(self, failure: Ending, flow: Flow) -> None:
@@ -207,9 +207,9 @@ class Relay:
 
     def end(self, ending: Ending) -> None:
         """
-        End now, for a reason of our own: a time limit, the server's stop.
+        End now, for a local reason: a time limit, or the server's stop.
 
-        If one side has failed and the other is still being given the rest, that failure is the
+        If one side has failed and the other is still receiving the rest, that failure is the
         reason.
         """
         if not self.ended:

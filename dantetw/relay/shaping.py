@@ -1,8 +1,8 @@
 """
-What limits or changes the bytes of a relay: budgets and a codec.
+Limits and conversion of a relay's bytes: budgets and a codec.
 
-A relay that has neither pays nothing for it: shaping is chosen when a relay is made, not asked for
-with each chunk.
+A relay without them costs nothing more: shaping is chosen when a relay is made, not checked with
+each chunk.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Budget:
 
     @property
     def waited_for(self) -> bool:
-        """Whether something has stopped for want of an allowance."""
+        """Whether a direction has stopped for lack of an allowance."""
         return bool(self._waiting)
 
     def grant(self, count: int) -> None:
@@ -61,7 +61,7 @@ class Budget:
                 _log.failure("Failure in a relay")
 
     def wait(self, waiting: object, resume: Callable[[], None]) -> None:
-        """Call ``resume`` once when there is something left again."""
+        """Call ``resume`` once when bytes are left again."""
         self._waiting[waiting] = resume
 
     def forget(self, waiting: object) -> None:
@@ -72,11 +72,11 @@ class Budget:
 @dataclass(frozen=True, slots=True)
 class Shaping:
     """
-    What limits or changes the bytes of one relay.
+    The limits and the codec of one relay.
 
     :ivar up: the budget of what the client sends, ``down``: of what the target sends; the same
         object for both lets them share it.
-    :ivar codec: converts the bytes between the client and us.  Datagrams are not converted.
+    :ivar codec: converts the bytes of the client's connection.  Datagrams are not converted.
     """
 
     up: Budget | None = None

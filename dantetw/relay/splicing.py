@@ -1,5 +1,5 @@
 """
-The relay that lets the kernel move the bytes.
+A relay in which the kernel moves the bytes.
 
 Copying is cheapest for small chunks: one ``read`` and one ``write``.  Splicing, two ``splice``
 calls through a pipe, costs more for each call, but nothing for each byte.  So a flow begins by
@@ -118,7 +118,7 @@ class SplicingRelay(CopyingRelay):
             flow.written += sent
             flow.waiting -= sent
         self._poller.unblock(flow.source_fd, flow.sink_fd)
-        # Not at once: the source may be fast enough to keep us here forever.
+        # Not at once: a fast source could keep this loop running forever.
         self._queue(flow)
 
     def _copy_again(self, flow: Flow) -> None:

@@ -1,7 +1,8 @@
 """
-``splice(2)``: bytes from one descriptor to another, one of which is a pipe, without us.
+``splice(2)``: moves bytes from one descriptor to another, one of which is a pipe, inside the
+kernel.
 
-Python has it since 3.10 as ``os.splice``.  PyPy has not; there it is called in the C library.
+Python has it since 3.10 as ``os.splice``.  PyPy does not; there the C library's function is called.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-#: From a descriptor to another, at most so many bytes; returns how many.  Does not wait, but raises
-#: :exc:`BlockingIOError`, and :exc:`OSError` for any other error.
+#: Moves at most the given number of bytes between descriptors; returns how many.  Does not wait,
+#: but raises :exc:`BlockingIOError`, and :exc:`OSError` for any other error.
 Splice = Callable[[int, int, int], int]
 
 # <linux/fcntl.h>: SPLICE_F_MOVE and SPLICE_F_NONBLOCK.

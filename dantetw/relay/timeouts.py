@@ -1,12 +1,11 @@
 """
-The timeout sweep: finding what has waited for too long.
+The timeout sweep: finds what has waited for too long.
 
-All that has a time limit is checked once a second, instead of a timer for each session that is
+Everything with a time limit is checked once a second; timers for each session would have to be
 reset with each chunk.  So limits apply up to a second late, as Dante's do.
 
-Checking ten thousand sessions takes some ten milliseconds, and ending thousands in one sweep, which
-have come together and sent nothing, takes tenths of a second: too long for all others.  So a sweep
-is done in slices.
+Checking ten thousand sessions takes about ten milliseconds, and ending thousands of them in one
+sweep takes tenths of a second, which would delay all others.  So a sweep is done in slices.
 """
 
 from __future__ import annotations
@@ -52,11 +51,11 @@ class TimeoutSweep:
         self._rest: IDelayedCall | None = None
 
     def start(self) -> None:
-        """Begin to sweep."""
+        """Start sweeping."""
         self._loop.start(SWEEP_SECONDS, now=False)
 
     def stop(self) -> None:
-        """Sweep no more."""
+        """Stop sweeping."""
         if self._loop.running:
             self._loop.stop()
         if self._rest is not None:
