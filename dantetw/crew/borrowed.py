@@ -1,5 +1,5 @@
 """
-Accepting at sockets of workers that do not (:mod:`.loans`), in a worker that does.
+Accepts at the sockets of other workers that do not respond (:mod:`.loans`).
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ class Borrowed:
 
     def accept(self, place: int, descriptors: Iterable[int]) -> None:
         """
-        Accept at these sockets of a place, besides those lent before.
+        Accept at these sockets of a place, in addition to those lent before.
 
-        :param descriptors: belong to us from now on; those of sockets that we have are closed.
+        :param descriptors: owned by this object from now on; those of sockets that it has already
+            are closed.
         """
         listeners = self._places.setdefault(place, {})
         for descriptor in descriptors:
@@ -53,7 +54,7 @@ class Borrowed:
 
     def keep(self, endpoints: Collection[Endpoint], grace: bool = True) -> Deferred[None]:
         """
-        Only these are served from now on; clients that wait at others are accepted before.
+        Accept at these sockets only; clients queued at the others are accepted first.
 
         :returns: fires when the others are closed.
         """
@@ -66,13 +67,13 @@ class Borrowed:
         return self._leaving.leave(going, grace)
 
     def give_back(self, place: int) -> None:
-        """Accept no more at the sockets of a place: another process does."""
+        """Stop accepting at the sockets of a place: another process does so."""
         for listener in self._places.pop(place, {}).values():
             listener.stop()
             self._factory.descriptors.take(-1)
 
     def stop(self) -> None:
-        """Accept at none of them any more."""
+        """Stop accepting at all of them."""
         self._leaving.stop()
         for place in tuple(self._places):
             self.give_back(place)

@@ -1,11 +1,11 @@
 """
 The messages of :mod:`.messages` as the frames of a channel, and back.
 
-A frame's word is the name of the message's class.  What goes with it is a list: the number that an
-answer has in common with its question (0: it is neither), then the fields.  :class:`Prepare`, which
-holds a whole policy, has bytes instead.
+A frame's word is the name of the message's class.  Its value is a list: the number that links an
+answer with its question (0: it is neither), then the fields.  :class:`Prepare`, which holds a whole
+policy, is sent as bytes instead.
 
-The supervisor process trusts no worker, which has read what clients send: :func:`parse_said` checks
+The supervisor process does not trust workers, which read clients' data: :func:`parse_said` checks
 the type and range of each field and unpickles nothing.
 """
 
@@ -97,7 +97,7 @@ def _same(field: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What a field is: ``pack`` makes JSON of it, ``parse`` checks what has come."""
+    """What a field is: ``pack`` makes JSON of it, ``parse`` checks a received value."""
 
     parse: Callable[[Any], Any]
     pack: Callable[[Any], Any] = _same

@@ -1,7 +1,7 @@
 """
-Why a policy cannot be put in force.
+Errors that keep a policy from being put in force.
 """
 
 
 class UnusableError(Exception):
-    """A configuration is valid but cannot be used here and now; the text says why."""
+    """A valid configuration that cannot be used here and now; the text says why."""

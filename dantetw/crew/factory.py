@@ -1,5 +1,5 @@
 """
-Which processes serve clients: this one, or workers.
+Chooses the processes that serve clients: this one, or workers.
 """
 
 from __future__ import annotations

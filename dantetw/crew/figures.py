@@ -1,7 +1,5 @@
 """
-What is gathered of the processes that serve clients, as values.
-
-A status report is made of them, as whatever else shows the server's figures can be.
+Figures of the processes that serve clients, as values, for the status report and other displays.
 """
 
 from __future__ import annotations
@@ -16,11 +14,11 @@ from dantetw.values import value
 @value
 class WorkerFigures:
     """
-    Which worker a process is.
+    The identity of a worker.
 
     :ivar place: from 1; ``process``: its id; ``up``: seconds since its start.
     :ivar started: how many processes have had this place.
-    :ivar retired: it takes no more clients.
+    :ivar retired: it accepts no more clients.
     """
 
     place: int
@@ -35,9 +33,9 @@ class ProcessFigures:
     """
     A process that serves clients.
 
-    :ivar counts: what it has counted of its sessions.
-    :ivar free_files: how many files more it can open; None: unknown, or not limited.
-    :ivar latencies: what it has measured, by the names of :data:`dantetw.session.totals.KINDS`.
+    :ivar counts: the counts of its sessions.
+    :ivar free_files: how many more files it can open; None: unknown, or not limited.
+    :ivar latencies: its latencies, by the names of :data:`dantetw.session.totals.KINDS`.
     :ivar worker: None: it is the only process of the server.
     """
 
@@ -52,8 +50,8 @@ class CrewFigures:
     """
     All processes at one moment.
 
-    :ivar total: what they and those before them have counted of their sessions.
-    :ivar past_latencies: what workers that have ended had measured.
+    :ivar total: the counts of their sessions and of those of their predecessors.
+    :ivar past_latencies: the latencies of workers that have ended.
     """
 
     processes: tuple[ProcessFigures, ...]
@@ -62,12 +60,12 @@ class CrewFigures:
 
     @property
     def free_files(self) -> int | None:
-        """How many files more the processes can open between them; None: unknown."""
+        """How many more files the processes can open together; None: unknown."""
         known = [each.free_files for each in self.processes if each.free_files is not None]
         return sum(known) if known else None
 
     def latencies(self, kind: str) -> list[LatencySnapshot]:
-        """What the processes there are, and have been, have measured of a kind."""
+        """The latencies of one kind, of present and past processes."""
         found = [(self.past_latencies or {}).get(kind)]
         found += [each.latencies.get(kind) for each in self.processes]
         return [each for each in found if each is not None]

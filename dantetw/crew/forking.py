@@ -20,8 +20,8 @@ from dantetw.process.signals import STATUS, STOPPING
 
 #: Exit status of a worker that could not begin to work.
 UNABLE: Final = 1
-#: Signals that a terminal or an operator sends to all processes at once: the supervisor receives
-#: them, and gives the orders.
+#: Signals that a terminal or an operator may send to all processes at once: only the supervisor
+#: receives them.
 SUPERVISOR_SIGNALS: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGALRM, *STATUS)
 
 # Objects of the supervisor's whose descriptors are closed here: nothing may close those numbers
@@ -33,9 +33,9 @@ def fork(child: Callable[[socket.socket], NoReturn]) -> tuple[int, socket.socket
     """
     Fork.
 
-    :param child: what the new process does, and never comes back from: gets its end of a socket
-        that connects the two.  It does not receive :data:`SUPERVISOR_SIGNALS`, nor SIGTERM until it
-        unblocks that.
+    :param child: called in the new process with its end of a socket that connects the two; never
+        returns.  It does not receive :data:`SUPERVISOR_SIGNALS`, nor SIGTERM until it unblocks
+        that.
     :returns: the process id, and the supervisor's end.
     :raises OSError: if there can be no more processes or descriptors.
     """
@@ -45,7 +45,7 @@ def fork(child: Callable[[socket.socket], NoReturn]) -> tuple[int, socket.socket
             stream.flush()
     # Besides, a collection would write to pages that the two share until one of them writes.
     garbage.leave_alone()
-    # A signal that comes before the child has its own handlers would run ours there.
+    # A signal that arrives before the child has its own handlers would run the supervisor's there.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPPING, *SUPERVISOR_SIGNALS})
     try:
         pid = os.fork()
@@ -68,7 +68,7 @@ def fork(child: Callable[[socket.socket], NoReturn]) -> tuple[int, socket.socket
 
 
 def _forget_signals() -> None:
-    """Let no signal do here what it does in the supervisor."""
+    """Remove the supervisor's signal handlers."""
     # Our reactor would be woken by way of a descriptor, whose number will be another file's here.
     signal.set_wakeup_fd(-1)
     for number in SUPERVISOR_SIGNALS:
@@ -80,7 +80,7 @@ def keep_only(descriptors: Iterable[int], abandoned: object) -> None:
     """
     Close all descriptors but these and the standard ones.
 
-    :param abandoned: whatever still names closed ones; it is kept from doing anything with them.
+    :param abandoned: objects that still refer to closed ones; they are disabled.
     """
     _abandoned.append(abandoned)
     # What only other threads had, which have stayed with the supervisor, is garbage here.

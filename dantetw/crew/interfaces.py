@@ -1,5 +1,5 @@
 """
-What the server asks of the processes that serve clients, be it this one or workers.
+The interface of the processes that serve clients: one process, or workers.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ class ICrew(Protocol):
     """
     The processes that serve clients.
 
-    A change of the policy or of the ports goes by steps: :meth:`prepare`, after which all processes
-    can make it or none does; :meth:`commit`; then the server lets go of the ports that are given
-    up, and :meth:`release` returns when no process accepts there any more.  One change at a time.
+    A change of the policy or of the ports has three steps: :meth:`prepare`, after which all
+    processes can make it or none does; :meth:`commit`; then the server releases the ports that are
+    dropped, and :meth:`release` returns when no process accepts there any more.  Only one change is
+    made at a time.
     """
 
     @property
@@ -30,16 +31,16 @@ class ICrew(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether any session may be open, or any process be about to end."""
+        """Whether any session may be open, or any process is still ending."""
 
     def needs_restart(self, policy: Policy) -> bool:
-        """Whether what a policy says of workers takes effect at the server's next start only."""
+        """Whether a policy's settings of workers take effect only when the server starts again."""
 
     def authenticators(self, policy: Policy) -> Mapping[Method, Any]:
         """
-        What checks logins by a policy.
+        The authenticators of a policy.
 
-        :raises UnusableError: if that cannot be made.
+        :raises UnusableError: if they cannot be made.
         """
 
     def adopt(self, policy: Policy, authenticators: Mapping[Method, Any]) -> None:
@@ -64,10 +65,10 @@ class ICrew(Protocol):
         Make ready for a change.
 
         :param key: of pseudonyms in the log.
-        :param ports: where to listen, and nowhere else.
-        :param authenticators: for this policy; None: it is the one in force.
-        :param grace: wait for clients that are in the midst of connecting to a port that goes.
-        :raises UnusableError: if a process cannot make it; nothing has changed then.
+        :param ports: the complete set to listen at.
+        :param authenticators: those of this policy; None: it is the one in force.
+        :param grace: wait for clients whose handshake with a dropped port is not complete.
+        :raises UnusableError: if a process cannot make the change; nothing has changed then.
         """
 
     async def commit(self, reopened: bool) -> None:
@@ -78,13 +79,13 @@ class ICrew(Protocol):
         """
 
     async def release(self) -> None:
-        """Let go of the ports that the change gives up; returns when that is done."""
+        """Close the ports that the change drops; returns when that is done."""
 
     def reopen(self) -> None:
         """The log's destinations have been opened again: use them."""
 
     def retire(self) -> None:
-        """Accept no more clients, while another server does at the same ports."""
+        """Accept no more clients; another server does so at the same ports."""
 
     def stop(self) -> Deferred[None]:
         """End all sessions; fires when no other process is left."""

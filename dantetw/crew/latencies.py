@@ -1,5 +1,5 @@
 """
-Latencies that a worker has measured, on their way to the supervisor process.
+Packs the latencies that a worker reports to the supervisor process.
 """
 
 from __future__ import annotations

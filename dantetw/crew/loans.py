@@ -1,11 +1,11 @@
 """
-Sockets of workers that do not accept, lent to those that do.
+Lends the sockets of workers that do not accept to those that do.
 
-Each worker accepts at sockets of its own, among which the kernel distributes clients without
-knowing who accepts: while a worker is dead, starting, retiring or standing still, the clients that
-the kernel has given to its sockets would wait.  The supervisor process has all sockets too, and
-lends those of such a worker to all the others: they accept there until the worker's place has a
-worker again that responds.
+Each worker accepts at its own sockets.  The kernel distributes clients among all sockets, whether
+or not their workers accept: while a worker is dead, starting, retiring or blocked, the clients
+queued at its sockets would wait.  The supervisor process has all sockets too, and lends those of
+such a worker to all others: they accept there until the worker's place has a responsive worker
+again.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from dantetw.values import Endpoint
 
 class Lending:
     """
-    Who accepts at whose sockets.
+    Keeps track of which workers accept at which sockets.
 
-    :param number: how many places for workers there are.
-    :ivar ports: all there are.
+    :param number: the number of worker places.
+    :ivar ports: all ports.
     """
 
     def __init__(self, number: int, ports: Mapping[Endpoint, Port]) -> None:
@@ -32,7 +32,7 @@ class Lending:
         self.ports = ports
 
     def balance(self, workers: Collection[WorkerProcess]) -> None:
-        """Lend what no worker accepts at, and have returned what its own worker accepts at."""
+        """Lend sockets at which no worker accepts, and take back those of workers that do again."""
         accepting = [worker for worker in workers if worker.accepting]
         served = {worker.place for worker in accepting}
         if len(served) == self._number and not any(worker.loans for worker in accepting):
@@ -46,7 +46,7 @@ class Lending:
                     worker.loans.add(place)
 
     def renew(self, workers: Collection[WorkerProcess], ports: Mapping[Endpoint, Port]) -> None:
-        """The ports have changed: lend those that have come, wherever others are lent."""
+        """The ports have changed: lend new ones wherever others are lent."""
         self.ports = ports
         for worker in workers:
             for place in worker.loans:

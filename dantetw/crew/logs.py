@@ -1,5 +1,5 @@
 """
-The log of a process: from what a policy says of it to an observer that writes it.
+The log of a process: from its settings in a policy to an observer that writes it.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from dantetw.observe.tallies import Tallies
 from dantetw.policy import PLAIN_FORM, Form, Policy
 from dantetw.values import Severity
 
-#: Seconds that destinations which are slow to take lines have at the end.
+#: Seconds that slow destinations have at the end.
 LAST_FLUSH_SECONDS: Final = 2.0
 #: Bytes of a key of pseudonyms from a file, at least and at most.
 SHORTEST_KEY, LONGEST_KEY = 16, 4096
-#: Bytes of a key of pseudonyms that we make.
+#: Bytes of a generated key of pseudonyms.
 OWN_KEY: Final = 32
 
 
 class Logs:
     """
-    The observer, and what is logged with.
+    The observer and the journal of a process.
 
     :param debug: level of the command line, which overrides ``debug:``; None: there is none.
     :ivar key: of pseudonyms, where the configuration names no file with one.
     :ivar turn: to whose end the lines of sessions are put off.
-    :ivar problems: which destinations could not be opened the last time, as logged.
+    :ivar problems: the logged errors of destinations that could not be opened the last time.
     """
 
     def __init__(self, reactor: Any, debug: int | None) -> None:
@@ -91,7 +91,7 @@ class Logs:
         self.journal = Journal(self.observer)
 
     def count_alone(self) -> None:
-        """Sum up what repeats itself without the other workers from now on."""
+        """Summarise repeated messages without the other workers from now on."""
         if self.observer.repeats is not None:
             self.observer.repeats.alone()
 
@@ -104,7 +104,7 @@ class Logs:
         known: Sequence[Message] = (),
     ) -> bool:
         """
-        Log where a policy says, and as it says.
+        Log to the destinations of a policy, in its formats.
 
         :param key: of pseudonyms.
         :param known: problems that another process has logged.
@@ -141,6 +141,6 @@ class Logs:
             self.journal.message(problem.severity, "config.problem", text, where=place)
 
     def _format(self, form: Form, debug: int, key: bytes) -> Any:
-        """What makes the lines for destinations of a form."""
+        """The formatter for destinations of a form."""
         format = catalogue.FORMATS[form.format](debug > 0, self._run)
         return Private(format, form, key) if form.omit or form.hash else format

@@ -1,11 +1,11 @@
 """
-What the supervisor process and its workers say to each other.
+The messages between the supervisor process and its workers.
 
 An *order* goes to a worker.  Some orders are questions, and their answer follows: :class:`Prepare`
 is answered with :class:`Prepared`, :class:`Commit` with :class:`Committed`, :class:`Release` with
 :class:`Released`, :class:`Gather` with :class:`Gathered` and :class:`ReportSessions` with
-:class:`SessionsReported`.  All else that a worker says, a *notice*, it says unasked.
-:mod:`.codec` turns them into what a channel carries.
+:class:`SessionsReported`.  All other messages of a worker are *notices*, which it sends unasked.
+:mod:`.codec` packs them for a channel.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Retire:
 @dataclass(frozen=True, slots=True)
 class Change:
     """
-    What a reload, or a change of the machine's interfaces, brings.
+    The change that a reload, or a change of the host's interfaces, causes.
 
     :ivar policy: the new one; ``key``: of pseudonyms in the log.
     :ivar kept: ports that stay; ``added``: new ones, each with a descriptor beside the message.
@@ -89,9 +89,9 @@ class Abandon:
 @dataclass(frozen=True, slots=True)
 class Release:
     """
-    Close the ports that have no place in the change.
+    Close the ports that the change drops.
 
-    :ivar grace: first wait for clients which are in the midst of connecting.
+    :ivar grace: first wait for clients to complete their handshakes.
     """
 
     grace: bool = True
@@ -166,9 +166,9 @@ class Released:
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """
-    All is up to date.
+    The scoreboard and the latencies are up to date.
 
-    :ivar free_files: how many files more the worker can open; None: unknown.
+    :ivar free_files: how many more files the worker can open; None: unknown.
     """
 
     free_files: int | None
@@ -201,13 +201,13 @@ class Retired:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """The worker ends, and only writes its last lines."""
+    """The worker is ending, and only writes its last lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
     """
-    What the worker has measured.
+    The worker's latencies.
 
     :ivar kinds: by the names of :data:`dantetw.session.totals.KINDS`.
     """

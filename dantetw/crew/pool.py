@@ -2,8 +2,8 @@
 The worker processes of a supervisor: started, replaced when they die, ended.
 
 A worker that has lived for :data:`PROVEN_SECONDS` is replaced at once when it dies.  One that dies
-sooner is replaced after :data:`FIRST_RETRY_SECONDS`, and each time after twice as long, at most
-after :data:`LONGEST_RETRY_SECONDS`.
+sooner is replaced with exponential back-off, from :data:`FIRST_RETRY_SECONDS` to
+:data:`LONGEST_RETRY_SECONDS`.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from dantetw.policy import Policy
 from dantetw.relay.latency import LatencySnapshot
 from dantetw.values import Endpoint, Severity
 
-#: Seconds of life after which a worker has begun well.
+#: Seconds after which a worker's start counts as successful.
 PROVEN_SECONDS: Final = 10.0
-#: Seconds until a worker that has not is replaced: the first time, and at most.
+#: Seconds until a worker that died sooner is replaced: the first time, and at most.
 FIRST_RETRY_SECONDS: Final = 0.5
 LONGEST_RETRY_SECONDS: Final = 30.0
-#: Seconds that a worker has for its last lines, and to end; then it is killed.
+#: Seconds that a worker has to write its last lines and end; then it is killed.
 EXIT_GRACE_SECONDS: Final = 2 * LAST_FLUSH_SECONDS
-#: Seconds between two looks whether it is dead.
+#: Seconds between two checks whether it is dead.
 REAP_SECONDS: Final = 0.02
 
 
@@ -51,15 +51,15 @@ class WorkerPool:
     """
     The worker processes.
 
-    :param context: what workers begin with; ports, logs, scoreboard and table are each one's own.
-    :param number: how many workers there are to be.
+    :param context: the context of workers; each has its own ports, logs, scoreboard and table.
+    :param number: the configured number of workers.
     :param monotonic: the clock that sessions are timed by.
-    :param heard: called with a worker and what it has said, when note has been taken of that.
-    :ivar workers: those there are, retired ones included.
-    :ivar book: what they and those that have ended have counted.
-    :ivar past_latencies: what those that have ended had measured.
+    :param heard: called with a worker and its message, after that has been processed.
+    :ivar workers: all workers, including retired ones.
+    :ivar book: the counts of present and past workers.
+    :ivar past_latencies: the latencies of workers that have ended.
     :ivar started: how many have been started, by place.
-    :ivar ending: no worker is started any more.
+    :ivar ending: whether the server is stopping; no more workers are started then.
     """
 
     def __init__(
@@ -106,11 +106,11 @@ class WorkerPool:
 
     def start(self, ports: Mapping[Endpoint, Port]) -> bool:
         """
-        Begin, before the reactor does; wait until each worker accepts clients, or has died.
+        Start the workers, before the reactor runs; wait until each accepts clients, or has died.
 
         When it returns, clients can connect.
 
-        :returns: whether any accepts clients.
+        :returns: whether any worker accepts clients.
         """
         self.context = replace(self.context, ports=ports)
         self._lending.ports = ports
@@ -191,7 +191,7 @@ class WorkerPool:
         return InheritedLogs(self._observer.sinks, self._reactor, self._observer.look_after_sinks)
 
     def _work(self, context: WorkerContext, sock: socket.socket) -> NoReturn:
-        """Be a worker."""
+        """Run a worker, in the new process."""
         # It must not be able to write what others do.
         for scoreboard in (*self._scoreboards, *(worker.scoreboard for worker in self.workers)):
             if scoreboard is not context.scoreboard:
@@ -218,24 +218,24 @@ class WorkerPool:
         self._heard_of(worker, message)
 
     def _balance(self) -> None:
-        """Have the sockets of workers that do not accept served by the others."""
+        """Lend the sockets of workers that do not accept to the others."""
         if self._begun and not self.ending:
             self._lending.balance(self.workers)
 
     def _stalled(self, worker: WorkerProcess) -> None:
-        """One does not respond: do not wait for it."""
+        """A worker does not respond: do not wait for it."""
         if self._stopped is not None:
             worker.kill()
         worker.give_up()
 
     def _succeed(self, worker: WorkerProcess) -> None:
-        """Make a scoreboard for the worker that comes after this one."""
+        """Make a scoreboard for the successor of this worker."""
         self._scoreboards[worker.place] = Scoreboard(worker.scoreboard.next_number, self.number)
 
     # The end of a worker.
 
     def _lost(self, worker: WorkerProcess) -> None:
-        """One has closed its end, or what it says makes no sense."""
+        """A worker has closed its end, or has sent nonsense."""
         worker.leaving = True
         self._balance()
         self._reap(worker, self.monotonic() + EXIT_GRACE_SECONDS)
@@ -303,7 +303,7 @@ class WorkerPool:
             self._fork(place)
 
     def change(self, policy: Policy, key: bytes, ports: Mapping[Endpoint, Port]) -> None:
-        """Workers that are started from now on begin with this."""
+        """Use this context for workers that are started from now on."""
         self.context = replace(self.context, policy=policy, key=key, ports=ports)
         self._policies[policy.generation] = policy
 
@@ -312,7 +312,7 @@ class WorkerPool:
         self._lending.renew(self.workers, self.context.ports)
 
     def forget_policies(self) -> None:
-        """Forget the old policies that no session has begun with."""
+        """Forget old policies that no session uses."""
         used = {self.context.policy.generation}
         for worker in self.workers:
             used |= worker.scoreboard.generations()
@@ -321,7 +321,7 @@ class WorkerPool:
     # The end of all.
 
     def retire(self) -> None:
-        """Let all workers take no more clients, and end with their last sessions."""
+        """Retire all workers: they accept no more clients, and end with their last sessions."""
         self._start_no_more()
         for worker in self.workers:
             worker.retired = True

@@ -1,7 +1,8 @@
 """
-The part of a status report that each process which serves clients makes itself.
+The part of a status report that each process makes of its own sessions.
 
-Figures are returned; the sessions are written to the log, since there may be tens of thousands.
+Figures are returned; the sessions, of which there may be tens of thousands, are logged by the
+process itself.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dantetw.values import Work
 
 class ProcessReport:
     """
-    What this process says in status reports.
+    The part of this process in status reports.
 
     :param factory: makes its sessions.
     :param waiting: returns how many messages wait at the log's destination that is furthest behind.
@@ -31,7 +32,7 @@ class ProcessReport:
         self._slices = Slices(factory.reactor, factory.monotonic, waiting)
 
     async def count_free_files(self) -> int | None:
-        """Count how many files more this process can open; None: unknown, or not limited."""
+        """Count how many more files this process can open; None: unknown, or not limited."""
         files: int | None = None
 
         def count() -> Iterator[None]:
@@ -44,7 +45,7 @@ class ProcessReport:
         return free_files(files)
 
     def latencies(self) -> dict[str, LatencySnapshot]:
-        """What has been measured, by the names of :data:`dantetw.session.totals.KINDS`."""
+        """The latencies measured, by the names of :data:`dantetw.session.totals.KINDS`."""
         return {name: each.snapshot() for name, each in kinds(self._factory)}
 
     async def write_sessions(
@@ -58,7 +59,7 @@ class ProcessReport:
         Write the sessions.
 
         :param report: number of the report; ``up``: seconds since the server's start.
-        :param latencies: what to say of latency where relays are reported.
+        :param latencies: latencies to report with the relays.
         :param continued: see :meth:`.Slices.run`.
         :returns: how many were written, and how many ended before it was their turn.
         """
@@ -83,5 +84,5 @@ class ProcessReport:
         return written, pages.gone
 
     def stop(self) -> None:
-        """Write no more."""
+        """Stop writing."""
         self._slices.stop()

@@ -1,5 +1,5 @@
 """
-Status reports (SIGUSR1): what is gathered of the processes, as events for the log.
+Status reports (SIGUSR1): the figures of the processes, as events for the log.
 
 The totals come first, all of one moment, and then the sessions, which each process
 writes itself (:mod:`.processreport`).
@@ -33,7 +33,7 @@ def totals_of(
     figures: CrewFigures, report: int, up: float
 ) -> Iterator[Status | WorkerReport | LatencyReport]:
     """
-    What a report says of all processes.
+    The part of a report about all processes.
 
     Latencies are part of it if there are workers; a single process has them with its sessions.
 
@@ -63,10 +63,10 @@ class IReplaced(Protocol):
     """Servers that this one has replaced, and that still have sessions."""
 
     async def measure(self, report: int) -> Sequence[PredecessorReport]:
-        """What to say of each."""
+        """The report of each."""
 
     async def tell(self, report: int) -> tuple[int, int]:
-        """Have them write their sessions; how many they have, and how many ended meanwhile."""
+        """Have them write their sessions; returns how many, and how many ended meanwhile."""
 
 
 class StatusReports:
@@ -107,7 +107,7 @@ class StatusReports:
 
     def report_sessions(self, report: int) -> Deferred[tuple[int, int]]:
         """
-        Write the sessions only, into a report of the server that has replaced us.
+        Write the sessions only, into a report of the successor server.
 
         :returns: how many were written, and how many ended before it was their turn.
         """
@@ -116,7 +116,7 @@ class StatusReports:
         )
 
     def stop(self) -> None:
-        """Report no more."""
+        """Stop reporting."""
         self._stopped = True
 
     def _up(self) -> float:
@@ -147,7 +147,7 @@ class StatusReports:
         _log.failure("Failure in a status report", failure)
 
     def _done(self) -> None:
-        """The report is over."""
+        """The report is complete."""
         self._active = False
         if self._asked:
             self._asked = False

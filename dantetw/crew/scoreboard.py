@@ -1,9 +1,9 @@
 """
 The sessions of a worker, in memory that it shares with the supervisor process.
 
-When the worker dies, of whatever cause, the supervisor logs the end of each.  It makes the memory
-before the fork, and trusts nothing that a worker has written there: it reads numbers and text.
-(What is counted is in another place: :mod:`dantetw.accounts`.)
+When the worker dies, for any reason, the supervisor logs the end of each session.  It allocates the
+memory before the fork, and does not trust its content, from which it reads numbers and text only.
+(Counts are kept elsewhere: :mod:`dantetw.accounts`.)
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from dantetw.wire.dialects import Request
 if TYPE_CHECKING:
     from dantetw.session.protocol import SocksFactory
 
-#: Sessions that there is room for; the ends of those beyond are not logged if the worker dies.
+#: Number of slots for sessions; the ends of further sessions are not logged if the worker dies.
 SLOTS: Final = 32768
 
 #: Seconds between two heartbeats.
@@ -116,7 +116,7 @@ class Scoreboard:
     # For the worker.
 
     def follow(self, server: SocksFactory) -> None:
-        """Number the sessions of the worker from now on, and note what becomes of them."""
+        """Number the sessions of the worker from now on, and record their progress."""
         server.next_number = self.number
         server.subscribers.add(self)
 
@@ -126,14 +126,14 @@ class Scoreboard:
         self._number = self._cells[_NEXT] = number + self._step
         return number
 
-    # What follows the sessions: see :class:`~dantetw.session.subscribers.ISubscriber`.
+    # The subscriber: see :class:`~dantetw.session.subscribers.ISubscriber`.
 
     def began(self, session: IFollowed) -> None:
         """A session has begun."""
         self._note(session)
 
     def advanced(self, session: IFollowed) -> None:
-        """A session has come to a phase of importance."""
+        """A major phase of a session begins."""
         self._note(session)
 
     def recording(self, session: IFollowed) -> None:
@@ -150,7 +150,7 @@ class Scoreboard:
             self.turn.put_last(self._forget)
 
     def _note(self, session: IFollowed) -> None:
-        """Note how far a session has come."""
+        """Record the progress of a session."""
         record = session.record
         place = self._slots.get(session)
         if place is None:
@@ -204,12 +204,12 @@ class Scoreboard:
 
     @property
     def place(self) -> int:
-        """Which worker it is, from 0."""
+        """The worker's place, from 0."""
         return (self._first - 1) % self._step
 
     @property
     def share(self) -> float:
-        """Which worker it is, as a fraction: 0 for the first, below 1 for the last."""
+        """The worker's place as a fraction: 0 for the first, below 1 for the last."""
         return self.place / self._step
 
     def beat(self) -> None:
@@ -218,8 +218,8 @@ class Scoreboard:
 
     def update(self, now: float) -> None:
         """
-        Note the bytes that sessions have moved, and how far those have come that are not relayed
-        yet: about once a second, so that what came later is missing when the worker dies.
+        Record the bytes that sessions have moved, and the progress of those that are not relayed
+        yet.  This happens about once a second; later changes are lost if the worker dies.
 
         :param now: monotonic seconds.
         """
@@ -261,7 +261,7 @@ class Scoreboard:
         return {story[4] for _, story, _ in self._entries()}
 
     def _entries(self) -> Iterator[tuple[int, tuple[Any, ...], list[str]]]:
-        """The slots in use: where each is, its story, and the fields of its text."""
+        """The slots in use: the position, the numbers and the text fields of each."""
         end = min(self._cells[_UNUSED], self._end)
         for place in range(_HEAD_SIZE, end, _SLOT):
             story = _STORY.unpack_from(self._memory, place)
@@ -274,9 +274,9 @@ class Scoreboard:
         self, policies: Mapping[int, Policy], now: float, sinks: Sequence[ISink] = ()
     ) -> list[tuple[Ended, Sequence[ISink]]]:
         """
-        The worker has died: make the ends of its sessions.
+        Build the events of the ends of a dead worker's sessions.
 
-        :param policies: those that there have been, by generation.
+        :param policies: all policies so far, by generation.
         :param now: monotonic seconds.
         :param sinks: the destinations of the log, in the order in which it writes to them.
         :returns: with each end the destinations that lack it.  Ends that none lacks are left out.
@@ -310,7 +310,7 @@ def _end_of(
     """
     The end of a session whose worker has died.
 
-    :param story: what stands in its slot, ``fields`` in the text there.
+    :param story: the numbers in its slot; ``fields``: its text fields.
     :raises ValueError: if they make no sense; likewise :exc:`LookupError`.
     """
     record = _record_of(story, fields, policies)
@@ -327,7 +327,7 @@ def _end_of(
 def _record_of(
     story: tuple[Any, ...], fields: list[str], policies: Mapping[int, Policy]
 ) -> SessionRecord:
-    """The facts that a slot holds; raises as :func:`_end_of`."""
+    """The facts in a slot; raises as :func:`_end_of`."""
     # What did not fit is missing at the end.
     fields = fields + [""] * (_FIELDS - len(fields))
     _, phase, command, protocol, generation, client_rule, socks_rule, number, *times = story

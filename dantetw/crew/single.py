@@ -69,7 +69,7 @@ class SingleProcess:
         await self._server.listen(change.ports, change.grace)
 
     async def release(self) -> None:
-        """Nothing is left to do: :meth:`commit` has let go of them."""
+        """Nothing is left to do: :meth:`commit` has closed them."""
 
     def reopen(self) -> None:
         """Nothing is left to do: this process has opened them."""

@@ -1,5 +1,5 @@
 """
-What a process does for clients: all of it, in the only process there is or in each worker.
+Serves clients, in a single process or in each worker.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from dantetw.threads import Threads
 from dantetw.values import PAM_METHODS, Endpoint, Method, Severity
 from dantetw.wire.dialects import Dialects
 
-#: Objects that may come to be before the garbage collector looks for cycles; Python's own figure,
-#: 700, is a handful of sessions.
+#: Objects that may be allocated before the garbage collector runs; Python's own figure, 700, is a
+#: handful of sessions.
 GARBAGE_THRESHOLD: Final = 20_000
 
 
 class SocksServer:
     """
-    The sessions of this process, and what they share.
+    The sessions of this process, and their shared services.
 
     :param turn: defers work to the end of the events in which clients are served.
     :param waiting: returns how many messages wait at the log's destination that is furthest behind.
     :param table: where sessions are counted, if other processes read it.
-    :ivar report: the part of status reports that this process makes.
+    :ivar report: this process's part of status reports.
     """
 
     def __init__(
@@ -84,9 +84,9 @@ class SocksServer:
 
     def authenticators(self, policy: Policy, known: bool = False) -> dict[Method, Any]:
         """
-        What checks logins, for each method of a policy that has something to check.
+        The authenticators of a policy, for each method that has something to check.
 
-        :param known: the supervisor has made the same, and logged what is to be said of it.
+        :param known: the supervisor has made the same ones, and logged their warnings.
         :raises UnusableError: if one cannot be made.
         """
         used = set(policy.methods)
@@ -113,14 +113,14 @@ class SocksServer:
             self._journal.message(Severity.WARNING, "auth.users-file", text)
 
     def adopt(self, policy: Policy, authenticators: Mapping[Method, Any]) -> None:
-        """Let sessions from now on begin with this policy."""
+        """Use this policy for new sessions."""
         self.factory.resolver.forget()
         self.factory.adopt(policy, authenticators)
         if self._started:
             self._look_up_names()
 
     def _look_up_names(self) -> None:
-        """Look names in rules up before clients wait for them."""
+        """Look up the names in rules before clients wait for them."""
         factory = self.factory
         factory.known.prepare(names_to_look_up(factory.policy))
 
@@ -133,7 +133,7 @@ class SocksServer:
         return self._listeners.use(ports, grace)
 
     def retire(self) -> None:
-        """Accept no more clients, while others do at the same ports."""
+        """Accept no more clients; other processes do so at the same ports."""
         # What would come back to us still would.
         self._listeners.hand_over()
 
@@ -153,7 +153,7 @@ class SocksServer:
         garbage.settle(GARBAGE_THRESHOLD)
 
     def stop(self) -> None:
-        """Take no more clients, end the sessions."""
+        """Accept no more clients, and end the sessions."""
         factory = self.factory
         self.report.stop()
         self._listeners.stop()

@@ -43,7 +43,7 @@ from dantetw.policy import Policy
 from dantetw.session.slices import LONGEST_PAUSE_SECONDS
 from dantetw.values import AccountKind, Endpoint, Method
 
-#: Seconds that workers have to report their sessions, which waits for destinations that are slow.
+#: Seconds that workers have to report their sessions, including waits for slow destinations.
 REPORT_SECONDS: Final = LONGEST_PAUSE_SECONDS + ANSWER_SECONDS
 
 _Result = TypeVar("_Result")
@@ -54,8 +54,8 @@ class Supervisor:
     """
     Keeps workers and talks to them; an :class:`~.interfaces.ICrew`.
 
-    :param server: serves no clients, but checks what the workers are to use.
-    :param context: what workers begin with, but for ports, logs, scoreboard and table.
+    :param server: serves no clients, but checks new settings before workers use them.
+    :param context: the context of workers, without ports, logs, scoreboard and table.
     :param number: of workers.
     :param monotonic: the clock that sessions are timed by.
     """
@@ -125,7 +125,7 @@ class Supervisor:
         self._authenticators, self._grace = authenticators, grace
 
     async def _prepare(self, policy: Policy, key: bytes, ports: Mapping[Endpoint, Port]) -> str:
-        """Let all workers make ready for a change; why one cannot."""
+        """Prepare all workers for a change; returns why one cannot make it, or an empty text."""
         pool, old = self._pool, self._pool.context.ports
         kept = tuple(endpoint for endpoint in ports if endpoint in old)
         added = {endpoint: port for endpoint, port in ports.items() if endpoint not in old}
@@ -179,7 +179,7 @@ class Supervisor:
         :param send: sends their names and descriptors, or None if the worker is to keep those that
             it has: there are no descriptors.
         """
-        # What it says until it has heard of them goes where the lines go now.
+        # Until it receives them, its lines go to the current destinations.
         for each in worker.logs:
             each.follow(self._observer.sinks)
         logs = None

@@ -1,11 +1,11 @@
 """
-Finding workers that do not respond.
+Finds workers that do not respond.
 
 Each worker counts heartbeats in its scoreboard, which is memory shared with the supervisor process;
 the supervisor compares.  Nothing is sent, and no clock of one process is compared with that of
 another: a worker is silent for as long as the supervisor, looking every :data:`BEAT` seconds, has
-found its count unchanged.  If the supervisor itself stood still meanwhile (a suspended machine, a
-frozen container, SIGSTOP to all), the gap between two of its looks counts as two at most.
+found its count unchanged.  If the supervisor itself was stopped meanwhile (a suspended machine, a
+frozen container, SIGSTOP to all), the gap between two checks counts as two at most.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Watchdog:
     :param workers: returns the workers to watch.
     :param limit: returns the seconds of silence after which a worker is killed; 0: never.
     :param stalled: called with a worker when its silence is logged.
-    :param looked: called after each look, when all that :class:`WorkerProcess` says is up to date.
+    :param looked: called after each check, when the state of each :class:`WorkerProcess` is up to
+        date.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Watchdog:
         self._before = 0.0
 
     def start(self) -> None:
-        """Begin to watch; until the end of the process."""
+        """Start watching, until the process ends."""
         self._before = self._monotonic()
         self._reactor.callLater(BEAT, self._tick)
 
@@ -74,7 +75,7 @@ class Watchdog:
             _log.failure("Failure in watching workers")
 
     def _look(self, worker: WorkerProcess, elapsed: float) -> None:
-        """Take note of a worker's heartbeat, or that there was none."""
+        """Record a worker's heartbeat, or its absence."""
         worker.look(elapsed)
         if worker.leaving:
             return  # it is writing its last lines, and is killed if that takes too long

@@ -1,5 +1,5 @@
 """
-A worker process: serves clients, and does what the supervisor process says.
+A worker process: serves clients, and carries out the supervisor's orders.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _log: Final = Logger()
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
     """
-    What a worker process begins with.
+    The context that a worker process starts with.
 
     :ivar ports: each with a socket for this worker.
     :ivar key: of pseudonyms in the log.
@@ -138,7 +138,7 @@ class Worker:
         self._stopping = self._retired = False
 
     def run(self) -> None:
-        """Serve until it is over."""
+        """Serve until the worker ends."""
         serving, policy, reactor = self._server, self._context.policy, self._reactor
         serving.adopt(policy, serving.authenticators(policy, known=True))
         self._catch_signals()
@@ -171,7 +171,7 @@ class Worker:
         for descriptor in opened.values():
             os.close(descriptor)
 
-    # What the supervisor says.
+    # Orders of the supervisor.
 
     def _send(self, message: Answer | Notice, number: int = 0) -> None:
         """Send the supervisor a message; ``number``: of the question that it answers."""
@@ -234,7 +234,7 @@ class Worker:
         self._reactor.stop()
 
     def _retire(self) -> None:
-        """Take no more clients; end when those that are there have gone."""
+        """Accept no more clients; end with the last session."""
         if self._retired:
             return
         self._retired = True
@@ -269,7 +269,7 @@ class Worker:
         self._reactor.callLater(BEAT, self._beat)
 
     def _borrow(self, place: int, descriptors: tuple[int, ...]) -> None:
-        """Accept at sockets of a worker that does not."""
+        """Accept at the sockets of a worker that does not respond."""
         if not (self._retired or self._stopping):
             self._borrowed.accept(place, descriptors)
             return
@@ -325,7 +325,7 @@ class Worker:
     def _use_logs(
         self, policy: Policy, names: tuple[str, ...] | None, descriptors: tuple[int, ...]
     ) -> None:
-        """Log where a policy says, to destinations that were opened again if there are any."""
+        """Log as a policy says, to destinations that were opened again if there are any."""
         if names is None:
             self._logs.use(policy, self._key, Outputs(kept=True))
         else:
@@ -335,10 +335,10 @@ class Worker:
 
     def _release(self, grace: bool, number: int) -> None:
         """
-        Let go of the ports that have no place in the change.
+        Close the ports that the change drops.
 
-        Not before the supervisor has: a client which comes to a socket that it alone still holds is
-        lost.
+        Not before the supervisor has: a client that connects to a socket which only the supervisor
+        still holds is lost.
         """
         if self._retired:
             self._send(Released(), number)
@@ -347,14 +347,14 @@ class Worker:
         gatherResults(left).addCallback(lambda _: self._send(Released(), number))
 
     def _abandon(self) -> None:
-        """What was prepared will not come."""
+        """Abandon the prepared change."""
         if self._prepared is not None:
             _, _, ports = self._prepared
             self._prepared = None
             self._close_added(ports)
 
     def _close_added(self, ports: Mapping[Endpoint, Port]) -> None:
-        """Close ports that were to come: clients would wait there for ever."""
+        """Close ports that were prepared: clients would wait there forever."""
         for endpoint, port in ports.items():
             if endpoint not in self._ports:
                 port.close()
@@ -362,7 +362,7 @@ class Worker:
     # A status report.
 
     async def _gather(self, number: int) -> None:
-        """Bring all that the supervisor reads up to date."""
+        """Update everything that the supervisor reads."""
         free = await self._server.report.count_free_files()
         self._scoreboard.update(self._server.factory.monotonic())
         self._send_latencies()
@@ -382,7 +382,7 @@ def _report_failed(failure: Failure) -> None:
 
 def work(old_reactor: Any, context: WorkerContext, sock: socket.socket) -> NoReturn:
     """
-    Be a worker, in a process that has just been forked.
+    Run a worker, in a process that has just been forked.
 
     :param sock: connects it to the supervisor process.
     """

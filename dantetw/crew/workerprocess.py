@@ -44,13 +44,13 @@ class WorkerProcess:
     """
     A worker process.
 
-    :ivar place: which of the workers, from 0; ``pid``: its process id.
+    :ivar place: its number, from 0; ``pid``: its process id.
     :ivar born: monotonic seconds.
-    :ivar latencies: what it has measured, by kind.
-    :ivar free_files: how many files more it can open; None: unknown.
-    :ivar running: it accepts clients.
-    :ivar retired: it takes no more clients, and another has its place.
-    :ivar leaving: it ends, and only writes its last lines.
+    :ivar latencies: its latencies, by kind.
+    :ivar free_files: how many more files it can open; None: unknown.
+    :ivar running: whether it accepts clients.
+    :ivar retired: it accepts no more clients, and another worker has its place.
+    :ivar leaving: it is ending, and only writes its last lines.
     :ivar silent: seconds without a heartbeat.
     :ivar late: silent so long that others accept its clients; ``stalled``: so long that nothing
         waits for it any more; ``killed``: so long that it was killed.
@@ -93,7 +93,7 @@ class WorkerProcess:
 
     @property
     def counts(self) -> AccountCounts:
-        """What it has counted of its sessions."""
+        """The counts of its sessions."""
         return self.table.total(AccountKind.SERVER) - self._counts_before
 
     @property
@@ -103,9 +103,9 @@ class WorkerProcess:
 
     def look(self, elapsed: float) -> None:
         """
-        Look whether its heart has beaten.
+        Check its heartbeat.
 
-        :param elapsed: seconds since the last look.
+        :param elapsed: seconds since the last check.
         """
         beats = self.scoreboard.beats
         self.silent = self.silent + elapsed if beats == self._beats else 0.0
@@ -150,7 +150,7 @@ class WorkerProcess:
 
     def heard(self, frame: Frame) -> Answer | Notice:
         """
-        It has said something: take note of it.
+        Process a message from it.
 
         :raises ValueError: if that makes no sense.
         """
@@ -173,5 +173,5 @@ class WorkerProcess:
             os.kill(self.pid, signal.SIGKILL)
 
     def give_up(self) -> None:
-        """Await no answer any longer."""
+        """Stop waiting for answers."""
         self._answers.give_up()

@@ -1,7 +1,7 @@
 """
-What a worker was writing when it was killed.
+Finds what a worker was writing when it was killed.
 
-A session's slot in the scoreboard is freed when the lines of its end are out.  A worker that is
+A session's slot in the scoreboard is freed once the lines of its end are written.  A worker that is
 killed in between leaves a slot and lines, or a slot and no lines.  So before each write to a log
 file that has ends of sessions in it, the worker notes, in memory that it shares with the supervisor
 process, how many sessions have ended so far and how the last line of the write begins.  When the
@@ -29,7 +29,8 @@ from typing import Final
 from dantetw.observe.interfaces import ISink
 from dantetw.observe.sinks.file import BeforeWrite, File
 
-#: Log files that have notes; any more are taken to lack what was not surely written.
+#: Log files that have notes; further files are assumed to lack lines that may not have been
+#: written.
 MOST_FILES: Final = 8
 #: Bytes that the notes take.
 SIZE: Final = MOST_FILES * 512
@@ -64,7 +65,7 @@ class Writes:
         self.ended = 0
 
     def watch(self, sinks: Sequence[ISink]) -> None:
-        """Note what is written to these from now on, and to no others."""
+        """Note writes to these destinations from now on, and to no others."""
         files = [sink for sink in sinks if isinstance(sink, File)]
         for place, file in enumerate(files[:MOST_FILES]):
             self._covered[place] = self.ended
@@ -153,7 +154,7 @@ def _read(memory: mmap.mmap, begin: int) -> _Note:
 
 
 def _ends_with(descriptor: int, line: bytes) -> bool:
-    """Whether a line stands near the end of a file, as far as we may read it."""
+    """Whether a line is near the end of a file, as far as this process may read it."""
     with suppress(OSError):
         begin = max(0, os.fstat(descriptor).st_size - _TAIL)
         return bool(line) and line in os.pread(descriptor, 2 * _TAIL, begin)

@@ -33,7 +33,7 @@ def _connect(pid: int) -> socket.socket:
     """
     Connect to a server's socket.
 
-    :raises HandoverError: if it has none for us.
+    :raises HandoverError: if it has no socket for this process.
     """
     until = time.monotonic() + ANSWER_SECONDS
     while True:
@@ -67,7 +67,7 @@ class HandoverClient:
     """
     The successor's side.
 
-    :ivar sockets: the old server's, which belong to us too; ``pid``: its process.
+    :ivar sockets: duplicates of the old server's; ``pid``: its process.
 
     :param old: process id of the old server, or the name of the file with it.
     :raises HandoverError: if it gives none.
@@ -79,7 +79,7 @@ class HandoverClient:
         sock = _connect(pid)
         # Messages with sockets that are still to come; None: nothing has come.
         self._left: int | None = None
-        # Why we may not take its place.
+        # Why the handover is refused.
         self._refusal = ""
         self._channel = Channel(sock, _Unattended(), self._heard, lambda: None)
         send(self._channel, Give())
@@ -108,16 +108,16 @@ class HandoverClient:
                 self._left = left
 
     def close(self) -> None:
-        """Give it up: the old server goes on."""
+        """Give the handover up: the old server goes on."""
         self._channel.close()
         for each in self.sockets:
             each.close()
 
     def check(self) -> None:
         """
-        See whether we may still take its place, before we serve clients.
+        Check that the handover is still possible, before this server serves clients.
 
-        :raises HandoverError: if not.  That it has died meanwhile is no reason.
+        :raises HandoverError: if not.  It still is if the old server has died meanwhile.
         """
         if self._channel.fileno() >= 0:
             self._channel.doRead()
@@ -125,7 +125,7 @@ class HandoverClient:
             raise HandoverError(self._refusal)
 
     def done(self) -> Channel:
-        """This server accepts clients: the old one may accept no more.  Returns the connection."""
+        """Report that this server accepts clients, so the old one stops; returns the channel."""
         self._channel.distrust()
         send(self._channel, Taken(os.getpid()))
         return self._channel

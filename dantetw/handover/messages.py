@@ -1,9 +1,9 @@
 """
-What a server and its successor say to each other.
+The messages between a server and its successor.
 
-The two may be of different versions, so the bytes of each message stay as they are
-(``tests/handover/test_messages.py`` has them), and a message that is not known is ignored: a newer
-version may have more.  Neither side trusts the other, which has read what clients send.
+The two may be of different versions, so the bytes of each message must not change
+(``tests/handover/test_messages.py`` pins them), and unknown messages are ignored: a newer version
+may have more.  Neither side trusts the other, which reads clients' data.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class TooLate:
-    """The successor has taken so long to start that the old server goes on."""
+    """The successor has taken too long to start: the old server goes on."""
 
 
 # From the server that has been replaced.
@@ -124,14 +124,14 @@ class StopServing:
 
 @dataclass(frozen=True, slots=True)
 class CountSessions:
-    """Say how many sessions there are, for the status report of this number."""
+    """Return the number of sessions, for the status report with this number."""
 
     report: int
 
 
 @dataclass(frozen=True, slots=True)
 class WriteSessions:
-    """Write the sessions into the status report of this number."""
+    """Write the sessions into the status report with this number."""
 
     report: int
 
@@ -185,7 +185,7 @@ def pack(message: HandoverMessage) -> Frame:
 
 
 def parse(frame: Frame) -> HandoverMessage | None:
-    """The message that has come; None: it is none that we know."""
+    """The message in a frame; None: an unknown one."""
     said = frame.said
     word, _, number = frame.word.partition(" ")
     report = int(number) if number.isdecimal() and len(number) < 16 else None

@@ -1,5 +1,5 @@
 """
-How a server and its successor find each other, and what each knows of the other.
+Names by which a server and its successor find each other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from dantetw.process.regular import open_regular
 
-#: Seconds that the old server has to answer, and a successor to say what it wants.
+#: Seconds that the old server has to answer, and a successor to send its request.
 ANSWER_SECONDS: Final = 10.0
 
 #: The kernel's list of Unix sockets of this network namespace (:manpage:`proc(5)`);

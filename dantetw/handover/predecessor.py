@@ -1,9 +1,9 @@
 """
-The server that we have replaced, for as long as it has sessions.
+The server that this one has replaced, as long as it has sessions.
 
-The connection by which its sockets came stays open.  It hears from us to open its logs again, to
-write its sessions into a status report and to stop.  When we are replaced in turn, our successor
-gets the connection, so that the server in charge reaches all those before it.
+The connection over which its sockets came stays open, for orders to open its logs again, to write
+its sessions into a status report and to stop.  When this server is replaced in turn, its successor
+gets the connection, so that the server in charge reaches all its predecessors.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from dantetw.net.channel import Answers, Channel, Frame
 from dantetw.observe.status import PredecessorReport
 from dantetw.session.slices import LONGEST_PAUSE_SECONDS
 
-#: Seconds that it has to write its sessions, which waits for destinations of its log.
+#: Seconds that it has to write its sessions, including waits for its log destinations.
 REPORT_SECONDS: Final = LONGEST_PAUSE_SECONDS + ANSWER_SECONDS
 
 
 class Predecessor:
     """
-    A server that we have replaced.
+    A server that this one has replaced.
 
     :param channel: the connection; not trusted: the old server serves clients, as this one does.
-    :param unable: called if it is of a version up to 0.1, which stays on its own.
+    :param unable: called if it is of a version up to 0.1, which takes no orders.
     :param came: called with a connection to a server that it has replaced itself.
     :param able: it is known not to be of such a version.
     :ivar pid: its process id.
-    :ivar alive: whether it is still there, and hears us.
-    :ivar ended: fires when it is not.
+    :ivar alive: whether it still runs and takes orders.
+    :ivar ended: fires when it no longer does.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Predecessor:
         self.ended.callback(None)
 
     def hand_on(self, successor: Channel) -> None:
-        """Another server is in charge: let it have the connection."""
+        """Another server is in charge: hand the connection to it."""
         self.alive = False
         released = self._channel.release()
         self._answers.give_up()
@@ -109,7 +109,7 @@ class Predecessor:
         return self.ended
 
     async def measure(self, report: int) -> list[PredecessorReport]:
-        """What a status report says of it: a line, or nothing if it does not answer."""
+        """Its part of a status report: a line, or nothing if it does not answer."""
         send(self._channel, CountSessions(report))
         answer = await self._answers.expect((SessionCount, report), ANSWER_SECONDS)
         if answer is None or answer.current is None:

@@ -27,7 +27,7 @@ from dantetw.values import Severity
 MOST_SUCCESSORS: Final = 8
 #: Seconds until successors are accepted again when there were no descriptors for them.
 DESCRIPTORS_RETRY_SECONDS: Final = 1.0
-#: Seconds that a successor which has the sockets has to serve clients, before another may try.
+#: Seconds in which a successor that has the sockets must serve clients, before another may try.
 START_SECONDS: Final = 60.0
 
 _BACKLOG: Final = 64
@@ -40,9 +40,9 @@ def await_successors(
     taken: Callable[[int, Channel], None],
 ) -> HandoverServer | None:
     """
-    Make the sockets that successors connect to, as the user who has started us.
+    Make the sockets that successors connect to, as the user that started this server.
 
-    :returns: None if there can be none, which the log says.
+    :returns: None if that failed, which is logged.
     """
     try:
         return HandoverServer(reactor, os.getuid(), sockets, taken)
@@ -56,11 +56,11 @@ class HandoverServer:
     """
     The old server's side.
 
-    :param starter: the user who has started us; may replace us, as root may.
+    :param starter: the user that started this server, and may replace it, as root may.
     :param sockets: returns those to hand over.
     :param taken: called with the process id of the successor when it accepts clients, and with the
         connection to it.
-    :raises OSError: if successors could not reach us.
+    :raises OSError: if successors could not connect.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class HandoverServer:
         self._successors.append(_Successor(self._reactor, sock, pid, self))
 
     def gone(self, successor: _Successor) -> None:
-        """A successor has closed its connection, or has said nothing."""
+        """A successor has closed its connection, or has sent nothing."""
         self._successors.remove(successor)
 
     def give(self, successor: _Successor) -> None:
@@ -140,7 +140,7 @@ class _Successor:
     """
     A connection from a successor.
 
-    :ivar pid: its process, as the kernel says.
+    :ivar pid: its process, reported by the kernel.
     :ivar given: it has the sockets, and is starting.
     """
 

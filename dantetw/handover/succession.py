@@ -1,9 +1,9 @@
 """
-Servers that replace each other: the one whose sockets we took, and the one that takes ours.
+Servers that replace each other: the predecessors of this server, and its successor.
 
 A server that is replaced accepts no more clients and ends with its last session, or after
-``timeout.handover``.  Until then it does what its successor passes on: it opens its logs again at
-SIGHUP, is part of the successor's status report, and ends when the successor is stopped.
+``timeout.handover``.  Until then it follows its successor: it opens its logs again at SIGHUP, is
+part of the successor's status report, and ends when the successor is stopped.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from dantetw.values import Severity
 STOP_SECONDS: Final = 10.0
 #: Servers that were replaced and still have sessions, at most.
 MOST_PREDECESSORS: Final = 64
-#: Seconds between two looks whether the last session has ended.
+#: Seconds between two checks whether the last session has ended.
 IDLE_SECONDS: Final = 1.0
 
 _log: Final = Logger()
@@ -55,7 +55,7 @@ def _nothing(*_: object) -> None:
 
 
 class IReplaceable(Protocol):
-    """What is asked of a server that another can replace."""
+    """The interface of a server that another can replace."""
 
     stop: Callable[[], None]
     """End, as by a signal."""
@@ -78,7 +78,7 @@ class IReplaceable(Protocol):
 
     @property
     def seconds_left(self) -> float:
-        """Seconds that its sessions may last when it has been replaced; 0: for ever."""
+        """Seconds that its sessions may last when it has been replaced; 0: no limit."""
 
     def reopen(self) -> None:
         """Open the logs again, and change nothing else."""
@@ -93,9 +93,9 @@ class IReplaceable(Protocol):
 
 class Succession:
     """
-    Our place among servers that replace each other.
+    The relation of this server to those that it replaces, and that replace it.
 
-    :ivar successor: process id of the server that has replaced us; 0: none.
+    :ivar successor: process id of the server that has replaced this one; 0: none.
     """
 
     def __init__(self, reactor: Any, journal: Journal) -> None:
@@ -108,7 +108,7 @@ class Succession:
         # Whether servers that join later must do so too: open their logs again, and end.
         self._reopened = False
         self._stopping: list[Deferred[None]] | None = None
-        # To the server that has replaced us.
+        # The connection to the server that has replaced this one.
         self._channel: Channel | None = None
 
     # Replacing another.
@@ -125,9 +125,9 @@ class Succession:
 
     def open(self, server: IReplaceable) -> None:
         """
-        Make the sockets that successors connect to, as the user who has started us.
+        Make the sockets that successors connect to, as the user that started this server.
 
-        :param server: what successors replace.
+        :param server: the server that successors replace.
         """
         self._replaceable = server
         self._server = await_successors(
@@ -136,7 +136,7 @@ class Succession:
 
     def check(self) -> None:
         """
-        See whether we may take the place of the server that we replace.
+        Check that the handover from the old server is still possible.
 
         :raises HandoverError: if not.
         """
@@ -144,7 +144,7 @@ class Succession:
             self._client.check()
 
     def start(self) -> None:
-        """We serve clients: the server that we replace may accept no more, and another come."""
+        """This server serves clients: the old one stops accepting, and successors may connect."""
         if self._server is not None:
             self._server.start()
         if self._client is not None:
@@ -152,16 +152,16 @@ class Succession:
             self._follow(client.pid, client.done())
 
     def _follow(self, pid: int, channel: Channel, able: bool = False) -> Predecessor:
-        """We have replaced a server."""
+        """Keep the connection to the server that was replaced."""
         before = Predecessor(self._reactor, pid, channel, self._alone, self._came, able)
         self._predecessors.append(before)
         return before
 
     def _came(self, message: HandedOn, descriptors: Sequence[int]) -> None:
         """
-        A server that we have replaced has replaced another, and hands on the connection.
+        A predecessor has itself replaced a server, and hands on the connection.
 
-        It does so when it hears of us.  By then we may have been asked for what concerns all.
+        By then orders that concern all predecessors may have been given.
         """
         if len(descriptors) != 1 or not self._believed(message.process):
             for descriptor in descriptors:
@@ -198,7 +198,7 @@ class Succession:
         return self._predecessors
 
     async def _each(self) -> AsyncIterator[Predecessor]:
-        """The servers that were replaced, and those that come while these are asked."""
+        """The servers that were replaced, including those that join during the iteration."""
         asked: set[Predecessor] = set()
         while waiting := [before for before in self._before if before not in asked]:
             asked.add(waiting[0])
@@ -211,7 +211,7 @@ class Succession:
             before.reopen()
 
     async def measure(self, report: int) -> Sequence[PredecessorReport]:
-        """What a status report says of servers that were replaced."""
+        """The part of a status report about servers that were replaced."""
         lines: list[PredecessorReport] = []
         async for before in self._each():
             lines += await before.measure(report)
@@ -234,9 +234,9 @@ class Succession:
 
     def stop(self) -> Deferred[Any]:
         """
-        The server is stopped: so are those that were replaced.
+        Stop the servers that were replaced, since this one is stopped.
 
-        :returns: fires when they have ended, or do not in time.
+        :returns: fires when they have ended, or time is up.
         """
         return Deferred.fromCoroutine(self._stop_all())
 
@@ -257,7 +257,7 @@ class Succession:
     # Being replaced.
 
     def _replaced(self, successor: int, channel: Channel) -> None:
-        """A successor serves clients: end with our last session, or when time is up."""
+        """A successor serves clients: end with the last session, or when time is up."""
         self.successor = successor
         self._channel = channel
         channel.attend(self._reactor, self._heard, self._left)
@@ -272,7 +272,7 @@ class Succession:
         ending.start(IDLE_SECONDS, now=False)
 
     def _left(self) -> None:
-        """The successor has ended without us, or is of a version up to 0.1."""
+        """The successor has ended, or is of a version up to 0.1."""
         self._channel = None
 
     def _end_if_idle(self, since: float) -> None:

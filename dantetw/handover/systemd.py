@@ -13,7 +13,7 @@ from dantetw.net.listening import ListeningSocket
 
 
 def from_systemd() -> list[ListeningSocket]:
-    """The sockets we were started with, by ``LISTEN_FDS`` (:manpage:`sd_listen_fds(3)`)."""
+    """The process's sockets from ``LISTEN_FDS`` (:manpage:`sd_listen_fds(3)`)."""
     sockets = []
     # Twisted has taken the variables out of the environment by now, for its own endpoints.
     for descriptor in endpoints._SystemdParser._sddaemon.inheritedDescriptors():
