@@ -29,6 +29,10 @@ class NameTests(SynchronousTestCase):
         if len(encoded(text)) <= NAME_BYTES:
             self.assertEqual(account_name(text), text)
 
+    def test_longer_than_short(self) -> None:
+        """That holds up to the very longest that fits."""
+        self.assertEqual(account_name("x" * NAME_BYTES), "x" * NAME_BYTES)
+
     def test_long(self) -> None:
         """Texts that are too long have different names, which begin as they do."""
         for letter in ("x", "\u2603", "\udcff"):

@@ -64,6 +64,11 @@ class EndTests(SynchronousTestCase):
         parsed = with_rules("client pass { from: 0/0 to: 0/0 nonsense: 1\nclient pass {")
         self.assertIn("nonsense", "".join(errors(parsed)))
 
+    def test_unknown_kind(self) -> None:
+        """Behind a rule of an unknown kind reading goes on with the next rule."""
+        parsed = with_rules("sock pass { from: 0/0\nclient pass { from: 0/0 to: 0/0 nonsense: 1 }")
+        self.assertEqual([each.partition(" ")[0] for each in errors(parsed)], ["8:1", "9:33"])
+
 
 class KeywordTests(SynchronousTestCase):
     """Keywords of which other tests have the usual values."""
@@ -99,6 +104,22 @@ class KeywordTests(SynchronousTestCase):
         """A route needs a gateway."""
         text = f"{PASSES}route {{ from: 0/0 to: 0/0 }}"
         self.assertIn("via", "".join(errors(with_rules(text))))
+
+    def test_unknown_method(self) -> None:
+        """A method that does not exist is reported once."""
+        said = errors(with_globals("socksmethod: nonsense"))
+        self.assertEqual(len([each for each in said if "nonsense" in each]), 1)
+
+    def test_external_name(self) -> None:
+        """A name outside whose address is another machine's is no address to go out from."""
+
+        class Elsewhere(FakeSystem):
+            names = {"far.example": ("198.51.100.1",)}  # noqa: RUF012
+
+        parsed = read(
+            HEAD.replace("external: lo", "external: far.example") + RULES, {}, Elsewhere()
+        )
+        self.assertIn("cannot bind external address: 198.51.100.1", "".join(errors(parsed)))
 
     def test_session_limits(self) -> None:
         """A limit for each state must not be above that for all, if there are both."""
@@ -159,6 +180,7 @@ class WordsTests(SynchronousTestCase):
             + PASSES
             + "socks pass { from: 0/0 to: 0/0\nuser: bob alice\ngroup: staff\n}\n"
             + "socks pass { from: 0/0 to: 0/0\nsocksmethod: pam.username\npam.servicename: x\n}\n"
+            + "socks pass { from: 0/0 to: 0/0\ncommand: udpassociate\nudp.portrange: 5-9\n}\n"
         )
         said = "\n".join(describe(policy_of(read(text, {}))))
         for words in (
@@ -166,5 +188,6 @@ class WordsTests(SynchronousTestCase):
             "user: alice bob",
             "group: staff",
             "pam.servicename: x",
+            "udp.portrange: 5-9",
         ):
             self.assertIn(words, said)

@@ -293,6 +293,15 @@ class AssociateTests(TableCase):
         connected = rules.replace("0/0 }", "0/0\n udp.source: connected }")
         self.assertIsInstance(planned(case(connected, there, Command.UDPASSOCIATE)), Plan)
 
+    def test_announced_lookup(self) -> None:
+        """A rule about the announced address may need a look-up first, which traces leave out."""
+        rules = "socks pass { from: 10.0.0.9/32 to: 0/0 }\nsocks pass { from: .example to: 0/0 }\n"
+        asked = case(rules, endpoint("10.0.0.8", 5000), Command.UDPASSOCIATE)
+        traces: Traces = []
+        found = plan_request(asked, {}, None, traces)
+        self.assertEqual(found, Lookup(LookupKind.REVERSE, "10.0.0.8"))
+        self.assertEqual(len(traces), 1)
+
     def test_first_blocked(self) -> None:
         """If only the client itself may not, that decides."""
         rules = "socks block { from: 10.0.0.9/32 to: 0/0 }\n" + OPEN

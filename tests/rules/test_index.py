@@ -164,6 +164,13 @@ class IndexTests(SynchronousTestCase):
         self.assertEqual(self.found(rules, "example.com", both), [1, 2, 3, 4])
         self.assertEqual(self.found(rules, "example.com", both, fake=True), [2, 4])
 
+    def test_no_address(self) -> None:
+        """What is no address at all fits no net: all rules are tried for such a client."""
+        rules = tuple(rule(number, source="10.0.0.0/8", target="10.0.0.0/8") for number in range(3))
+        found = Index(rules).candidates(Subject(endpoint("nonsense")), None, False, False)
+        self.assertEqual([one.number for one in found], [0, 1, 2])
+        self.assertEqual(self.found(rules, "example.com", ("nonsense",)), [])
+
     def test_thousands(self) -> None:
         """Of thousands of rules only the few that may fit are tried."""
         rules = tuple(

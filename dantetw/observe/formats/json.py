@@ -76,7 +76,6 @@ from dantetw.values import (
 SCHEMA: Final = 1
 
 _encode: Final = JSONEncoder(separators=(",", ":"), check_circular=False).encode
-_DELETE: Final = "\x7f"
 # The ``kind`` of events whose class has another name.
 _REPORT_KINDS: Final[Mapping[type[Any], str]] = {
     WorkerReport: "worker",
@@ -121,10 +120,8 @@ class Json:
         record = self._record_of(event)
         if record is None:
             return ()
-        text = _encode(record)[1:]
-        if _DELETE in text:
-            text = text.replace(_DELETE, "\\u007f")
-        return ((getattr(event, "severity", _SEVERITIES.get(type(event), Severity.INFO)), text),)
+        severity = getattr(event, "severity", _SEVERITIES.get(type(event), Severity.INFO))
+        return ((severity, _encode(record)[1:]),)
 
     def _record_of(self, event: Event) -> dict[str, Any] | None:
         if isinstance(event, Repeated):

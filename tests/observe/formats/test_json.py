@@ -489,7 +489,7 @@ class ContentTests(SynchronousTestCase):
         self.assertEqual(written(Repeated(Severity.WARNING, 3, unwanted)), [])
 
     def test_delete(self) -> None:
-        """DEL, which JSON leaves as it is, is escaped: terminals act on it."""
+        """DEL is escaped, as all control characters are: terminals act on it."""
         ((_, text),) = Json().lines(Message(Severity.WARNING, "x", "a\x7fb"))
         self.assertNotIn("\x7f", text)
         self.assertEqual(one(Message(Severity.WARNING, "x", "a\x7fb"))["text"], "a\x7fb")
@@ -517,6 +517,11 @@ class ContentTests(SynchronousTestCase):
         self.assertEqual(told["rest"][1:3], [[1], r"\0"])
         self.assertEqual(told["rest"][3]["client"]["port"], 37098)
         self.assertEqual(set(told["rest"][3]), {field.name for field in fields(WAY)})
+
+    def test_unknown_kind(self) -> None:
+        """One that is no failure has no text of its own, and its name is its kind."""
+        (line,) = Json().lines(make_dataclass("Odd", [("what_for", str)])("x"))
+        self.assertEqual(json.loads("{" + line[1]), {"kind": "odd", "what": "Odd", "what_for": "x"})
 
 
 class HostileTests(SynchronousTestCase):
