@@ -4,6 +4,7 @@ Addresses as SOCKS 5 writes them (:rfc:`1928`, 5): type, host, port in network b
 
 from __future__ import annotations
 
+from contextlib import suppress
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final
 
@@ -69,12 +70,10 @@ def name_endpoint(raw: bytes, port: int) -> Endpoint:
             return Endpoint(host, port, Family.NAME)
         return Endpoint.of((inet_ntop(AF_INET6, packed), port))
     if host[-1].isdigit():
-        try:
-            # Some libraries' inet_pton() takes leading zeros, hence the comparison.
-            if inet_ntop(AF_INET, inet_pton(AF_INET, host)) == host:
-                return Endpoint(host, port, Family.IPV4)
-        except (OSError, ValueError):
-            pass
+        # Some libraries' inet_pton() takes leading zeros, hence the comparison.
+        with suppress(OSError, ValueError):
+            canonical = inet_ntop(AF_INET, inet_pton(AF_INET, host)) == host
+            return Endpoint(host, port, Family.IPV4 if canonical else Family.NAME)
     return Endpoint(host, port, Family.NAME)
 
 

@@ -7,8 +7,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from dantetw.catalogue import PROGRAM
 from dantetw.config import parse
 from dantetw.config.description import describe
+from dantetw.config.lexer import Source, Token
+from dantetw.config.lint import address_covers
 from dantetw.config.machine import Snapshot
+from dantetw.config.missing import Missing
 from dantetw.config.program import Program
+from dantetw.config.report import Report
+from dantetw.policy import Where
 from dantetw.values import Family
 from tests.config.fakes import (
     HEAD,
@@ -143,6 +148,16 @@ class MachineTests(SynchronousTestCase):
         for interface in ("lo", "eth0", "none"):
             self.assertEqual(cached.addresses_of(interface), SYSTEM.addresses_of(interface))
 
+        self.assertEqual(set(cached.all_addresses()), {*SYSTEM.all_addresses(), "fe80::1"})
+
+    def test_nothing_to_say(self) -> None:
+        """What is missing without an error or a warning of Dante's is none."""
+        missing, report = Missing(), Report(Source.of(b"", "f"))
+        missing.waits = False
+        missing.add(Token("x", Where("f", 1, 1), 0), "from")
+        missing.report_to(report, ())
+        self.assertEqual(report.problems, [])
+
     def test_many_missing(self) -> None:
         """Of many interfaces that are not there the warning names some, and counts the rest."""
         lines = [f"internal: vlan{number} port = 1080" for number in range(12)]
@@ -167,6 +182,26 @@ class MachineTests(SynchronousTestCase):
         )
         found = policy.internal[0].listens_now(lambda interface: ("198.51.100.1", "2001:db8::5"))
         self.assertEqual([each.family for each in found], [Family.IPV6])
+
+
+class CoverTests(SynchronousTestCase):
+    """Rules that cover others."""
+
+    def test_kinds(self) -> None:
+        """A net covers no name."""
+        policy = policy_of(
+            with_rules(PASSES + "socks pass { from: 10.0.0.0/8 to: www.example.org }", HEAD)
+        )
+        (rule,) = policy.socks_rules
+        self.assertFalse(address_covers(rule.source, rule.target))
+
+    def test_many_alike(self) -> None:
+        """Of very many rules for the same addresses only the first ones are compared."""
+        rules = "".join(
+            f"socks pass {{ from: 10.0.0.0/8 to: 10.0.0.0/8\nuser: user{number}\n}}\n"
+            for number in range(40)
+        )
+        self.assertEqual(errors(with_rules(PASSES + rules)), [])
 
 
 class WordsTests(SynchronousTestCase):

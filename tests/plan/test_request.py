@@ -15,7 +15,7 @@ from dantetw.rules.cache import DecisionCache
 from dantetw.values import FAMILIES, NOWHERE, Command, Family, Method, ProxyProtocol, ReplyCode
 from tests.plan.cases import ADMITTING, Net, answers, case, identity, planned, shown
 from tests.rules.building import endpoint
-from tests.session.world import CLIENT, HEAD, TARGET, compiled
+from tests.session.world import CLIENT, HEAD, HERE, TARGET, compiled
 
 OPEN = "socks pass { from: 0/0 to: 0/0 }\n"
 BLOCKED = ("authorise", "blocked", "", 2)
@@ -292,6 +292,14 @@ class AssociateTests(TableCase):
         self.assertEqual(shown(found), BLOCKED)
         connected = rules.replace("0/0 }", "0/0\n udp.source: connected }")
         self.assertIsInstance(planned(case(connected, there, Command.UDPASSOCIATE)), Plan)
+
+    def test_mapped(self) -> None:
+        """One of our addresses in another notation is refused once a rule has chosen it."""
+        rules = "socks pass { from: 0/0 to: 127.0.0.0/8 }\n"
+        asked = case(rules, endpoint("www.example.org", HERE.port), addresses=("::ffff:127.0.0.1",))
+        found = planned(asked)
+        assert isinstance(found, Refusal), found
+        self.assertIn(OURS, found.ending.text)
 
     def test_announced_lookup(self) -> None:
         """A rule about the announced address may need a look-up first, which traces leave out."""

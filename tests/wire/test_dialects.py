@@ -71,6 +71,12 @@ def mutated(draw: st.DrawFn) -> tuple[Dialogue, bytes]:
 class DialogueTests(SynchronousTestCase):
     """Whole dialogues, however the network cuts them."""
 
+    def test_nothing_yet(self) -> None:
+        """A negotiation whose first byte no dialect knows goes on until there is a byte."""
+        negotiation = negotiate(0x47)
+        self.assertIsNone(negotiation.feed(b""))
+        self.assertRaises(ProtocolError, negotiation.feed, b"G")
+
     def test_whole(self) -> None:
         """An eager client's dialogue in one segment is understood, and nothing of it is lost."""
         for dialogue in DIALOGUES:

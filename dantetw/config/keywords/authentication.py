@@ -65,9 +65,7 @@ def _methods(draft: Draft, statement: Statement) -> tuple[Method, ...]:
     report = draft.report
     found: list[Method] = []
     for word in statement.values.words:
-        method = METHODS.get(word.text)
-        if method is None:
-            continue  # has been reported
+        method = METHODS[word.text]
         if word.text == OLD_METHOD:
             report.warning(
                 word,

@@ -32,8 +32,7 @@ class RedirectionDraft(BlockDraft):
         """``redirect to``.  :raises ConfigError: it is not one address."""
         text = statement.values.address
         assert text is not None
-        if "://" not in text.host.text:
-            single(text)
+        single(text)
 
     def refuse(self, statement: Statement) -> None:
         """``bounce to``.  :raises ConfigError: always."""

@@ -57,10 +57,8 @@ class RouteDraft(BlockDraft):
 
 
 def check_route(block: Block, report: Report) -> None:
-    """Report what does not fit together in a route."""
-    via = next((each for each in reversed(block.statements) if each.name == "via"), None)
-    if via is None:
-        return
+    """Report what does not fit together in a whole route, which has a ``via``."""
+    via = next(each for each in reversed(block.statements) if each.name == "via")
     gateway: Token = via.token
     if gateway.text == "broadcast" or "://" in gateway.text:
         report.error(gateway, "socks_addroute(): not configured for using upnp")
