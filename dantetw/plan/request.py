@@ -237,11 +237,7 @@ def _granted(case: Case, rule: Rule, target: Endpoint, identity: Identity | None
         return Plan(rule, target, target, (), identity)
     several = connects and addresses is not None and len(addresses) > 1
     address, far_end = _first_address(case, target), _far_end(case, target)
-    # The rule may have chosen another address of the name's; of several each is looked at later.
-    if target is not (case.bound or case.asked) and not several:
-        wrong = unusable(case, address, connects)
-        if wrong is not None:
-            return replace(wrong, rule=rule, target=far_end, identity=identity)
+    # A single address has been checked before the rules were asked, of several each will be.
     return Plan(rule, far_end, address, addresses or () if several else (), identity)
 
 
