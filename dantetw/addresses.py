@@ -9,12 +9,9 @@ import socket
 from functools import lru_cache
 from typing import Final
 
-from dantetw.values import AF_OF, Endpoint, Family
+from dantetw.values import AF_OF, FAMILY_IPV4, FAMILY_IPV6, FAMILY_NAME, Endpoint, Family
 
 # Looking a member of an Enum up in its class takes longer than comparing it.
-_IPV4: Final = Family.IPV4
-_IPV6: Final = Family.IPV6
-_NO_ADDRESS: Final = Family.NAME
 _AF_IPV4: Final = AF_OF[Family.IPV4]
 _AF_IPV6: Final = AF_OF[Family.IPV6]
 
@@ -35,15 +32,15 @@ def number_of(address: str) -> tuple[Family, int]:
     """
     try:
         if ":" not in address:
-            return _IPV4, int.from_bytes(socket.inet_pton(_AF_IPV4, address), "big")
+            return FAMILY_IPV4, int.from_bytes(socket.inet_pton(_AF_IPV4, address), "big")
         if "%" in address:
             address = address.partition("%")[0]
         number = int.from_bytes(socket.inet_pton(_AF_IPV6, address), "big")
     except (OSError, ValueError):  # ValueError: NUL bytes, lone surrogates
-        return _NO_ADDRESS, 0
+        return FAMILY_NAME, 0
     if number >> 32 == _MAPPED_PREFIX:
-        return _IPV4, number & 0xFFFFFFFF
-    return _IPV6, number
+        return FAMILY_IPV4, number & 0xFFFFFFFF
+    return FAMILY_IPV6, number
 
 
 def literal(name: str) -> str | None:
@@ -63,9 +60,9 @@ def literal(name: str) -> str | None:
             return None
     if ":" in name and "%" not in name:
         family, number = number_of(name)
-        if family is _IPV4:
+        if family is FAMILY_IPV4:
             return socket.inet_ntop(_AF_IPV4, number.to_bytes(4, "big"))
-        if family is _IPV6:
+        if family is FAMILY_IPV6:
             return socket.inet_ntop(_AF_IPV6, number.to_bytes(16, "big"))
     return None
 
@@ -73,12 +70,12 @@ def literal(name: str) -> str | None:
 def literal_endpoint(endpoint: Endpoint) -> Endpoint:
     """The endpoint, with the address in place of a number in disguise or a mapped address."""
     host, family = endpoint.host, endpoint.family
-    if family is _IPV4 or (family is _IPV6 and not host.lower().startswith("::ffff:")):
+    if family is FAMILY_IPV4 or (family is FAMILY_IPV6 and not host.lower().startswith("::ffff:")):
         return endpoint
     address = literal(host)
     if address is None:
         return endpoint
-    return Endpoint(address, endpoint.port, _IPV6 if ":" in address else _IPV4)
+    return Endpoint(address, endpoint.port, FAMILY_IPV6 if ":" in address else FAMILY_IPV4)
 
 
 #: How link-local addresses begin in canonical form: fe80::/10, and multicast of that scope.

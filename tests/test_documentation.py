@@ -20,11 +20,12 @@ from dantetw.cli import main as cli
 from dantetw.cli import users as useradmin
 from dantetw.cli.explain import command as explaining
 from dantetw.config import UNSUPPORTED, parse
+from dantetw.config.keywords.filters import LEVEL_NAMES
 from dantetw.config.lookup import is_keyword
 from dantetw.net.host import Host
 from dantetw.process import signals
 from dantetw.tap import Options
-from dantetw.values import LEVEL_NAMES, Severity
+from dantetw.values import Severity
 from tests import differing
 from tests.session.world import Machine
 

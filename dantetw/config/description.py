@@ -7,8 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
+from dantetw.config.keywords.filters import LEVEL_NAMES
+from dantetw.config.keywords.logging import log_words
 from dantetw.policy import Address, Output, Policy, Rule, RuleKind, Timeouts
-from dantetw.values import LEVEL_NAMES, LOG_WORDS, PAM_METHODS, Method
+from dantetw.values import PAM_METHODS, Method
 
 _LEVELS = {severity: name for name, severity in LEVEL_NAMES.items()}
 
@@ -107,5 +109,4 @@ def _seconds(number: int) -> str:
 
 
 def _log(bits: int) -> str:
-    words = [word for word, bit in LOG_WORDS.items() if bits & bit and word != "iooperation"]
-    return " ".join(words) or "nothing"
+    return " ".join(log_words(bits)) or "nothing"

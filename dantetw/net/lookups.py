@@ -16,7 +16,7 @@ from dantetw.addresses import literal, number_of
 from dantetw.escaping import escape
 from dantetw.net.errors import EAI_WORDS, eai_symbol_of, words_of
 from dantetw.net.zones import endpoint_of
-from dantetw.values import AF_OF, FAMILIES, FAMILY_NAMES, Family
+from dantetw.values import AF_OF, FAMILIES, FAMILY_WORDS, Family
 
 #: Addresses kept of one name.  A DNS answer may hold thousands; no client tries them all.
 ADDRESSES: Final = 64
@@ -170,7 +170,7 @@ def with_family(failed: ResolveError, families: frozenset[Family]) -> ResolveErr
     if len(families) != 1 or failed.symbol not in _FAMILY_MATTERS:
         return failed
     (family,) = families
-    reason = f"{failed.reason} for {FAMILY_NAMES[family]} address"
+    reason = f"{failed.reason} for {FAMILY_WORDS[family]} address"
     return ResolveError(failed.symbol, reason, failed.name)
 
 

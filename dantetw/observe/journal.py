@@ -13,11 +13,10 @@ from twisted.logger import ILogObserver, LogLevel
 from dantetw.observe.events import Event, Message, Named
 from dantetw.observe.observer import Observer
 from dantetw.policy import Where
-from dantetw.values import Severity
+from dantetw.values import SEVERITY_DEBUG, Severity
 
-# Looked up once: LogLevel makes a search of it, and finding a member of an Enum takes its time too.
+# Found once: LogLevel makes a search of it.
 _INFO: Final = LogLevel.info
-_DEBUG: Final = Severity.DEBUG
 
 
 class Journal:
@@ -39,7 +38,7 @@ class Journal:
 
     def wants(self, severity: Severity) -> bool:
         """Whether messages of this severity are logged: those of debug need ``debug``."""
-        return self.debug > 0 or severity is not _DEBUG
+        return self.debug > 0 or severity is not SEVERITY_DEBUG
 
     def _emit(self, event: Event) -> None:
         # What Logger.emit would make, which takes longer over it than the rest of the line does.

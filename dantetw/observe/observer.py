@@ -39,7 +39,7 @@ from dantetw.observe.outlets import Group, Outlet, grouped, losses, only, recove
 from dantetw.observe.repeats import Repeats
 from dantetw.observe.sinks.opening import Outputs
 from dantetw.policy import PLAIN_FORM, Form
-from dantetw.values import Severity
+from dantetw.values import SEVERITY_DEBUG, SEVERITY_WARNING, Severity
 
 #: Seconds between two complaints about the same sink, lest a disk that is all but full fills the
 #: other logs.
@@ -56,10 +56,6 @@ _NEVER_REPEATED: Final = frozenset(
 )
 # Beginnings of the codes of messages that come of what an operator does, or are counted already.
 _ANSWERS: Final = ("config.", "log.", "server.")
-
-# Looked up once: finding a member of an Enum takes its time.
-_DEBUG: Final = Severity.DEBUG
-_WARNING: Final = Severity.WARNING
 
 
 @implementer(ILogObserver)
@@ -370,7 +366,7 @@ class Observer:
             for event, when in events:
                 try:
                     for severity, text in group.lines(event):
-                        if debug or severity is not _DEBUG:
+                        if debug or severity is not SEVERITY_DEBUG:
                             said.append((severity, when, text))
                 except Exception as error:
                     self._write(group, said)
@@ -384,7 +380,7 @@ class Observer:
             return
         broken: list[tuple[Outlet, str]] = []
         for outlet, takes_all in group.outlets:
-            taken = said if takes_all else [each for each in said if each[0] <= _WARNING]
+            taken = said if takes_all else [each for each in said if each[0] <= SEVERITY_WARNING]
             if taken:
                 try:
                     outlet.write_all(taken)

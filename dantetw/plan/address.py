@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
 
 from dantetw.net.race import arrange
 from dantetw.plan.case import Case, Traces, ask_rules
@@ -18,9 +17,7 @@ from dantetw.plan.usable import unusable
 from dantetw.policy import Rule
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.decision import Decision
-from dantetw.values import Endpoint, Family, Outcome, value
-
-_NAME: Final = Family.NAME
+from dantetw.values import FAMILY_NAME, Endpoint, Outcome, value
 
 
 @value
@@ -82,7 +79,7 @@ def judge_address(
     )
     if decision.blocks or not same:
         return _blocked(target, rule)
-    name = decision.target if decision.target.family is _NAME else None
+    name = decision.target if decision.target.family is FAMILY_NAME else None
     return Candidate(target, rule, name)
 
 

@@ -11,7 +11,7 @@ one that we never see.
 from __future__ import annotations
 
 from dantetw.plan.case import Case
-from dantetw.values import FAMILY_NAMES, UNSPECIFIED, Endpoint, Family
+from dantetw.values import FAMILY_WORDS, UNSPECIFIED, Endpoint, Family
 
 
 def announced_address(case: Case) -> Endpoint:
@@ -46,7 +46,7 @@ def unreceivable_text(case: Case) -> str:
         return ""
     if any(rule.udp.from_connected for rule in policy.socks_rules):
         return ""
-    said = FAMILY_NAMES[family]
+    said = FAMILY_WORDS[family]
     return (
         f"client wants to send us UDP packets from {said} address, but no {said} address"
         " configured for our usage on the internal interface"
@@ -73,7 +73,7 @@ def receiving_host(case: Case, announced: Endpoint) -> str:
 
 def unreceived_text(case: Case, family: Family) -> str:
     """Why there is none, in Dante's words."""
-    said, policy = FAMILY_NAMES[family], case.policy
+    said, policy = FAMILY_WORDS[family], case.policy
     for line in policy.internal:
         if any(endpoint.family is family for endpoint in line.listens):
             return (

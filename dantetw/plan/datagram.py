@@ -5,25 +5,13 @@ May a datagram of an association go where it wants to, and may the answer come b
 
 from __future__ import annotations
 
-from typing import Final
-
 from dantetw.plan.case import Case, Traces, ask_rules
 from dantetw.plan.outcome import Resolve
 from dantetw.plan.usable import unusable_text
 from dantetw.policy import Rule, RuleKind
 from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.decision import Decision, Question, block_rule
-from dantetw.values import (
-    FAMILIES,
-    Command,
-    Drop,
-    Endpoint,
-    Family,
-    Protocol,
-    value,
-)
-
-_NAME: Final = Family.NAME
+from dantetw.values import FAMILIES, FAMILY_NAME, Command, Drop, Endpoint, Protocol, value
 
 
 @value
@@ -45,7 +33,7 @@ class DatagramPlan:
 
 def resolve_target(case: Case, asked: Endpoint) -> Resolve | None:
     """The look-up that a datagram's target needs; None: it is an address."""
-    if asked.family is not _NAME:
+    if asked.family is not FAMILY_NAME:
         return None
     return Resolve(asked.host, case.around.sources.families() or FAMILIES)
 
@@ -71,7 +59,7 @@ def plan_datagram(
         # The password is no longer kept, and no login is checked for each datagram.
         return blocked(case, question)
     target, addresses = decision.target, question.addresses
-    if target.family is _NAME and addresses:
+    if target.family is FAMILY_NAME and addresses:
         target = Endpoint.of((addresses[0], target.port))
     if decision.blocks:
         return DatagramPlan(decision.rule, target, Drop.BLOCKED)

@@ -38,15 +38,13 @@ from typing import Final, Protocol
 
 from dantetw.addresses import literal, literal_endpoint, number_of
 from dantetw.policy import ALL_PORTS, Address, HostKind
-from dantetw.values import Endpoint, Family, value
+from dantetw.values import FAMILY_IPV4, FAMILY_NAME, Endpoint, Family, value
 
 # Looking a member of an Enum up in its class takes longer than comparing it.
 _ANY: Final = HostKind.ANY
 _NET: Final = HostKind.NET
 _NAME: Final = HostKind.NAME
 _DOMAIN: Final = HostKind.DOMAIN
-_IPV4: Final = Family.IPV4
-_NO_ADDRESS: Final = Family.NAME
 
 
 class LookupKind(Enum):
@@ -114,7 +112,7 @@ class Subject:
         self.used: Endpoint | None = None
         if endpoint.family is Family.NAME:
             self.name = endpoint.host.lower().removesuffix(".")
-            self.family, self.number = _NO_ADDRESS, 0
+            self.family, self.number = FAMILY_NAME, 0
         else:
             self.name = ""
             self.family, self.number = number_of(endpoint.host)
@@ -136,7 +134,7 @@ class Subject:
 
     def use(self, family: Family, address: str) -> None:
         """Keep the address of the name that fitted."""
-        if family is _IPV4 and ":" in address:
+        if family is FAMILY_IPV4 and ":" in address:
             address = literal(address) or address
         self.used = Endpoint(address, self.port, family)
 
@@ -158,7 +156,7 @@ def fits(address: Address, subject: Subject, known: Known, fake: bool = False) -
         return True
     if kind is _NET:
         family = subject.family
-        if family is not _NO_ADDRESS:
+        if family is not FAMILY_NAME:
             return family is address.family and subject.number & address.mask == address.network
         if fake or not subject.name:
             return False
@@ -191,7 +189,7 @@ def _fits_domain(domain: str, subject: Subject, known: Known, fake: bool) -> boo
     domain = domain.removesuffix(".")
     if subject.name:
         return subject.name.endswith(domain)
-    if fake or subject.family is _NO_ADDRESS:
+    if fake or subject.family is FAMILY_NAME:
         return False
     names = _ask(known, LookupKind.REVERSE, subject.endpoint.host)
     return any(name.lower().removesuffix(".").endswith(domain) for name in names)
@@ -205,12 +203,12 @@ def _numbers_of(addresses: tuple[str, ...]) -> frozenset[tuple[Family, int]]:
 
 def _fits_one_of(kind: LookupKind, name: str, subject: Subject, known: Known, fake: bool) -> bool:
     allowed = _numbers_of(_ask(known, kind, name))
-    if subject.family is not _NO_ADDRESS:
+    if subject.family is not FAMILY_NAME:
         return (subject.family, subject.number) in allowed
     if fake or not subject.name:
         return False
     for family, number, text in subject.numbers(known):
-        if family is not _NO_ADDRESS and (family, number) in allowed:
+        if family is not FAMILY_NAME and (family, number) in allowed:
             subject.use(family, text)
             return True
     return False

@@ -13,13 +13,12 @@ from typing import Final
 
 from dantetw.policy import ALL_PORTS, Address, HostKind, Policy, Rule
 from dantetw.rules.decision import Decision, Question
-from dantetw.values import Command, Endpoint, Family, Method, ProxyProtocol
+from dantetw.values import FAMILY_NAME, Command, Endpoint, Method, ProxyProtocol
 
 #: Decisions of a kind that are kept; one more, and all are dropped.  An entry has some 300 bytes.
 MOST: Final = 4096
 
 _ADDRESSES: Final = frozenset((HostKind.ANY, HostKind.NET))
-_NAME: Final = Family.NAME
 
 _Client = tuple[str, str, int]
 _Socks = tuple[str, str, int, Command, ProxyProtocol, Method, Method]
@@ -63,7 +62,7 @@ class DecisionCache:
         if not self._by_target or decision.blocks or question.user is not None:
             return
         # Only a name's addresses make a decision's target another than what was asked for.
-        if target is not None and target.family is not _NAME and decision.target is target:
+        if target is not None and target.family is not FAMILY_NAME and decision.target is target:
             if len(self._targets) >= MOST:
                 self._targets.clear()
             self._targets[_key(question, target)] = decision.rule

@@ -38,6 +38,7 @@ from dantetw.rules.authentication import AuthCheck, AuthState, CheckNeededError,
 from dantetw.rules.index import FEW, index_of
 from dantetw.values import (
     NOWHERE,
+    VERDICT_BLOCK,
     Command,
     Endpoint,
     Family,
@@ -51,7 +52,6 @@ from dantetw.values import (
 
 _REPLIES: Final = frozenset((Command.BINDREPLY, Command.UDPREPLY))
 _FAKE: Final = ResolveProtocol.FAKE
-_BLOCK: Final = Verdict.BLOCK
 
 _EVERYBODY: Final = Address(kind=HostKind.ANY, text="0/0", where=BUILT_IN)
 
@@ -105,7 +105,7 @@ class Decision:
     @property
     def blocks(self) -> bool:
         """Whether the client is refused, by the rule or since a check has failed."""
-        return self.rule.verdict is _BLOCK or self.refusal != ""
+        return self.rule.verdict is VERDICT_BLOCK or self.refusal != ""
 
     @property
     def refusal(self) -> str:

@@ -29,13 +29,12 @@ from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.decision import Question
 from dantetw.session import failures, tracing
 from dantetw.session.session import Session
-from dantetw.values import Command, Endpoint
+from dantetw.values import COMMAND_UDPREPLY, Endpoint
 
 #: Undecided datagrams of one association that may wait for names.  Datagrams can come faster than
 #: any name server answers.
 WAITING: Final = 256
 
-_REPLY: Final = Command.UDPREPLY
 
 #: Receives the decision about a datagram, at once or later.
 Planned = Callable[[DatagramPlan], None]
@@ -112,7 +111,7 @@ class DatagramPlans:
             planned(blocked(case, question))
             return
         # Whose names are the target's: the far end's.
-        far = question.source if question.command is _REPLY else question.target
+        far = question.source if question.command is COMMAND_UDPREPLY else question.target
         unresolved = partial(failures.log_unresolved, session, asked=far)
         asking = partial(self._plan, question)
         waiting = known.decide_waiting(asking, unresolved, case.client.host)
@@ -120,7 +119,7 @@ class DatagramPlans:
 
     def _plan(self, question: Question, known: Known) -> DatagramPlan | Lookup:
         session = self._session
-        ask = plan_reply if question.command is _REPLY else plan_datagram
+        ask = plan_reply if question.command is COMMAND_UDPREPLY else plan_datagram
         if not session.server.journal.debug:
             return ask(self._case, question, known)
         traces: Traces = []

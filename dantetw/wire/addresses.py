@@ -8,7 +8,7 @@ from contextlib import suppress
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final
 
-from dantetw.values import Cause, Endpoint, Family, ReplyCode
+from dantetw.values import FAMILY_IPV4, Cause, Endpoint, Family, ReplyCode
 
 #: Address types of :rfc:`1928`, 5.
 IPV4: Final = 1
@@ -19,7 +19,6 @@ IPV6: Final = 4
 NAME_LIMIT: Final = 255
 
 # A global is found faster than an attribute of an enumeration, and each session looks this one up.
-_FAMILY_IPV4: Final = Family.IPV4
 
 
 class AddressError(ValueError):
@@ -92,7 +91,7 @@ def parse_address(data: bytes | memoryview, start: int = 0) -> tuple[Endpoint, i
         if size < end:
             return None
         host = inet_ntop(AF_INET, data[start + 1 : start + 5])
-        return Endpoint(host, data[end - 2] << 8 | data[end - 1], _FAMILY_IPV4), end
+        return Endpoint(host, data[end - 2] << 8 | data[end - 1], FAMILY_IPV4), end
     if kind == NAME:
         if size < start + 2:
             return None
@@ -129,7 +128,7 @@ def build_address(endpoint: Endpoint) -> bytes:
     :raises ValueError: if a host name is empty, too long or has no bytes.
     """
     port = endpoint.port.to_bytes(2, "big")
-    if endpoint.family is _FAMILY_IPV4:
+    if endpoint.family is FAMILY_IPV4:
         return b"\x01" + inet_pton(AF_INET, endpoint.host) + port
     if endpoint.family is Family.IPV6:
         return b"\x04" + inet_pton(AF_INET6, endpoint.host.partition("%")[0]) + port

@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from dantetw.values import (
     NOWHERE,
+    REPLY_SUCCEEDED,
     Cause,
     Command,
     Endpoint,
@@ -49,8 +50,6 @@ REJECTED: Final = 91
 
 #: The address that says "a host name follows".
 _NAME_FOLLOWS: Final = b"\x00\x00\x00\x01"
-# Looked up once: in Python 3.11 finding a member of an Enum takes 0.2 us, and each session does.
-_SUCCEEDED: Final = ReplyCode.SUCCEEDED
 
 
 def parse_request(data: bytes) -> tuple[Request, int] | None:
@@ -165,7 +164,7 @@ class Socks4:
         All failures have one code.  Of an address that is not IPv4, the port is left out too, since
         a port without its host would mislead.
         """
-        verdict = GRANTED if code == _SUCCEEDED else REJECTED
+        verdict = GRANTED if code == REPLY_SUCCEEDED else REJECTED
         if bound.family is not Family.IPV4:
             return bytes((0, verdict)) + bytes(6)
         port = bound.port.to_bytes(2, "big")

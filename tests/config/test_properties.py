@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from dantetw.config.keywords.logging import LOG_WORDS
 from dantetw.config.keywords.table import KEYWORDS
 from dantetw.policy import ALL_PORTS, Address, HostKind, PortSet, Rule
-from dantetw.values import LOG_WORDS, Command, Family, Protocol, Verdict
+from dantetw.values import Command, Family, Protocol, Verdict
 from tests.config.fakes import HEAD, SYSTEM, policy_of, read
 
 #: Enough examples for a change to be noticed, few enough not to be.

@@ -14,6 +14,7 @@ from dantetw.catalogue import PROGRAM
 from dantetw.cli.explain.explanation import BLOCKED, AddressResult, Explanation, RuleResult
 from dantetw.cli.explain.given import Client, NameAnswer
 from dantetw.config.grammar import parse_tree
+from dantetw.config.keywords.logging import log_words
 from dantetw.config.lexer import Source
 from dantetw.config.problems import visible
 from dantetw.config.report import Report
@@ -21,7 +22,7 @@ from dantetw.policy import Policy, Rule, Where
 from dantetw.rules.authentication import AuthCheck, AuthResult
 from dantetw.rules.misses import is_near
 from dantetw.rules.words import name_of, told_near, told_of
-from dantetw.values import LOG_WORDS, UNSPECIFIED, Cause, Command, Method, Verdict
+from dantetw.values import UNSPECIFIED, Cause, Command, Method, Verdict
 
 #: Of what ``--json`` prints.
 SCHEMA: Final = 1
@@ -80,7 +81,7 @@ def _lines(client: Client, outcome: Explanation, policy: Policy, texts: Texts) -
         yield f"authenticated: {who}, method {_method(outcome)}"
         yield from _goes(client, outcome)
     for each in _rules(outcome):
-        yield f"logged by {_short(each)}: {' '.join(log_words(each)) or 'nothing'}"
+        yield f"logged by {_short(each)}: {' '.join(log_words(each.log)) or 'nothing'}"
     limits = (f"{name} {seconds or 'none'}" for name, seconds in limits_of(outcome, policy))
     yield f"time limits in seconds: {', '.join(limits)}"
 
@@ -158,7 +159,7 @@ def as_object(client: Client, outcome: Explanation, policy: Policy, texts: Texts
             }
             for each in outcome.addresses
         ],
-        "log": {each.kind.value: log_words(each) for each in _rules(outcome)},
+        "log": {each.kind.value: log_words(each.log) for each in _rules(outcome)},
         "limits": dict(limits_of(outcome, policy)),
     }
 
@@ -186,11 +187,6 @@ def result(outcome: Explanation) -> str:
 def decisive(outcome: Explanation) -> Rule:
     """The rule that decided last."""
     return outcome.socks_rule or outcome.client_rule
-
-
-def log_words(rule: Rule) -> list[str]:
-    """What of a rule's sessions is logged."""
-    return [word for word, bit in LOG_WORDS.items() if rule.log & bit and word != "iooperation"]
 
 
 def limits_of(outcome: Explanation, policy: Policy) -> list[tuple[str, int]]:

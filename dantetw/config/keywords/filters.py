@@ -18,7 +18,19 @@ from dantetw.config.program import Program
 from dantetw.config.reader import Reader
 from dantetw.config.report import ConfigError
 from dantetw.policy import Edge, ErrorFilter
-from dantetw.values import LEVEL_NAMES, Severity
+from dantetw.values import Severity
+
+#: Names of the levels in ``SIDE.log.LEVEL.error``; four differ from the words in the log.
+LEVEL_NAMES: Final = {
+    "emerg": Severity.EMERGENCY,
+    "alert": Severity.ALERT,
+    "crit": Severity.CRITICAL,
+    "err": Severity.ERROR,
+    "warning": Severity.WARNING,
+    "notice": Severity.NOTICE,
+    "info": Severity.INFO,
+    "debug": Severity.DEBUG,
+}
 
 #: Every ``errno`` and ``EAI_`` name that ``SIDE.log.LEVEL.error`` knows.  Some numbers have two
 #: names, one of which is in ``errno.errorcode``: that one is used for both.

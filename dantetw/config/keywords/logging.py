@@ -21,7 +21,18 @@ from dantetw.config.reader import Reader
 from dantetw.config.report import ConfigError, Report
 from dantetw.config.tree import Block
 from dantetw.policy import DEBUG_LOG, ErrorFilter, Form, LoggingPolicy, Output
-from dantetw.values import LOG_WORDS
+from dantetw.values import LOG_CONNECT, LOG_DATA, LOG_DISCONNECT, LOG_ERROR, LOG_IOOP, LOG_TCPINFO
+
+#: The words of the keyword ``log`` and their bits.
+LOG_WORDS: Final = {
+    "connect": LOG_CONNECT,
+    "disconnect": LOG_DISCONNECT,
+    "error": LOG_ERROR,
+    "iooperation": LOG_IOOP,
+    "ioop": LOG_IOOP,
+    "data": LOG_DATA,
+    "tcpinfo": LOG_TCPINFO,
+}
 
 #: What ``log.omit.FIELD`` and ``log.hash.FIELD`` know.
 FIELDS: Final = ("client", "user", "target")
@@ -185,6 +196,11 @@ def log_bits(statement: Statement) -> int:
     for word in statement.words:
         bits |= LOG_WORDS.get(word, 0)
     return bits
+
+
+def log_words(bits: int) -> list[str]:
+    """The words for ``LOG_…`` bits, each bit by one."""
+    return [word for word, bit in LOG_WORDS.items() if bits & bit and word != "iooperation"]
 
 
 def _fields(what: str) -> tuple[str, ...]:

@@ -14,11 +14,9 @@ from __future__ import annotations
 from typing import Final
 
 from dantetw.escaping import escape
-from dantetw.values import NOWHERE, Endpoint, Family, Path, User
+from dantetw.values import FAMILY_NAME, NOWHERE, Endpoint, Path, User
 
 _NOWHERE: Final = str(NOWHERE)
-# Looked up once, like others of its kind: in Python 3.11 finding a member of an Enum takes 0.2 us.
-_NAME: Final = Family.NAME
 
 
 def place(endpoint: Endpoint | None) -> str:
@@ -27,7 +25,7 @@ def place(endpoint: Endpoint | None) -> str:
         return _NOWHERE
     if not endpoint.text:
         host = endpoint.host
-        if endpoint.family is _NAME:
+        if endpoint.family is FAMILY_NAME:
             host = escape(host)
         elif "%" in host:
             host = endpoint.shown

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from zope.interface import implementer
 
@@ -47,21 +47,16 @@ from dantetw.observe.status import (
     WorkerReport,
 )
 from dantetw.values import (
+    COMMAND_BINDREPLY,
     LOG_CONNECT,
     LOG_DATA,
     LOG_IOOP,
     LOG_TCPINFO,
-    Command,
+    SEVERITY_DEBUG,
+    SEVERITY_INFO,
+    SIDE_CLIENT,
     Operation,
-    Severity,
-    Side,
 )
-
-# Looked up once: finding a member of an Enum takes longer than most of a line.
-_BINDREPLY: Final = Command.BINDREPLY
-_CLIENT: Final = Side.CLIENT
-_DEBUG: Final = Severity.DEBUG
-_INFO: Final = Severity.INFO
 
 
 @implementer(IFormat)
@@ -108,7 +103,7 @@ class Dante:
         text = f"{rule.verdict.word}({rule.number}): tcp/accept [: {arrival(event.path)}"
         if rule.log & LOG_TCPINFO and (info := block(event.tcpinfo)):
             text = f"{text}\n{info}"
-        return ((_INFO, text),)
+        return ((SEVERITY_INFO, text),)
 
     def _connected(self, event: Connected) -> tuple[Line, ...]:
         rule = event.rule
@@ -116,7 +111,7 @@ class Dante:
             return ()
         # The peer that answers a BIND is the source of what follows.
         way, columns = outward, event.tcpinfo
-        if event.command is _BINDREPLY:
+        if event.command is COMMAND_BINDREPLY:
             way, columns = inward, columns[::-1]
         path = event.path
         if event.by_name:
@@ -127,13 +122,13 @@ class Dante:
         )
         if rule.log & LOG_TCPINFO and (info := block(*columns)):
             text = f"{text}\n{info}"
-        return ((_INFO, text),)
+        return ((SEVERITY_INFO, text),)
 
     def _transferred(self, event: Transferred) -> tuple[Line, ...]:
         rule = event.rule
         if not rule.log & (LOG_IOOP | LOG_DATA):
             return ()
-        from_client = event.origin is _CLIENT
+        from_client = event.origin is SIDE_CLIENT
         way = outward(event.path) if from_client else inward(event.path)
         text = (
             f"{rule.verdict.word}({rule.number}): "
@@ -145,13 +140,13 @@ class Dante:
             columns = event.tcpinfo if from_client else event.tcpinfo[::-1]
             if info := block(*columns):
                 text = f"{text}\n{info}"
-        return ((_INFO, text),)
+        return ((SEVERITY_INFO, text),)
 
     def _dropped(self, event: Dropped) -> tuple[Line, ...]:
         rule = event.rule
         if not rule.log & endings.wanting_drop(event.drop):
             return ()
-        if event.origin is _CLIENT:
+        if event.origin is SIDE_CLIENT:
             way = f"{near(event.path)} -> {far(event.path)}"
         else:
             way = inward(event.path)
@@ -159,7 +154,7 @@ class Dante:
         if event.more:
             text = f"{text}; {event.more} more like it since this was last told"
         what = f"{event.protocol.word}/{event.command.word}"
-        return ((_INFO, f"block({rule.number}): {what} -: {way}{text}"),)
+        return ((SEVERITY_INFO, f"block({rule.number}): {what} -: {way}{text}"),)
 
     def _ended(self, event: Ended) -> tuple[Line, ...]:
         return endings.lines(event, self._timing)
@@ -182,7 +177,7 @@ class Dante:
 
     def _step(self, event: Step) -> tuple[Line, ...]:
         text = f"session {event.session} from {event.client}: {event.text}"
-        return ((_DEBUG, one_line(text)),)
+        return ((SEVERITY_DEBUG, one_line(text)),)
 
     def _message(self, event: Message) -> tuple[Line, ...]:
         return ((event.severity, one_line(event.text)),)

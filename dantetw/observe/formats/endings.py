@@ -43,7 +43,11 @@ from dantetw.observe.formats.tcpinfo import block
 from dantetw.observe.interfaces import Line
 from dantetw.policy import Rule
 from dantetw.values import (
+    CAUSE_BLOCKED,
+    COMMAND_BINDREPLY,
+    COMMAND_CONNECT,
     EXTENSION,
+    FAMILY_NAME,
     LOG_CONNECT,
     LOG_DATA,
     LOG_DISCONNECT,
@@ -51,12 +55,13 @@ from dantetw.values import (
     LOG_IOOP,
     LOG_TCPINFO,
     NOWHERE,
+    PHASE_RELAY,
+    SEVERITY_INFO,
     Cause,
     Command,
     Counts,
     Drop,
     Ending,
-    Family,
     Path,
     Phase,
     Severity,
@@ -67,14 +72,6 @@ _BLOCKS: Final = LOG_CONNECT | LOG_DISCONNECT | LOG_IOOP | LOG_DATA
 _ERRORS: Final = LOG_ERROR | LOG_DISCONNECT
 
 _EARLY: Final = frozenset((Phase.ACCEPT, Phase.NEGOTIATE, Phase.AUTHENTICATE))
-
-# Looked up once: finding a member of an Enum takes longer than most of a line.
-_BINDREPLY: Final = Command.BINDREPLY
-_BLOCKED: Final = Cause.BLOCKED
-_CONNECT: Final = Command.CONNECT
-_INFO: Final = Severity.INFO
-_NAME: Final = Family.NAME
-_RELAY: Final = Phase.RELAY
 
 
 def lines(event: Ended, timing: bool) -> tuple[Line, ...]:
@@ -87,9 +84,9 @@ def lines(event: Ended, timing: bool) -> tuple[Line, ...]:
     ending = event.ending
     if event.command is None or ending.phase in _EARLY:
         return _before_request(event)
-    if event.reply_rule is not None and ending.cause is _BLOCKED:
+    if event.reply_rule is not None and ending.cause is CAUSE_BLOCKED:
         return _turned_away(event, event.reply_rule)
-    if ending.cause is _BLOCKED and ending.phase is not _RELAY:
+    if ending.cause is CAUSE_BLOCKED and ending.phase is not PHASE_RELAY:
         return _refused(event)
     if unanswered(event):
         return _unanswered_lines(event)
@@ -103,7 +100,7 @@ def wanted(event: Ended) -> bool:
     log, socks_log = event.client_rule.log, 0 if event.socks_rule is None else event.socks_rule.log
     if event.reply_rule is not None:
         log |= event.reply_rule.log
-        if event.ending.cause is not _BLOCKED:
+        if event.ending.cause is not CAUSE_BLOCKED:
             socks_log = 0  # its line comes behind that of the reply's rule only
     return bool((log | socks_log) & _wanting(event))
 
@@ -111,7 +108,7 @@ def wanted(event: Ended) -> bool:
 def _wanting(event: Ended) -> int:
     """The ``LOG_…`` bits of which a rule needs one for a line."""
     ending = event.ending
-    if ending.cause is _BLOCKED and ending.phase is not _RELAY:
+    if ending.cause is CAUSE_BLOCKED and ending.phase is not PHASE_RELAY:
         return _BLOCKS
     if event.established and ending.phase not in _EARLY and ending.cause in ORDERLY:
         return LOG_DISCONNECT
@@ -174,12 +171,12 @@ def _arrival_line(event: Ended, text: str, wanted: int, tcpinfo: bool = True) ->
     line = f"block({rule.number}): tcp/accept ]: {arrival(event.path)}{_said(text)}"
     if tcpinfo and rule.log & LOG_TCPINFO:
         line = _join(line, block(event.tcpinfo[0]))
-    return ((_INFO, line),)
+    return ((SEVERITY_INFO, line),)
 
 
 def _before_request(event: Ended) -> tuple[Line, ...]:
     ending = event.ending
-    if ending.cause is _BLOCKED:
+    if ending.cause is CAUSE_BLOCKED:
         text = ending.text or ("" if event.client_rule.number else NO_RULE)
         return _arrival_line(event, text, _BLOCKS)
     seconds = _plural(_seconds(event.times), "second")
@@ -228,13 +225,13 @@ def _request_line(event: Ended, rule: Rule, text: str, asked: bool) -> Line:
         way = near(path)
     elif asked or path.source is not None:
         target = event.asked
-        if target is None or target.family is not _NAME:
+        if target is None or target.family is not FAMILY_NAME:
             target = path.target or target
         way = f"{near(path)} -> {place(path.source)} {place(target)}"
     else:
         way = near(path)
     what = f"{event.protocol.word}/{event.command.word}"
-    return (_INFO, f"block({rule.number}): {what} ]: {way}{_said(text)}")
+    return (SEVERITY_INFO, f"block({rule.number}): {what} ]: {way}{_said(text)}")
 
 
 def _unanswered_lines(event: Ended) -> tuple[Line, ...]:
@@ -246,7 +243,7 @@ def _unanswered_lines(event: Ended) -> tuple[Line, ...]:
     rule = event.client_rule
     if rule.log & LOG_DISCONNECT:
         line = f"{rule.verdict.word}({rule.number}): tcp/accept ]: {arrival(event.path)}{said}"
-        lines += ((_INFO, line),)
+        lines += ((SEVERITY_INFO, line),)
     return lines
 
 
@@ -256,7 +253,7 @@ def _turned_away(event: Ended, reply_rule: Rule) -> tuple[Line, ...]:
     lines: tuple[Line, ...] = ()
     if reply_rule.log & _BLOCKS:
         said = _said(text or ("" if number else NO_RULE))
-        lines = ((_INFO, f"block({number}): tcp/bindreply ]: {inward(path)}{said}"),)
+        lines = ((SEVERITY_INFO, f"block({number}): tcp/bindreply ]: {inward(path)}{said}"),)
     text = f"bind-reply from {place(path.target)} blocked by socks-rule #{number}"
     rule = event.socks_rule
     if rule is not None and rule.log & _BLOCKS:
@@ -270,7 +267,7 @@ def _bind_line(event: Ended, rule: Rule, verdict: Verdict, said: str) -> Line:
     asked = event.asked
     named = None if asked is None or asked.host == EXTENSION else asked
     way = f"{near(path)} -> {place(path.source)} {place(named)}"
-    return (_INFO, f"{verdict.word}({rule.number}): tcp/bind ]: {way}{said}")
+    return (SEVERITY_INFO, f"{verdict.word}({rule.number}): tcp/bind ]: {way}{said}")
 
 
 def _finished(event: Ended, timing: bool) -> tuple[Line, ...]:
@@ -285,7 +282,7 @@ def _finished(event: Ended, timing: bool) -> tuple[Line, ...]:
     if rule is not None and rule.log & wanted:
         for counted in map(_datagrams, event.traffic) if event.traffic else (_counted(event),):
             line = f"{_head(rule, event)} ]: {counted}{tail}"
-            lines += ((_INFO, _with_tcpinfo(line, rule, event, timing)),)
+            lines += ((SEVERITY_INFO, _with_tcpinfo(line, rule, event, timing)),)
     replied, rule = rule, event.socks_rule
     # Both rules must want it (observed).
     if bound and replied and replied.log & wanted and rule and rule.log & LOG_DISCONNECT:
@@ -300,14 +297,14 @@ def _finished(event: Ended, timing: bool) -> tuple[Line, ...]:
             f"{rule.verdict.word}({rule.number}): tcp/accept ]: "
             f"{counts.to_client} -> {arrival(event.path)} -> {counts.to_target}{tail}"
         )
-        lines += ((_INFO, _with_tcpinfo(line, rule, event, timing)),)
+        lines += ((SEVERITY_INFO, _with_tcpinfo(line, rule, event, timing)),)
     return lines
 
 
 def _head(rule: Rule, event: Ended) -> str:
-    command = event.command or _CONNECT
+    command = event.command or COMMAND_CONNECT
     if event.reply_rule is not None:
-        command = _BINDREPLY
+        command = COMMAND_BINDREPLY
     return f"{rule.verdict.word}({rule.number}): {event.protocol.word}/{command.word}"
 
 

@@ -13,7 +13,16 @@ from typing import Final
 
 from dantetw.observe.events import Dropped, Ended, Parted
 from dantetw.policy import Rule
-from dantetw.values import Cause, Command, Drop, Ending, Phase, Side
+from dantetw.values import (
+    CAUSE_BLOCKED,
+    CAUSE_CLOSED,
+    COMMAND_BIND,
+    Cause,
+    Drop,
+    Ending,
+    Phase,
+    Side,
+)
 
 _CLOSED: Final = {Side.CLIENT: "local client closed", Side.TARGET: "remote peer closed"}
 _FAILED: Final = {Side.CLIENT: "local client error", Side.TARGET: "remote peer error"}
@@ -34,16 +43,11 @@ UNASKED: Final = "no socks rule was asked"
 #: Why such a request may have come to nothing.
 REFUSALS: Final = frozenset((Cause.UNRESOLVED, Cause.UNUSABLE, Cause.TIMEOUT, Cause.ERROR))
 
-# Looked up once: finding a member of an Enum takes longer than most of a line.
-_BIND: Final = Command.BIND
-_BLOCKED: Final = Cause.BLOCKED
-_CLOSED_ORDERLY: Final = Cause.CLOSED
-
 
 def words(event: Ended) -> str:
     """Why a session ended, for programs."""
     ending = event.ending
-    if ending.cause is _BLOCKED:
+    if ending.cause is CAUSE_BLOCKED:
         rule = event.reply_rule or event.socks_rule or event.client_rule
         return ending.text or blocked_by(rule)
     if event.command is not None and event.socks_rule is None and ending.cause in REFUSALS:
@@ -57,7 +61,7 @@ def words(event: Ended) -> str:
 
 def reason(ending: Ending) -> str:
     """Why an established session ended, such as ``remote peer error (Connection refused)``."""
-    if ending.cause is _CLOSED_ORDERLY:
+    if ending.cause is CAUSE_CLOSED:
         return _CLOSED.get(ending.side, "session closed")
     match ending.cause:
         case Cause.ERROR:
@@ -114,7 +118,7 @@ def complaint(ending: Ending) -> str:
 def unanswered(event: Ended) -> bool:
     """Whether it is the end of a BIND that no peer came to, without an error."""
     ending, waited = event.ending, event.path.source is not None and event.reply_rule is None
-    return event.command is _BIND and waited and ending.cause in ORDERLY
+    return event.command is COMMAND_BIND and waited and ending.cause in ORDERLY
 
 
 def given_up(ending: Ending) -> str:

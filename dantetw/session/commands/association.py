@@ -44,7 +44,7 @@ from dantetw.session.datagramplans import DatagramPlans
 from dantetw.session.dropping import Drops
 from dantetw.session.session import Session
 from dantetw.values import (
-    FAMILY_NAMES,
+    FAMILY_WORDS,
     LOG_CONNECT,
     LOG_DATA,
     Cause,
@@ -175,7 +175,7 @@ class Association(Activity):
             asked.family
         ):
             # The blank at the end is Dante's, and so is it that no rule is asked.
-            said = f"{FAMILY_NAMES[asked.family]} address"
+            said = f"{FAMILY_WORDS[asked.family]} address"
             text = (
                 f"packet for {said} target, but no {said} configured for our usage on the external"
                 " interface "
