@@ -60,7 +60,6 @@ class Private:
     def __init__(self, format: IFormat, form: Form, key: bytes) -> None:
         self._format = format
         self._omit = form.omit
-        self._hash = form.hash
         self._fields = form.omit | form.hash
         self._key = key
 

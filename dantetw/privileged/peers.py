@@ -69,12 +69,6 @@ class Bucket:
         self._fill()
         self._left -= 1.0
 
-    @property
-    def full(self) -> bool:
-        """Nothing has been done for a while."""
-        self._fill()
-        return self._left >= self._burst
-
 
 class Peer:
     """

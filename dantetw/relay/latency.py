@@ -198,7 +198,6 @@ class Stopwatch:
     :ivar to_target: the latter for those of clients; ``to_client``: for those of targets.
     :ivar batches: of connections: from when the kernel reports events until all of that batch have
         been served.
-    :ivar backwards: how many measurements failed because the clock went back.
     :ivar wait: how many datagrams to let pass before the next is measured.
     """
 
@@ -208,7 +207,6 @@ class Stopwatch:
         "_measured",
         "_stamp",
         "_stamp_parts",
-        "backwards",
         "batches",
         "reading",
         "relaying",
@@ -223,7 +221,6 @@ class Stopwatch:
         self.to_target = LatencyStatistics(monotonic)
         self.to_client = LatencyStatistics(monotonic)
         self.batches = LatencyStatistics(monotonic)
-        self.backwards = 0
         self.wait = 0
         self._every = 1
         self._measured = 0
@@ -258,8 +255,7 @@ class Stopwatch:
             self._every = SPARSE_INTERVAL  # not only from the next second on
         self.wait = self._every - 1
         if read < 0 or sent < 0:
-            self.backwards += 1
-            return
+            return  # the clock has gone back meanwhile
         self.reading.add(read)
         self.relaying.add(sent)
         way.add(sent)
