@@ -16,7 +16,7 @@ def read_arguments(
     """
     Parse a command's arguments without ending the process, as :mod:`argparse` would.
 
-    :param stdout: for the help, if that is asked for; ``stderr``: for what is wrong.
+    :param stdout: for the help, if requested; ``stderr``: for errors.
     :returns: the options; or the exit status if there is nothing left to do: 0 after the help, 2
         if the arguments make no sense.
     """

@@ -49,7 +49,7 @@ class Checked:
         return sum(problem.is_error for problem in self.problems)
 
     def count(self, severity: Severity) -> int:
-        """How many problems have just this severity."""
+        """How many problems have exactly this severity."""
         return sum(problem.severity is severity for problem in self.problems)
 
 
@@ -131,7 +131,7 @@ def _migrate(file: str, system: Machine, stdin: TextIO, stdout: TextIO, stderr: 
         stdout.flush()
         stdout.buffer.write(found)
         stdout.buffer.flush()
-        # Errors that are left are for people to correct: the exit status says so.
+        # Remaining errors must be corrected by hand: the exit status shows them.
         found = tuple(
             each for each in parse(found, name, system, PROGRAM).problems if each.is_error
         )

@@ -1,10 +1,10 @@
 """
-The command ``sockd health``: does the server of a configuration answer?  For the health checks of
-containers and supervisors.
+The command ``sockd health``: checks whether the server of a configuration answers, for the health
+checks of containers and supervisors.
 
 It greets the server as a SOCKS client does, at its ``internal`` addresses, and leaves.  Any answer
-will do, also that no method fits or a closed connection: whether *this* client may pass is a matter
-of the rules.  A server that hangs answers nothing, though its kernel accepts connections.
+counts, including that no method fits, or a closed connection: the rules decide whether *this*
+client may pass.  A server that hangs does not answer, though its kernel accepts connections.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dantetw.config.problems import render_problems
 from dantetw.config.program import UNCHECKED
 from dantetw.values import CONFIG_FILE, Endpoint, Family
 
-#: Seconds that each address has to answer.
+#: Seconds that the server has to answer at each address.
 ANSWER_SECONDS: Final = 3.0
 #: Version 5 and the method "none" (:rfc:`1928`, section 3).
 _GREETING: Final = b"\x05\x01\x00"
@@ -91,7 +91,7 @@ def greet(endpoint: Endpoint, seconds: float) -> str:
     Greet the server at an address.
 
     :param seconds: how long it has to answer.
-    :returns: what is wrong; nothing if it answers.
+    :returns: the error; empty if it answers.
     """
     host = _WILDCARDS.get(endpoint.host, endpoint.host)
     family = socket.AF_INET6 if endpoint.family is Family.IPV6 else socket.AF_INET
@@ -104,7 +104,7 @@ def greet(endpoint: Endpoint, seconds: float) -> str:
     except TimeoutError:
         return f"no answer within {seconds:g} seconds"
     except (ConnectionResetError, BrokenPipeError):
-        return ""  # it has closed the connection, unread bytes and all: it is there
+        return ""  # it has closed the connection with unread bytes: it responds
     except OSError as failed:
         return os.strerror(failed.errno or 0)
     return ""

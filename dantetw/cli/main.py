@@ -1,9 +1,9 @@
 """
-The command ``sockd``: Dante's own flags, so that it can stand in for ``sockd`` and ``danted``.
+The command ``sockd``: Dante's own flags, so that it can replace ``sockd`` and ``danted``.
 
-``sockd -f FILE -D -p PIDFILE`` becomes ``twistd sockd …`` in the same process.  What Dante has not
-are sub-commands: ``sockd upgrade …``, ``sockd users …``, ``sockd check …``,
-``sockd explain …``, ``sockd health …``.
+``sockd -f FILE -D -p PIDFILE`` becomes ``twistd sockd …`` in the same process.  Additions to Dante
+are sub-commands: ``sockd upgrade …``, ``sockd users …``, ``sockd check …``, ``sockd explain …``,
+``sockd health …``.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Flags:
     def __init__(self, arguments: Sequence[str]) -> None:
         """
         :raises getopt.GetoptError: if a flag is unknown or lacks its value.
-        :raises ValueError: if a value is not what it must be; the message says what.
+        :raises ValueError: if a value is invalid; the message says why.
         """
         found, rest = getopt.getopt(list(arguments), "DLN:Vd:f:hnp:v")
         if rest:
@@ -122,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _answer(flags: _Flags) -> int:
-    """Do what a flag asks for instead of starting a server; the exit status."""
+    """Carry out a flag that starts no server; returns the exit status."""
     if flags.help:
         sys.stdout.write(USAGE)
     elif flags.version:
@@ -159,7 +159,7 @@ def _tell(command: str, *arguments: str) -> int:
 
 
 def _written(do: Callable[[], int]) -> int:
-    """The exit status of something that writes, also where nothing can be written any more."""
+    """The exit status of a function that writes, even if its output is closed."""
     try:
         status = do()
         sys.stdout.flush()
@@ -179,7 +179,7 @@ def _written(do: Callable[[], int]) -> int:
 
 def verify(path: str) -> int:
     """
-    Check a configuration, as ``-V`` does, and say on standard error what is wrong with it.
+    Check a configuration, as ``-V`` does, and print its errors on standard error.
 
     :returns: the exit status: 0 if a server could start with it, else 1.
     """
@@ -207,7 +207,7 @@ def _run(program: str, flags: _Flags, upgrade: bool) -> None:
     """
     Become ``twistd sockd``.
 
-    :param upgrade: take the place of the server whose process id is in the file.
+    :param upgrade: replace the server whose process id is in the file.
     """
     from twisted.scripts import twistd
 

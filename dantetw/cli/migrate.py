@@ -1,5 +1,5 @@
 """
-A configuration file with its deprecated keywords replaced by the present ones, and nothing else.
+Replaces deprecated keywords of a configuration file by the present ones, and changes nothing else.
 
 =============================================  ==================================================
 written                                        becomes
@@ -58,7 +58,7 @@ def migrate(data: bytes, file: str, program: Program) -> bytes | tuple[Problem, 
 
     Only the syntax counts: the machine need not have the interfaces and users that it names.
 
-    :param file: its name, for the problems; ``program``: what it can name of ours.
+    :param file: its name, for the problems; ``program``: the names that it may refer to.
     """
     source = Source.of(data, file)
     report = _Watching(source)

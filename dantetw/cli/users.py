@@ -10,7 +10,7 @@ The command ``sockd users``: edits the users of ``username.file``.
 ====================  =====================================================
 
 A password is asked for twice on a terminal; otherwise, and with ``--stdin``, it is the first line
-of the standard input.  The file is locked and read again once the password is there, so that
+of the standard input.  The file is locked and read again once the password has been read, so that
 commands that run at the same time do not undo each other, and is replaced as a whole, so that a
 server never reads half of it (:mod:`.locking`).
 """
@@ -61,8 +61,8 @@ def main(
 
     :param argv: the arguments after ``sockd users``.
     :param ask: prompts for a password without echo.
-    :returns: the exit status: 0, 1 if it could not be done or ``check`` found fault, 2 if the
-        command makes no sense.
+    :returns: the exit status: 0, 1 if it failed or ``check`` found errors, 2 if the command makes
+        no sense.
     """
     options = read_arguments(_parser(), argv, stdout, stderr)
     if isinstance(options, int):
@@ -154,7 +154,7 @@ def _key(name: str) -> bytes:
 def _add(path: str, name: str, cost: int, password: Callable[[bool], bytes]) -> str:
     key = _key(name)
     bcrypt = load_bcrypt()
-    # A file that is wrong is said to be before the password is asked for.
+    # Errors of the file are reported before the prompt for the password.
     with contextlib.suppress(FileNotFoundError):
         parse(_read(path), path)
     stored: bytes = bcrypt.hashpw(password(True), bcrypt.gensalt(cost))

@@ -27,7 +27,7 @@ class Candidate:
 
     :ivar rule: the socks rule that passes or blocks it; None: none was asked.
     :ivar name: the target's name, if the rule passes it by that.
-    :ivar refused: why it is not tried: ``BLOCKED`` or ``UNUSABLE``; None: it is.
+    :ivar refused: why it is not tried: ``BLOCKED`` or ``UNUSABLE``; None: it is tried.
     :ivar text: the same in words.
     """
 
@@ -42,7 +42,7 @@ def order_of(plan: Plan, failed_lately: Callable[[str, int], bool]) -> tuple[str
     """
     The addresses of a plan in the order in which they are tried.
 
-    :param failed_lately: whether a host and port could not be reached a short while ago.
+    :param failed_lately: whether a host and port could not be reached recently.
     """
     # Where the rule is about one address only, that one comes first.
     first, port = plan.address.host, plan.address.port
@@ -71,7 +71,7 @@ def judge_address(
     if isinstance(decision, Lookup):
         return decision
     if not isinstance(decision, Decision):
-        # The password is gone by now: an address is only for what the client has shown already.
+        # The password is no longer kept: only the present authentication counts.
         return _blocked(target, None)
     rule, shown, before = decision.rule, decision.identity, plan.identity
     same = shown is None or (

@@ -1,5 +1,5 @@
 """
-May a client talk to us?
+Decides whether a client may connect.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def admit(
 
     :param client: its end of the connection; ``local``: ours.
     :param auth: the client, where a policy :func:`~dantetw.rules.authentication.needs_checks`.
-    :param trace: if given, gets what became of each rule tried.
+    :param trace: if given, gets the result of each rule tried.
     :returns: a look-up or a check is to be answered before asking again.
     """
     decision = decide_client(policy, client, local, known, trace, auth)

@@ -2,10 +2,10 @@
 The address that a client announces with UDP ASSOCIATE: where its datagrams will come from
 (:rfc:`1928` section 4), all zeros if it does not know.
 
-A complete announced address is put to the socks rules as well as the client's connection, and both
-must pass: no datagram from there would be relayed otherwise (so does Dante).  With ``udp.source:
-connected`` the announced address binds no client, since clients behind address translation announce
-one that we never see.
+The socks rules are asked about a complete announced address as well as about the client's
+connection, and both must pass, as in Dante: otherwise no datagram from there would be relayed.
+With ``udp.source: connected`` the announced address does not count, since clients behind address
+translation announce one that the server never sees.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def unreceivable_text(case: Case) -> str:
     """
     Why no datagram from the announced address could be received, in Dante's words; empty: it could.
 
-    Of a name it cannot be said before it is resolved.
+    For a name this is known only when it is resolved.
     """
     announced, policy = case.asked, case.policy
     family = announced.family
@@ -55,7 +55,7 @@ def unreceivable_text(case: Case) -> str:
 
 def receiving_host(case: Case, announced: Endpoint) -> str:
     """
-    Our address to receive datagrams on; empty: there is none of the family.
+    The host's address to receive datagrams on; empty: there is none of the family.
 
     That which the client is connected to, if it is of the announced address's family.
 

@@ -1,5 +1,5 @@
 """
-What is known of one client's request, and what the socks rules are asked about it.
+The facts of one client's request, and the questions about it for the socks rules.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Traces = list[tuple[Question, list[Tried]]]
 
 class Premises:
     """
-    What requests under one policy have in common.
+    The facts that requests under one policy share.
 
     :ivar policy: the configuration.
-    :ivar sources: the addresses that we can go out from.
-    :ivar is_ours: whether a connection to an endpoint would come back to us as a client.
+    :ivar sources: the addresses to connect from.
+    :ivar is_ours: whether a connection to an endpoint would come back to this server.
     :ivar groups_of: which of the groups that rules name a user is in.
     """
 
@@ -63,7 +63,7 @@ class Case:
     :ivar client: the client's end of its connection; ``local``: ours.
     :ivar client_rule: the rule that admitted it.
     :ivar request: what it asks for.
-    :ivar asked: its target, with an address in place of a name that is one in disguise
+    :ivar asked: its target, with an address in place of a name that spells one
         (:func:`dantetw.addresses.literal_endpoint`).
     :ivar client_method: how it authenticated when it was accepted.
     :ivar user: the name it has authenticated as; None: it has not.
@@ -164,7 +164,7 @@ def ask_rules(
     Ask the socks rules of a case.
 
     :param traces: if given, gets how the rules fared.
-    :param auth: the client, if it must have shown something to them.
+    :param auth: the client's authentication, if the rules need it.
     """
     if traces is None:
         return decide_socks(case.policy, question, known, None, auth)

@@ -1,6 +1,6 @@
 """
-May a datagram of an association go where it wants to, and may the answer come back?  (Reference:
-``sockd.conf(5)``, ``udpassociate`` and ``udpreply``.)
+Decides whether a datagram of an association may go to its target, and whether an answer may come
+back.  (Reference: ``sockd.conf(5)``, ``udpassociate`` and ``udpreply``.)
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class DatagramPlan:
 
     :ivar rule: the socks rule that passes or blocks it.
     :ivar target: numeric: where it goes to; of an answer where it comes from.
-    :ivar dropped: why it is not relayed, ``BLOCKED`` or ``UNUSABLE``; None: it is.
+    :ivar dropped: why it is not relayed, ``BLOCKED`` or ``UNUSABLE``; None: it is relayed.
     :ivar text: the same in Dante's words, where it takes any.
     """
 
@@ -96,6 +96,6 @@ def plan_reply(
 
 
 def blocked(case: Case, question: Question) -> DatagramPlan:
-    """What becomes of a datagram that the rules cannot be asked about."""
+    """The plan for a datagram that the rules cannot decide about."""
     rule = block_rule(RuleKind.SOCKS, case.policy.default_log)
     return DatagramPlan(rule, question.target or question.source, Drop.BLOCKED)

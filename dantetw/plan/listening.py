@@ -1,5 +1,5 @@
 """
-Would a connection come back to us as a client?
+Finds out whether a connection would come back to this server.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from dantetw.values import Endpoint
 
 class Listening:
     """
-    Where clients come in.
+    The endpoints that clients connect to.
 
-    :ivar endpoints: the addresses that we listen on now.
+    :ivar endpoints: the addresses that the server listens on now.
 
-    :param all_addresses: those of this machine, asked for only if we listen on a wildcard address.
+    :param all_addresses: those of this machine, called only if the server listens on a wildcard
+        address.
     """
 
     endpoints: frozenset[Endpoint]
@@ -35,7 +36,7 @@ class Listening:
 
     def is_ours(self, target: Endpoint) -> bool:
         """
-        Whether a connection to an endpoint would come back to us.
+        Whether a connection to an endpoint would come back to this server.
 
         :param target: numeric.
         """

@@ -1,5 +1,5 @@
 """
-What can come of asking: a plan, a refusal, or something that must be found out first.
+The results of a decision: a plan, a refusal, or a fact that must be found out first.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dantetw.rules.authentication import Identity
 from dantetw.rules.decision import Question
 from dantetw.values import Cause, Ending, Endpoint, Family, Phase, ReplyCode, Side, value
 
-#: The way out without a proxy.
+#: The upstream without a proxy.
 DIRECT: Final = "direct"
 
-#: What fails without an address of ours, in Dante's words: of a CONNECT, and of a BIND.
+#: What fails without a local address, in Dante's words: for a CONNECT, and for a BIND.
 NO_SOURCE_TO_CONNECT: Final = "could not bind address to use"
 NO_SOURCE_TO_BIND: Final = "could not get address to use"
 
@@ -24,7 +24,7 @@ NO_SOURCE_TO_BIND: Final = "could not get address to use"
 @value
 class Admission:
     """
-    A client may talk to us.
+    A client is admitted.
 
     :ivar rule: the client rule that passes it.
     :ivar identity: what it has shown to that rule; None: the policy asks for nothing.
@@ -37,9 +37,9 @@ class Admission:
 @value
 class Plan:
     """
-    What is to be done for a request that is granted.
+    The plan for a request that is granted.
 
-    :ivar rule: the socks rule that passes it; its time limits and log words hold from now on.
+    :ivar rule: the socks rule that passes it; its time limits and log words apply from now on.
     :ivar target: the far end, as the rule passes it: an address or a name; of a BIND the peer that
         the client names; None for an association.
     :ivar address: numeric.  Of a CONNECT where to go, of a BIND the port that was bound for it, of
@@ -47,8 +47,9 @@ class Plan:
     :ivar addresses: of a CONNECT to a name with several, all of them in the resolver's order, each
         to be judged by :func:`dantetw.plan.address.judge_address`; else empty.
     :ivar identity: what the client has shown to the rule; None: the policy asks for nothing.
-    :ivar receiving_host: of an association our address for the client's datagrams; else empty.
-    :ivar upstream: the way out to ``address``, one of :data:`dantetw.catalogue.UPSTREAMS`.
+    :ivar receiving_host: of an association the host's address for the client's datagrams; else
+        empty.
+    :ivar upstream: the upstream to ``address``, one of :data:`dantetw.catalogue.UPSTREAMS`.
     """
 
     rule: Rule
@@ -72,13 +73,13 @@ class Refusal:
     A client or a request is refused.
 
     :ivar ending: how its session ends.
-    :ivar reply: what the request is answered; a client that is not admitted gets no answer.
+    :ivar reply: the reply to the request; a client that is not admitted gets none.
     :ivar rule: the rule in whose name it is refused, a socks rule but for clients that are not
         admitted; None: no rule was asked.
     :ivar target: as of :class:`Plan`; None: no rule was asked.
     :ivar identity: what the client has shown to the rule; None: the policy asks for nothing.
-    :ivar question: what the rules were asked, if it is they who refuse; else None.
-    :ivar delayed: the password is wrong: answer late, so that guessing takes time.
+    :ivar question: the question to the rules, if a rule refuses; else None.
+    :ivar delayed: the password is wrong: delay the answer, so that guessing takes time.
     """
 
     ending: Ending
@@ -105,9 +106,9 @@ class Resolve:
 @value
 class BindPort:
     """
-    Needed: a port of ours, since the rules are asked about what was bound.
+    Needed: a bound port, since the rules are asked about it.
 
-    :ivar target: choose our address towards this one; numeric, perhaps unspecified.
+    :ivar target: choose the local address towards this one; numeric, perhaps unspecified.
     :ivar port: 0: any.
     """
 
@@ -128,10 +129,10 @@ def unresolved(phase: Phase, cause: Cause, name: str, reason: str) -> Refusal:
 
 def without_source(failing: str, reason: str, reply: ReplyCode) -> Refusal:
     """
-    The refusal of a request for which there is no address to go out from.
+    The refusal of a request for which there is no address to connect from.
 
     :param failing: what fails, such as :data:`NO_SOURCE_TO_CONNECT`.
-    :param reason: why there is none; ``reply``: what that is answered.
+    :param reason: why there is none; ``reply``: the reply to that.
     """
     text = f"{failing} on external side: {reason}"
     return Refusal(Ending(Side.US, Phase.CONNECT, Cause.UNUSABLE, text=text), reply)
@@ -141,7 +142,7 @@ def unbound(number: int, reason: str, reply: ReplyCode) -> Refusal:
     """
     The refusal of a BIND whose port could not be bound.
 
-    :param number: the ``errno``; ``reason``: its words; ``reply``: what it is answered.
+    :param number: the ``errno``; ``reason``: its words; ``reply``: the reply to that.
     """
     text = f"{NO_SOURCE_TO_BIND} on external side: {reason}"
     return Refusal(Ending(Side.US, Phase.CONNECT, Cause.ERROR, number, text), reply)

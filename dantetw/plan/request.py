@@ -1,5 +1,5 @@
 """
-May a client have what it asks for, and where does that lead?
+Decides whether a client's request is granted, and where it leads.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ def plan_request(
 
 
 def _check_name(case: Case) -> Refusal | Resolve | None:
-    """What stands in the way of a connection to a name."""
+    """The refusal of a connection to a name, or None."""
     asked, addresses = case.asked, case.addresses
     if addresses is None:
-        # With no family to go out by the refusal says so, not that the name has no address.
+        # Without a family to connect by the refusal says so, not that the name has no address.
         return Resolve(asked.host, case.around.sources.families() or FAMILIES)
-    # Of several one will do; each is looked at again before it is tried.
+    # Of several one suffices; each is checked again before it is tried.
     wrong = None
     for address in addresses:
         found = unusable(case, Endpoint.of((address, asked.port)))
@@ -87,7 +87,7 @@ def _check_name(case: Case) -> Refusal | Resolve | None:
 
 
 def _check_peer(case: Case) -> Refusal | Resolve | BindPort:
-    """What stands in the way of a port for a peer; the port, if nothing does."""
+    """The refusal of a port for a peer, or the missing fact, or the port to bind."""
     asked, request, policy = case.asked, case.request, case.policy
     if asked.family is FAMILY_NAME and case.addresses is None:
         families = case.around.sources.families() or FAMILIES
@@ -109,7 +109,7 @@ def _check_peer(case: Case) -> Refusal | Resolve | BindPort:
 
 
 def _check_announced(case: Case) -> Refusal | Resolve | None:
-    """What stands in the way of an association."""
+    """The refusal of an association, or the missing fact, or None."""
     asked = case.asked
     if asked.family is FAMILY_NAME and case.addresses is None:
         return Resolve(asked.host, FAMILIES)  # it is not where we go
@@ -118,7 +118,7 @@ def _check_announced(case: Case) -> Refusal | Resolve | None:
 
 
 def _anywhere(case: Case) -> Endpoint:
-    """Where the peers of a port for many come from: of a family that we have outside."""
+    """The wildcard address for the peers of a port for many, of an external family."""
     families = case.request.dialect.families
     if Family.IPV6 in families and not case.around.sources.addresses(Family.IPV4):
         return Endpoint("::", 0, Family.IPV6)
@@ -138,7 +138,7 @@ def _first_address(case: Case, target: Endpoint) -> Endpoint:
 def shuns_login(case: Case) -> bool:
     """
     Whether a request is blocked before any socks rule: SOCKS 4 has no negotiation of methods, and
-    must not be a way around it.
+    must not bypass it.
     """
     methods = case.client_rule.socks_methods
     return case.request.method not in methods and CLIENT_METHODS.isdisjoint(methods)
@@ -148,7 +148,7 @@ def authorise(
     case: Case, known: Known, cache: DecisionCache | None = None, traces: Traces | None = None
 ) -> Plan | Refusal | Lookup | AuthCheck:
     """
-    Ask the socks rules about a request that makes sense.
+    Ask the socks rules about a request that can be served.
 
     :param case: what :func:`plan_request` has asked for must be known.
     :param known, cache, traces: as of :func:`plan_request`.
@@ -171,7 +171,7 @@ def authorise(
 def _authorise_announced(
     case: Case, question: Question, decision: Decision, known: Known, traces: Traces | None
 ) -> Plan | Refusal | Lookup | AuthCheck:
-    """The client itself may have an association or not; may the address that it announces?"""
+    """The rules' decision about the client is made; ask about the address that it announces."""
     if not decision.blocks and decision.rule.udp.from_connected:
         return _concluded(case, question, decision)
     about = replace(question, source=announced_address(case))
@@ -197,7 +197,7 @@ def _concluded(case: Case, question: Question, decision: Decision, why: str = ""
     return _granted(case, rule, target, identity)
 
 
-# What the rules have said.
+# Results of the rules.
 
 
 def _blocked(

@@ -1,5 +1,5 @@
 """
-Requests that make no sense, whatever the rules say.
+Finds requests that cannot be served, whatever the rules say.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def unusable(case: Case, target: Endpoint, connects: bool = True) -> Refusal | N
     The refusal of a request to a numeric target that no connection can be made to.
 
     :param connects: False: it is the peer of a BIND.
-    :returns: None: nothing is in the way, or it is a missing interface, which is reported when a
+    :returns: None: it can be served, or only an interface is missing, which is reported when a
         source address is chosen.
     """
     sources = case.around.sources

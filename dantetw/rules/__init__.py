@@ -1,11 +1,11 @@
 """
 The rules of a policy, asked one question at a time: who may do what.
 
-- :mod:`.addresses` says whether a host and port fit the ``from`` or ``to`` of a rule.
-- :mod:`.authentication` says which of a rule's methods fits a client.
-- :mod:`.decision` walks the rules and names the first that fits;
-  :mod:`.index` finds those worth trying where there are many;
-  :mod:`.words` says how each fared.
+- :mod:`.addresses` decides whether a host and port match the ``from`` or ``to`` of a rule.
+- :mod:`.authentication` decides which of a rule's methods matches a client.
+- :mod:`.decision` walks the rules and returns the first that matches;
+  :mod:`.index` finds the few worth trying of many;
+  :mod:`.words` describes how each fared.
 - :mod:`.cache` keeps decisions on addresses.
 - :mod:`.misses` finds all that keeps a rule from matching.
 

@@ -1,5 +1,5 @@
 """
-Does a host and port fit an address of a rule?
+Decides whether a host and port match an address of a rule.
 
 The table (``sockd.conf(5)``, "ADDRESSES"; *name* stands for a host name the client gave us):
 
@@ -48,7 +48,7 @@ _DOMAIN: Final = HostKind.DOMAIN
 
 
 class LookupKind(Enum):
-    """What the network must be asked for."""
+    """The kinds of look-up."""
 
     FORWARD = "forward"  # the addresses of a host name
     REVERSE = "reverse"  # the name of an address
@@ -58,7 +58,7 @@ class LookupKind(Enum):
 @value
 class Lookup:
     """
-    Something that must be known before a rule can be judged.
+    A fact that must be known before a rule can be evaluated.
 
     :ivar name: host name, numeric address or interface name.
     """

@@ -1,5 +1,5 @@
 """
-Which of a rule's methods fits a client, and what must be checked to know.
+Decides which of a rule's methods matches a client, and which checks that needs.
 
 A client that has negotiated has given a name and a password, or nothing.  That alone fits
 ``username`` or ``none``.  If a rule does not list that method, its others are tried in order:
@@ -65,10 +65,10 @@ class AuthResult:
 @value
 class Identity:
     """
-    What a client has shown to the rule that decided.
+    The identity of a client that matched the deciding rule.
 
     :ivar method: which of the rule's methods.
-    :ivar user: by what name; None: it has none.
+    :ivar user: the name; None: it has none.
     :ivar refusal: why it is refused although the rule matches; empty: it is not.
     """
 

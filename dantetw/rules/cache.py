@@ -2,9 +2,9 @@
 A cache of decisions.
 
 A decision on addresses alone does not change, and the same clients and targets come again and
-again.  Decisions to pass are kept, which saves a short session one part in twenty, whatever the
-number of rules.  All others are taken each time: those that depend on a look-up, a user or the
-client's port, and those that block, which may have to be explained in the log.
+again.  Decisions to pass are cached, which saves 5 % of a short session, whatever the number of
+rules.  All others are made each time: those that depend on a look-up, a user or the client's port,
+and those that block, which may have to be explained in the log.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from dantetw.policy import ALL_PORTS, Address, HostKind, Policy, Rule
 from dantetw.rules.decision import Decision, Question
 from dantetw.values import FAMILY_NAME, Command, Endpoint, Method, ProxyProtocol
 
-#: Decisions of a kind that are kept; one more, and all are dropped.  An entry has some 300 bytes.
+#: Cached decisions of a kind; when there would be more, all are dropped.  An entry has some 300
+#: bytes.
 MOST: Final = 4096
 
 _ADDRESSES: Final = frozenset((HostKind.ANY, HostKind.NET))

@@ -1,5 +1,5 @@
 """
-Which rule decides?
+Finds the rule that decides.
 
 Rules are tried in the order of the file; the first whose conditions all hold decides, whatever its
 verdict.  If none holds, the built-in block rule, number 0, does.
@@ -10,7 +10,7 @@ Within a rule the conditions are tried in Dante's order: ``protocol``, ``command
 remote end that answers has not authenticated.  :mod:`.authentication` has the last four where
 methods need checks.
 
-A decision is taken twice per session, and once per datagram with a new target, so one pass over a
+A decision is made twice per session, and once per datagram with a new target, so one pass over a
 rule allocates nothing, and of many rules only those are tried that :mod:`.index` finds.  With a
 trace all of them are tried.
 """
@@ -59,7 +59,7 @@ _EVERYBODY: Final = Address(kind=HostKind.ANY, text="0/0", where=BUILT_IN)
 @value
 class Question:
     """
-    What a socks rule is asked.
+    A question to the socks rules.
 
     :ivar source: compared with ``from``: the client; of a UDP packet, where it came from; of a
         reply, the remote peer.
@@ -116,12 +116,12 @@ class Decision:
 @value
 class Tried:
     """
-    How one rule fared, for an operator who wants to know why.
+    How one rule fared, for explanations.
 
     :ivar failed: keyword of the first condition that did not hold; empty if all did.
     :ivar where: that condition's place; the rule's if the condition was filled in.
-    :ivar wanted: what the rule asks for, as in the file; ``got``: what it was given, unescaped and
-        hence hostile.
+    :ivar wanted: the rule's value, as in the file; ``got``: the value it was compared with,
+        unescaped and hence hostile.
     :ivar refusal: all held, but a check of the client failed.
     """
 
@@ -136,7 +136,7 @@ class Tried:
 @lru_cache(maxsize=8)
 def block_rule(kind: RuleKind, log: int) -> Rule:
     """
-    The built-in rule that blocks what no rule of the file matched.
+    The built-in rule, which blocks when no rule of the file matches.
 
     :param log: its ``LOG_…`` bits: :attr:`~dantetw.policy.Policy.default_log`.
     """
@@ -160,7 +160,7 @@ def decide_client(
     auth: AuthState | None = None,
 ) -> Decision | Lookup | AuthCheck:
     """
-    Whether a client may talk to us.
+    Decide whether a client may connect.
 
     :param client: its end of the connection; ``local``: ours.
     :param trace: if given, gets what became of each rule tried.
@@ -179,7 +179,7 @@ def decide_socks(
     auth: AuthState | None = None,
 ) -> Decision | Lookup | AuthCheck:
     """
-    Whether a client may have what it asks for, or a reply may pass.
+    Decide whether a request is granted, or a reply may pass.
 
     A question without a target, which is the UDP ASSOCIATE before any packet, fits the ``to`` of
     every pass rule, but of a block rule only if that covers all a packet could go to.
@@ -192,7 +192,7 @@ def decide_socks(
 
 
 def asks_for_groups(policy: Policy) -> frozenset[str]:
-    """All groups that rules name; only of these it must be known who is in them."""
+    """All groups that rules name; only their members must be known."""
     rules = (*policy.client_rules, *policy.socks_rules)
     return frozenset(name for rule in rules for name in rule.groups)
 
@@ -292,7 +292,7 @@ def _first_failed(
 
 
 def _covers_all(address: Address, policy: Policy) -> bool:
-    """Whether an address leaves nothing out that a packet could be sent to from our side."""
+    """Whether an address covers everything that a packet could be sent to."""
     ports = address.ports
     if ports.outside or ports.low > 0 or ports.high < 65535:
         return False

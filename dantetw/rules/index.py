@@ -1,10 +1,10 @@
 """
 Finds the few rules that may match, of thousands, without trying the others.
 
-A rule whose ``from`` or ``to`` is a net can fit only addresses that begin like the net.  So rules
-are kept by what their nets have: a dictionary for each pair of masks that occurs, from the numbers
-of both nets to the rules.  A question looks into each of these with its own two numbers, masked.
-However many rules there are, the pairs of masks are few, as a rule fewer than ten.
+A rule whose ``from`` or ``to`` is a net can match only addresses with the net's prefix.  So rules
+are indexed by their nets: for each pair of masks that occurs, a dictionary from the numbers of both
+nets to the rules.  A question looks into each of these with its own two numbers, masked. However
+many rules there are, the pairs of masks are few, usually fewer than ten.
 
 A rule may be left out only if it fails without side effects, so that leaving it out makes no
 difference.  Hence:
@@ -59,7 +59,7 @@ class Index:
         self, source: Subject, target: Subject | None, resolved: bool, fake: bool
     ) -> Iterable[Rule]:
         """
-        The rules that may fit, each once, in order: all others fail, and need nothing.
+        The rules that may match, each once, in order: all others fail without a look-up.
 
         :param resolved: the addresses of a target that is a name are known.
         :param fake: ``resolveprotocol: fake``: a name fits no net.

@@ -1,5 +1,5 @@
 """
-What keeps a rule from matching: all of it, not only the first condition that fails.
+Finds all conditions that keep a rule from matching, not only the first that fails.
 
 A rule is tried, the condition that failed is made to fit, and the rule is tried again, until it
 matches.  So the answer comes from the function that decides (:mod:`.decision`).  Address and port

@@ -1,5 +1,5 @@
 """
-How rules fared, in words for an operator who asks why.
+Describes for operators how rules fared.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def told(trace: Sequence[Tried]) -> list[str]:
     """
     A line for each rule tried, and one more if none matched.
 
-    They contain what the client sent, unescaped: escape them before they are shown.
+    The lines contain data of the client, unescaped: escape them before showing them.
     """
     lines = [told_of(tried) for tried in trace]
     if not trace or trace[-1].failed:
@@ -40,7 +40,7 @@ def told_of(tried: Tried) -> str:
 
 
 def told_near(missed: Sequence[Missed]) -> str:
-    """What else keeps a rule from matching that nearly did.  As in :func:`told`, to be escaped."""
+    """What else keeps a nearly matching rule from matching; escape it, as for :func:`told`."""
     first, *others = missed
     parts = ["the address fits, the port does not"] if first.what.endswith(" port") else []
     if others:

@@ -1,10 +1,10 @@
 """
-Listening where interfaces are: bind the addresses of the configuration, and follow interfaces that
-come, go, and change their addresses.
+Binds the addresses of the configuration, and follows interfaces that appear, disappear, and change
+their addresses.
 
 The kernel reports changes (:class:`~dantetw.net.interfaces.Monitor`), so following costs nothing
-while nothing changes.  Where it cannot, a look is taken once a second.  Nothing of it is done for a
-configuration that names no interface and whose addresses are all there.
+while nothing changes.  Where it cannot, the interfaces are checked once a second.  None of this is
+done for a configuration that names no interface and whose addresses all exist.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from dantetw.process.limits import raise_descriptors
 from dantetw.session.ports import BindError, ListeningPorts
 from dantetw.values import Endpoint, Severity
 
-#: Seconds between a report and the look that it causes: reports come in bursts.
+#: Seconds between a report and the check that it causes: reports come in bursts.
 SETTLE_SECONDS: Final = 0.1
-#: Looks take at most this part of the time: there may be thousands of addresses, changing fast.
+#: Checks take at most this part of the time: there may be thousands of addresses, changing fast.
 LOOK_SHARE: Final = 0.1
-#: Seconds between looks without reports, and between attempts to bind.
+#: Seconds between checks without reports, and between attempts to bind.
 RETRY_SECONDS: Final = 1.0
 #: Addresses that no interface has and that are tried at each attempt, in turn.
 MOST_TRIED: Final = 64
@@ -46,7 +46,7 @@ _log: Final = Logger()
 
 class InternalAddresses:
     """
-    The addresses that clients come in by, in agreement with the machine's interfaces.
+    The addresses that clients connect to, kept in line with the host's interfaces.
 
     Changes take turns with reloads: both hold :attr:`lock`.
 
@@ -85,10 +85,10 @@ class InternalAddresses:
 
     def bind(self, policy: Policy) -> Mapping[Endpoint, Port]:
         """
-        Bind what a policy listens on and we do not yet.
+        Bind the addresses of a policy that are not bound yet.
 
         :returns: the ports, for :meth:`ListeningPorts.use` or :meth:`ListeningPorts.release`.
-        :raises UnusableError: if that cannot be done; it has been logged why.
+        :raises UnusableError: if that fails; the reason has been logged.
         """
         # Each address takes a descriptor for each worker.
         most = raise_descriptors()
@@ -127,7 +127,7 @@ class InternalAddresses:
             self._monitor.stop()
 
     def stop(self) -> None:
-        """Follow no longer."""
+        """Stop following."""
         self._stopped = True
         self._monitor.stop()
         self._interfaces.close()
@@ -145,7 +145,7 @@ class InternalAddresses:
         )
 
     def _reported(self) -> None:
-        """Something has changed, perhaps."""
+        """Something may have changed."""
         rest = self._looked + self._took / LOOK_SHARE - self._reactor.seconds()
         self._look_in(max(SETTLE_SECONDS, rest))
 
@@ -165,7 +165,7 @@ class InternalAddresses:
         )
 
     async def _keep_up(self) -> None:
-        """Agree with the interfaces as they are now."""
+        """Adapt to the current interfaces."""
         policy = self._policy
         if self._stopped or policy is None:
             return
@@ -202,7 +202,7 @@ class InternalAddresses:
         return frozenset(islice([*likely, *others], MOST_DESCRIPTORS))
 
     async def _move(self, policy: Policy, wanted: Mapping[Endpoint, None]) -> None:
-        """Listen at these, as far as they can be bound, and nowhere else."""
+        """Listen at exactly these, as far as they can be bound."""
         old = self._ports.bound
         ports = self._ports.bind(policy, wanted, patient=True)
         self._report_bound(policy, ports)
@@ -227,10 +227,10 @@ class InternalAddresses:
         self._ports.use(ports)
         await self._crew.release()
 
-    # What there is to say.
+    # Logging.
 
     def _report(self, now: Mapping[str, Sequence[str]]) -> None:
-        """Log which interfaces have come, gone, or changed since the last look."""
+        """Log which interfaces have appeared, disappeared or changed since the last check."""
         for name, use in self._uses.items():
             before, after = self._seen.get(name, ()), tuple(now.get(name, ()))
             if before == after:
@@ -255,7 +255,7 @@ class InternalAddresses:
     def _report_bound(self, policy: Policy, ports: Mapping[Endpoint, object]) -> None:
         for endpoint, number in self._ports.absent.items():
             if number != errno.EADDRNOTAVAIL and endpoint not in self._wanted(policy):
-                # An interface has lost it meanwhile: for the privileged helper it is none of ours.
+                # An interface has lost it meanwhile, so the privileged helper refuses to bind it.
                 continue
             # That an address is not there, or not ready (RFC 4862, 5.4), is what we wait for.
             if number not in (errno.EADDRNOTAVAIL, self._waiting.get(endpoint)):

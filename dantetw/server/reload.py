@@ -27,9 +27,9 @@ class Reload:
 
     Reloads run one at a time: any number of requests during one cause a single one after it.
 
-    :param fetch: returns what reads the configuration, which a thread does.  May raise
-        :exc:`UnusableError`, as may ``change``.
-    :param change: puts what came of it in force, or changes nothing.
+    :param fetch: returns the function that reads the configuration, which runs in a thread.  May
+        raise :exc:`UnusableError`, as may ``change``.
+    :param change: applies the new configuration, or changes nothing.
     :param notifier: notifies the service manager when one begins and ends.
     """
 

@@ -1,5 +1,5 @@
 """
-A server that runs: its policy, its ports, the processes that serve clients, and its reports.
+A running server: its policy, its ports, the processes that serve clients, and its reports.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RunningServer:
     :param given: listening sockets that another program has opened.
     :param replaced: servers that this one replaces.
     :param retired: called when another server has replaced this one.
-    :param stop: stops the server, as by a signal; ``end``: since nothing is left to do.
+    :param stop: stops the server, as by a signal; ``end``: called when nothing is left to do.
     :ivar policy: the one in force.
     :ivar bound: ports that are bound and not yet in use.
     """
@@ -103,7 +103,7 @@ class RunningServer:
 
     async def change(self, parsed: Parsed) -> None:
         """
-        Use what the configuration says now.
+        Apply the configuration read now.
 
         :raises UnusableError: if not all of it can be used; nothing has changed then.
         """
@@ -135,7 +135,7 @@ class RunningServer:
         self.follow()
 
     def _warn_of_restart(self, policy: Policy) -> None:
-        """Log what of a new policy does not change at a reload."""
+        """Log the settings of a new policy that a reload does not change."""
         journal = self._logs.journal
         if _users(policy) != _users(self.policy):
             text = "user.privileged and user.unprivileged change when the server is started anew"
@@ -148,7 +148,7 @@ class RunningServer:
             journal.message(Severity.WARNING, "server.worker", text)
 
     def close(self) -> Deferred[None]:
-        """Take no more clients, end all sessions; fires when no other process is left."""
+        """Accept no more clients, and end all sessions; fires when no other process is left."""
         self._addresses.stop()
         self.reports.stop()
         stopped = self.crew.stop()

@@ -46,18 +46,17 @@ from dantetw.values import Severity
 @dataclass(frozen=True, slots=True)
 class ServiceOptions:
     """
-    What the command line says beside the configuration.
+    The settings of the command line.
 
-    :ivar program: our name in the log.
+    :ivar program: the program's name in the log.
     :ivar config: the configuration file; empty: the built-in one.
     :ivar debug: ``-d``: overrides ``debug:``; None: it does not.
     :ivar keep_alive: False with ``-n``.
     :ivar pidfile: ``-p``: written at the start, emptied at the end; empty: none.
     :ivar notices: lines to log at the start, as information.
-    :ivar take_over: process id, or the name of its file, of a server whose place we take; empty:
-        there is none.
+    :ivar take_over: process id, or the name of its file, of a server to replace; empty: none.
     :ivar workers: processes that serve clients; 1: this one does, and there are no others.
-    :ivar twistd_log: twistd was asked for a log of its own, which Twisted's messages go to as well.
+    :ivar twistd_log: twistd writes its own log, which gets Twisted's messages too.
     """
 
     program: str = "sockd"
@@ -75,7 +74,7 @@ class SockdService(MultiService):
     """
     The root service.
 
-    :param warnings: what there is to say of the configuration.
+    :param warnings: the warnings about the configuration.
     :param reread: for SIGHUP: reads the configuration again; without it there is nothing to reload.
     :param startup: reports it when the start fails.
     """
@@ -113,12 +112,12 @@ class SockdService(MultiService):
         self._ending = False
 
     def setServiceParent(self, parent: Any) -> None:
-        """Make our observer twistd's, in place of its log file or beside it."""
+        """Make the server's observer twistd's, in place of its log file or beside it."""
         super().setServiceParent(parent)  # type: ignore[no-untyped-call]
         if not isinstance(parent, Componentized):
             return
         if self._options.twistd_log:
-            # twistd would prefer the component to what it was asked for.
+            # twistd would prefer the component to its own options.
             globalLogPublisher.addObserver(self.observer)
         else:
             parent.setComponent(ILogObserver, self.observer)
@@ -192,11 +191,12 @@ class SockdService(MultiService):
         most = raise_descriptors()
         limits = f"at most {most} files can be open, two for each session, more for UDP"
         self._debug(*environment(self._reactor), limits)
-        # A program which knows our process id, or hears that we run, may send a signal at once.
+        # A program that knows the process id, or is notified that the server runs, may send a
+        # signal at once.
         self._catch_signals()
         signals.keep(self._reactor, self._catch_signals)
         self._try_pidfile(self._privileges.open_pidfile)
-        # While we are still the user who has started us, which a successor checks.
+        # Before the user changes: a successor checks the user that started the server.
         self._succession.open(server)
         self._drop_privileges()
         try:
@@ -204,7 +204,8 @@ class SockdService(MultiService):
             server.start()
         except (HandoverError, UnusableError) as failed:
             self._fail(str(failed))
-        # Not earlier: if we fail, the file goes on naming the server that we were to replace.
+        # Not earlier: if the start fails, the file must still name the server that was to be
+        # replaced.
         self._try_pidfile(self._privileges.write_pidfile)
         self._succession.start()
         server.follow()
@@ -278,20 +279,20 @@ class SockdService(MultiService):
             self._reactor.stop()
 
     def _fetch(self) -> Callable[[], Parsed]:
-        """What reads the configuration again."""
+        """The function that reads the configuration again."""
         if self._reread is None:
             raise UnusableError("there is no config file to reload")
         return partial(self._reread, self._privileges.open_config)
 
     async def _change(self, parsed: Parsed) -> None:
-        """Use what the configuration says now; see :meth:`.RunningServer.change`."""
+        """Apply the new configuration; see :meth:`.RunningServer.change`."""
         assert self._server is not None
         await self._server.change(parsed)
 
     # Stop.
 
     def stopService(self) -> Deferred[Any] | None:
-        """Take no more clients, end the sessions, write the last lines."""
+        """Accept no more clients, end the sessions, and write the last lines."""
         if self._signal:
             text = f"sigterm(): exiting on signal {self._signal}"
             self.journal.message(Severity.INFO, "server.stopping", text)

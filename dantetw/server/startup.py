@@ -1,8 +1,8 @@
 """
-A start that fails is reported on standard error, in words, whatever fails and however early.
+Reports a failed start on standard error, in words, whatever fails and however early.
 
-twistd sends what goes to standard error to the log as soon as it has one, which is ours, and ours
-opens its destinations later.  What fails in between (``--chroot``, ``--rundir``, ``--pidfile``,
+twistd redirects standard error to the log as soon as it has one.  That is the server's log, which
+opens its destinations later, so failures in between (``--chroot``, ``--rundir``, ``--pidfile``,
 ``--uid``) would be lost.
 """
 
@@ -27,15 +27,15 @@ from dantetw.process import pidfile
 from dantetw.process.descriptors import Inherited, open_missing
 from dantetw.process.journald import JournalStreams
 
-#: What the server in the background says when it runs; no text has it.
+#: Sent by the server in the background when it runs; not part of any text.
 _RUNS: Final = b"\0"
-#: Bytes that are read at once.
+#: Bytes to read at a time.
 _MOST: Final = 4096
 #: Follows the error where twistd may not use its pid file.
 PID_FILE_HINT: Final = "; with --pidfile= there is none"
 #: Options of twistd that name files and folders.
 _FLAGS: Final = ("pidfile", "rundir", "chroot", "logfile")
-#: What twistd logs of itself at every start.
+#: Loggers of twistd's own messages at every start.
 _GREETINGS: Final = "AppLogger"
 
 
@@ -49,16 +49,17 @@ class Startup:
 
     From its creation until :meth:`close` uncaught exceptions are reported in one line instead of a
     traceback, and the end of the process is reported with the last thing that Twisted logged.  In
-    the background, where standard error is ``/dev/null``, the words go by a pipe to the process
-    that was started, which writes them and ends with 1.
+    the background, where standard error is ``/dev/null``, the text goes through a pipe to the
+    process that was started, which prints it and exits with status 1.
 
     Also opens the descriptors 0 to 2 where they are missing.
 
-    :param program: our name, in front of what is reported.
-    :param twistd: its options; None if we are not its command (in an application file, say).
+    :param program: the program's name, the prefix of reports.
+    :param twistd: its options; None if the server is not its command (in an application file, for
+        example).
     :ivar pidfile: twistd's own; empty: none, or not known.
-    :ivar logged_here: standard error, or output, is a destination of the log: what has been logged
-        need not be repeated there.
+    :ivar logged_here: standard error, or output, is a log destination: messages logged there need
+        not be repeated.
     """
 
     def __init__(self, program: str, twistd: Mapping[str, Any] | None = None) -> None:
@@ -93,12 +94,12 @@ class Startup:
             os.write(self._writing if self._in_background else 2, self._line(text))
 
     def begin(self) -> None:
-        """twistd has gone to the background, if it was to: whatever forks now is the server."""
+        """twistd has gone to the background, if configured: later forks are the server's."""
         self._begun = True
         self._journal.restore()
 
     def close(self) -> None:
-        """The server runs: report nothing more, and in the background keep no inherited files."""
+        """The server runs: stop reporting, and in the background close inherited files."""
         if self._closed:
             return
         self._closed = True
@@ -120,8 +121,8 @@ class Startup:
         """
         In the process that was started: wait for the server in the background.
 
-        twistd does so next, but it waits for ever if the server is killed, and of an exception it
-        shows 100 bytes.
+        twistd does so next, but it waits forever if the server is killed, and shows 100 bytes of an
+        exception.
         """
         if self._begun or self._closed or self._in_background:
             return
@@ -173,7 +174,7 @@ class Startup:
         return f"twistd's --{flag} {path}: {words}{hint}"
 
     def _at_exit(self) -> None:
-        """twistd has ended the process, after it has logged why."""
+        """twistd has ended the process, and has logged why."""
         if not self._reported and self._last.text:
             self.report(f"could not start: {self._last.text}")
 
@@ -190,7 +191,7 @@ class _Last:
         self.text = ""
 
     def __call__(self, event: LogEvent) -> None:
-        """Look at an event."""
+        """Keep the message of an event."""
         if not str(event.get("log_namespace", "")).endswith(_GREETINGS):
             self.text = formatEvent(event).strip() or self.text
 

@@ -1,8 +1,8 @@
 """
-The command ``sockd explain``: what would the server do with a request, and why?
+The command ``sockd explain``: shows what the server would do with a request, and why.
 
 - :mod:`.command` is the command: its arguments and its exit status.
-- :mod:`.given` has what is asked and given: a client, names, a machine, authentication.
-- :mod:`.explanation` asks :mod:`dantetw.plan`, as a session does, and answers what that needs.
-- :mod:`.output` prints what came of it, as text or JSON.
+- :mod:`.given` has the inputs: a client, names, a machine, authentication.
+- :mod:`.explanation` asks :mod:`dantetw.plan`, as a session does, and supplies the facts it needs.
+- :mod:`.output` prints the result, as text or JSON.
 """

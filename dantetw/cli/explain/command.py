@@ -45,14 +45,14 @@ _LOOPBACK: Final = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
 
 
 class _WrongError(Exception):
-    """What is asked makes no sense; ``str()`` of it says why."""
+    """The command makes no sense; ``str()`` of it says why."""
 
 
 def main(argv: Sequence[str], host: Machine, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
     """
     Carry out the command.
 
-    :param argv: what stands after ``sockd explain``.
+    :param argv: the arguments after ``sockd explain``.
     :param host: this machine.
     :returns: the exit status: 0 if the request would be passed, 1 if not, 2 if the configuration or
         the command makes no sense.

@@ -1,9 +1,9 @@
 """
-What would become of a client's request, and why.
+Explains the decision about a client's request.
 
 The client's bytes are parsed as the server parses them, its request is decided by
-:mod:`dantetw.plan`, and what that needs is answered at once.  Afterwards each rule is asked alone,
-for all that keeps it from matching.
+:mod:`dantetw.plan`, and the facts it needs are supplied at once.  Afterwards each rule is evaluated
+alone, to find everything that keeps it from matching.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class AddressResult:
     One of the several addresses of a name that is to be connected to.
 
     :ivar rule: the socks rule that passes or blocks it; None: none was asked.
-    :ivar source: our address towards it; ``why``: why it is not tried, empty if it is.
+    :ivar source: the local address towards it; ``why``: why it is not tried, empty if it is.
     """
 
     target: Endpoint
@@ -106,16 +106,16 @@ class AddressResult:
 @value
 class Explanation:
     """
-    What would become of a request.
+    The decision about a request.
 
     :ivar ending: how the server would end the session; None: it would perform the command.
     :ivar client_rule: the one that decided; ``socks_rule``: None if none was asked.
     :ivar client, socks: how each rule fared that was tried, in order.
     :ivar method, user: what the client has shown.
     :ivar target: where it would be connected to, numeric; of a BIND the peer it would wait for, as
-        the client named it.  ``source``: from, or on, which of our addresses.
-    :ivar answers: look-ups, in order; ``assumed``: what was assumed of the client, by what had to
-        be known.
+        the client named it.  ``source``: the local address it would connect from, or listen on.
+    :ivar answers: look-ups, in order; ``assumed``: the assumptions about the client, by the fact
+        that was needed.
     :ivar association: the socks rule that granted an association, which ``socks`` are not about:
         they are asked about a datagram.
     :ivar addresses: where the target's name has several, each, in the order of the attempts.
@@ -160,7 +160,7 @@ def explain(
 
 
 class _Visit:
-    """One client's way through the server, as far as it comes."""
+    """The stages of one client, as far as it comes."""
 
     def __init__(
         self,
@@ -184,7 +184,7 @@ class _Visit:
         self._method = Method.NONE
         self._name: str | None = None
         self._user: User | None = None
-        # What has come of it so far.
+        # The results so far.
         self._ending: Ending | None = None
         self._socks_rule: Rule | None = None
         self._target: Endpoint | None = None

@@ -1,6 +1,6 @@
 """
-What an explanation is about and what it takes as given: a client, names, a machine, and that the
-client authenticates as it says.
+The inputs of an explanation: a client, names, a machine, and the authentication that the client is
+assumed to have.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Client:
     """
     A client and its request.
 
-    :ivar source: its end of the connection; ``local``: ours, to which it came.
+    :ivar source: its end of the connection; ``local``: the server's end.
     :ivar target: what it asks for, a numeric address or a name; of UDP ASSOCIATE where its first
         datagram goes.
     :ivar method: how it authenticates; ``client_method``: how when it is accepted.  Both are
@@ -66,7 +66,7 @@ class Client:
             if self.command not in socks4.COMMAND_CODES:
                 raise ValueError(f"SOCKS 4 has no command {self.command.word}")
             return socks4.build_request(self.command, self.target, user)
-        # Where datagrams go stands in each of them; the request may say where they come from.
+        # Each datagram names its target; the request may name their source.
         target = NOWHERE if self.command is Command.UDPASSOCIATE else self.target
         request = socks5.build_request(self.command, target)
         # Some of PAM's methods take a name and do without.
@@ -79,7 +79,7 @@ class Client:
 @value
 class NameAnswer:
     """
-    What came of one look-up.
+    The result of one look-up.
 
     :ivar found: addresses, or a name; ``error``: why there is none.
     :ivar given: it was not looked up.
@@ -201,7 +201,7 @@ def _hosts(found: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
 
 class GivenMachine:
     """
-    The machine that a configuration is explained for: this one, but for what is given.
+    The machine that a configuration is explained for: this one, with the given changes.
 
     It is taken to have the users, libraries and addresses that the file names.
 

@@ -1,7 +1,7 @@
 """
-What came of a visit, as text for people and as an object for programs.
+Prints an explanation, as text for people and as an object for programs.
 
-The object's keys stand in ``docs/commands.rst``; ``version`` becomes another if one goes or changes
+``docs/commands.rst`` documents the object's keys; ``version`` changes if one is removed or changes
 its meaning.
 """
 
@@ -110,7 +110,7 @@ def _considered(each: AddressResult) -> str:
 
 
 def as_object(client: Client, outcome: Explanation, policy: Policy, texts: Texts) -> dict[str, Any]:
-    """The explanation as JSON has it."""
+    """The explanation as a JSON object."""
     ending, user = outcome.ending, outcome.user
     return {
         "version": SCHEMA,
@@ -190,7 +190,7 @@ def decisive(outcome: Explanation) -> Rule:
 
 
 def limits_of(outcome: Explanation, policy: Policy) -> list[tuple[str, int]]:
-    """The time limits that hold, by keyword, in seconds; 0 is none."""
+    """The time limits that apply, by keyword, in seconds; 0: none."""
     first, last = outcome.client_rule, outcome.socks_rule
     negotiate = (first if first.number else policy).timeouts.negotiate
     limits = [("timeout.negotiate", negotiate)]
@@ -235,7 +235,7 @@ def _fates(fates: Sequence[RuleResult]) -> Iterator[str]:
 
 
 def _nearest(outcome: Explanation) -> Iterator[str]:
-    """Where it is blocked and no rule is near: the pass rules of which least fails."""
+    """The pass rules with the fewest failed conditions, where no rule nearly matches."""
     if decisive(outcome).verdict is not Verdict.BLOCK or outcome.unnegotiated:
         return
     fates = outcome.client if outcome.socks_rule is None else outcome.socks
