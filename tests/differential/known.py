@@ -245,7 +245,7 @@ ROWS = (
         _only(danted=r"udpassociate \]: .*, 0/0 -> \S+ 0\.0\.0\.0\.0 -> 0/0: "),
     ),
     Row(
-        "UDP: an answer from somebody whom the client has sent nothing",
+        "UDP: an answer from a host that the client has sent nothing",
         _then(
             _same(lambda line: re.sub(r"(, )?\S+ stray [^,]+", "", line), _strays),
             _same(_no_last, _strays),
