@@ -109,6 +109,8 @@ raise StartFailedError("{long}")
     def test_interrupted(self) -> None:
         """The process that waits ends without a word when it is interrupted."""
         text = """
+# Behind a shell's "&" it would be ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 waiting = os.getpid()
 if not os.fork():
     os.setsid()
