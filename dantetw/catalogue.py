@@ -4,54 +4,73 @@ All that dantetw can do, on one page.
 A new dialect, command, upstream, authentication method, log format or log destination is one new
 file and one line here.  Importing a module changes nothing that the program can do; being listed
 here does.
+
+What only a server needs is imported by the function that lists it: ``sockd check`` asks only how a
+configuration may be written, and should not wait for the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from dantetw.auth.methods import for_pam, for_rfc931, for_username
 from dantetw.config.program import Program
 from dantetw.observe.formats.dante import Dante
 from dantetw.observe.formats.json import Json
 from dantetw.observe.interfaces import IFormat
 from dantetw.observe.sinks import file, remote, stdio, syslog
 from dantetw.observe.sinks.kind import SinkKind
-from dantetw.session.commands.associate import associate
-from dantetw.session.commands.bind import bind
-from dantetw.session.commands.connect import connect
-from dantetw.session.protocol import Perform
-from dantetw.upstream.direct import Direct
-from dantetw.upstream.interfaces import MakeUpstream
 from dantetw.values import Command, Method
 from dantetw.wire import socks4, socks5
 from dantetw.wire.dialects import IDialect
 
+if TYPE_CHECKING:
+    from dantetw.session.protocol import Perform
+    from dantetw.upstream.interfaces import MakeUpstream
+
 #: The protocols that clients can speak, distinguished by their first byte.
 DIALECTS: Final[tuple[IDialect, ...]] = (socks4.DIALECT, socks5.DIALECT)
 
-#: What a client can ask for.
-COMMANDS: Final[Mapping[Command, Perform]] = {
-    Command.CONNECT: connect,
-    Command.BIND: bind,
-    Command.UDPASSOCIATE: associate,
-}
 
-#: Upstreams: how a session can get a connection to its target.
-UPSTREAMS: Final[Mapping[str, MakeUpstream]] = {
-    "direct": Direct,
-}
+def commands() -> Mapping[Command, Perform]:
+    """What a client can ask for."""
+    from dantetw.session.commands.associate import associate
+    from dantetw.session.commands.bind import bind
+    from dantetw.session.commands.connect import connect
 
-#: Authentication methods, and what makes the check for a policy.  ``none`` has nothing to check.
-METHODS: Final = {
-    Method.NONE: None,
-    Method.USERNAME: for_username,
-    Method.RFC931: for_rfc931,
-    Method.PAM_ADDRESS: for_pam,
-    Method.PAM_ANY: for_pam,
-    Method.PAM_USERNAME: for_pam,
-}
+    return {
+        Command.CONNECT: connect,
+        Command.BIND: bind,
+        Command.UDPASSOCIATE: associate,
+    }
+
+
+def upstreams() -> Mapping[str, MakeUpstream]:
+    """Upstreams: how a session can get a connection to its target."""
+    from dantetw.upstream.direct import Direct
+
+    return {
+        "direct": Direct,
+    }
+
+
+def methods() -> Mapping[Method, Callable[..., Any] | None]:
+    """
+    Authentication methods, and what makes the check for a policy.
+
+    ``none`` has nothing to check.
+    """
+    from dantetw.auth.methods import for_pam, for_rfc931, for_username
+
+    return {
+        Method.NONE: None,
+        Method.USERNAME: for_username,
+        Method.RFC931: for_rfc931,
+        Method.PAM_ADDRESS: for_pam,
+        Method.PAM_ANY: for_pam,
+        Method.PAM_USERNAME: for_pam,
+    }
+
 
 #: What events can be turned into; made with whether ``debug`` is on, and the beginning of ids that
 #: no other run of the server has.

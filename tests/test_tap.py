@@ -124,7 +124,7 @@ class DefaultTests(SynchronousTestCase):
             {rule.log for rule in (client, socks, replies)},
             {LOG_CONNECT | LOG_DISCONNECT | LOG_ERROR},
         )
-        self.assertEqual(socks.commands, set(catalogue.COMMANDS))
+        self.assertEqual(socks.commands, set(catalogue.commands()))
         self.assertEqual(replies.commands, {Command.BINDREPLY, Command.UDPREPLY})
         ours = (client.source, socks.source, replies.target)
         self.assertEqual({address.text for address in ours}, {"127.0.0.0/8"})

@@ -198,8 +198,8 @@ def _print_version(verbose: bool) -> None:
     if verbose:
         from dantetw import catalogue
 
-        print("methods:  " + " ".join(sorted(method.value for method in catalogue.METHODS)))
-        print("commands: " + " ".join(sorted(command.value for command in catalogue.COMMANDS)))
+        print("methods:  " + " ".join(sorted(method.value for method in catalogue.methods())))
+        print("commands: " + " ".join(sorted(command.value for command in catalogue.commands())))
         print("formats:  " + " ".join(sorted(catalogue.FORMATS)))
 
 

@@ -37,6 +37,11 @@ from dantetw.wire.dialects import Dialects
 #: handful of sessions.
 GARBAGE_THRESHOLD: Final = 20_000
 
+# Listed when this module is imported: later the process may no longer be able to read the library.
+_COMMANDS: Final = catalogue.commands()
+_UPSTREAMS: Final = catalogue.upstreams()
+_METHODS: Final = catalogue.methods()
+
 
 class SocksServer:
     """
@@ -71,8 +76,8 @@ class SocksServer:
             Resolver(reactor),
             make_poller(reactor, turn),
             Dialects(catalogue.DIALECTS),
-            catalogue.COMMANDS,
-            catalogue.UPSTREAMS,
+            _COMMANDS,
+            _UPSTREAMS,
             self._interfaces.addresses_of,
             self._interfaces.all_addresses,
             keep_alive,
@@ -94,7 +99,7 @@ class SocksServer:
             used.add(Method.PAM_USERNAME)  # under which all that PAM is asked goes
         made: dict[Any, Any] = {None: None}  # one for all methods that have it in common
         for method in used:
-            make = catalogue.METHODS[method]
+            make = _METHODS[method]
             if make is None or make in made:
                 continue
             self._known = known
@@ -106,7 +111,7 @@ class SocksServer:
                 raise UnusableError(f"method {method.value}: {failed}") from None
             finally:
                 self._known = False
-        return {method: made[catalogue.METHODS[method]] for method in used}
+        return {method: made[_METHODS[method]] for method in used}
 
     def _report(self, text: str) -> None:
         if not self._known:

@@ -49,7 +49,7 @@ class Plan:
     :ivar identity: what the client has shown to the rule; None: the policy asks for nothing.
     :ivar receiving_host: of an association the host's address for the client's datagrams; else
         empty.
-    :ivar upstream: the upstream to ``address``, one of :data:`dantetw.catalogue.UPSTREAMS`.
+    :ivar upstream: the upstream to ``address``, one of :func:`dantetw.catalogue.upstreams`.
     """
 
     rule: Rule

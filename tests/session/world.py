@@ -19,7 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from dantetw.auth.interfaces import AuthenticationFailed, IAuthenticator
-from dantetw.catalogue import DIALECTS, PROGRAM, UPSTREAMS
+from dantetw.catalogue import DIALECTS, PROGRAM
+from dantetw.catalogue import upstreams as list_upstreams
 from dantetw.config import Policy, parse
 from dantetw.net.dial import Connected, DialError, Failed, IAttempt
 from dantetw.net.poller import (
@@ -75,6 +76,8 @@ def request(target: Endpoint = TARGET, command: Command = Command.CONNECT) -> by
     """A SOCKS 5 request."""
     return socks5.build_request(command, target)
 
+
+UPSTREAMS = list_upstreams()
 
 #: What clients of a world can ask for.
 COMMANDS = {Command.CONNECT: connecting.connect, Command.BIND: binding.bind}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from dantetw.catalogue import UPSTREAMS
+from dantetw.catalogue import upstreams
 from dantetw.net.dial import DialError, IAttempt
 from dantetw.net.poller import EpollPoller, ReactorPoller
 from dantetw.net.sources import NoSource, Sources
@@ -216,7 +216,7 @@ class ProxiedCase(UpstreamCase):
 def _variants() -> None:
     """Each upstream with each poller."""
     cases: list[tuple[str, MakeUpstream, type[UpstreamCase]]] = [
-        (name.title(), make, UpstreamCase) for name, make in UPSTREAMS.items()
+        (name.title(), make, UpstreamCase) for name, make in upstreams().items()
     ]
     for name, make, case in [*cases, ("Proxied", Proxied, ProxiedCase)]:
         for poller in pollers():
