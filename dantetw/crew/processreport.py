@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dantetw.observe.status import ChildReport, LatencyReport
 from dantetw.process.limits import count_files
 from dantetw.relay.latency import LatencySnapshot
+from dantetw.session.pages import SessionPages
 from dantetw.session.protocol import SocksFactory
-from dantetw.session.reporting import SessionPages
 from dantetw.session.slices import Slices
 from dantetw.session.totals import free_files, kinds
 from dantetw.values import Work

@@ -17,12 +17,12 @@ In the order in which they import each other:
   about a request; :mod:`.source`: our address towards a target.
 - :mod:`.commands`: what a client can ask for, one file each; :mod:`.control`: the connection of a
   client that has an association; :mod:`.datagramplans`: decisions about datagrams;
-  :mod:`.dropping`: counts and logs datagrams that are not relayed.
+  :mod:`.drops`: counts and logs datagrams that are not relayed.
 - :mod:`.clientsession`: drives a session from stage to stage.
 - :mod:`.protocol`: Twisted's side: the Factory that makes sessions, and the Protocol that clients
   negotiate with.
 - :mod:`.listener`: accepting clients at a port; :mod:`.ports`: all listening ports; :mod:`.drain`:
   ports being closed.
-- :mod:`.reporting`: the part of a status report about sessions; :mod:`.totals`: its totals;
+- :mod:`.pages`: the part of a status report about sessions; :mod:`.totals`: its totals;
   :mod:`.slices`: long work, done in short slices.
 """

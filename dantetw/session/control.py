@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from dantetw.escaping import escape
-from dantetw.session.dropping import LogRate
+from dantetw.session.drops import LogRate
 from dantetw.session.session import Session
 from dantetw.values import Cause, Ending, Operation, Phase, Severity, Side
 

@@ -1,4 +1,4 @@
-"""Tests of status reports: :mod:`dantetw.crew.report`, :mod:`dantetw.session.reporting`."""
+"""Tests of status reports: :mod:`dantetw.crew.report`, :mod:`dantetw.session.pages`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dantetw.observe.status import (
     Status,
     TrafficSnapshot,
 )
-from dantetw.session import reporting, totals
+from dantetw.session import pages, totals
 from dantetw.session.activity import Activity
 from dantetw.session.slices import (
     BEHIND_MESSAGES,
@@ -414,7 +414,7 @@ class SliceTests(ReportingCase):
         """A mistake of ours ends one report, and not the next."""
         world = self.world()
         world.client(b"\x05")
-        self.patch(reporting, "actives", lambda session, report: 1 / 0)
+        self.patch(pages, "actives", lambda session, report: 1 / 0)
         self.reports.ask()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.reports.ask()

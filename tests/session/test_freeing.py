@@ -11,7 +11,7 @@ from dantetw.relay.flowcache import OutboundFlow, ReplyFlow
 from dantetw.session.commands.association import Association
 from dantetw.session.control import Control
 from dantetw.session.datagramplans import DatagramPlans
-from dantetw.session.dropping import Drops
+from dantetw.session.drops import Drops
 from dantetw.session.session import Session
 from dantetw.values import Endpoint, Family
 from tests.session.datagrams import AssociateCase

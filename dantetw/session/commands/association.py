@@ -6,7 +6,7 @@ The socks rules have been asked about the association without a target.  They ar
 each new header, with the target in it (``udpassociate``), and about each target that answers
 (``udpreply``); the relay caches their decisions.  No other session
 waits while a name is looked up.  What is not relayed is counted and logged
-(:mod:`dantetw.session.dropping`).
+(:mod:`dantetw.session.drops`).
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from dantetw.relay.egress import Egress
 from dantetw.relay.flowcache import DatagramFlow, EgressTraffic, OutboundFlow, ReplyFlow
 from dantetw.session import failures, tracing
 from dantetw.session.activity import Activity
-from dantetw.session.commands.relaying import TAPPED
+from dantetw.session.commands.relaycommand import TAPPED
 from dantetw.session.control import Control
 from dantetw.session.datagramplans import DatagramPlans
-from dantetw.session.dropping import Drops
+from dantetw.session.drops import Drops
 from dantetw.session.session import Session
 from dantetw.values import (
     FAMILY_WORDS,

@@ -27,8 +27,8 @@ from dantetw.plan.outcome import Plan
 from dantetw.policy import Rule
 from dantetw.rules.decision import Decision, decide_socks
 from dantetw.session import tracing
-from dantetw.session.commands.forwarding import Forwarding
-from dantetw.session.commands.waiting import Waiting
+from dantetw.session.commands.bindextension import BindExtension
+from dantetw.session.commands.peerwait import PeerWait
 from dantetw.session.session import Session
 from dantetw.values import (
     EXTENSION,
@@ -48,7 +48,7 @@ from dantetw.values import (
 MAX_EARLY_BYTES: Final = 65536
 
 
-class Bind(Waiting):
+class Bind(PeerWait):
     """
     A port, and the relay with its one peer.
 
@@ -182,7 +182,7 @@ def bind(session: Session, case: Case, plan: Plan) -> None:
     record.source = plan.address
     if record.asked.host == EXTENSION:
         record.target = NOWHERE
-        kind: type[Waiting] = Forwarding
+        kind: type[PeerWait] = BindExtension
     else:
         kind = Bind
     activity = session.activity = kind(session, plan.rule, session.awaited)

@@ -16,7 +16,7 @@ from dantetw.net.queues import unread
 from dantetw.observe.status import Buffered, TrafficSnapshot
 from dantetw.plan.outcome import Plan
 from dantetw.session import tracing
-from dantetw.session.commands.relaying import Relaying
+from dantetw.session.commands.relaycommand import RelayCommand
 from dantetw.session.session import Session
 from dantetw.values import (
     NOWHERE,
@@ -31,7 +31,7 @@ from dantetw.values import (
 )
 
 
-class Connect(Relaying):
+class Connect(RelayCommand):
     """
     A connection to a target, and its relay.
 

@@ -12,7 +12,7 @@ from dantetw.net.tcpinfo import read
 from dantetw.net.zones import on_link_of
 from dantetw.observe.events import Parted
 from dantetw.policy import Edge, Rule
-from dantetw.session.commands.relaying import Relaying
+from dantetw.session.commands.relaycommand import RelayCommand
 from dantetw.session.sensitive import sensitive_values
 from dantetw.session.session import Session
 from dantetw.values import (
@@ -29,7 +29,7 @@ from dantetw.values import (
 )
 
 
-class Forward(Relaying):
+class Forward(RelayCommand):
     """
     One peer that has connected.
 

@@ -14,7 +14,7 @@ from dantetw.observe.formats.dante import Dante
 from dantetw.observe.privacy import Private
 from dantetw.policy import Form
 from dantetw.session.commands import association
-from dantetw.session.dropping import LINES_PER_SECOND
+from dantetw.session.drops import LINES_PER_SECOND
 from dantetw.values import Cause, Command, Drop, Ending, Endpoint, Family, Phase, Severity, Side
 from dantetw.wire import socks4
 from dantetw.wire.udp import build_header

@@ -38,7 +38,7 @@ from dantetw.values import (
 TAPPED: Final = LOG_IOOP | LOG_DATA
 
 
-class Relaying(Activity):
+class RelayCommand(Activity):
     """
     A command that ends in a relay.
 

@@ -9,8 +9,8 @@ from dantetw.net.poller import ReactorPoller
 from dantetw.observe.events import Connected, Counts, Parted
 from dantetw.observe.status import Active
 from dantetw.policy import Edge
-from dantetw.session.commands import forwarding
-from dantetw.session.reporting import actives
+from dantetw.session.commands import bindextension
+from dantetw.session.pages import actives
 from dantetw.values import Cause, Command, Ending, Family, Phase, Side, Work
 from dantetw.wire import socks4, socks5
 from tests.session.commands.test_bind import BOUND, NEAR, OPEN, PEER, BindCase, at
@@ -68,7 +68,7 @@ class PortTests(ForwardingCase):
         """The port is the client's own, and the log names nobody as expected."""
         world, _, port = self.many()
         self.assertEqual(str(port.bound), BOUND_THERE)
-        self.assertEqual(port.backlog, forwarding.Forwarding.backlog)
+        self.assertEqual(port.backlog, bindextension.BindExtension.backlog)
         line = f"pass(1): tcp/bind [: {NEAR} -> {BOUND_THERE} 0.0.0.0.0"
         self.assertEqual(world.lines()[1], line)
 
@@ -229,7 +229,7 @@ class RelayTests(ForwardingCase):
 
     def test_most(self) -> None:
         """So many peers and no more; the next when one has gone."""
-        self.patch(forwarding, "MAX_PEERS", 2)
+        self.patch(bindextension, "MAX_PEERS", 2)
         world, client, port = self.many()
         one, to_one = self.relayed(world, client, port)
         self.reached(world, port)

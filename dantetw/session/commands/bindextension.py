@@ -30,7 +30,7 @@ from dantetw.policy import Edge, Rule
 from dantetw.rules.decision import Decision, decide_socks
 from dantetw.session import tracing
 from dantetw.session.commands.forward import Forward
-from dantetw.session.commands.waiting import Waiting
+from dantetw.session.commands.peerwait import PeerWait
 from dantetw.session.failures import log_failure, log_unresolved
 from dantetw.session.session import Session
 from dantetw.values import (
@@ -60,7 +60,7 @@ _READ_BYTES: Final = 4096
 _SCARCE: Final = frozenset((EMFILE, ENFILE, ENOBUFS, ENOMEM))
 
 
-class Forwarding(Waiting):
+class BindExtension(PeerWait):
     """A port, and all its peers."""
 
     __slots__ = (

@@ -13,7 +13,7 @@ from dantetw.observe.events import Connected
 from dantetw.policy import Rule
 from dantetw.rules.decision import Question
 from dantetw.session import tracing
-from dantetw.session.commands.relaying import Relaying
+from dantetw.session.commands.relaycommand import RelayCommand
 from dantetw.session.failures import log_unaccepted
 from dantetw.session.session import Session
 from dantetw.values import (
@@ -29,7 +29,7 @@ from dantetw.values import (
 )
 
 
-class Waiting(Relaying):
+class PeerWait(RelayCommand):
     """
     A BIND until a peer has connected.
 
