@@ -33,6 +33,8 @@ SPARSE_INTERVAL: Final = 16
 _EXACT: Final = 256
 _STEPS: Final = 32
 _LARGEST: Final = 2**36  # us: 19 hours
+# A value of the first octave, whose shift is 3, has leading bits of 32 to 63.
+_OFFSET: Final = _EXACT - _STEPS * 4
 #: Places of a histogram.
 HISTOGRAM_PLACES: Final = _EXACT + _STEPS * 28
 _MICRO: Final = 1_000_000
@@ -99,8 +101,10 @@ class Histogram:
 
 def _place(microseconds: int) -> int:
     """Where a value of 256 or more is counted: its leading six bits say."""
-    shift = min(microseconds, _LARGEST - 1).bit_length() - 6
-    return _EXACT + _STEPS * (shift - 3) + (min(microseconds, _LARGEST - 1) >> shift) - _STEPS
+    if microseconds >= _LARGEST:
+        microseconds = _LARGEST - 1
+    shift = microseconds.bit_length() - 6
+    return _OFFSET + _STEPS * shift + (microseconds >> shift)
 
 
 def _middle(place: int) -> int:
