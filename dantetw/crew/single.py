@@ -14,6 +14,7 @@ from dantetw.crew.figures import CrewFigures, ProcessFigures
 from dantetw.crew.socksserver import SocksServer
 from dantetw.net.listening import Port
 from dantetw.policy import Policy
+from dantetw.relay.latency import LatencySnapshot
 from dantetw.session.totals import latency
 from dantetw.values import Endpoint, Method
 
@@ -24,8 +25,8 @@ class SingleProcess:
     def __init__(self, server: SocksServer) -> None:
         self._server = server
         self._change: _Change | None = None
-        # A report has begun, of which the sessions are still to come.
-        self._reporting = False
+        # The latencies of a report of which the sessions are still to come; None: there is none.
+        self._gathered: Mapping[str, LatencySnapshot] | None = None
 
     @property
     def sessions(self) -> int:
@@ -83,16 +84,18 @@ class SingleProcess:
 
     async def gather(self) -> CrewFigures:
         server = self._server
-        self._reporting = True
         free = await server.report.count_free_files()
         counts = server.factory.counts
-        figures = ProcessFigures(counts, free, server.report.latencies())
+        self._gathered = latencies = server.report.latencies()
+        figures = ProcessFigures(counts, free, latencies)
         return CrewFigures((figures,), counts)
 
     async def report_sessions(self, report: int, up: float) -> tuple[int, int]:
         own = self._server.report
-        latencies = [latency(report, kind, (each,)) for kind, each in own.latencies().items()]
-        continued, self._reporting = self._reporting, False
+        gathered, self._gathered = self._gathered, None
+        continued = gathered is not None
+        snapshots = own.latencies() if gathered is None else gathered
+        latencies = [latency(report, kind, (each,)) for kind, each in snapshots.items()]
         return await own.write_sessions(report, up, latencies, continued)
 
 
