@@ -30,6 +30,7 @@ from dantetw.rules.addresses import Known, Lookup
 from dantetw.rules.authentication import AuthCheck, Identity
 from dantetw.rules.cache import DecisionCache
 from dantetw.session import tracing
+from dantetw.session.authentication import Authentication
 from dantetw.session.failures import log_unresolved
 from dantetw.session.login import refuse_late
 from dantetw.session.session import Session
@@ -177,7 +178,7 @@ def _carry_out(session: Session, case: Case, plan: Plan) -> None:
     record.enter(PHASE_AUTHORISE)
     record.socks_rule, record.target = plan.rule, plan.target
     if session.authentication is not None:
-        _identify(session, case, plan.identity)
+        _identify(session, session.authentication, case, plan.identity)
     command = session.server.commands.get(case.request.command)
     if command is not None:
         command(session, case, plan)
@@ -191,18 +192,19 @@ def _refuse(session: Session, case: Case, refusal: Refusal) -> None:
     record = session.record
     record.socks_rule, record.target = refusal.rule, refusal.target
     if session.authentication is not None:
-        _identify(session, case, refusal.identity)
+        _identify(session, session.authentication, case, refusal.identity)
     if refusal.delayed:
         refuse_late(session, refusal.ending.text)
     else:
         session.refuse(refusal.ending, refusal.reply)
 
 
-def _identify(session: Session, case: Case, identity: Identity | None) -> None:
+def _identify(
+    session: Session, authentication: Authentication, case: Case, identity: Identity | None
+) -> None:
     """The rules have decided: keep the identity they matched, and drop the password."""
     record = session.record
-    if session.authentication is not None:
-        session.authentication.forget()
+    authentication.forget()
     if identity is not None:
         record.user = case.user = identity.user
         record.method = identity.method
